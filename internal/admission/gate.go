@@ -1,0 +1,87 @@
+// Package admission bounds how many requests are in flight and carries each
+// from its caller to its answer.
+//
+// A request keeps its slot until it is answered, also when its caller has
+// stopped waiting: what bounds the callers bounds the mailboxes behind them.
+// The package never looks at what a request asks for.
+package admission
+
+import (
+	"context"
+	"sync"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Gate hands out a fixed number of slots.
+type Gate struct {
+	slots   chan struct{}   // holds one token for each request in flight
+	closing chan struct{}   // closed by Close: no new requests
+	dead    <-chan struct{} // closed when nobody is left to answer
+	once    sync.Once
+}
+
+// NewGate admits at most limit requests at a time; limit is at least 1. The
+// owner closes dead when nobody is left who could answer.
+func NewGate(limit int, dead <-chan struct{}) *Gate {
+	return &Gate{slots: make(chan struct{}, limit), closing: make(chan struct{}), dead: dead}
+}
+
+// Admit waits for a slot. It fails with the context's error when ctx ends
+// first and with kv.ClosedError once the gate is closing.
+func (g *Gate) Admit(ctx context.Context, m kv.Mutation) (*Request, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case g.slots <- struct{}{}:
+	default:
+		select {
+		case g.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-g.closing:
+			return nil, kv.ClosedError
+		case <-g.dead:
+			return nil, kv.ClosedError
+		}
+	}
+	if g.Closed() { // select picks at random: a free slot must not outrun Close
+		g.release()
+		return nil, kv.ClosedError
+	}
+	return newRequest(g, m), nil
+}
+
+// Closed reports whether the gate admits nobody any more.
+func (g *Gate) Closed() bool {
+	select {
+	case <-g.closing:
+		return true
+	case <-g.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close admits nobody any more and returns when every request that was
+// admitted has been answered, or nobody is left to answer. A second call does
+// nothing, at once.
+func (g *Gate) Close() {
+	g.once.Do(func() {
+		close(g.closing)
+		for range cap(g.slots) {
+			select {
+			case g.slots <- struct{}{}:
+			case <-g.dead:
+				return
+			}
+		}
+	})
+}
+
+// InFlight is the number of requests that hold a slot.
+func (g *Gate) InFlight() int { return len(g.slots) }
+
+func (g *Gate) release() { <-g.slots }

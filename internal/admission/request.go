@@ -1,0 +1,95 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// A request's answer is either received or, when the caller has gone, settled
+// by whoever answers. The state decides which, exactly once.
+const (
+	waiting int32 = iota
+	answered
+	abandoned
+)
+
+// Request is one mutation on its way. The caller owns it until it is sent,
+// then whoever must answer it, then the caller again.
+type Request struct {
+	Mutation kv.Mutation
+
+	gate    *Gate
+	state   atomic.Int32
+	reply   chan struct{} // capacity 1: an answer never blocks
+	outcome kv.Outcome
+	err     error
+}
+
+// pool keeps requests that were answered and received. One whose caller left
+// never returns: its answer may still be on the way.
+var pool = sync.Pool{New: func() any { return &Request{reply: make(chan struct{}, 1)} }}
+
+func newRequest(g *Gate, m kv.Mutation) *Request {
+	r := pool.Get().(*Request)
+	r.gate, r.Mutation = g, m
+	return r
+}
+
+// Resolve sets what Release will answer; the last call before it counts.
+func (r *Request) Resolve(outcome kv.Outcome, err error) { r.outcome, r.err = outcome, err }
+
+// Release answers the request with what Resolve set. It must be called exactly
+// once, it never blocks, and the request belongs to the caller afterwards. It
+// reports whether the caller was still waiting; if not, outcome is what nobody
+// will receive.
+func (r *Request) Release() (outcome kv.Outcome, received bool) {
+	// Read before the state changes: a caller that receives may recycle r.
+	outcome = r.outcome
+	if r.state.CompareAndSwap(waiting, answered) {
+		r.reply <- struct{}{}
+		return outcome, true
+	}
+	r.gate.release()
+	return outcome, false
+}
+
+// Wait blocks until the request is answered and gives its slot back. When ctx
+// ends first, or everybody who could answer is gone, the outcome is unknown:
+// the mutation may or may not be committed.
+func (r *Request) Wait(ctx context.Context) (kv.Outcome, error) {
+	select {
+	case <-r.reply:
+		return r.receive()
+	case <-ctx.Done():
+	case <-r.gate.dead:
+	}
+	if !r.state.CompareAndSwap(waiting, abandoned) {
+		<-r.reply // the answer was given at this moment
+		return r.receive()
+	}
+	if err := ctx.Err(); err != nil {
+		return kv.Outcome{}, fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err)
+	}
+	return kv.Outcome{}, fmt.Errorf("%w: %w", kv.UnknownOutcomeError, kv.ClosedError)
+}
+
+// Delivery is what the writer hands to the notifier: the events of a batch and
+// the requests to release once the watchers have them.
+type Delivery struct {
+	Events   []kv.Event
+	Lost     bool // nobody knows whether the events happened: watchers are told of a gap
+	Requests []*Request
+}
+
+func (r *Request) receive() (kv.Outcome, error) {
+	outcome, err, gate := r.outcome, r.err, r.gate
+	r.Mutation, r.gate, r.outcome, r.err = kv.Mutation{}, nil, kv.Outcome{}, nil
+	r.state.Store(waiting)
+	pool.Put(r)
+	gate.release()
+	return outcome, err
+}

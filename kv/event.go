@@ -1,0 +1,38 @@
+package kv
+
+import "time"
+
+// EventType says what happened to a key or a group.
+type EventType int
+
+const (
+	EventSet         EventType = iota // a key was written, with or without a TTL
+	EventDelete                       // a live key was deleted
+	EventDeleteGroup                  // a group with a live key was deleted; Key and Value are empty
+	EventExpire                       // a key past its deadline was removed; Value is its last value
+)
+
+// String is the type's name in lower case, "unknown" for an undefined type.
+func (t EventType) String() string {
+	switch t {
+	case EventSet:
+		return "set"
+	case EventDelete:
+		return "delete"
+	case EventDeleteGroup:
+		return "delete_group"
+	case EventExpire:
+		return "expire"
+	default:
+		return "unknown"
+	}
+}
+
+// Event is one change that was committed.
+type Event struct {
+	Type      EventType
+	Group     string // the full group name, namespace included
+	Key       string
+	Value     string
+	Timestamp time.Time // the store's clock when the commit was made
+}
