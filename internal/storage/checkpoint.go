@@ -1,0 +1,228 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// A checkpoint moves what is committed from the WAL into the database. SQLite
+// would do it inside the COMMIT that happens to cross a threshold, whose caller
+// then waits for thousands of pages. Here it takes two steps:
+//
+//  1. Once checkpointPages have gathered, a goroutine with a connection of its
+//     own moves them (PASSIVE: it waits for nobody and nobody for it), while
+//     the writer goes on committing behind it.
+//  2. Before its next transaction the writer moves the few that it has added
+//     meanwhile. Then nothing is left, and the WAL starts again from its
+//     beginning. Without this step it would grow for ever under load.
+//
+// Step 2 can fail to empty the WAL when a reader still needs its old pages.
+// Past forcePages the writer waits a moment for readers, once every further
+// checkpointPages. A scan whose loop stands still is not waited for any longer
+// than that: the WAL then grows until the loop goes on.
+//
+// A failed checkpoint loses nothing: what is in the WAL is as safe as what is
+// in the database. It is logged and made up for by the next.
+const (
+	checkpointPages = 1000
+	forcePages      = 3000
+	forceWait       = 20 * time.Millisecond
+	// walLimit is what a WAL that had to grow is cut back to when it starts
+	// anew.
+	walLimit = 16 << 20
+	// measurePages is how many pages may have been written, by estimate, until
+	// the WAL's length is looked up, which costs some microseconds.
+	measurePages = 256
+	// idleDelay is how long a store must be without commits until its WAL is
+	// emptied and cut to nothing.
+	idleDelay = time.Second
+)
+
+type checkpoints struct {
+	logger *slog.Logger
+	conn   *sqlite.Conn  // owned by the goroutine
+	wake   chan struct{} // capacity one: something below has changed
+	done   <-chan struct{}
+	ended  chan struct{}
+
+	requested atomic.Bool   // by the writer: step 1
+	tail      atomic.Bool   // by the goroutine: step 2
+	dirty     atomic.Bool   // the WAL holds something
+	commits   atomic.Uint64 // tells the goroutine whether the store is idle
+
+	// Owned by the writer.
+	written int  // pages since the WAL was measured, by estimate
+	asked   int  // the WAL's length in pages when step 1 was last requested
+	forced  int  // the same when force was last set
+	force   bool // wait for readers
+}
+
+// walLength is the answer of every kind of checkpoint.
+type walLength struct {
+	busy         bool // something was in the way
+	pages, moved int
+}
+
+func startCheckpoints(path string, config Config, done <-chan struct{}) (*checkpoints, error) {
+	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability), done)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint connection: %w", err)
+	}
+	conn.SetBusyTimeout(0) // it can always come again
+	c := &checkpoints{
+		logger: config.Logger, conn: conn, done: done,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	go c.run()
+	return c, nil
+}
+
+// stop waits for the goroutine, which Database.Close has told to end.
+func (c *checkpoints) stop() error {
+	<-c.ended
+	return c.conn.Close()
+}
+
+func (c *checkpoints) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wrote notes that a row was changed. Called by the writer.
+func (c *checkpoints) wrote(row kv.Row) {
+	// A leaf of the table and one of an index, and what the value spills into.
+	c.written += 2 + (len(row.Group)+len(row.Key)+len(row.Value))/filePageSize
+}
+
+// committed notes a commit, and asks for a checkpoint if one is worth it.
+// Called by the writer.
+func (c *checkpoints) committed(writer *sqlite.Conn) {
+	c.commits.Add(1)
+	if !c.dirty.Load() && c.dirty.CompareAndSwap(false, true) {
+		c.signal()
+	}
+	if c.written < measurePages {
+		return
+	}
+	c.written = 0
+	wal, err := checkpoint(writer, "NOOP")
+	if err != nil {
+		c.logger.Warn("the WAL can't be measured", "error", err)
+		return
+	}
+	if wal.pages-wal.moved >= checkpointPages && grown(wal.pages, c.asked) {
+		c.asked = wal.pages
+		c.requested.Store(true)
+		c.signal()
+	}
+	if wal.pages >= forcePages && grown(wal.pages, c.forced) {
+		c.forced, c.force = wal.pages, true
+	}
+}
+
+// grown reports whether the WAL has grown by a checkpoint's worth since it had
+// a length, or started anew.
+func grown(pages, since int) bool { return pages < since || pages >= since+checkpointPages }
+
+// due reports whether the writer should checkpoint before its next
+// transaction.
+func (c *checkpoints) due() bool { return c.force || c.tail.Load() }
+
+// Checkpoint moves what is committed into the database, as far as readers
+// permit. Call it between transactions; Begin does when it is due.
+func (w *Writer) Checkpoint() error {
+	if w.conn == nil {
+		return kv.ClosedError
+	}
+	if w.checkpoints == nil {
+		return nil
+	}
+	w.checkpoints.tail.Store(false)
+	if !w.checkpoints.force {
+		_, err := checkpoint(w.conn, "PASSIVE")
+		return err
+	}
+	w.checkpoints.force = false
+	w.conn.SetBusyTimeout(forceWait)
+	defer w.conn.SetBusyTimeout(busyTimeout)
+	wal, err := checkpoint(w.conn, "RESTART")
+	if err == nil && wal.busy {
+		w.logger.Info("readers keep the WAL from starting anew", "pages", wal.pages)
+	}
+	return err
+}
+
+func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	stmt, err := conn.Prepare("PRAGMA wal_checkpoint(" + mode + ")")
+	if err != nil {
+		return wal, err
+	}
+	_, err = one(stmt, func(stmt *sqlite.Stmt) error {
+		wal = walLength{stmt.ColumnBool(0), stmt.ColumnInt(1), stmt.ColumnInt(2)}
+		return nil
+	})
+	return wal, err
+}
+
+// run is the goroutine: it sleeps unless something was committed lately.
+func (c *checkpoints) run() {
+	defer close(c.ended)
+	var idle <-chan time.Time // nil while there is nothing to wait for
+	var commits uint64        // when idle was set
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-c.wake:
+			if c.requested.Swap(false) {
+				c.move()
+			}
+			if idle == nil && c.dirty.Load() {
+				idle, commits = time.After(idleDelay), c.commits.Load()
+			}
+		case <-idle:
+			idle = nil
+			if now := c.commits.Load(); now != commits || !c.empty() {
+				idle, commits = time.After(idleDelay), now
+			}
+		}
+	}
+}
+
+// move is step 1.
+func (c *checkpoints) move() {
+	_, err := checkpoint(c.conn, "PASSIVE")
+	c.report(err)
+	c.tail.Store(true)
+}
+
+// empty cuts the WAL of an idle store to nothing. If a reader or the writer is
+// in the way it gives up at once, to come again.
+func (c *checkpoints) empty() bool {
+	c.dirty.Store(false) // before: a commit from here on sets it again
+	wal, err := checkpoint(c.conn, "TRUNCATE")
+	if code(err) == sqlite.ResultBusy {
+		wal.busy, err = true, nil
+	}
+	c.report(err)
+	if err != nil || wal.busy {
+		c.dirty.Store(true)
+		return false
+	}
+	return true
+}
+
+func (c *checkpoints) report(err error) {
+	if err != nil && !errors.Is(err, kv.ClosedError) && code(err) != sqlite.ResultInterrupt {
+		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
+	}
+}

@@ -1,0 +1,102 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Config says what to open and how.
+type Config struct {
+	Path       string        // a file, or ":memory:"
+	ReadOnly   bool          // beside an owner; no lock, no Writer, nothing is created
+	Durability kv.Durability // when a commit is safe
+	Readers    int           // connections for point reads; default GOMAXPROCS, at least 2
+	Logger     *slog.Logger  // default: nothing is logged
+}
+
+// Reads is the read side. All of it is safe for concurrent use, and none of it
+// ever waits for the writer.
+//
+// now is Unix milliseconds: a row is live if its deadline lies after it. The
+// context is obeyed before work, while waiting for a connection, and between
+// chunks of rows; such errors wrap ctx.Err(). After Close every method answers
+// kv.ClosedError, and so does the next step of a scan that is under way.
+//
+// Loops over Scan and Groups may call anything, scans and writes included, and
+// may take as long as they like. They see the rows of one moment.
+type Reads interface {
+	// Get is the stored row, dead or alive.
+	Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error)
+	// GroupExists reports whether the group has a live row.
+	GroupExists(ctx context.Context, group string, now int64) (bool, error)
+	// Count counts live rows.
+	Count(ctx context.Context, r kv.Range, now int64) (int, error)
+	// Scan yields the group's live rows, keys ascending. A row that is damaged
+	// yields an error that begins "scan row: ", a damaged page one that begins
+	// "rows iteration: "; an error is the last thing that a scan yields.
+	Scan(ctx context.Context, group string, now int64) iter.Seq2[kv.KeyValue, error]
+	// Page is limit rows of what Scan yields, after the first offset.
+	Page(ctx context.Context, group string, offset, limit int, now int64) ([]kv.KeyValue, error)
+	// Groups yields the names of groups with a live row, ascending. It costs
+	// what the groups cost, not what their rows cost.
+	Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error]
+	// Usage counts live rows and groups with a live row.
+	Usage(ctx context.Context, r kv.Range, now int64) (kv.Usage, error)
+	// Expired counts dead rows, and groups that have rows but no live one. It
+	// costs what the dead rows cost: nothing if there are none.
+	Expired(ctx context.Context, r kv.Range, now int64) (kv.Usage, error)
+}
+
+// Database is an open database.
+type Database struct {
+	path    string
+	uuid    string
+	writer  *Writer // nil if read-only
+	reads   Reads
+	done    chan struct{}  // closed first of all by Close
+	closers []func() error // in the order of opening; Close runs them backwards
+	once    sync.Once
+	err     error // of Close
+}
+
+// Writer is the only read-write connection, nil if the database is read-only.
+func (d *Database) Writer() *Writer { return d.writer }
+
+// Reads is the read side.
+func (d *Database) Reads() Reads { return d.reads }
+
+// UUID names this database for good: it was given when the database was made.
+func (d *Database) UUID() string { return d.uuid }
+
+// Path is the file with links resolved, ":memory:" if there is none.
+func (d *Database) Path() string { return d.path }
+
+// Close interrupts running reads, takes the connections of open scans, rolls
+// back what the writer left open, moves the WAL into the database and removes
+// it, and gives the lock up. The writer's owner must be done with it. Calling
+// it again is harmless and gives the same answer.
+func (d *Database) Close() error {
+	d.once.Do(func() {
+		close(d.done)
+		if err := d.unwind(); err != nil {
+			d.err = fmt.Errorf("close %s: %w", d.path, err)
+		}
+	})
+	return d.err
+}
+
+func (d *Database) onClose(f func() error) { d.closers = append(d.closers, f) }
+
+func (d *Database) unwind() (err error) {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, d.closers[i]())
+	}
+	d.closers = nil
+	return err
+}

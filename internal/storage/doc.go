@@ -1,0 +1,23 @@
+// Package storage owns the database: its file, its lock, its schema, its
+// connections and every line of SQL. It is the only importer of the SQLite
+// library.
+//
+// One connection writes (Writer); reads are served by others that physically
+// can't write, or, for ":memory:", from a copy of the rows in process memory.
+// Nobody runs a caller's code while holding something that another caller
+// waits for: that is why scans that outlive their first chunk leave the shared
+// connections.
+//
+// The package never decides: no clock (callers pass "now"), no events, no
+// quotas, no retries, no ordering of writers. A Writer is owned by one
+// goroutine at a time and has no lock to prove it.
+//
+// # What holds at every moment
+//
+//   - Group names, keys and values are bound as TEXT, always: TEXT is never
+//     equal to a BLOB in SQLite, so one forgotten binding would hide rows.
+//   - The database file is never opened by anything but SQLite: closing a file
+//     drops every POSIX lock that the process holds on it.
+//   - A statement is reset before the call that stepped it returns, except in a
+//     scan that owns its connection: an unreset statement pins the WAL.
+package storage

@@ -1,0 +1,28 @@
+//go:build unix
+
+package storage
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const removeWhileOpen = true
+
+// tryLock takes an exclusive flock: it belongs to the open file, not to the
+// process, so it keeps out a second opener in the same process too.
+func tryLock(file *os.File) error {
+	for {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return errLockHeld
+		default:
+			return err
+		}
+	}
+}

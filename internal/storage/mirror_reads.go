@@ -1,0 +1,187 @@
+package storage
+
+import (
+	"context"
+	"iter"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// load is what is committed now, unless the context has ended or the database
+// is closed.
+func (m *mirror) load(ctx context.Context) (*forest, error) {
+	if err := m.check(ctx); err != nil {
+		return nil, err
+	}
+	return m.committed.Load(), nil
+}
+
+func (m *mirror) check(ctx context.Context) error {
+	select {
+	case <-m.done:
+		return kv.ClosedError
+	default:
+		return contextError(ctx)
+	}
+}
+
+func (m *mirror) Get(ctx context.Context, group, key string) (kv.Row, bool, error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return kv.Row{}, false, err
+	}
+	row, found := f.rows.Get(&kv.Row{Group: group, Key: key})
+	if !found {
+		return kv.Row{}, false, nil
+	}
+	return *row, true, nil
+}
+
+// walk visits the rows of a range, checking the context now and then.
+func (m *mirror) walk(ctx context.Context, r kv.Range, visit func(*kv.Row) bool) error {
+	f, err := m.load(ctx)
+	if err != nil {
+		return err
+	}
+	checked := m.checking(ctx, &err)
+	ascend(f.rows, r, func(row *kv.Row) bool { return checked() && visit(row) })
+	return err
+}
+
+// checking is a function that says whether to go on, looking at the context
+// every so many calls; why not stands in err.
+func (m *mirror) checking(ctx context.Context, err *error) func() bool {
+	visited := 0
+	return func() bool {
+		if visited++; visited%firstChunkRows == 0 {
+			*err = m.check(ctx)
+		}
+		return *err == nil
+	}
+}
+
+func (m *mirror) GroupExists(ctx context.Context, group string, now int64) (exists bool, err error) {
+	err = m.walk(ctx, kv.GroupRange(group), func(row *kv.Row) bool {
+		exists = row.Live(now)
+		return !exists
+	})
+	return exists, err
+}
+
+func (m *mirror) Count(ctx context.Context, r kv.Range, now int64) (int, error) {
+	usage, err := m.Usage(ctx, r, now)
+	return int(usage.Keys), err
+}
+
+func (m *mirror) Usage(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
+	group := ""
+	err = m.walk(ctx, r, func(row *kv.Row) bool {
+		if row.Live(now) {
+			if usage.Keys++; usage.Groups == 0 || row.Group != group {
+				usage.Groups++
+				group = row.Group
+			}
+		}
+		return true
+	})
+	return usage, err
+}
+
+func (m *mirror) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return usage, err
+	}
+	checked := m.checking(ctx, &err)
+	groups := make(map[string]struct{})
+	f.expiring.Scan(func(row *kv.Row) bool {
+		if !checked() || row.Live(now) {
+			return false
+		}
+		if r.Contains(row.Group) {
+			usage.Keys++
+			groups[row.Group] = struct{}{}
+		}
+		return true
+	})
+	for group := range groups {
+		live := false
+		ascend(f.rows, kv.GroupRange(group), func(row *kv.Row) bool {
+			live = row.Live(now)
+			return checked() && !live
+		})
+		if !live {
+			usage.Groups++
+		}
+	}
+	return usage, err
+}
+
+func (m *mirror) Scan(ctx context.Context, group string, now int64) iter.Seq2[kv.KeyValue, error] {
+	return func(yield func(kv.KeyValue, error) bool) {
+		f, err := m.load(ctx)
+		if err == nil {
+			ascend(f.rows, kv.GroupRange(group), func(row *kv.Row) bool {
+				if err = m.check(ctx); err != nil {
+					return false
+				}
+				return !row.Live(now) || yield(kv.KeyValue{Key: row.Key, Value: row.Value}, nil)
+			})
+		}
+		if err != nil {
+			yield(kv.KeyValue{}, err)
+		}
+	}
+}
+
+func (m *mirror) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
+	err = m.walk(ctx, kv.GroupRange(group), func(row *kv.Row) bool {
+		switch {
+		case len(page) >= limit:
+			return false
+		case !row.Live(now):
+		case offset > 0:
+			offset--
+		default:
+			page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value})
+		}
+		return true
+	})
+	return page, err
+}
+
+// Groups looks one row a group up, and further ones only while they are dead.
+func (m *mirror) Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		f, err := m.load(ctx)
+		for rest := r; err == nil; err = m.check(ctx) {
+			group, found := "", false
+			checked := m.checking(ctx, &err)
+			ascend(f.rows, rest, func(row *kv.Row) bool {
+				if found = row.Live(now); found {
+					group = row.Group
+				}
+				return checked() && !found
+			})
+			if err != nil {
+				break
+			}
+			if !found || !yield(group, nil) {
+				return
+			}
+			rest.From = kv.GroupRange(group).To
+		}
+		yield("", err)
+	}
+}
+
+// snapshot is what is committed now, for counting elsewhere.
+func (m *mirror) snapshot() (*Snapshot, error) {
+	f, err := m.load(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	frozen := &mirror{done: m.done}
+	frozen.committed.Store(f)
+	return &Snapshot{mirror: frozen}, nil
+}

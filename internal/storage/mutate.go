@@ -1,0 +1,212 @@
+package storage
+
+import (
+	"errors"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// Get is the stored row, dead or alive, as the open transaction sees it.
+func (w *Writer) Get(group, key string) (row kv.Row, found bool, err error) {
+	if w.conn == nil {
+		return row, false, kv.ClosedError
+	}
+	return getRow(w.get, group, key)
+}
+
+func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err error) {
+	stmt.BindText(1, group)
+	stmt.BindText(2, key)
+	found, err = stmt.Step()
+	if err != nil || !found {
+		return row, false, errors.Join(err, stmt.Reset())
+	}
+	row = kv.Row{Group: group, Key: key, Deadline: deadline(stmt, 1)}
+	if row.Value, err = text(stmt, 0); err != nil {
+		err = scanRowError(err)
+	}
+	return row, err == nil, errors.Join(err, stmt.Reset())
+}
+
+// Upsert writes the row, whether its key exists or not.
+func (w *Writer) Upsert(row kv.Row) error {
+	if w.conn == nil {
+		return kv.ClosedError
+	}
+	if w.upsert == nil {
+		stmt, err := w.conn.Prepare(sqlUpsert)
+		if err != nil {
+			return err
+		}
+		w.upsert = stmt
+	}
+	_, err := w.write(w.upsert, row)
+	return err
+}
+
+// Insert writes a row whose key must not exist.
+func (w *Writer) Insert(row kv.Row) error {
+	_, err := w.write(w.insert, row)
+	return err
+}
+
+// Update writes a row if its key exists.
+func (w *Writer) Update(row kv.Row) (changed bool, err error) {
+	return w.write(w.update, row)
+}
+
+func (w *Writer) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err error) {
+	if err := w.writable(); err != nil {
+		return false, err
+	}
+	bindRow(stmt, row)
+	if err := run(stmt); err != nil {
+		return false, err
+	}
+	changed = w.conn.Changes() > 0
+	if changed {
+		w.changed(change{kind: put, row: row})
+	}
+	return changed, nil
+}
+
+// Delete removes a row, dead or alive.
+func (w *Writer) Delete(group, key string) (changed bool, err error) {
+	if err := w.writable(); err != nil {
+		return false, err
+	}
+	w.remove.BindText(1, group)
+	w.remove.BindText(2, key)
+	if err := run(w.remove); err != nil {
+		return false, err
+	}
+	changed = w.conn.Changes() > 0
+	if changed {
+		w.changed(change{kind: remove, row: kv.Row{Group: group, Key: key}})
+	}
+	return changed, nil
+}
+
+// DeleteGroup removes every row of a group, dead or alive.
+func (w *Writer) DeleteGroup(group string) (removed int64, err error) {
+	if err := w.writable(); err != nil {
+		return 0, err
+	}
+	w.removeGroup.BindText(1, group)
+	if err := run(w.removeGroup); err != nil {
+		return 0, err
+	}
+	removed = int64(w.conn.Changes())
+	if removed > 0 {
+		w.changed(change{kind: removeGroup, row: kv.Row{Group: group}})
+	}
+	return removed, nil
+}
+
+// writable refuses writes outside a transaction: each would be one of its own,
+// unseen by the mirror.
+func (w *Writer) writable() error {
+	if w.conn == nil {
+		return kv.ClosedError
+	}
+	if !w.InTransaction() {
+		return errRolledBack
+	}
+	return nil
+}
+
+// changed notes what the transaction did, for the mirror or the WAL's volume.
+func (w *Writer) changed(c change) {
+	if w.mirror != nil {
+		w.journal = append(w.journal, c)
+	} else {
+		w.checkpoints.wrote(c.row)
+	}
+}
+
+// HasGroup reports whether the group has a row, dead or alive.
+func (w *Writer) HasGroup(group string) (bool, error) {
+	if w.conn == nil {
+		return false, kv.ClosedError
+	}
+	w.hasGroup.BindText(1, group)
+	return exists(w.hasGroup)
+}
+
+// HasLiveRow reports whether the group has a live row.
+func (w *Writer) HasLiveRow(group string, now int64) (bool, error) {
+	if w.conn == nil {
+		return false, kv.ClosedError
+	}
+	w.isLive.BindText(1, group)
+	w.isLive.BindInt64(2, now)
+	return exists(w.isLive)
+}
+
+func exists(stmt *sqlite.Stmt) (bool, error) {
+	return one(stmt, func(*sqlite.Stmt) error { return nil })
+}
+
+// NextGroup is the first group of r that has a row, dead or alive; with
+// started, the first one after after.
+func (w *Writer) NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error) {
+	if w.conn == nil {
+		return "", false, kv.ClosedError
+	}
+	stmt := w.firstGroup
+	stmt.BindText(1, r.From)
+	if started && after >= r.From {
+		stmt = w.nextGroup
+		stmt.BindText(1, after)
+	}
+	bindEnd(stmt, r)
+	found, err = one(stmt, func(stmt *sqlite.Stmt) (err error) {
+		group, err = text(stmt, 0)
+		return err
+	})
+	return group, found, err
+}
+
+// Expired is rows of r with after < deadline <= now, by deadline ascending, at
+// most limit. math.MinInt64 as after means all. Rows that share the last one's
+// deadline may have been cut off: to meet them go on from that deadline less
+// one, having removed what came before.
+func (w *Writer) Expired(r kv.Range, after, now int64, limit int) (rows []kv.Row, err error) {
+	if w.conn == nil {
+		return nil, kv.ClosedError
+	}
+	stmt := w.expired
+	bindRange(stmt, r)
+	bindAfter(stmt, 3, after)
+	stmt.BindInt64(4, now)
+	stmt.BindInt64(5, int64(max(limit, 0))) // negative would mean all
+	for {
+		found, err := stmt.Step()
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return rows, stmt.Reset()
+		}
+		row, err := readRow(stmt)
+		if err != nil {
+			return nil, errors.Join(scanRowError(err), stmt.Reset())
+		}
+		rows = append(rows, row)
+	}
+}
+
+// Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
+func (w *Writer) Earliest() (earliest int64, err error) {
+	if w.conn == nil {
+		return 0, kv.ClosedError
+	}
+	earliest = kv.NoDeadline
+	_, err = one(w.earliest, func(stmt *sqlite.Stmt) error {
+		earliest = stmt.ColumnInt64(0)
+		return nil
+	})
+	return earliest, err
+}

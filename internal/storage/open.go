@@ -1,0 +1,287 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// Open opens a database, creating it if there is none, and brings it to the
+// present schema. What it refuses it leaves as it was, with nothing beside it.
+//
+// Errors: kv.InvalidOptionError, *kv.LockedError, kv.NotADatabaseError,
+// kv.NewerSchemaError, kv.EncodingError, kv.TruncatedFileError, and others
+// that say in words what is wrong. It waits at most five seconds, for a foreign
+// program that has the file locked.
+func Open(config Config) (_ *Database, err error) {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Readers <= 0 {
+		config.Readers = max(2, runtime.GOMAXPROCS(0))
+	}
+	d := &Database{path: config.Path, done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			close(d.done)
+			err = errors.Join(err, d.unwind())
+		}
+	}()
+	if config.Path == memoryPath {
+		err = d.openMemory(config)
+		return d, err
+	}
+	if d.path, err = resolvePath(config.Path); err != nil {
+		return nil, err
+	}
+	if config.ReadOnly {
+		err = d.openReadOnly(config)
+	} else {
+		err = d.openOwned(config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// openMemory opens a private database that only the writer speaks to; reads
+// are served by the mirror. (Connections that share one in memory starve each
+// other: under a busy writer readers get some hundred reads a second.)
+func (d *Database) openMemory(config Config) error {
+	if config.ReadOnly {
+		return fmt.Errorf("a store in memory can't be read-only: it would be empty for ever: %w", kv.InvalidOptionError)
+	}
+	conn, err := openConnection(memoryPath, sqlite.OpenReadWrite|sqlite.OpenCreate, memoryPragmas(), nil)
+	if err != nil {
+		return err
+	}
+	mirror := newMirror(d.done)
+	d.writer = &Writer{conn: conn, mirror: mirror, logger: config.Logger}
+	d.onClose(d.writer.close)
+	if err := d.prepareSchema(conn); err != nil {
+		return err
+	}
+	d.reads = mirror
+	return d.writer.prepare()
+}
+
+// openOwned takes the file's lock, verifies before it writes, migrates, and
+// only then switches to WAL: a failed migration leaves the file as it was.
+func (d *Database) openOwned(config Config) error {
+	if _, err := inspectPath(d.path); err != nil {
+		return err
+	}
+	lock, err := acquireLock(d.path)
+	if err != nil {
+		return err
+	}
+	opened := false
+	d.onClose(func() error {
+		if opened {
+			return lock.release()
+		}
+		lock.abandon()
+		return nil
+	})
+	exists, err := inspectPath(d.path)
+	if err != nil {
+		return err
+	}
+	settings := pragmas(writing, config.Durability)
+	if exists {
+		if _, err := verifyFile(d.path); err != nil {
+			return err
+		}
+	} else {
+		if err := createFile(d.path); err != nil {
+			return err
+		}
+		d.onClose(func() error {
+			if !opened {
+				removeDatabase(d.path)
+			}
+			return nil
+		})
+		settings = append(settings, fmt.Sprintf("PRAGMA page_size = %d", filePageSize))
+	}
+	guard, err := guardWAL(d.path)
+	if err != nil {
+		return d.explain(err)
+	}
+	d.onClose(guard)
+	conn, err := openConnection(d.path, sqlite.OpenReadWrite, settings, nil)
+	if err != nil {
+		return d.explain(err)
+	}
+	d.writer = &Writer{conn: conn, logger: config.Logger, file: d.path}
+	d.onClose(d.writer.close)
+	if err := d.prepareSchema(conn); err != nil {
+		return err
+	}
+	if err := d.enterWAL(conn); err != nil {
+		return err
+	}
+	if err := d.writer.prepare(); err != nil {
+		return err
+	}
+	if err := d.openReaders(config); err != nil {
+		return err
+	}
+	d.writer.pool = d.reads.(*fileReads).pool
+	checkpoints, err := startCheckpoints(d.path, config, d.done)
+	if err != nil {
+		return err
+	}
+	d.onClose(checkpoints.stop)
+	d.writer.checkpoints = checkpoints
+	d.writer.graceful = true
+	opened = true
+	return guard()
+}
+
+// openReadOnly opens a file without the lock, beside an owner or alone.
+func (d *Database) openReadOnly(config Config) error {
+	exists, err := inspectPath(d.path)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		return fmt.Errorf("%s does not exist, and a read-only store creates nothing: %w", d.path, os.ErrNotExist)
+	}
+	h, err := verifyFile(d.path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(d.path + walSuffix); h.wal && err != nil {
+		return fmt.Errorf("%s was left in WAL mode without its %s file, which reading it would create: "+
+			"open it once without read-only", d.path, walSuffix)
+	}
+	if err := d.checkReadable(); err != nil {
+		return err
+	}
+	return d.openReaders(config)
+}
+
+// checkReadable refuses what a read-only store can't read as it is.
+func (d *Database) checkReadable() (err error) {
+	conn, err := openConnection(d.path, sqlite.OpenReadOnly, nil, nil)
+	if err != nil {
+		return d.explain(err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := d.checkOpened(conn); err != nil {
+		return err
+	}
+	outdated, err := needsMigration(conn)
+	if err != nil {
+		return d.explain(err)
+	}
+	if outdated {
+		return fmt.Errorf("%s is of an older layout, which a read-only store can't bring up to date: "+
+			"open it once without read-only", d.path)
+	}
+	if d.uuid, err = queryText(conn, "SELECT uuid FROM store_meta"); err != nil {
+		return d.explain(err)
+	}
+	return nil
+}
+
+// prepareSchema verifies what only an open database shows (the WAL may say
+// something else than the file), then migrates, all in one transaction.
+func (d *Database) prepareSchema(conn *sqlite.Conn) (err error) {
+	if err := execute(conn, "BEGIN IMMEDIATE"); err != nil {
+		return d.explain(err)
+	}
+	defer func() {
+		if err != nil && !conn.AutocommitEnabled() {
+			err = errors.Join(err, execute(conn, "ROLLBACK"))
+		}
+	}()
+	if err := d.checkOpened(conn); err != nil {
+		return err
+	}
+	if err := ensureSchema(conn); err != nil {
+		return ensureSchemaError(err)
+	}
+	if d.uuid, err = queryText(conn, "SELECT uuid FROM store_meta"); err != nil {
+		return ensureSchemaError(err)
+	}
+	if err := execute(conn, "COMMIT"); err != nil {
+		return ensureSchemaError(d.explain(err))
+	}
+	return nil
+}
+
+// checkOpened checks again through the WAL what verifyFile read from the file.
+func (d *Database) checkOpened(conn *sqlite.Conn) error {
+	id, err := queryInt(conn, "PRAGMA application_id")
+	if err != nil {
+		return d.explain(err)
+	}
+	version, err := queryInt(conn, "PRAGMA user_version")
+	if err != nil {
+		return d.explain(err)
+	}
+	return checkIdentity(d.path, uint32(id), uint32(version))
+}
+
+// enterWAL makes readers and the writer independent of each other.
+func (d *Database) enterWAL(conn *sqlite.Conn) error {
+	mode, err := queryText(conn, "PRAGMA journal_mode = WAL")
+	if err != nil {
+		return d.explain(err)
+	}
+	if mode != "wal" {
+		return fmt.Errorf("%s can't be put in WAL mode (it stays in %s mode): "+
+			"its file system lacks shared memory or locks", d.path, mode)
+	}
+	return nil
+}
+
+// guardWAL keeps a WAL that was found from being moved into the database by
+// the mere failure to open it: SQLite does that when the last connection that
+// can write closes, unless a reader is still there.
+// The function that it returns lets go; it may be called twice.
+func guardWAL(path string) (release func() error, err error) {
+	if fileSize(path+walSuffix) == 0 {
+		return func() error { return nil }, nil
+	}
+	conn, err := openConnection(path, sqlite.OpenReadOnly, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := queryInt(conn, "SELECT count(*) FROM sqlite_schema"); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return sync.OnceValue(conn.Close), nil
+}
+
+// explain says in words what SQLite's code means for somebody who opens a file.
+func (d *Database) explain(err error) error {
+	switch code(err) {
+	case sqlite.ResultBusy:
+		return fmt.Errorf("%s is locked by another program that uses SQLite; close it there: %w", d.path, err)
+	case sqlite.ResultReadOnly:
+		return fmt.Errorf("%s can't be written to; check its permissions, or open it read-only: %w", d.path, err)
+	case sqlite.ResultCantOpen:
+		return fmt.Errorf("%s can't be opened; check the permissions of the file and its folder: %w", d.path, err)
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return fmt.Errorf("%s is damaged: %w", d.path, err)
+	}
+	return fmt.Errorf("%s: %w", d.path, err)
+}
+
+// removeDatabase removes a file that this process made and could not open.
+func removeDatabase(path string) {
+	for _, suffix := range []string{journalSuffix, walSuffix, shmSuffix, ""} {
+		os.Remove(path + suffix)
+	}
+}

@@ -1,0 +1,105 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// memoryPath asks for a database that lives and dies with its Database.
+const memoryPath = ":memory:"
+
+// Files that SQLite keeps beside a database while it is in use.
+const (
+	walSuffix     = "-wal"
+	shmSuffix     = "-shm"
+	journalSuffix = "-journal"
+)
+
+// resolvePath is the absolute path that leads to a database without links, so
+// that two names of one file share one lock, and a link to a file that is yet
+// to be made leads to where it will be.
+func resolvePath(path string) (string, error) {
+	if path == "" {
+		return "", fmt.Errorf(`path is empty: name a file, or use %q for a store in memory: %w`, memoryPath, kv.InvalidOptionError)
+	}
+	if strings.ContainsRune(path, 0) {
+		return "", fmt.Errorf("path %q holds a NUL byte: %w", path, kv.InvalidOptionError)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	for range 40 { // as many links as Linux follows
+		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("folder %s does not exist: %w", filepath.Dir(path), err)
+		}
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(folder, filepath.Base(path))
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // no link, or nothing there yet
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(folder, target)
+		}
+		path = target
+	}
+	return "", fmt.Errorf("%s: %w", path, syscall.ELOOP)
+}
+
+// inspectPath says whether there is a file at path, refusing what can't be one.
+func inspectPath(path string) (exists bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.IsDir():
+		return false, fmt.Errorf("%s is a folder, not a file: %w", path, syscall.EISDIR)
+	case !info.Mode().IsRegular():
+		return false, fmt.Errorf("%s is not a regular file (%v): %w", path, info.Mode().Type(), kv.NotADatabaseError)
+	}
+	return true, nil
+}
+
+// createFile makes an empty file that only its owner can read. O_EXCL: what
+// somebody else put there in the meantime is not ours to take. It is closed
+// before SQLite opens it.
+func createFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// fileSize is the size of a file, 0 if there is none.
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// databaseURI names a file for SQLite with a parameter, escaping what would be
+// taken for one.
+func databaseURI(path, query string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/… on Windows
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+}

@@ -1,0 +1,117 @@
+package storage
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+const (
+	// busyTimeout bounds how long anything waits for a foreign program's lock.
+	// Within the store nobody waits for locks: one writer, and WAL readers.
+	busyTimeout = 5 * time.Second
+
+	filePageSize   = 4096 // the disk's and the page cache's unit
+	memoryPageSize = 2048 // nothing to align with: smaller pages copy less a write
+
+	// Page caches are the bulk of SQLite's memory, outside the Go heap.
+	writerCacheKiB = 32 << 10
+	readerCacheKiB = 2 << 10
+)
+
+// role is what a connection is for.
+type role int
+
+const (
+	writing role = iota
+	reading
+	checkpointing
+)
+
+// pragmas are the settings of a connection to a file. They are per connection,
+// so each one gets them. Deliberately left alone: mmap_size (an I/O error would
+// be a SIGBUS and kill the process), locking_mode=EXCLUSIVE (it would shut out
+// read-only openers), heap limits (they have no effect here).
+func pragmas(r role, durability kv.Durability) []string {
+	p := []string{
+		// We checkpoint ourselves, off the commit path: SQLite's own happens
+		// inside an unlucky COMMIT. On every connection: any could trigger it.
+		"PRAGMA wal_autocheckpoint = 0",
+		// A file may come from anywhere: its schema gets no functions to call.
+		"PRAGMA trusted_schema = OFF",
+		// Cells are checked as they are read: damage is an error, not garbage.
+		"PRAGMA cell_size_check = ON",
+	}
+	// FULL syncs the WAL at each commit. NORMAL syncs it only before a
+	// checkpoint: power loss may take the last commits, never consistency.
+	// Both sync the database before the WAL is used anew.
+	if durability == kv.DurabilityBuffered {
+		p = append(p, "PRAGMA synchronous = NORMAL")
+	} else {
+		p = append(p, "PRAGMA synchronous = FULL")
+	}
+	if runtime.GOOS == "darwin" && durability != kv.DurabilityBuffered {
+		// fsync on macOS leaves the data in the drive's cache.
+		p = append(p, "PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON")
+	}
+	cache := readerCacheKiB
+	if r == writing {
+		cache = writerCacheKiB
+		// A WAL that had to grow gives its space back when it starts anew.
+		p = append(p, fmt.Sprintf("PRAGMA journal_size_limit = %d", walLimit))
+	} else {
+		// Readers physically can't write. A checkpoint is no write in this
+		// sense: it moves what is committed.
+		p = append(p, "PRAGMA query_only = ON")
+	}
+	return append(p, fmt.Sprintf("PRAGMA cache_size = -%d", cache))
+}
+
+// memoryPragmas are the settings of the only connection to a ":memory:"
+// database. Its journal stays on, in memory: savepoints live by it.
+func memoryPragmas() []string {
+	return []string{
+		fmt.Sprintf("PRAGMA page_size = %d", memoryPageSize),
+		"PRAGMA trusted_schema = OFF",
+		"PRAGMA temp_store = MEMORY",
+	}
+}
+
+// openConnection opens a connection with its settings. A reader's or
+// checkpointer's running statement is interrupted when done is closed; a
+// writer's must not be: an interrupt would roll its transaction back.
+func openConnection(path string, flags sqlite.OpenFlags, settings []string, done <-chan struct{}) (_ *sqlite.Conn, err error) {
+	// Without OpenWAL, which would write before anything was verified.
+	conn, err := sqlite.OpenConn(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	conn.SetBusyTimeout(busyTimeout) // the library's own default waits for ever
+	for _, setting := range settings {
+		if err := execute(conn, setting); err != nil {
+			return nil, fmt.Errorf("%s: %w", setting, err)
+		}
+	}
+	if err := conn.SetDefensive(true); err != nil {
+		return nil, err
+	}
+	if done != nil {
+		conn.SetInterrupt(done)
+	}
+	return conn, nil
+}
+
+// execute runs one statement and ignores its rows.
+func execute(conn *sqlite.Conn, sql string) error {
+	return sqlitex.ExecuteTransient(conn, sql, nil)
+}

@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"math"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// All SQL that runs while a store is open. What it relies on:
+//
+//   - The primary key's index (group_name, entry_key) serves lookups, ordered
+//     scans and, being all that it needs, counting.
+//   - A group range is ?1 <= group_name < ?2. Without an upper end ?2 is an
+//     empty BLOB: every TEXT sorts before every BLOB, so that one statement
+//     serves both. LIKE would fold ASCII case and stop at wildcards.
+//   - "+group_name" hides the column from the planner, which must go by
+//     expires_at there: a range of groups may hold millions of live rows. A
+//     comparison with expires_at implies that it is not NULL, as the partial
+//     index wants. INDEXED BY would say it better, but fails on files whose
+//     index was lost.
+//   - length() and its like stop at NUL bytes: none is used.
+const (
+	sqlGet = `SELECT entry_value, expires_at FROM entries WHERE group_name = ?1 AND entry_key = ?2`
+
+	sqlUpsert = `INSERT INTO entries (group_name, entry_key, entry_value, expires_at) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT (group_name, entry_key) DO UPDATE SET
+			entry_value = excluded.entry_value, expires_at = excluded.expires_at`
+	sqlUpdate = `UPDATE entries SET entry_value = ?3, expires_at = ?4 WHERE group_name = ?1 AND entry_key = ?2`
+	sqlInsert = `INSERT INTO entries (group_name, entry_key, entry_value, expires_at) VALUES (?1, ?2, ?3, ?4)`
+
+	sqlDelete      = `DELETE FROM entries WHERE group_name = ?1 AND entry_key = ?2`
+	sqlDeleteGroup = `DELETE FROM entries WHERE group_name = ?1`
+
+	sqlHasGroup    = `SELECT 1 FROM entries WHERE group_name = ?1 LIMIT 1`
+	sqlGroupIsLive = `SELECT 1 FROM entries WHERE group_name = ?1 AND (expires_at IS NULL OR expires_at > ?2) LIMIT 1`
+
+	sqlFirstGroup = `SELECT group_name FROM entries WHERE group_name >= ?1 AND group_name < ?2
+		ORDER BY group_name LIMIT 1`
+	sqlNextGroup = `SELECT group_name FROM entries WHERE group_name > ?1 AND group_name < ?2
+		ORDER BY group_name LIMIT 1`
+
+	sqlExpiredRows = `SELECT group_name, entry_key, entry_value, expires_at FROM entries
+		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at > ?3 AND expires_at <= ?4
+		ORDER BY expires_at LIMIT ?5`
+	sqlEarliest = `SELECT expires_at FROM entries WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT 1`
+
+	sqlScan = `SELECT entry_key, entry_value FROM entries
+		WHERE group_name = ?1 AND (expires_at IS NULL OR expires_at > ?2) ORDER BY entry_key`
+	sqlPage = sqlScan + ` LIMIT ?3 OFFSET ?4`
+
+	// What is stored, less what is dead: the index alone answers the first,
+	// and the dead are few.
+	sqlStored = `(SELECT count(*) FROM entries WHERE group_name >= ?1 AND group_name < ?2)`
+	sqlDead   = `(SELECT count(*) FROM entries
+		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)`
+	sqlCount = `SELECT ` + sqlStored + ` - ` + sqlDead
+
+	// Skip scan: one index lookup a group, however many rows it has.
+	sqlDistinct = `WITH RECURSIVE distinct_groups (name) AS (
+		SELECT min(group_name) FROM entries WHERE group_name >= ?1 AND group_name < ?2
+		UNION ALL
+		SELECT (SELECT min(group_name) FROM entries WHERE group_name > name AND group_name < ?2)
+		FROM distinct_groups WHERE name IS NOT NULL)`
+	sqlLiveGroups = ` FROM distinct_groups WHERE name IS NOT NULL AND EXISTS (
+		SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3))`
+	sqlGroups = sqlDistinct + ` SELECT name` + sqlLiveGroups
+	sqlUsage  = sqlDistinct + ` SELECT ` + sqlStored + ` - ` + sqlDead + `, (SELECT count(*)` + sqlLiveGroups + `)`
+
+	sqlExpired = `SELECT ` + sqlDead + `, (SELECT count(*) FROM (
+			SELECT DISTINCT group_name AS name FROM entries
+			WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)
+		WHERE NOT EXISTS (SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3)))`
+
+	// One pass over the index counts rows and, as it is ordered, groups.
+	sqlPhysicalUsage = `SELECT count(*), count(DISTINCT group_name) FROM entries
+		WHERE group_name >= ?1 AND group_name < ?2`
+
+	sqlEverything = `SELECT group_name, entry_key, entry_value, expires_at FROM entries`
+)
+
+// bindRange binds a range to ?1 and ?2.
+func bindRange(stmt *sqlite.Stmt, r kv.Range) {
+	stmt.BindText(1, r.From)
+	bindEnd(stmt, r)
+}
+
+// bindEnd binds a range's upper end to ?2.
+func bindEnd(stmt *sqlite.Stmt, r kv.Range) {
+	if r.Unbounded {
+		stmt.BindBytes(2, nil)
+	} else {
+		stmt.BindText(2, r.To)
+	}
+}
+
+// bindRow binds a row to ?1 to ?4.
+func bindRow(stmt *sqlite.Stmt, row kv.Row) {
+	stmt.BindText(1, row.Group)
+	stmt.BindText(2, row.Key)
+	stmt.BindText(3, row.Value)
+	if row.Deadline == kv.NoDeadline {
+		stmt.BindNull(4)
+	} else {
+		stmt.BindInt64(4, row.Deadline)
+	}
+}
+
+// bindAfter binds a deadline that is to be passed; the least one passes all,
+// itself included.
+func bindAfter(stmt *sqlite.Stmt, param int, after int64) {
+	if after == math.MinInt64 {
+		stmt.BindFloat(param, math.Inf(-1))
+	} else {
+		stmt.BindInt64(param, after)
+	}
+}
+
+// readRow reads the four columns of a row.
+func readRow(stmt *sqlite.Stmt) (row kv.Row, err error) {
+	if row.Group, err = text(stmt, 0); err != nil {
+		return row, err
+	}
+	if row.Key, err = text(stmt, 1); err != nil {
+		return row, err
+	}
+	row.Value, err = text(stmt, 2)
+	row.Deadline = deadline(stmt, 3)
+	return row, err
+}
