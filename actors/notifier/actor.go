@@ -1,0 +1,163 @@
+// Package notifier owns the watchers, the OnChange callbacks and the actors
+// that watch.
+//
+// It learns of events after they were committed, in commit order, and gives
+// each to its audience without ever waiting for anybody: a watcher whose
+// channel is full loses the event and is told how many it lost. Requests whose
+// events it was handed are answered by it, after its sends. It runs no
+// callback: those run in the goroutine that made the change.
+package notifier
+
+import (
+	"log/slog"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/failpoint"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Config is what a notifier works with. All of it outlives a restart.
+type Config struct {
+	Callbacks *Callbacks
+	Buffer    int // capacity of a watcher's channel
+	Logger    *slog.Logger
+	Failpoint failpoint.Hook
+}
+
+// Actor is one incarnation of the notifier. The watchers outlive it: they are
+// handles in other people's hands.
+type Actor struct {
+	Config
+	index *index
+	root  *actor.RootContext
+	done  chan struct{}
+
+	// Owned by Receive.
+	pids    map[string]map[*Watcher]struct{} // watching actors, by PID; outlives a restart too
+	current *admission.Delivery              // being delivered, its requests not yet released
+}
+
+// Receive handles one message.
+func (a *Actor) Receive(ctx actor.Context) {
+	defer actorsystem.LogPanic(a.Logger, "notifier")
+	switch m := ctx.Message().(type) {
+	case Message:
+		m.handle(a, ctx)
+	case *actor.Terminated:
+		a.forgetActor(m.Who)
+	case *actor.Restarting:
+		a.release()
+	case *actor.Stopping:
+		a.stop()
+	case *actor.Stopped:
+		close(a.done)
+	}
+}
+
+func (m watch) handle(a *Actor, ctx actor.Context) {
+	w := m.watcher
+	if !w.open { // a restart may bring nothing back, but nothing happens twice
+		w.open = true
+		a.index.add(w)
+	}
+	if w.pid != nil {
+		id := w.pid.String()
+		if a.pids[id] == nil {
+			a.pids[id] = make(map[*Watcher]struct{})
+			ctx.Watch(w.pid)
+		}
+		a.pids[id][w] = struct{}{}
+	}
+	close(m.done)
+	a.Failpoint.Hit("notifier.watch")
+}
+
+func (m unwatch) handle(a *Actor, ctx actor.Context) {
+	a.remove(m.watcher)
+	if pid := m.watcher.pid; pid != nil {
+		id := pid.String()
+		delete(a.pids[id], m.watcher)
+		if len(a.pids[id]) == 0 {
+			delete(a.pids, id)
+			ctx.Unwatch(pid)
+		}
+	}
+	close(m.done)
+	a.Failpoint.Hit("notifier.unwatch")
+}
+
+// remove takes the watcher out and closes it, unless that has been done.
+func (a *Actor) remove(w *Watcher) {
+	if !w.open {
+		return
+	}
+	w.open = false
+	a.index.remove(w)
+	if w.events != nil {
+		close(w.events)
+	}
+}
+
+// forgetActor ends what a stopped actor watched.
+func (a *Actor) forgetActor(pid *actor.PID) {
+	for w := range a.pids[pid.String()] {
+		a.remove(w)
+	}
+	delete(a.pids, pid.String())
+}
+
+func (m deliver) handle(a *Actor, _ actor.Context) {
+	a.current = &m.delivery // first of all, so that its requests are released whatever happens
+	a.Failpoint.Hit("notifier.deliver")
+	for _, event := range m.delivery.Events {
+		a.index.each(event.Group, event.Key, func(watchers []*Watcher) bool {
+			for _, w := range watchers {
+				if m.delivery.Lost {
+					w.dropped.Add(1)
+				} else {
+					w.send(a.root, event)
+				}
+			}
+			return true
+		})
+	}
+	a.Failpoint.Hit("notifier.delivered")
+	a.release()
+}
+
+// release answers the requests of the delivery in hand.
+func (a *Actor) release() {
+	if a.current == nil {
+		return
+	}
+	requests := a.current.Requests
+	a.current = nil
+	for _, r := range requests {
+		if outcome, received := r.Release(); !received {
+			a.Callbacks.Unasked(outcome.Events)
+		}
+	}
+}
+
+// stop closes every watcher. It must not fail: a panic in Stopping would start
+// the actor anew.
+func (a *Actor) stop() {
+	defer func() {
+		if reason := recover(); reason != nil {
+			a.Logger.Error("the notifier failed while stopping", slog.Any("reason", reason))
+		}
+		a.release()
+		for i := range a.index.shards {
+			if m := a.index.shards[i].Load(); m != nil {
+				for _, watchers := range *m {
+					for _, w := range watchers {
+						a.remove(w)
+					}
+				}
+			}
+		}
+	}()
+	a.Failpoint.Hit("notifier.stop")
+}

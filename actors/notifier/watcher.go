@@ -1,0 +1,57 @@
+package notifier
+
+import (
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Watcher receives the events of a pattern, in commit order. The notifier
+// alone sends to it and closes it.
+type Watcher struct {
+	Events <-chan kv.Event // closed by Unwatch and when the store closes; nil for an actor's
+
+	events  chan kv.Event
+	pid     *actor.PID // an actor that gets Changed messages instead
+	pattern Pattern
+	dropped atomic.Uint64
+	open    bool // owned by the notifier
+}
+
+// Changed is what a watching actor receives.
+type Changed struct{ Event kv.Event }
+
+// IgnoreDeadLetterLogging keeps values out of the log when the actor stops at
+// the moment of an event.
+func (Changed) IgnoreDeadLetterLogging() {}
+
+func newWatcher(p Pattern, capacity int) *Watcher {
+	events := make(chan kv.Event, capacity)
+	return &Watcher{Events: events, events: events, pattern: p}
+}
+
+// NewClosedWatcher is a watcher that will never see an event.
+func NewClosedWatcher() *Watcher {
+	w := newWatcher(Pattern{}, 0)
+	close(w.events)
+	return w
+}
+
+// Dropped is how many events the watcher missed because its channel was full,
+// or because a fault left it unknown whether they happened. It may be called
+// at any time.
+func (w *Watcher) Dropped() uint64 { return w.dropped.Load() }
+
+func (w *Watcher) send(root *actor.RootContext, event kv.Event) {
+	if w.pid != nil {
+		root.Send(w.pid, Changed{event})
+		return
+	}
+	select {
+	case w.events <- event:
+	default:
+		w.dropped.Add(1)
+	}
+}

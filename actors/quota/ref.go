@@ -1,0 +1,69 @@
+package quota
+
+import (
+	"context"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Ref is how the rest of the store speaks to the quota actor. It is safe for
+// use by any number of goroutines.
+type Ref struct {
+	root *actor.RootContext
+	pid  *actor.PID
+	done <-chan struct{}
+}
+
+// Spawn starts a quota actor; it is of use once it is connected. It fails only
+// if the actor can't be spawned.
+func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
+	done, accounts := make(chan struct{}), new(Accounts)
+	pid, err := actorsystem.Spawn(system, "go-store-quota-", func() actor.Actor {
+		return &Actor{Config: config, done: done, accounts: accounts,
+			known: make(map[string]kv.NamespaceUsage), warned: make(map[string]bool),
+			waiting: make(map[string][]chan reply)}
+	})
+	if err != nil {
+		return Ref{}, err
+	}
+	return Ref{root: system.Root, pid: pid, done: done}, nil
+}
+
+// Connect tells the actor who keeps the accounts.
+func (r Ref) Connect(accounts Accounts) { r.root.Send(r.pid, connect{accounts: accounts}) }
+
+// Committed tells the actor of namespaces that changed, and returns at once.
+func (r Ref) Committed(changed []kv.NamespaceUsage) { r.root.Send(r.pid, committed{usage: changed}) }
+
+// Resynchronise replaces what the actor knows, and returns at once.
+func (r Ref) Resynchronise(all []kv.NamespaceUsage) { r.root.Send(r.pid, resynchronise{usage: all}) }
+
+// Count has a namespace counted in a snapshot, which it takes over, and
+// returns at once. answer is called once.
+func (r Ref) Count(namespace string, snapshot Snapshot, answer func(kv.Usage, error)) {
+	r.root.Send(r.pid, count{namespace: namespace, snapshot: snapshot, answer: answer})
+}
+
+// Usage is what lives in the namespace. It blocks until the namespace has been
+// counted, which the first question takes.
+func (r Ref) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
+	answer := make(chan reply, 1)
+	r.root.Send(r.pid, usage{namespace: namespace, reply: answer})
+	select {
+	case a := <-answer:
+		return a.usage, a.err
+	case <-ctx.Done():
+		return kv.Usage{}, ctx.Err()
+	case <-r.done:
+		return kv.Usage{}, kv.ClosedError
+	}
+}
+
+// Stop stops the actor once it has handled what is queued, and waits.
+func (r Ref) Stop() {
+	r.root.Poison(r.pid)
+	<-r.done
+}

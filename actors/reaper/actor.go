@@ -1,0 +1,175 @@
+// Package reaper owns the expiry schedule: when the next row is to be removed.
+//
+// It never touches the database. It asks the writer for one chunk at a time and
+// learns from Committed, like every projection, what came of it; so no write
+// waits behind a big purge, and a request that is lost is asked again.
+package reaper
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/clock"
+	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+const (
+	// sweep is the longest sleep while a deadline lies ahead: the clock may
+	// have jumped over it.
+	sweep = 60 * time.Second
+	// retry is how long the reaper waits for news of a purge: a purge that
+	// failed (a full disk, say) leaves no fact behind.
+	retry = time.Second
+)
+
+// Purger removes one chunk of expired rows. Its methods never block.
+type Purger interface {
+	PurgeExpired()
+	Resynchronise()
+}
+
+// Config is what a reaper works with. All of it outlives a restart.
+type Config struct {
+	Clock     *clock.Clock
+	Interval  time.Duration // how long after its deadline a row is removed
+	Logger    *slog.Logger
+	Failpoint failpoint.Hook
+}
+
+// Actor is one incarnation of the reaper. All of it is owned by Receive.
+type Actor struct {
+	Config
+	done   chan struct{}
+	hinted *atomic.Bool // a hint is in the mailbox; shared with Ref
+	self   func(Message)
+
+	purger   *Purger     // outlives a restart; nil inside until connect
+	earliest int64       // no stored deadline lies before this, as far as is known
+	stop     func() bool // of the timer; nil if there is none
+	timers   uint64      // timers started so far: the last one counts
+	due      time.Time   // when the timer fires; zero if there is none
+}
+
+// Receive handles one message.
+func (a *Actor) Receive(ctx actor.Context) {
+	defer actorsystem.LogPanic(a.Logger, "reaper")
+	switch m := ctx.Message().(type) {
+	case Message:
+		m.handle(a)
+	case *actor.Started:
+		root, pid := ctx.ActorSystem().Root, ctx.Self()
+		a.self = func(m Message) { root.Send(pid, m) }
+		if *a.purger != nil { // started anew: what was known is lost
+			(*a.purger).Resynchronise()
+		}
+	case *actor.Restarting:
+		a.disarm()
+		a.hinted.Store(false)
+	case *actor.Stopping:
+		a.disarm()
+	case *actor.Stopped:
+		close(a.done)
+	}
+}
+
+func (m connect) handle(a *Actor) {
+	*a.purger = m.purger
+	a.arm()
+}
+
+func (m resynchronise) handle(a *Actor) {
+	a.Failpoint.Hit("reaper.resynchronise")
+	a.earliest = max(m.earliest, 0)
+	a.arm()
+}
+
+func (m committed) handle(a *Actor) {
+	a.Failpoint.Hit("reaper.committed")
+	a.earliest = min(a.earliest, m.fact.Deadline)
+	if !m.fact.Purged {
+		a.arm()
+		return
+	}
+	a.earliest = min(m.fact.Earliest, m.fact.Deadline)
+	if m.fact.Reaped && a.earliest <= a.Clock.Millis() {
+		a.purge() // the chunk was full: there is more
+		return
+	}
+	a.arm()
+}
+
+// handle looks again soon. Usually the timer is set for it already; it is not
+// after the clock has jumped.
+func (hint) handle(a *Actor) {
+	a.hinted.Store(false)
+	a.Failpoint.Hit("reaper.hint")
+	a.earliest = min(a.earliest, a.Clock.Millis())
+	a.arm()
+}
+
+func (m wake) handle(a *Actor) {
+	if m.timer != a.timers {
+		return
+	}
+	a.Failpoint.Hit("reaper.wake")
+	a.due = time.Time{}
+	if wait := a.wait(); wait > 0 {
+		a.set(wait)
+		return
+	}
+	a.purge()
+}
+
+// purge asks for one chunk, and for another try should no answer come.
+func (a *Actor) purge() {
+	(*a.purger).PurgeExpired()
+	a.set(retry)
+}
+
+// arm sets the timer for the earliest deadline, unless it fires before that
+// anyway: an earlier wake finds out and sets it again.
+func (a *Actor) arm() {
+	if a.earliest == kv.NoDeadline || *a.purger == nil {
+		a.disarm()
+		return
+	}
+	wait := a.wait()
+	if !a.due.IsZero() && !a.Clock.Now().Add(wait).Before(a.due) {
+		return
+	}
+	a.set(wait)
+}
+
+// wait is how long the earliest row is still to be left alone.
+func (a *Actor) wait() time.Duration {
+	if a.earliest == kv.NoDeadline {
+		return sweep
+	}
+	now := a.Clock.Millis()
+	if a.earliest > now && a.earliest-now > int64(sweep/time.Millisecond) {
+		return sweep
+	}
+	return min(max(time.Duration(a.earliest-now)*time.Millisecond+a.Interval, 0), sweep)
+}
+
+func (a *Actor) set(wait time.Duration) {
+	a.disarm()
+	a.timers++
+	self, m := a.self, wake{timer: a.timers}
+	a.due = a.Clock.Now().Add(wait)
+	a.stop = a.Clock.AfterFunc(wait, func() { self(m) })
+}
+
+func (a *Actor) disarm() {
+	if a.stop != nil {
+		a.stop()
+		a.stop = nil
+	}
+	a.timers++ // a wake that is on its way is stale
+	a.due = time.Time{}
+}

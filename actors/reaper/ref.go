@@ -1,0 +1,55 @@
+package reaper
+
+import (
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Ref is how the rest of the store speaks to the reaper. It is safe for use by
+// any number of goroutines; none of its methods but Stop waits.
+type Ref struct {
+	root   *actor.RootContext
+	pid    *actor.PID
+	hinted *atomic.Bool
+	done   <-chan struct{}
+}
+
+// Spawn starts a reaper that purges nothing until it is connected. It fails
+// only if the actor can't be spawned.
+func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
+	done, hinted, purger := make(chan struct{}), new(atomic.Bool), new(Purger)
+	pid, err := actorsystem.Spawn(system, "go-store-reaper-", func() actor.Actor {
+		return &Actor{Config: config, done: done, hinted: hinted, purger: purger, earliest: kv.NoDeadline}
+	})
+	if err != nil {
+		return Ref{}, err
+	}
+	return Ref{root: system.Root, pid: pid, hinted: hinted, done: done}, nil
+}
+
+// Connect tells the reaper who purges.
+func (r Ref) Connect(purger Purger) { r.root.Send(r.pid, connect{purger: purger}) }
+
+// Committed tells the reaper of a commit.
+func (r Ref) Committed(fact *kv.Committed) { r.root.Send(r.pid, committed{fact: fact}) }
+
+// Resynchronise replaces what the reaper knows.
+func (r Ref) Resynchronise(earliest int64) { r.root.Send(r.pid, resynchronise{earliest: earliest}) }
+
+// Hint says that a read met an expired row. Any number of hints that the
+// reaper has not looked at yet are one message.
+func (r Ref) Hint() {
+	if r.hinted.CompareAndSwap(false, true) {
+		r.root.Send(r.pid, hint{})
+	}
+}
+
+// Stop stops the reaper and waits for it.
+func (r Ref) Stop() {
+	r.root.Poison(r.pid)
+	<-r.done
+}

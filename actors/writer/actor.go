@@ -1,0 +1,175 @@
+// Package writer owns the only read-write connection and serialises every
+// mutation of the store.
+//
+// It gathers the requests that are already queued, commits them as one
+// transaction, and answers each of them after COMMIT. It publishes what it
+// committed as facts and never waits on another actor; it never runs code of
+// the store's user.
+//
+// # What holds at every moment
+//
+//   - A request is in exactly one place: pending, batch, parked with an
+//     account, with the notifier, or answered. A panic anywhere leaves it in
+//     one of the first three, where abandon finds and answers it.
+//   - Between two messages no transaction is open.
+//   - The ledger's figures are what the database holds, plus the open
+//     transaction's changes; its journal is empty between transactions.
+package writer
+
+import (
+	"log/slog"
+	"math"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/clock"
+	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// PurgeChunk is how many expired rows one PurgeExpired removes: few enough
+// that a write behind it waits some milliseconds only.
+const PurgeChunk = 256
+
+// Audience tells whether anybody listens. Its methods never block.
+type Audience interface {
+	// Listening reports whether events are of use to anybody at all.
+	Listening() bool
+	// Watched reports whether a watcher wants one of the events.
+	Watched(events []kv.Event) bool
+	// Deliver takes over a delivery: its events and requests.
+	Deliver(admission.Delivery)
+	// Unasked hands over events that no goroutine is waiting for.
+	Unasked(events []kv.Event)
+}
+
+// Projections are told what was committed. Their methods never block.
+type Projections interface {
+	Committed(*kv.Committed)
+	Resynchronise(kv.Resynchronise)
+}
+
+// Snapshot is a view of what was committed at one moment, for counting.
+type Snapshot interface {
+	Usage(kv.Range) (kv.Usage, error)
+	Close()
+}
+
+// Counter counts a namespace elsewhere. Count never blocks; it takes the
+// snapshot over and calls answer once, from any goroutine.
+type Counter interface {
+	Count(namespace string, snapshot Snapshot, answer func(kv.Usage, error))
+}
+
+// Config is what a writer works with. All of it outlives a restart.
+type Config struct {
+	Database    *storage.Writer
+	Gate        *admission.Gate
+	Clock       *clock.Clock
+	Audience    Audience
+	Projections Projections
+	Counter     Counter
+	Logger      *slog.Logger
+	BatchBytes  int    // a batch is committed once its mutations weigh this much
+	Stopped     func() // called when the writer has stopped, however that came
+	Failpoint   failpoint.Hook
+}
+
+// phase says how far the batch in hand has come, for abandon.
+type phase int
+
+const (
+	idle       phase = iota
+	applying         // a transaction may be open; nothing of it is committed
+	committing       // COMMIT was called and has not returned
+	committed        // COMMIT succeeded; the outcomes stand in the requests
+)
+
+// job is one mutation in hand; request is nil when nobody waits for it.
+type job struct {
+	request  *admission.Request
+	mutation *kv.Mutation
+}
+
+// Actor is one incarnation of the writer. All of it is owned by Receive.
+type Actor struct {
+	Config
+	done chan struct{}
+	self func(Message) // sends to the writer's own mailbox
+
+	pending  []job // waiting for the flush
+	flushing bool  // a flush is in the mailbox
+
+	batch    []job // being committed
+	phase    phase
+	events   []kv.Event // of the batch
+	wanted   bool       // an account is to be counted
+	earliest int64      // no stored deadline lies before this
+	ledger   *ledger
+	tx       transaction
+}
+
+func newActor(config Config, done chan struct{}) *Actor {
+	return &Actor{Config: config, done: done, ledger: newLedger(), earliest: math.MinInt64}
+}
+
+// Receive handles one message.
+func (a *Actor) Receive(ctx actor.Context) {
+	defer actorsystem.LogPanic(a.Logger, "writer")
+	switch m := ctx.Message().(type) {
+	case Message:
+		m.handle(a)
+	case *actor.Started:
+		root, pid := ctx.ActorSystem().Root, ctx.Self()
+		a.self = func(m Message) { root.Send(pid, m) }
+		a.start()
+	case *actor.Restarting:
+		a.abandon()
+	case *actor.Stopping:
+		a.drain() // a queued flush may sit behind the poison pill
+	case *actor.Stopped:
+		close(a.done)
+		a.Stopped()
+	}
+}
+
+// start reads what the writer must know and tells the projections.
+func (a *Actor) start() {
+	a.Failpoint.Hit("writer.start")
+	earliest, err := a.Database.Earliest()
+	if err != nil {
+		// Judging every row by its own deadline is slower and as right.
+		a.Logger.Error("the earliest deadline can't be read", slog.Any("error", err))
+		earliest = math.MinInt64
+	}
+	a.earliest = earliest
+	a.publishState()
+}
+
+func (a *Actor) publishState() {
+	a.Projections.Resynchronise(kv.Resynchronise{Earliest: a.earliest, Usage: a.ledger.usage()})
+}
+
+func (m apply) handle(a *Actor) {
+	a.accept(job{request: m.request, mutation: &m.request.Mutation})
+}
+
+// purge is the reaper's mutation: the same every time, so one serves all.
+var purge = kv.Mutation{Kind: kv.PurgeExpired, Range: kv.PrefixRange(""), Limit: PurgeChunk}
+
+func (purgeExpired) handle(a *Actor) { a.accept(job{mutation: &purge}) }
+
+// accept records a job first of all, so that it is answered whatever happens.
+func (a *Actor) accept(j job) {
+	a.pending = append(a.pending, j)
+	if !a.flushing {
+		a.flushing = true
+		a.self(flush{})
+	}
+	a.Failpoint.Hit("writer.accept")
+}
+
+func (resynchronise) handle(a *Actor) { a.publishState() }

@@ -1,0 +1,211 @@
+package writer
+
+import (
+	"fmt"
+
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+func (flush) handle(a *Actor) {
+	a.flushing = false
+	a.flush()
+}
+
+// flush commits everything that is pending, in batches of BatchBytes.
+func (a *Actor) flush() {
+	for len(a.pending) > 0 {
+		n, size := 0, 0
+		for ; n < len(a.pending); n++ {
+			size += a.pending[n].mutation.Size()
+			if n > 0 && size > a.BatchBytes {
+				break
+			}
+		}
+		a.batch = append(a.batch, a.pending[:n]...)
+		rest := copy(a.pending, a.pending[n:])
+		clear(a.pending[rest:])
+		a.pending = a.pending[:rest]
+		a.commit()
+		a.countWanted()
+	}
+}
+
+// commit makes one transaction of the batch and answers its requests.
+func (a *Actor) commit() {
+	a.phase = applying
+	a.Failpoint.Hit("writer.begin")
+	if err := a.Database.Begin(); err != nil {
+		a.fail(fmt.Errorf("begin: %w", err))
+		return
+	}
+	a.tx = a.newTransaction()
+	if err := a.applyAll(); err != nil {
+		a.rollback()
+		a.fail(err)
+		return
+	}
+	a.Failpoint.Hit("writer.commit")
+	a.phase = committing
+	if err := a.Database.Commit(); err != nil {
+		a.commitFailed(err)
+		return
+	}
+	a.phase = committed
+	a.events = a.tx.events
+	a.Failpoint.Hit("writer.committed")
+	a.settle()
+	a.publish()
+	a.finish()
+}
+
+// applyAll runs every job of the batch under its own savepoint. An error means
+// that the whole transaction is lost.
+func (a *Actor) applyAll() error {
+	for i := range a.batch {
+		j := &a.batch[i]
+		if a.park(j) {
+			continue
+		}
+		a.Failpoint.Hit("writer.apply")
+		outcome, err := a.applyOne(j.mutation)
+		if err != nil && !a.Database.InTransaction() {
+			return err // a storage fault: SQLite has rolled everything back
+		}
+		if j.request != nil {
+			j.request.Resolve(outcome, err)
+		}
+	}
+	return a.tx.seal()
+}
+
+// applyOne applies one mutation, whole or not at all.
+func (a *Actor) applyOne(m *kv.Mutation) (kv.Outcome, error) {
+	if err := a.Database.Savepoint(); err != nil {
+		return kv.Outcome{}, fmt.Errorf("savepoint: %w", err)
+	}
+	mark := a.tx.mark()
+	outcome, err := a.tx.apply(m)
+	if err == nil {
+		err = a.Database.Release()
+	}
+	if err == nil {
+		return outcome, nil
+	}
+	a.tx.undo(mark)
+	if !a.Database.InTransaction() {
+		return kv.Outcome{}, err
+	}
+	if undoing := a.Database.RollbackTo(); undoing != nil {
+		// The transaction can't be trusted any more: give all of it up.
+		a.rollback()
+	}
+	return kv.Outcome{}, err
+}
+
+func (a *Actor) rollback() {
+	a.tx.undo(mark{})
+	if err := a.Database.Rollback(); err != nil {
+		a.Logger.Error("rollback failed", "error", err)
+	}
+}
+
+// commitFailed answers a batch whose COMMIT returned an error.
+func (a *Actor) commitFailed(err error) {
+	events := a.tx.events
+	a.rollback()
+	err = fmt.Errorf("commit: %w", err)
+	if !storage.IsIndeterminate(err) {
+		a.fail(err)
+		return
+	}
+	a.lost(events)
+	a.earliest = min(a.earliest, a.tx.earliest)
+	a.fail(fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err))
+	a.ledger.forget()
+	a.publishState()
+}
+
+// lost tells watchers of events that may or may not have happened.
+func (a *Actor) lost(events []kv.Event) {
+	if len(events) > 0 && a.Audience.Watched(events) {
+		a.Audience.Deliver(admission.Delivery{Events: events, Lost: true})
+	}
+}
+
+// fail answers every request of the batch that is still here with err.
+func (a *Actor) fail(err error) {
+	for i := range a.batch {
+		if j := &a.batch[i]; j.request != nil {
+			j.request.Resolve(kv.Outcome{}, err)
+		}
+	}
+	a.answer()
+	a.finish()
+}
+
+// settle takes the committed transaction's state over.
+func (a *Actor) settle() {
+	a.earliest = a.tx.earliest
+	a.tx.fact.Usage = a.ledger.settle()
+}
+
+// publish tells the projections, then the listeners and callers.
+func (a *Actor) publish() {
+	if fact := a.tx.fact; fact.Deadline != kv.NoDeadline || fact.Purged || len(fact.Usage) > 0 {
+		a.Projections.Committed(&fact)
+	}
+	a.Failpoint.Hit("writer.publish")
+	a.announce()
+}
+
+// announce answers the batch, or has the notifier answer it once the watchers
+// have its events. What is handed over leaves the writer first, so that nobody
+// is told twice if this fails half-way.
+func (a *Actor) announce() {
+	events, unasked := a.events, a.tx.unasked
+	a.events, a.tx.unasked = nil, nil
+	if len(unasked) > 0 {
+		a.Audience.Unasked(unasked)
+	}
+	if len(events) == 0 || !a.Audience.Watched(events) {
+		a.answer()
+		return
+	}
+	delivery := admission.Delivery{Events: events, Requests: make([]*admission.Request, 0, len(a.batch))}
+	for i := range a.batch {
+		if r := a.batch[i].request; r != nil {
+			delivery.Requests = append(delivery.Requests, r)
+		}
+	}
+	clear(a.batch)
+	a.batch = a.batch[:0]
+	a.Audience.Deliver(delivery)
+}
+
+// answer releases the requests of the batch.
+func (a *Actor) answer() {
+	for i := range a.batch {
+		a.release(&a.batch[i])
+	}
+}
+
+// release answers one job, if it has not been.
+func (a *Actor) release(j *job) {
+	r := j.request
+	if r == nil {
+		return
+	}
+	j.request = nil
+	if outcome, received := r.Release(); !received && len(outcome.Events) > 0 {
+		a.Audience.Unasked(outcome.Events)
+	}
+}
+
+// finish leaves nothing of the batch behind that would keep values alive.
+func (a *Actor) finish() {
+	clear(a.batch)
+	a.batch, a.events, a.phase = a.batch[:0], nil, idle
+	a.tx = transaction{}
+}

@@ -1,0 +1,218 @@
+package writer
+
+import (
+	"fmt"
+	"math"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// ledger keeps the usage of the namespaces that somebody has asked about:
+// those written to under a quota, and those whose usage was read. A namespace
+// is counted once; from then on every mutation that touches it changes its
+// account, within the transaction, and what is rolled back is taken back.
+type ledger struct {
+	accounts map[string]*account
+	journal  []entry // changes of the open transaction, oldest first
+}
+
+// account is the usage of one namespace. Keys and groups count as long as they
+// take a row: an expired one until it is removed.
+type account struct {
+	namespace string
+	state     accountState
+	usage     kv.Usage       // counted: exact; counting: what changed since the snapshot
+	quota     kv.QuotaConfig // last seen on a write
+	swept     int64          // no row of the namespace has its deadline at or before this
+	parked    []job          // waiting for the count
+	touched   bool           // by the open transaction
+}
+
+type accountState int
+
+const (
+	wanted   accountState = iota // to be counted after the batch in hand
+	counting                     // a snapshot is being counted elsewhere
+	ready
+)
+
+type entry struct {
+	account      *account
+	keys, groups int64
+}
+
+func newLedger() *ledger { return &ledger{accounts: make(map[string]*account)} }
+
+// of is the account that group belongs to; nil if nobody asked about it.
+func (l *ledger) of(group string) *account {
+	if len(l.accounts) == 0 {
+		return nil
+	}
+	namespace, ok := kv.NamespaceOf(group)
+	if !ok {
+		return nil
+	}
+	return l.accounts[namespace]
+}
+
+// open returns the namespace's account, made on first need.
+func (l *ledger) open(namespace string) *account {
+	a := l.accounts[namespace]
+	if a == nil {
+		a = &account{namespace: namespace, swept: math.MinInt64}
+		l.accounts[namespace] = a
+	}
+	return a
+}
+
+// change books keys and groups that the open transaction adds or removes.
+func (l *ledger) change(a *account, keys, groups int64) {
+	a.usage.Keys += keys
+	a.usage.Groups += groups
+	l.journal = append(l.journal, entry{a, keys, groups})
+}
+
+// undo takes back every change after the first keep ones.
+func (l *ledger) undo(keep int) {
+	for i := len(l.journal) - 1; i >= keep; i-- {
+		e := l.journal[i]
+		e.account.usage.Keys -= e.keys
+		e.account.usage.Groups -= e.groups
+	}
+	l.journal = l.journal[:keep]
+}
+
+// settle makes the open transaction's changes final and returns the usage of
+// the counted namespaces among them.
+func (l *ledger) settle() (usage []kv.NamespaceUsage) {
+	for _, e := range l.journal {
+		a := e.account
+		if a.touched || a.state != ready {
+			continue
+		}
+		a.touched = true
+		usage = append(usage, a.fact())
+	}
+	for _, e := range l.journal {
+		e.account.touched = false
+	}
+	l.journal = l.journal[:0]
+	return usage
+}
+
+// forget has every account counted anew, for when nobody knows what a commit
+// did. Counts under way are of no use any more: their answers find an account
+// that the ledger does not hold.
+func (l *ledger) forget() {
+	for namespace, old := range l.accounts {
+		if old.state == ready {
+			delete(l.accounts, namespace)
+			continue
+		}
+		l.accounts[namespace] = &account{namespace: namespace, quota: old.quota, swept: math.MinInt64, parked: old.parked}
+	}
+}
+
+// usage is that of every counted namespace.
+func (l *ledger) usage() []kv.NamespaceUsage {
+	var all []kv.NamespaceUsage
+	for _, a := range l.accounts {
+		if a.state == ready {
+			all = append(all, a.fact())
+		}
+	}
+	return all
+}
+
+func (a *account) fact() kv.NamespaceUsage {
+	return kv.NamespaceUsage{Namespace: a.namespace, Usage: a.usage, Quota: a.quota}
+}
+
+// park sets a job aside whose namespace has to be counted before its quota can
+// be judged. Everybody else goes on.
+func (a *Actor) park(j *job) bool {
+	m := j.mutation
+	if !m.Quota.Limited() {
+		return false
+	}
+	account := a.ledger.open(m.Namespace)
+	account.quota = m.Quota
+	if account.state == ready {
+		return false
+	}
+	account.parked = append(account.parked, *j)
+	*j = job{mutation: m}
+	a.wanted = true
+	return true
+}
+
+func (m countNamespace) handle(a *Actor) {
+	account := a.ledger.open(m.namespace)
+	if account.state == ready {
+		a.Projections.Committed(&kv.Committed{
+			At: a.Clock.Now(), Deadline: kv.NoDeadline, Usage: []kv.NamespaceUsage{account.fact()}})
+		return
+	}
+	a.wanted = true
+	a.countWanted()
+}
+
+// countWanted starts the counts that the last batch asked for. It runs between
+// transactions: the snapshot holds what is committed, and every later change
+// is booked to the account. Counting itself holds nobody up.
+func (a *Actor) countWanted() {
+	if !a.wanted {
+		return
+	}
+	a.wanted = false
+	for _, account := range a.ledger.accounts {
+		if account.state != wanted {
+			continue
+		}
+		a.Failpoint.Hit("writer.count")
+		snapshot, err := a.Database.Snapshot()
+		if err != nil {
+			a.refuse(account, fmt.Errorf("snapshot: %w", err))
+			continue
+		}
+		account.state, account.usage = counting, kv.Usage{}
+		self := a.self
+		a.Counter.Count(account.namespace, snapshot, func(usage kv.Usage, err error) {
+			self(counted{account: account, usage: usage, err: err})
+		})
+	}
+}
+
+func (m counted) handle(a *Actor) {
+	account := m.account
+	if a.ledger.accounts[account.namespace] != account {
+		return // counted for an earlier incarnation
+	}
+	a.Failpoint.Hit("writer.counted")
+	if m.err != nil {
+		a.refuse(account, fmt.Errorf("count namespace %q: %w", account.namespace, m.err))
+		return
+	}
+	account.state = ready
+	account.usage.Keys += m.usage.Keys
+	account.usage.Groups += m.usage.Groups
+	a.Projections.Committed(&kv.Committed{
+		At: a.Clock.Now(), Deadline: kv.NoDeadline, Usage: []kv.NamespaceUsage{account.fact()}})
+	parked := account.parked
+	account.parked = nil
+	for _, j := range parked {
+		a.accept(j)
+	}
+}
+
+// refuse answers those who wait for a count that failed. The next one to ask
+// has the namespace counted again.
+func (a *Actor) refuse(account *account, err error) {
+	delete(a.ledger.accounts, account.namespace)
+	a.Logger.Error("a namespace can't be counted", "namespace", account.namespace, "error", err)
+	for i := range account.parked {
+		j := &account.parked[i]
+		j.request.Resolve(kv.Outcome{}, err)
+		a.release(j)
+	}
+}

@@ -1,0 +1,47 @@
+package writer
+
+import (
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Message is everything that the writer understands. Each message knows what
+// to do, so one without a handler does not compile.
+type Message interface {
+	IgnoreDeadLetterLogging()
+	handle(*Actor)
+}
+
+// apply asks for one mutation on behalf of a caller, who gets an answer. It is
+// a single pointer so that sending it allocates nothing.
+type apply struct{ request *admission.Request }
+
+func (apply) IgnoreDeadLetterLogging() {}
+
+// purgeExpired asks for the removal of one chunk of expired rows. Nobody waits
+// for it: what it did is in Committed.
+type purgeExpired struct{ actorsystem.Quiet }
+
+// flush commits what is pending. The writer sends it to itself with the first
+// request of a batch: it comes back behind everything that was already queued.
+type flush struct{ actorsystem.Quiet }
+
+// countNamespace asks for the usage of a namespace to be published, counting
+// it first if need be.
+type countNamespace struct {
+	actorsystem.Quiet
+	namespace string
+}
+
+// counted brings what a count found.
+type counted struct {
+	actorsystem.Quiet
+	account *account
+	usage   kv.Usage
+	err     error
+}
+
+// resynchronise asks for the present state to be published, for a projection
+// that was started anew.
+type resynchronise struct{ actorsystem.Quiet }

@@ -1,0 +1,53 @@
+package writer
+
+import (
+	"fmt"
+	"log/slog"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// abandon ends an incarnation that failed: it rolls back what was open and
+// answers every caller according to how far its request had come. The next
+// incarnation starts with an empty ledger and tells the projections to
+// resynchronise.
+func (a *Actor) abandon() {
+	came, open := a.phase, a.Database.InTransaction()
+	defer a.answerAll(kv.RolledBackError) // whatever fails below
+	if err := a.Database.Resynchronise(); err != nil {
+		a.Logger.Error("recovery of the connection failed", slog.Any("error", err))
+	}
+	switch {
+	case came == committed:
+		a.announce()
+	case came == committing && !open:
+		a.lost(a.tx.events)
+		a.fail(fmt.Errorf("%w: the writer failed during COMMIT", kv.UnknownOutcomeError))
+	}
+}
+
+// answerAll answers every request that is still with the writer.
+func (a *Actor) answerAll(err error) {
+	a.fail(err)
+	for _, account := range a.ledger.accounts {
+		a.batch = append(a.batch, account.parked...)
+		account.parked = nil
+	}
+	a.batch = append(a.batch, a.pending...)
+	a.pending = nil
+	a.fail(err)
+}
+
+// drain commits what is pending and answers what can't be committed any more.
+// It must not fail: a panic in Stopping would start the actor anew.
+func (a *Actor) drain() {
+	defer func() {
+		if reason := recover(); reason != nil {
+			a.Logger.Error("the writer failed while stopping", slog.Any("reason", reason))
+			a.abandon()
+		}
+		a.answerAll(kv.ClosedError)
+	}()
+	a.Failpoint.Hit("writer.drain")
+	a.flush()
+}

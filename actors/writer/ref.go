@@ -1,0 +1,73 @@
+package writer
+
+import (
+	"context"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Ref is how the rest of the store speaks to the writer. It is safe for use by
+// any number of goroutines.
+type Ref struct {
+	root       *actor.RootContext
+	pid        *actor.PID
+	gate       *admission.Gate
+	dispatcher *actorsystem.Dispatcher
+	done       <-chan struct{}
+}
+
+// Spawn starts a writer and returns when it can be sent to. The database must
+// not be written to by anybody else. It fails only if the actor can't be
+// spawned.
+func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
+	dispatcher := actorsystem.NewDispatcher()
+	done := make(chan struct{})
+	pid, err := actorsystem.Spawn(system, "go-store-writer-",
+		func() actor.Actor { return newActor(config, done) }, actor.WithDispatcher(dispatcher))
+	if err != nil {
+		dispatcher.Stop()
+		return Ref{}, err
+	}
+	return Ref{root: system.Root, pid: pid, gate: config.Gate, dispatcher: dispatcher, done: done}, nil
+}
+
+// Apply commits one mutation together with others that are waiting, and
+// returns when it is as durable as the store promises and its events are with
+// their watchers. It blocks while the store is at its limit of requests in
+// flight. A context that ends before admission leaves nothing behind; one that
+// ends later gets kv.UnknownOutcomeError.
+func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
+	request, err := r.gate.Admit(ctx, m)
+	if err != nil {
+		return kv.Outcome{}, err
+	}
+	r.root.Send(r.pid, apply{request})
+	return request.Wait(ctx)
+}
+
+// PurgeExpired asks for the removal of one chunk of expired rows and returns
+// at once.
+func (r Ref) PurgeExpired() { r.root.Send(r.pid, purgeExpired{}) }
+
+// CountNamespace asks for the namespace's usage to be published and returns at
+// once.
+func (r Ref) CountNamespace(namespace string) {
+	r.root.Send(r.pid, countNamespace{namespace: namespace})
+}
+
+// Resynchronise asks for the present state to be published and returns at once.
+func (r Ref) Resynchronise() { r.root.Send(r.pid, resynchronise{}) }
+
+// Poison stops the writer once it has committed what is queued, and returns at
+// once.
+func (r Ref) Poison() { r.root.Poison(r.pid) }
+
+// Wait blocks until the writer has stopped.
+func (r Ref) Wait() {
+	<-r.done
+	r.dispatcher.Stop()
+}
