@@ -1,0 +1,60 @@
+package api
+
+import (
+	"fmt"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// What a call on a healthy store can answer. Test with errors.Is.
+var (
+	// NotFoundError: there is no such key, or it has expired.
+	NotFoundError = kv.NotFoundError
+	// QuotaExceededError: the write would exceed its namespace's quota.
+	// Nothing was written.
+	QuotaExceededError = kv.QuotaExceededError
+)
+
+// What a misused call is told. Nothing was written. Test with errors.Is.
+var (
+	InvalidNamespaceError = kv.InvalidNamespaceError // not ^[a-zA-Z0-9-]+$
+	InvalidQuotaError     = kv.InvalidQuotaError     // a negative limit
+	InvalidOptionError    = kv.InvalidOptionError    // an option outside its range, or two that exclude each other
+	InvalidPageError      = kv.InvalidPageError      // a negative offset or limit
+	TooLargeError         = kv.TooLargeError         // a group, key, value or commit over its limit
+	ReadOnlyError         = kv.ReadOnlyError         // a mutation on a store opened WithReadOnly
+)
+
+// What a store's life brings about. Test with errors.Is.
+var (
+	// ClosedError: the store is closed.
+	ClosedError = kv.ClosedError
+	// UnknownOutcomeError: the write was admitted, but nobody can say whether
+	// it was committed: its context ended first, or the disk failed during
+	// COMMIT. Read to find out.
+	UnknownOutcomeError = kv.UnknownOutcomeError
+	// RolledBackError: a fault undid the write before it was committed.
+	// Nothing of it was written; it may be tried again.
+	RolledBackError = kv.RolledBackError
+)
+
+// What New can find wrong with a file. It was left as it is. Test with
+// errors.Is.
+var (
+	NotADatabaseError  = kv.NotADatabaseError  // no SQLite database, or another program's
+	NewerSchemaError   = kv.NewerSchemaError   // written by a newer version of go-store
+	EncodingError      = kv.EncodingError      // a UTF-16 database
+	TruncatedFileError = kv.TruncatedFileError // shorter than its header says
+)
+
+// LockedError is what New returns, as a *LockedError for errors.As, while
+// another store owns the file. PID is the owner's process, 0 if unknown.
+type LockedError = kv.LockedError
+
+// wrap puts the name of the function before an error.
+func wrap(function string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("store.%s: %w", function, err)
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"forge.lthn.ai/core/go-store/engine"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Option changes how New opens a store. The last of several of a kind counts.
+// A value outside its range makes New fail with InvalidOptionError.
+type Option func(*engine.Config) error
+
+// Durability says when an acknowledged write is safe.
+type Durability = kv.Durability
+
+const (
+	// DurabilitySync, the default: every commit is synced to disk (fsync)
+	// before its calls return. A power cut loses nothing acknowledged.
+	DurabilitySync = kv.DurabilitySync
+	// DurabilityBuffered leaves syncing to the operating system. The end of
+	// the process, kill -9 included, loses nothing; a power cut or a crash of
+	// the system may lose the last commits, in order, never the file's
+	// consistency.
+	DurabilityBuffered = kv.DurabilityBuffered
+)
+
+// SizeLimits are the largest sizes accepted, in bytes; zero means the default.
+// Commit bounds a SetAll, and how much one group commit gathers.
+type SizeLimits struct {
+	Group  int // default 64 KiB
+	Key    int // default 64 KiB
+	Value  int // default 16 MiB
+	Commit int // default 32 MiB; at least the sum of the others
+}
+
+// Clock is where a store's time comes from, for tests that bring their own.
+// A store never lets it run backwards.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f in a goroutine of its own after d; stop keeps it from
+	// being called, if it is not too late.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+// ActorSystem is Proto.Actor's actor system.
+type ActorSystem = engine.ActorSystem
+
+// PID addresses an actor of an ActorSystem.
+type PID = engine.PID
+
+// WithPurgeInterval sets how long after its deadline an expired key is removed
+// and its EventExpire sent: 100 ms by default, more than zero. No read returns
+// an expired key, removed or not.
+func WithPurgeInterval(interval time.Duration) Option {
+	return func(c *engine.Config) error {
+		c.PurgeInterval = interval
+		return positive("purge interval", interval)
+	}
+}
+
+// WithDurability sets when an acknowledged write is safe.
+func WithDurability(durability Durability) Option {
+	return func(c *engine.Config) error { c.Durability = durability; return nil }
+}
+
+// WithReaders sets how many connections serve point reads of a file:
+// GOMAXPROCS by default, at least 2. Each takes some 400 kB. More calls than
+// that at a time wait for each other.
+func WithReaders(connections int) Option {
+	return func(c *engine.Config) error { c.Readers = connections; return positive("readers", connections) }
+}
+
+// WithMaxInFlight sets how many mutations are admitted at a time: 4096 by
+// default. More wait, until their context ends.
+func WithMaxInFlight(requests int) Option {
+	return func(c *engine.Config) error {
+		c.MaxInFlight = requests
+		return positive("requests in flight", requests)
+	}
+}
+
+// WithWatchBuffer sets how many events a watcher's channel holds before more
+// are dropped: 16 by default.
+func WithWatchBuffer(events int) Option {
+	return func(c *engine.Config) error { c.WatchBuffer = events; return positive("watch buffer", events) }
+}
+
+// WithSizeLimits sets the largest sizes accepted.
+func WithSizeLimits(limits SizeLimits) Option {
+	return func(c *engine.Config) error { c.Limits = engine.Limits(limits); return nil }
+}
+
+// WithReadOnly opens a file that another store may own: reads see what was
+// committed when they begin, mutations fail with ReadOnlyError, watchers see
+// nothing and their channels are closed. The file must exist.
+func WithReadOnly() Option {
+	return func(c *engine.Config) error { c.ReadOnly = true; return nil }
+}
+
+// WithActorSystem runs the store's actors in a system of the caller's, which
+// the store never shuts down. Close the store before the system. By default
+// all stores of a process share one system that ends with the last of them.
+func WithActorSystem(system *ActorSystem) Option {
+	return func(c *engine.Config) error {
+		if system == nil {
+			return fmt.Errorf("actor system is nil: %w", InvalidOptionError)
+		}
+		c.System = system
+		return nil
+	}
+}
+
+// WithLogger sets where the store reports what no call can return: failed
+// checkpoints, panicking callbacks, namespaces that near their quota. By
+// default nowhere. Keys and values are never logged.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *engine.Config) error {
+		if logger == nil {
+			return fmt.Errorf("logger is nil: %w", InvalidOptionError)
+		}
+		c.Logger = logger
+		return nil
+	}
+}
+
+// WithClock sets where time comes from: by default the machine's clock.
+func WithClock(source Clock) Option {
+	return func(c *engine.Config) error {
+		if source == nil {
+			return fmt.Errorf("clock is nil: %w", InvalidOptionError)
+		}
+		c.Clock = source
+		return nil
+	}
+}
+
+func positive[T int | time.Duration](what string, value T) error {
+	if value > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s %v: must be more than zero: %w", what, value, InvalidOptionError)
+}

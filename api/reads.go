@@ -1,0 +1,161 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"text/template"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Get is the value of a key. It fails with NotFoundError when there is none,
+// or it has expired.
+func (s *Store) Get(group, key string) (string, error) { return s.get("Get", group, key) }
+
+func (s *Store) get(function, group, key string) (string, error) {
+	row, err := s.engine.Get(s.ctx, group, key)
+	if err != nil {
+		return "", fmt.Errorf("store.%s: %s/%s: %w", function, group, key, err)
+	}
+	return row.Value, nil
+}
+
+// Exists reports whether there is such a key.
+func (s *Store) Exists(group, key string) (bool, error) {
+	_, err := s.engine.Get(s.ctx, group, key)
+	if errors.Is(err, NotFoundError) {
+		return false, nil
+	}
+	return err == nil, wrap("Exists", err)
+}
+
+// GroupExists reports whether the group has a key.
+func (s *Store) GroupExists(group string) (bool, error) {
+	exists, err := s.engine.GroupExists(s.ctx, group)
+	return exists, wrap("GroupExists", err)
+}
+
+// GetAll is every key of a group with its value, from one snapshot; an empty
+// map for a group without keys. All of it is in memory at once: see All and
+// GetPage for large groups.
+func (s *Store) GetAll(group string) (map[string]string, error) {
+	all := make(map[string]string)
+	for entry, err := range s.All(group) {
+		if err != nil {
+			return nil, err
+		}
+		all[entry.Key] = entry.Value
+	}
+	return all, nil
+}
+
+// GetPage is at most limit keys of a group with their values, after the first
+// offset, in the byte order of the keys. A limit of 0 is an empty page. It
+// fails with InvalidPageError when one of them is negative.
+func (s *Store) GetPage(group string, offset, limit int) ([]KeyValue, error) {
+	if offset < 0 || limit < 0 {
+		return nil, wrap("GetPage", fmt.Errorf("offset %d, limit %d: each must be zero or positive: %w",
+			offset, limit, InvalidPageError))
+	}
+	page, err := s.engine.Page(s.ctx, group, offset, limit)
+	return page, wrap("GetPage", err)
+}
+
+// All yields every key of a group with its value, in the byte order of the
+// keys, from one snapshot: what the loop's body writes is not seen by it. An
+// error is yielded once, last. The body may call anything, Close included.
+func (s *Store) All(group string) iter.Seq2[KeyValue, error] {
+	return func(yield func(KeyValue, error) bool) {
+		for entry, err := range s.engine.Scan(s.ctx, group) {
+			if err != nil {
+				yield(KeyValue{}, wrap("All", err))
+				return
+			}
+			if !yield(entry, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Count is the number of keys in a group.
+func (s *Store) Count(group string) (int, error) {
+	count, err := s.engine.Count(s.ctx, kv.GroupRange(group))
+	return count, wrap("Count", err)
+}
+
+// CountAll is the number of keys in all groups whose names begin with
+// groupPrefix, byte for byte.
+func (s *Store) CountAll(groupPrefix string) (int, error) {
+	count, err := s.engine.Count(s.ctx, kv.PrefixRange(groupPrefix))
+	return count, wrap("CountAll", err)
+}
+
+// Groups is the names of the groups that begin with groupPrefix, byte for
+// byte, and have a key, in byte order.
+func (s *Store) Groups(groupPrefix string) ([]string, error) {
+	return collect("Groups", s.engine.Groups(s.ctx, kv.PrefixRange(groupPrefix)))
+}
+
+func collect(function string, names iter.Seq2[string, error]) ([]string, error) {
+	all := []string{}
+	for name, err := range names {
+		if err != nil {
+			return nil, wrap(function, err)
+		}
+		all = append(all, name)
+	}
+	return all, nil
+}
+
+// GroupsSeq yields what Groups returns, from one snapshot. An error is yielded
+// once, last.
+func (s *Store) GroupsSeq(groupPrefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for name, err := range s.engine.Groups(s.ctx, kv.PrefixRange(groupPrefix)) {
+			if !yield(name, wrap("GroupsSeq", err)) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// GetSplit yields the parts of a key's value between separators, as
+// strings.SplitSeq does.
+func (s *Store) GetSplit(group, key, separator string) (iter.Seq[string], error) {
+	value, err := s.get("GetSplit", group, key)
+	if err != nil {
+		return nil, err
+	}
+	return strings.SplitSeq(value, separator), nil
+}
+
+// GetFields yields the parts of a key's value between white space, as
+// strings.FieldsSeq does.
+func (s *Store) GetFields(group, key string) (iter.Seq[string], error) {
+	value, err := s.get("GetFields", group, key)
+	if err != nil {
+		return nil, err
+	}
+	return strings.FieldsSeq(value), nil
+}
+
+// Render executes a text/template with the group's keys as fields, so that
+// {{ .name }} is the value of the key "name".
+func (s *Store) Render(templateSource, group string) (string, error) {
+	parsed, err := template.New("render").Parse(templateSource)
+	if err != nil {
+		return "", wrap("Render", fmt.Errorf("parse template: %w", err))
+	}
+	fields, err := s.GetAll(group)
+	if err != nil {
+		return "", err
+	}
+	var rendered strings.Builder
+	if err := parsed.Execute(&rendered, fields); err != nil {
+		return "", wrap("Render", fmt.Errorf("execute template: %w", err))
+	}
+	return rendered.String(), nil
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"forge.lthn.ai/core/go-store/engine"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// KeyValue is one key of a group with its value, both in fields of that name.
+type KeyValue = kv.KeyValue
+
+// Item is one key to write: fields Group, Key and Value.
+type Item = kv.Item
+
+// Usage is what lives in a namespace: Keys and Groups, both int64.
+type Usage = kv.Usage
+
+// Store is an open store. It is safe for use by any number of goroutines.
+type Store struct {
+	engine *engine.Engine
+	ctx    context.Context
+}
+
+// New opens the store in the file databasePath, which it creates if there is
+// none, or an ephemeral one in memory for ":memory:". It blocks while a store
+// of an older layout is migrated or the log of a crashed one recovered.
+//
+// It fails with a *LockedError while another store owns the file, and with
+// NotADatabaseError, NewerSchemaError, EncodingError or TruncatedFileError for
+// a file that it can't use, which is left as it is.
+func New(databasePath string, options ...Option) (*Store, error) {
+	config := engine.Config{Path: databasePath}
+	for _, option := range options {
+		if err := option(&config); err != nil {
+			return nil, wrap("New", err)
+		}
+	}
+	e, err := engine.Open(config)
+	if err != nil {
+		return nil, wrap("New", err)
+	}
+	return &Store{engine: e, ctx: context.Background()}, nil
+}
+
+// Close answers the calls in flight, closes every watcher and leaves one plain
+// SQLite file. It waits for no callback and may be called from one. Closing
+// again does nothing and returns nil; every other method of a closed store
+// fails with ClosedError.
+func (s *Store) Close() error { return wrap("Close", s.engine.Close()) }
+
+// WithContext is the same store; calls through it obey ctx: they fail when it
+// ends while they wait. A commit in progress is never interrupted, so a write
+// whose context ends after it was admitted fails with UnknownOutcomeError.
+func (s *Store) WithContext(ctx context.Context) *Store {
+	return &Store{engine: s.engine, ctx: ctx}
+}
+
+// Set writes a key, which then never expires. It blocks until the write is
+// durable.
+func (s *Store) Set(group, key, value string) error {
+	return s.apply("Set", kv.Mutation{Kind: kv.Set, Group: group, Key: key, Value: value})
+}
+
+// SetWithTTL writes a key that expires timeToLive after it was committed, to
+// the millisecond. With a time to live of zero or less it has expired already:
+// no read returns it, and its EventSet is followed by an EventExpire.
+func (s *Store) SetWithTTL(group, key, value string, timeToLive time.Duration) error {
+	return s.apply("SetWithTTL", kv.Mutation{
+		Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
+}
+
+// SetAll writes all items in one commit, or none. None of them expires. Later
+// items for the same key win. The items together are bounded by
+// SizeLimits.Commit.
+func (s *Store) SetAll(items []Item) error {
+	return s.apply("SetAll", kv.Mutation{Kind: kv.SetAll, Items: items})
+}
+
+// Delete removes a key. Removing one that is not there changes nothing and is
+// no error.
+func (s *Store) Delete(group, key string) error {
+	return s.apply("Delete", kv.Mutation{Kind: kv.Delete, Group: group, Key: key})
+}
+
+// DeleteGroup removes a group with all its keys, in one commit.
+func (s *Store) DeleteGroup(group string) error {
+	return s.apply("DeleteGroup", kv.Mutation{Kind: kv.DeleteGroup, Group: group})
+}
+
+// DeletePrefix removes every group whose name begins with groupPrefix, byte
+// for byte, in one commit, with an EventDeleteGroup for each. The empty prefix
+// removes everything.
+func (s *Store) DeletePrefix(groupPrefix string) error {
+	return s.apply("DeletePrefix", kv.Mutation{Kind: kv.DeletePrefix, Range: kv.PrefixRange(groupPrefix)})
+}
+
+// PurgeExpired removes every key that has expired, in bounded chunks that
+// writes may come between, and returns how many it removed. Expired keys are
+// removed in the background too.
+func (s *Store) PurgeExpired() (int64, error) {
+	removed, err := s.engine.PurgeExpired(s.ctx, kv.PrefixRange(""))
+	return removed, wrap("PurgeExpired", err)
+}
+
+// Usage is how many keys and groups live in a namespace, through whatever
+// handle they were written. The first call counts the namespace and blocks for
+// it; later ones cost the same whatever its size.
+func (s *Store) Usage(namespace string) (Usage, error) {
+	if err := kv.ValidateNamespace(namespace); err != nil {
+		return Usage{}, wrap("Usage", err)
+	}
+	usage, err := s.engine.Usage(s.ctx, namespace)
+	return usage, wrap("Usage", err)
+}
+
+func (s *Store) apply(function string, m kv.Mutation) error {
+	_, err := s.engine.Apply(s.ctx, m)
+	return wrap(function, err)
+}

@@ -1,0 +1,181 @@
+// Package engine opens a store's database, starts the four actors on it,
+// connects them, admits requests and closes everything in order.
+//
+// Data flows one way: a mutation goes through Apply to the writer, the writer's
+// facts go to the projections, and answers come back to the caller. Reads go to
+// the database's read side and pass no actor. The engine holds no data.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/actors/notifier"
+	"forge.lthn.ai/core/go-store/actors/quota"
+	"forge.lthn.ai/core/go-store/actors/reaper"
+	"forge.lthn.ai/core/go-store/actors/writer"
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/clock"
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Watcher receives the events of a pattern.
+type Watcher = notifier.Watcher
+
+// Changed is what a watching actor receives.
+type Changed = notifier.Changed
+
+// Engine is one open store. It is safe for use by any number of goroutines.
+type Engine struct {
+	config    Config
+	clock     *clock.Clock
+	database  *storage.Database
+	reads     storage.Reads
+	callbacks *notifier.Callbacks
+	closed    atomic.Bool
+	close     sync.Once
+
+	actors *actors // nil for a read-only store
+}
+
+// actors is the writing side of a store.
+type actors struct {
+	gate     *admission.Gate
+	writer   writer.Ref
+	notifier notifier.Ref
+	reaper   reaper.Ref
+	quota    quota.Ref
+	release  func() // of the actor system
+}
+
+// Open opens the database and starts the actors. It blocks for as long as
+// migrations and the recovery of a crashed store's log take. On an error
+// nothing is left running, and a file that was refused is as it was.
+func Open(config Config) (*Engine, error) {
+	config, err := config.complete()
+	if err != nil {
+		return nil, err
+	}
+	database, err := storage.Open(storage.Config{
+		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
+		Readers: config.Readers, Logger: config.Logger})
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{config: config, clock: clock.New(config.Clock), database: database, reads: database.Reads(),
+		callbacks: notifier.NewCallbacks(config.Logger)}
+	if config.ReadOnly {
+		return e, nil
+	}
+	if e.actors, err = e.start(); err != nil {
+		e.callbacks.Stop()
+		return nil, fmt.Errorf("start actors: %w", joinClose(err, database))
+	}
+	return e, nil
+}
+
+// Apply validates a mutation, has the writer commit it, and runs the OnChange
+// callbacks for what it changed in the caller's goroutine. It blocks while the
+// store is at its limit of requests in flight and until the commit is durable.
+func (e *Engine) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
+	if e.closed.Load() {
+		return kv.Outcome{}, kv.ClosedError
+	}
+	if e.actors == nil {
+		return kv.Outcome{}, kv.ReadOnlyError
+	}
+	if err := e.config.Limits.check(&m); err != nil {
+		return kv.Outcome{}, err
+	}
+	outcome, err := e.actors.writer.Apply(ctx, m)
+	if err == nil && len(outcome.Events) > 0 {
+		e.callbacks.Run(outcome.Events)
+	}
+	return outcome, err
+}
+
+// PurgeExpired removes every row of the groups in r that has expired, in
+// bounded chunks, and returns how many it removed. What a chunk removed stays
+// removed when a later one fails.
+func (e *Engine) PurgeExpired(ctx context.Context, r kv.Range) (removed int64, err error) {
+	for {
+		outcome, err := e.Apply(ctx, kv.Mutation{Kind: kv.PurgeExpired, Range: r, Limit: writer.PurgeChunk})
+		removed += outcome.Removed
+		if err != nil || outcome.Removed < writer.PurgeChunk {
+			return removed, err
+		}
+	}
+}
+
+// Usage is what lives in a namespace: the first question counts it.
+func (e *Engine) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
+	if e.closed.Load() {
+		return kv.Usage{}, kv.ClosedError
+	}
+	if e.actors == nil {
+		return e.reads.Usage(ctx, kv.NamespaceRange(namespace), e.clock.Millis())
+	}
+	return e.actors.quota.Usage(ctx, namespace)
+}
+
+// Watch registers a watcher; on a closed or read-only store its channel is
+// closed.
+func (e *Engine) Watch(namespace, group, key string) *Watcher {
+	if e.closed.Load() || e.actors == nil {
+		return notifier.NewClosedWatcher()
+	}
+	return e.actors.notifier.Watch(notifier.Pattern{Namespace: namespace, Group: group, Key: key})
+}
+
+// WatchActor has events sent to an actor as Changed messages.
+func (e *Engine) WatchActor(pid *PID, namespace, group, key string) *Watcher {
+	if e.closed.Load() || e.actors == nil {
+		return notifier.NewClosedWatcher()
+	}
+	return e.actors.notifier.WatchActor(notifier.Pattern{Namespace: namespace, Group: group, Key: key}, pid)
+}
+
+// Unwatch ends a watcher.
+func (e *Engine) Unwatch(w *Watcher) {
+	if e.actors != nil {
+		e.actors.notifier.Unwatch(w)
+	}
+}
+
+// OnChange registers a callback.
+func (e *Engine) OnChange(callback func(kv.Event)) (unregister func()) {
+	return e.callbacks.Register(callback)
+}
+
+// CallbackOverflow is how many events of purges no callback saw.
+func (e *Engine) CallbackOverflow() uint64 { return e.callbacks.Overflow() }
+
+// InFlight is how many mutations were admitted and not answered yet.
+func (e *Engine) InFlight() int {
+	if e.actors == nil {
+		return 0
+	}
+	return e.actors.gate.InFlight()
+}
+
+// Close refuses new requests, answers those in flight, closes every watcher,
+// stops the actors and closes the database. It waits for no callback and for no
+// loop over a scan. Further calls do nothing and return nil.
+func (e *Engine) Close() error {
+	var err error
+	e.close.Do(func() {
+		e.closed.Store(true)
+		if e.actors != nil {
+			e.actors.stop()
+		}
+		e.callbacks.Stop()
+		err = e.database.Close()
+		if e.actors != nil {
+			e.actors.release()
+		}
+	})
+	return err
+}

@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+	"iter"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Get is the live row of a key. An expired one is not found, and the reaper is
+// told of it.
+func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
+	if e.closed.Load() {
+		return kv.Row{}, kv.ClosedError
+	}
+	row, found, err := e.reads.Get(ctx, group, key)
+	if err != nil {
+		return kv.Row{}, err
+	}
+	if !found {
+		return kv.Row{}, kv.NotFoundError
+	}
+	if row.Deadline != kv.NoDeadline && !row.Live(e.clock.Millis()) {
+		if e.actors != nil {
+			e.actors.reaper.Hint()
+		}
+		return kv.Row{}, kv.NotFoundError
+	}
+	return row, nil
+}
+
+// GroupExists reports whether the group has a live row.
+func (e *Engine) GroupExists(ctx context.Context, group string) (bool, error) {
+	if e.closed.Load() {
+		return false, kv.ClosedError
+	}
+	return e.reads.GroupExists(ctx, group, e.clock.Millis())
+}
+
+// Count is the number of live rows of the groups in r.
+func (e *Engine) Count(ctx context.Context, r kv.Range) (int, error) {
+	if e.closed.Load() {
+		return 0, kv.ClosedError
+	}
+	return e.reads.Count(ctx, r, e.clock.Millis())
+}
+
+// Page is live rows of a group in the order of their keys, at most limit of
+// them after the first offset.
+func (e *Engine) Page(ctx context.Context, group string, offset, limit int) ([]kv.KeyValue, error) {
+	if e.closed.Load() {
+		return nil, kv.ClosedError
+	}
+	return e.reads.Page(ctx, group, offset, limit, e.clock.Millis())
+}
+
+// Scan yields the live rows of a group in the order of their keys, from one
+// snapshot. An error is yielded once, last.
+func (e *Engine) Scan(ctx context.Context, group string) iter.Seq2[kv.KeyValue, error] {
+	return func(yield func(kv.KeyValue, error) bool) {
+		if e.closed.Load() {
+			yield(kv.KeyValue{}, kv.ClosedError)
+			return
+		}
+		e.reads.Scan(ctx, group, e.clock.Millis())(yield)
+	}
+}
+
+// Groups yields the names of the groups in r that have a live row, in order,
+// from one snapshot. An error is yielded once, last.
+func (e *Engine) Groups(ctx context.Context, r kv.Range) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if e.closed.Load() {
+			yield("", kv.ClosedError)
+			return
+		}
+		e.reads.Groups(ctx, r, e.clock.Millis())(yield)
+	}
+}
