@@ -1,9 +1,6 @@
 package kv
 
-import (
-	"math"
-	"strings"
-)
+import "math"
 
 // NoDeadline is the deadline of a row that never expires. It is the largest
 // deadline there is, so that "deadline > now" says "live" for every row.
@@ -33,12 +30,14 @@ type Range struct {
 // A prefix of 0xFF bytes only (the empty one too) has no successor: its range
 // is unbounded above.
 func PrefixRange(prefix string) Range {
-	end := strings.TrimRight(prefix, "\xff")
-	if end == "" {
+	last := len(prefix) - 1
+	for last >= 0 && prefix[last] == 0xFF { // bytes, not the runes of package strings
+		last--
+	}
+	if last < 0 {
 		return Range{From: prefix, Unbounded: true}
 	}
-	last := len(end) - 1
-	return Range{From: prefix, To: end[:last] + string([]byte{end[last] + 1})}
+	return Range{From: prefix, To: prefix[:last] + string([]byte{prefix[last] + 1})}
 }
 
 // GroupRange holds exactly one group: no string lies between a group's name

@@ -48,6 +48,7 @@ func (r Ref) WatchActor(p Pattern, pid *actor.PID) *Watcher {
 }
 
 func (r Ref) add(w *Watcher) *Watcher {
+	w.index = r.index
 	done := make(chan struct{})
 	r.root.Send(r.pid, watch{watcher: w, done: done})
 	select {
@@ -59,8 +60,11 @@ func (r Ref) add(w *Watcher) *Watcher {
 }
 
 // Unwatch ends a watcher and closes its channel before it returns. A second
-// call, or one on a stopped notifier, does nothing.
+// call, one on a stopped notifier, or one with another's watcher, does nothing.
 func (r Ref) Unwatch(w *Watcher) {
+	if w.index != r.index {
+		return
+	}
 	done := make(chan struct{})
 	r.root.Send(r.pid, unwatch{watcher: w, done: done})
 	select {

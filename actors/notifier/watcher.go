@@ -16,6 +16,7 @@ type Watcher struct {
 	events  chan kv.Event
 	pid     *actor.PID // an actor that gets Changed messages instead
 	pattern Pattern
+	index   *index // of the notifier that it belongs to
 	dropped atomic.Uint64
 	open    bool // owned by the notifier
 }

@@ -90,15 +90,20 @@ func (m resynchronise) handle(a *Actor) {
 
 func (m committed) handle(a *Actor) {
 	a.Failpoint.Hit("reaper.committed")
-	a.earliest = min(a.earliest, m.fact.Deadline)
-	if !m.fact.Purged {
-		a.arm()
-		return
-	}
-	a.earliest = min(m.fact.Earliest, m.fact.Deadline)
-	if m.fact.Reaped && a.earliest <= a.Clock.Millis() {
+	fact := m.fact
+	if fact.Reaped && fact.Earliest <= a.Clock.Millis() {
+		a.earliest = fact.Earliest
 		a.purge() // the chunk was full: there is more
 		return
+	}
+	// A row is left alone for the interval after it has expired, or after this
+	// commit if it had expired by then: whoever purges by hand just afterwards
+	// still finds it.
+	at := fact.At.UnixMilli()
+	if fact.Purged {
+		a.earliest = max(fact.Earliest, at)
+	} else {
+		a.earliest = min(a.earliest, max(fact.Deadline, at))
 	}
 	a.arm()
 }
@@ -145,13 +150,10 @@ func (a *Actor) arm() {
 	a.set(wait)
 }
 
-// wait is how long the earliest row is still to be left alone.
+// wait is how long to sleep.
 func (a *Actor) wait() time.Duration {
-	if a.earliest == kv.NoDeadline {
-		return sweep
-	}
 	now := a.Clock.Millis()
-	if a.earliest > now && a.earliest-now > int64(sweep/time.Millisecond) {
+	if a.earliest > now && a.earliest-now >= int64(sweep/time.Millisecond) {
 		return sweep
 	}
 	return min(max(time.Duration(a.earliest-now)*time.Millisecond+a.Interval, 0), sweep)

@@ -21,8 +21,12 @@ var shared struct {
 	users  int
 }
 
-// Acquire returns the process-wide system, started by its first user and shut
-// down after release by its last. Release is to be called exactly once.
+// Acquire returns the process-wide system, started by its first user and let go
+// of by release of its last. Release is to be called exactly once.
+//
+// Letting go is enough: the system runs nothing of its own. Its Shutdown only
+// closes a channel that nobody waits on, and would panic if the last user were
+// in another testing/synctest bubble than the first.
 func Acquire() (system *actor.ActorSystem, release func()) {
 	shared.Lock()
 	defer shared.Unlock()
@@ -37,7 +41,6 @@ func Acquire() (system *actor.ActorSystem, release func()) {
 		shared.Lock()
 		defer shared.Unlock()
 		if shared.users--; shared.users == 0 {
-			shared.system.Shutdown()
 			shared.system = nil
 		}
 	}

@@ -19,6 +19,12 @@ type Gate struct {
 	closing chan struct{}   // closed by Close: no new requests
 	dead    <-chan struct{} // closed when nobody is left to answer
 	once    sync.Once
+
+	// pool keeps requests that were answered and received; one whose caller
+	// left never returns, since its answer may be on the way. It is the
+	// gate's own: channels must not leave the testing/synctest bubble that a
+	// store was opened in.
+	pool sync.Pool
 }
 
 // NewGate admits at most limit requests at a time; limit is at least 1. The
@@ -50,7 +56,7 @@ func (g *Gate) Admit(ctx context.Context, m kv.Mutation) (*Request, error) {
 		g.release()
 		return nil, kv.ClosedError
 	}
-	return newRequest(g, m), nil
+	return g.newRequest(m), nil
 }
 
 // Closed reports whether the gate admits nobody any more.

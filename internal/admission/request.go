@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -29,13 +28,12 @@ type Request struct {
 	err     error
 }
 
-// pool keeps requests that were answered and received. One whose caller left
-// never returns: its answer may still be on the way.
-var pool = sync.Pool{New: func() any { return &Request{reply: make(chan struct{}, 1)} }}
-
-func newRequest(g *Gate, m kv.Mutation) *Request {
-	r := pool.Get().(*Request)
-	r.gate, r.Mutation = g, m
+func (g *Gate) newRequest(m kv.Mutation) *Request {
+	r, _ := g.pool.Get().(*Request)
+	if r == nil {
+		r = &Request{gate: g, reply: make(chan struct{}, 1)}
+	}
+	r.Mutation = m
 	return r
 }
 
@@ -87,9 +85,9 @@ type Delivery struct {
 
 func (r *Request) receive() (kv.Outcome, error) {
 	outcome, err, gate := r.outcome, r.err, r.gate
-	r.Mutation, r.gate, r.outcome, r.err = kv.Mutation{}, nil, kv.Outcome{}, nil
+	r.Mutation, r.outcome, r.err = kv.Mutation{}, kv.Outcome{}, nil
 	r.state.Store(waiting)
-	pool.Put(r)
+	gate.pool.Put(r)
 	gate.release()
 	return outcome, err
 }
