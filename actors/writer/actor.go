@@ -66,7 +66,7 @@ type Counter interface {
 
 // Config is what a writer works with. All of it outlives a restart.
 type Config struct {
-	Database    *storage.Writer
+	Database    storage.Writer
 	Gate        *admission.Gate
 	Clock       *clock.Clock
 	Audience    Audience

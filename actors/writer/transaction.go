@@ -12,7 +12,7 @@ import (
 // transaction applies mutations to the open SQLite transaction and gathers
 // what they did. It is the writer's, and lives from BEGIN to COMMIT.
 type transaction struct {
-	database *storage.Writer
+	database storage.Writer
 	ledger   *ledger
 	at       time.Time // the commit's time: all of a batch happens at one moment
 	now      int64     // at, in Unix milliseconds

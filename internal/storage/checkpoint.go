@@ -139,7 +139,7 @@ func (c *checkpoints) due() bool { return c.force || c.tail.Load() }
 
 // Checkpoint moves what is committed into the database, as far as readers
 // permit. Call it between transactions; Begin does when it is due.
-func (w *Writer) Checkpoint() error {
+func (w *fileWriter) Checkpoint() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}

@@ -53,11 +53,64 @@ type Reads interface {
 	Expired(ctx context.Context, r kv.Range, now int64) (kv.Usage, error)
 }
 
+// Writer is the write side. It has no lock: one goroutine at a time owns it.
+// Every write happens between Begin and Commit; outside a transaction, or after
+// a storage fault has ended it, writes fail.
+type Writer interface {
+	// Begin starts a transaction.
+	Begin() error
+	// Commit makes the transaction durable as configured, and visible to
+	// readers. After an error IsIndeterminate says whether the outcome is
+	// known; call Rollback in any case.
+	Commit() error
+	// Rollback gives the transaction up. It is a no-op when none is open.
+	Rollback() error
+	// InTransaction reports whether a transaction is open.
+	InTransaction() bool
+	// Savepoint marks the state that RollbackTo goes back to. There is one
+	// level: Release or RollbackTo ends it.
+	Savepoint() error
+	Release() error
+	RollbackTo() error
+
+	// Get is the stored row, dead or alive, as the open transaction sees it.
+	Get(group, key string) (row kv.Row, found bool, err error)
+	// Upsert writes the row, whether its key exists or not.
+	Upsert(row kv.Row) error
+	// Update writes a row if its key exists.
+	Update(row kv.Row) (changed bool, err error)
+	// Insert writes a row whose key must not exist.
+	Insert(row kv.Row) error
+	// Delete removes a row, dead or alive.
+	Delete(group, key string) (changed bool, err error)
+	// DeleteGroup removes every row of a group, dead or alive.
+	DeleteGroup(group string) (removed int64, err error)
+	// HasGroup reports whether the group has a row, dead or alive.
+	HasGroup(group string) (bool, error)
+	// HasLiveRow reports whether the group has a live row.
+	HasLiveRow(group string, now int64) (bool, error)
+	// NextGroup is the first group of a range or, with started, the first
+	// behind after.
+	NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error)
+	// Expired is the rows of a range with after < deadline <= now, by their
+	// deadlines, at most limit.
+	Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, error)
+	// Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
+	Earliest() (int64, error)
+
+	// Snapshot pins what is committed right now, for counting elsewhere. Call
+	// it between transactions. It must be closed.
+	Snapshot() (*Snapshot, error)
+	// Resynchronise brings the writer to a known state after its owner was
+	// stopped at an unknown point: no transaction, nothing half-way.
+	Resynchronise() error
+}
+
 // Database is an open database.
 type Database struct {
 	path    string
 	uuid    string
-	writer  *Writer // nil if read-only
+	writer  Writer // nil if read-only
 	reads   Reads
 	done    chan struct{}  // closed first of all by Close
 	closers []func() error // in the order of opening; Close runs them backwards
@@ -65,8 +118,8 @@ type Database struct {
 	err     error // of Close
 }
 
-// Writer is the only read-write connection, nil if the database is read-only.
-func (d *Database) Writer() *Writer { return d.writer }
+// Writer is the only writing side, nil if the database is read-only.
+func (d *Database) Writer() Writer { return d.writer }
 
 // Reads is the read side.
 func (d *Database) Reads() Reads { return d.reads }

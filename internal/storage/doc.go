@@ -3,7 +3,8 @@
 // library.
 //
 // One connection writes (Writer); reads are served by others that physically
-// can't write, or, for ":memory:", from a copy of the rows in process memory.
+// can't write. A ":memory:" database is no SQLite database at all but trees in
+// process memory behind the same two interfaces.
 // Nobody runs a caller's code while holding something that another caller
 // waits for: that is why scans that outlive their first chunk leave the shared
 // connections.

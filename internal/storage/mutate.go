@@ -9,7 +9,7 @@ import (
 )
 
 // Get is the stored row, dead or alive, as the open transaction sees it.
-func (w *Writer) Get(group, key string) (row kv.Row, found bool, err error) {
+func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) {
 	if w.conn == nil {
 		return row, false, kv.ClosedError
 	}
@@ -31,7 +31,7 @@ func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err e
 }
 
 // Upsert writes the row, whether its key exists or not.
-func (w *Writer) Upsert(row kv.Row) error {
+func (w *fileWriter) Upsert(row kv.Row) error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
@@ -47,17 +47,17 @@ func (w *Writer) Upsert(row kv.Row) error {
 }
 
 // Insert writes a row whose key must not exist.
-func (w *Writer) Insert(row kv.Row) error {
+func (w *fileWriter) Insert(row kv.Row) error {
 	_, err := w.write(w.insert, row)
 	return err
 }
 
 // Update writes a row if its key exists.
-func (w *Writer) Update(row kv.Row) (changed bool, err error) {
+func (w *fileWriter) Update(row kv.Row) (changed bool, err error) {
 	return w.write(w.update, row)
 }
 
-func (w *Writer) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err error) {
+func (w *fileWriter) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err error) {
 	if err := w.writable(); err != nil {
 		return false, err
 	}
@@ -67,13 +67,13 @@ func (w *Writer) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err error) 
 	}
 	changed = w.conn.Changes() > 0
 	if changed {
-		w.changed(change{kind: put, row: row})
+		w.checkpoints.wrote(row)
 	}
 	return changed, nil
 }
 
 // Delete removes a row, dead or alive.
-func (w *Writer) Delete(group, key string) (changed bool, err error) {
+func (w *fileWriter) Delete(group, key string) (changed bool, err error) {
 	if err := w.writable(); err != nil {
 		return false, err
 	}
@@ -84,13 +84,13 @@ func (w *Writer) Delete(group, key string) (changed bool, err error) {
 	}
 	changed = w.conn.Changes() > 0
 	if changed {
-		w.changed(change{kind: remove, row: kv.Row{Group: group, Key: key}})
+		w.checkpoints.wrote(kv.Row{Group: group, Key: key})
 	}
 	return changed, nil
 }
 
 // DeleteGroup removes every row of a group, dead or alive.
-func (w *Writer) DeleteGroup(group string) (removed int64, err error) {
+func (w *fileWriter) DeleteGroup(group string) (removed int64, err error) {
 	if err := w.writable(); err != nil {
 		return 0, err
 	}
@@ -100,14 +100,13 @@ func (w *Writer) DeleteGroup(group string) (removed int64, err error) {
 	}
 	removed = int64(w.conn.Changes())
 	if removed > 0 {
-		w.changed(change{kind: removeGroup, row: kv.Row{Group: group}})
+		w.checkpoints.wrote(kv.Row{Group: group})
 	}
 	return removed, nil
 }
 
-// writable refuses writes outside a transaction: each would be one of its own,
-// unseen by the mirror.
-func (w *Writer) writable() error {
+// writable refuses writes outside a transaction: each would be one of its own.
+func (w *fileWriter) writable() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
@@ -117,17 +116,8 @@ func (w *Writer) writable() error {
 	return nil
 }
 
-// changed notes what the transaction did, for the mirror or the WAL's volume.
-func (w *Writer) changed(c change) {
-	if w.mirror != nil {
-		w.journal = append(w.journal, c)
-	} else {
-		w.checkpoints.wrote(c.row)
-	}
-}
-
 // HasGroup reports whether the group has a row, dead or alive.
-func (w *Writer) HasGroup(group string) (bool, error) {
+func (w *fileWriter) HasGroup(group string) (bool, error) {
 	if w.conn == nil {
 		return false, kv.ClosedError
 	}
@@ -136,7 +126,7 @@ func (w *Writer) HasGroup(group string) (bool, error) {
 }
 
 // HasLiveRow reports whether the group has a live row.
-func (w *Writer) HasLiveRow(group string, now int64) (bool, error) {
+func (w *fileWriter) HasLiveRow(group string, now int64) (bool, error) {
 	if w.conn == nil {
 		return false, kv.ClosedError
 	}
@@ -151,7 +141,7 @@ func exists(stmt *sqlite.Stmt) (bool, error) {
 
 // NextGroup is the first group of r that has a row, dead or alive; with
 // started, the first one after after.
-func (w *Writer) NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error) {
+func (w *fileWriter) NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error) {
 	if w.conn == nil {
 		return "", false, kv.ClosedError
 	}
@@ -173,7 +163,7 @@ func (w *Writer) NextGroup(r kv.Range, after string, started bool) (group string
 // most limit. math.MinInt64 as after means all. Rows that share the last one's
 // deadline may have been cut off: to meet them go on from that deadline less
 // one, having removed what came before.
-func (w *Writer) Expired(r kv.Range, after, now int64, limit int) (rows []kv.Row, err error) {
+func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv.Row, err error) {
 	if w.conn == nil {
 		return nil, kv.ClosedError
 	}
@@ -199,7 +189,7 @@ func (w *Writer) Expired(r kv.Range, after, now int64, limit int) (rows []kv.Row
 }
 
 // Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
-func (w *Writer) Earliest() (earliest int64, err error) {
+func (w *fileWriter) Earliest() (earliest int64, err error) {
 	if w.conn == nil {
 		return 0, kv.ClosedError
 	}

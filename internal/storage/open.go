@@ -10,6 +10,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/kv"
 
+	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -52,25 +53,14 @@ func Open(config Config) (_ *Database, err error) {
 	return d, nil
 }
 
-// openMemory opens a private database that only the writer speaks to; reads
-// are served by the mirror. (Connections that share one in memory starve each
-// other: under a busy writer readers get some hundred reads a second.)
+// openMemory makes a database in process memory.
 func (d *Database) openMemory(config Config) error {
 	if config.ReadOnly {
 		return fmt.Errorf("a store in memory can't be read-only: it would be empty for ever: %w", kv.InvalidOptionError)
 	}
-	conn, err := openConnection(memoryPath, sqlite.OpenReadWrite|sqlite.OpenCreate, memoryPragmas(), nil)
-	if err != nil {
-		return err
-	}
-	mirror := newMirror(d.done)
-	d.writer = &Writer{conn: conn, mirror: mirror, logger: config.Logger}
-	d.onClose(d.writer.close)
-	if err := d.prepareSchema(conn); err != nil {
-		return err
-	}
-	d.reads = mirror
-	return d.writer.prepare()
+	m := &memory{done: d.done}
+	d.uuid, d.reads, d.writer = uuid.NewString(), m, newMemoryWriter(m)
+	return nil
 }
 
 // openOwned takes the file's lock, verifies before it writes, migrates, and
@@ -121,28 +111,29 @@ func (d *Database) openOwned(config Config) error {
 	if err != nil {
 		return d.explain(err)
 	}
-	d.writer = &Writer{conn: conn, logger: config.Logger, file: d.path}
-	d.onClose(d.writer.close)
+	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path}
+	d.onClose(writer.close)
 	if err := d.prepareSchema(conn); err != nil {
 		return err
 	}
 	if err := d.enterWAL(conn); err != nil {
 		return err
 	}
-	if err := d.writer.prepare(); err != nil {
+	if err := writer.prepare(); err != nil {
 		return err
 	}
 	if err := d.openReaders(config); err != nil {
 		return err
 	}
-	d.writer.pool = d.reads.(*fileReads).pool
+	writer.pool = d.reads.(*fileReads).pool
 	checkpoints, err := startCheckpoints(d.path, config, d.done)
 	if err != nil {
 		return err
 	}
 	d.onClose(checkpoints.stop)
-	d.writer.checkpoints = checkpoints
-	d.writer.graceful = true
+	writer.checkpoints = checkpoints
+	writer.graceful = true
+	d.writer = writer
 	opened = true
 	return guard()
 }

@@ -16,8 +16,7 @@ const (
 	// Within the store nobody waits for locks: one writer, and WAL readers.
 	busyTimeout = 5 * time.Second
 
-	filePageSize   = 4096 // the disk's and the page cache's unit
-	memoryPageSize = 2048 // nothing to align with: smaller pages copy less a write
+	filePageSize = 4096 // the disk's and the page cache's unit
 
 	// Page caches are the bulk of SQLite's memory, outside the Go heap.
 	writerCacheKiB = 32 << 10
@@ -70,16 +69,6 @@ func pragmas(r role, durability kv.Durability) []string {
 		p = append(p, "PRAGMA query_only = ON")
 	}
 	return append(p, fmt.Sprintf("PRAGMA cache_size = -%d", cache))
-}
-
-// memoryPragmas are the settings of the only connection to a ":memory:"
-// database. Its journal stays on, in memory: savepoints live by it.
-func memoryPragmas() []string {
-	return []string{
-		fmt.Sprintf("PRAGMA page_size = %d", memoryPageSize),
-		"PRAGMA trusted_schema = OFF",
-		"PRAGMA temp_store = MEMORY",
-	}
 }
 
 // openConnection opens a connection with its settings. A reader's or

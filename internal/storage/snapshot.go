@@ -12,7 +12,7 @@ import (
 // Close it always.
 type Snapshot struct {
 	hold   *hold   // a file's
-	mirror *mirror // of ":memory:", frozen
+	memory *memory // of ":memory:", frozen
 }
 
 // snapshot pins what is committed now on a connection of its own. The limit of
@@ -47,8 +47,8 @@ func (p *pool) snapshot() (*Snapshot, error) {
 
 // Usage counts the rows that are stored, dead ones too, and their groups.
 func (s *Snapshot) Usage(r kv.Range) (usage kv.Usage, err error) {
-	if s.mirror != nil {
-		return s.mirror.Usage(context.Background(), r, math.MinInt64)
+	if s.memory != nil {
+		return s.memory.Usage(context.Background(), r, math.MinInt64)
 	}
 	err = s.hold.use(func(c *reader) error {
 		return numbers(c.physical, r, nil, usageInto(&usage))

@@ -76,8 +76,6 @@ const (
 	// One pass over the index counts rows and, as it is ordered, groups.
 	sqlPhysicalUsage = `SELECT count(*), count(DISTINCT group_name) FROM entries
 		WHERE group_name >= ?1 AND group_name < ?2`
-
-	sqlEverything = `SELECT group_name, entry_key, entry_value, expires_at FROM entries`
 )
 
 // bindRange binds a range to ?1 and ?2.

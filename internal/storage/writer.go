@@ -10,26 +10,18 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// Writer is the only connection that writes. It has no lock: one goroutine at
-// a time owns it. Every write happens between Begin and Commit.
+// fileWriter is the only connection to a file that writes.
 //
 // It is never interrupted: an interrupt would roll the transaction back. So
 // none of its methods takes a context; whoever calls checks first.
-type Writer struct {
+type fileWriter struct {
 	conn   *sqlite.Conn // nil once closed
 	logger *slog.Logger
 
-	// Files only.
 	file        string
 	pool        *pool
 	checkpoints *checkpoints
 	graceful    bool // opened whole: closing leaves one plain file
-
-	// ":memory:" only: what reads see, and what the open transaction will do
-	// to it on COMMIT.
-	mirror    *mirror
-	journal   []change
-	savepoint int // length of the journal at Savepoint
 
 	begin, commit, rollback       *sqlite.Stmt
 	mark, release, rollbackTo     *sqlite.Stmt
@@ -43,11 +35,11 @@ type Writer struct {
 // prepare prepares all constant SQL, so that a typo fails when a store opens.
 // Only upsert waits: it can't be prepared if entries lost its primary key, and
 // such a file shall still open for reading.
-func (w *Writer) prepare() error {
+func (w *fileWriter) prepare() error {
 	return prepareAll(w.conn, w.statements())
 }
 
-func (w *Writer) statements() []statement {
+func (w *fileWriter) statements() []statement {
 	return []statement{
 		{&w.begin, "BEGIN IMMEDIATE"}, // never deferred: an upgrade could fail half-way
 		{&w.commit, "COMMIT"},
@@ -72,70 +64,55 @@ func (w *Writer) statements() []statement {
 // Begin starts a transaction, and the checkpoint work that is due before it:
 // between two transactions is the only time at which the WAL can start anew.
 // A checkpoint that fails is logged; the next one makes up for it.
-func (w *Writer) Begin() error {
+func (w *fileWriter) Begin() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
-	if w.checkpoints != nil && w.checkpoints.due() {
+	if w.checkpoints.due() {
 		if err := w.Checkpoint(); err != nil {
 			w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 		}
 	}
-	w.journal, w.savepoint = w.journal[:0], 0
 	return run(w.begin)
 }
 
 // Commit makes the transaction durable as configured, and visible to readers.
 // After an error IsIndeterminate says whether the outcome is known; call
 // Rollback in any case.
-func (w *Writer) Commit() error {
+func (w *fileWriter) Commit() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
 	if err := run(w.commit); err != nil {
 		return commitError(err, w.InTransaction())
 	}
-	if w.mirror != nil {
-		w.mirror.apply(w.journal)
-		w.forgetJournal()
-	}
-	if w.checkpoints != nil {
-		w.checkpoints.committed(w.conn)
-	}
+	w.checkpoints.committed(w.conn)
 	return nil
 }
 
 // Rollback gives the transaction up. It is a no-op when none is open, as after
 // a storage fault that made SQLite roll back by itself.
-func (w *Writer) Rollback() error {
-	w.forgetJournal()
+func (w *fileWriter) Rollback() error {
 	if !w.InTransaction() {
 		return nil
 	}
 	return run(w.rollback)
 }
 
-// forgetJournal lets go of the rows: the capacity is worth keeping, they not.
-func (w *Writer) forgetJournal() {
-	clear(w.journal)
-	w.journal, w.savepoint = w.journal[:0], 0
-}
-
 // InTransaction reports whether a transaction is open.
-func (w *Writer) InTransaction() bool { return w.conn != nil && !w.conn.AutocommitEnabled() }
+func (w *fileWriter) InTransaction() bool { return w.conn != nil && !w.conn.AutocommitEnabled() }
 
 // Savepoint marks the state that RollbackTo goes back to. There is one level:
 // Release or RollbackTo ends it.
-func (w *Writer) Savepoint() error {
+func (w *fileWriter) Savepoint() error {
 	if !w.InTransaction() {
 		return errRolledBack // SAVEPOINT would begin a transaction of its own
 	}
-	w.savepoint = len(w.journal)
 	return run(w.mark)
 }
 
 // Release keeps what was done since Savepoint.
-func (w *Writer) Release() error {
+func (w *fileWriter) Release() error {
 	if !w.InTransaction() {
 		return errRolledBack
 	}
@@ -144,12 +121,10 @@ func (w *Writer) Release() error {
 
 // RollbackTo undoes what was done since Savepoint, and ends it. It fails if a
 // storage fault has already undone the whole transaction.
-func (w *Writer) RollbackTo() error {
+func (w *fileWriter) RollbackTo() error {
 	if !w.InTransaction() {
 		return errRolledBack
 	}
-	clear(w.journal[w.savepoint:])
-	w.journal = w.journal[:w.savepoint]
 	if err := run(w.rollbackTo); err != nil {
 		return err
 	}
@@ -157,9 +132,8 @@ func (w *Writer) RollbackTo() error {
 }
 
 // Resynchronise brings the writer to a known state after its owner was stopped
-// at an unknown point: no transaction, no statement half-way, and in memory a
-// mirror that is what SQLite holds.
-func (w *Writer) Resynchronise() error {
+// at an unknown point: no transaction, no statement half-way.
+func (w *fileWriter) Resynchronise() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
@@ -167,24 +141,15 @@ func (w *Writer) Resynchronise() error {
 		// Reset repeats the error of the last Step, which was answered then.
 		_ = (*s.into).Reset()
 	}
-	if err := w.Rollback(); err != nil {
-		return err
-	}
-	if w.mirror != nil {
-		return w.mirror.rebuild(w.conn)
-	}
-	return nil
+	return w.Rollback()
 }
 
 // Snapshot pins what is committed right now, for counting elsewhere. Call it
 // between transactions. It must be closed: an open one keeps the WAL from
 // starting anew.
-func (w *Writer) Snapshot() (*Snapshot, error) {
+func (w *fileWriter) Snapshot() (*Snapshot, error) {
 	if w.conn == nil {
 		return nil, kv.ClosedError
-	}
-	if w.mirror != nil {
-		return w.mirror.snapshot()
 	}
 	return w.pool.snapshot()
 }
@@ -192,7 +157,7 @@ func (w *Writer) Snapshot() (*Snapshot, error) {
 // close ends the connection. After a graceful one the file is alone and in
 // rollback mode, so that any program can read it, from any medium. It stays in
 // WAL mode if a foreign reader is in it; nothing is lost then either.
-func (w *Writer) close() error {
+func (w *fileWriter) close() error {
 	if w.conn == nil {
 		return nil
 	}

@@ -9,14 +9,14 @@ import (
 
 // load is what is committed now, unless the context has ended or the database
 // is closed.
-func (m *mirror) load(ctx context.Context) (*forest, error) {
+func (m *memory) load(ctx context.Context) (*forest, error) {
 	if err := m.check(ctx); err != nil {
 		return nil, err
 	}
 	return m.committed.Load(), nil
 }
 
-func (m *mirror) check(ctx context.Context) error {
+func (m *memory) check(ctx context.Context) error {
 	select {
 	case <-m.done:
 		return kv.ClosedError
@@ -25,7 +25,7 @@ func (m *mirror) check(ctx context.Context) error {
 	}
 }
 
-func (m *mirror) Get(ctx context.Context, group, key string) (kv.Row, bool, error) {
+func (m *memory) Get(ctx context.Context, group, key string) (kv.Row, bool, error) {
 	f, err := m.load(ctx)
 	if err != nil {
 		return kv.Row{}, false, err
@@ -38,7 +38,7 @@ func (m *mirror) Get(ctx context.Context, group, key string) (kv.Row, bool, erro
 }
 
 // walk visits the rows of a range, checking the context now and then.
-func (m *mirror) walk(ctx context.Context, r kv.Range, visit func(*kv.Row) bool) error {
+func (m *memory) walk(ctx context.Context, r kv.Range, visit func(*kv.Row) bool) error {
 	f, err := m.load(ctx)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (m *mirror) walk(ctx context.Context, r kv.Range, visit func(*kv.Row) bool)
 
 // checking is a function that says whether to go on, looking at the context
 // every so many calls; why not stands in err.
-func (m *mirror) checking(ctx context.Context, err *error) func() bool {
+func (m *memory) checking(ctx context.Context, err *error) func() bool {
 	visited := 0
 	return func() bool {
 		if visited++; visited%firstChunkRows == 0 {
@@ -60,7 +60,7 @@ func (m *mirror) checking(ctx context.Context, err *error) func() bool {
 	}
 }
 
-func (m *mirror) GroupExists(ctx context.Context, group string, now int64) (exists bool, err error) {
+func (m *memory) GroupExists(ctx context.Context, group string, now int64) (exists bool, err error) {
 	err = m.walk(ctx, kv.GroupRange(group), func(row *kv.Row) bool {
 		exists = row.Live(now)
 		return !exists
@@ -68,12 +68,12 @@ func (m *mirror) GroupExists(ctx context.Context, group string, now int64) (exis
 	return exists, err
 }
 
-func (m *mirror) Count(ctx context.Context, r kv.Range, now int64) (int, error) {
+func (m *memory) Count(ctx context.Context, r kv.Range, now int64) (int, error) {
 	usage, err := m.Usage(ctx, r, now)
 	return int(usage.Keys), err
 }
 
-func (m *mirror) Usage(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
+func (m *memory) Usage(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
 	group := ""
 	err = m.walk(ctx, r, func(row *kv.Row) bool {
 		if row.Live(now) {
@@ -87,7 +87,7 @@ func (m *mirror) Usage(ctx context.Context, r kv.Range, now int64) (usage kv.Usa
 	return usage, err
 }
 
-func (m *mirror) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
+func (m *memory) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
 	f, err := m.load(ctx)
 	if err != nil {
 		return usage, err
@@ -117,7 +117,7 @@ func (m *mirror) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.U
 	return usage, err
 }
 
-func (m *mirror) Scan(ctx context.Context, group string, now int64) iter.Seq2[kv.KeyValue, error] {
+func (m *memory) Scan(ctx context.Context, group string, now int64) iter.Seq2[kv.KeyValue, error] {
 	return func(yield func(kv.KeyValue, error) bool) {
 		f, err := m.load(ctx)
 		if err == nil {
@@ -134,7 +134,7 @@ func (m *mirror) Scan(ctx context.Context, group string, now int64) iter.Seq2[kv
 	}
 }
 
-func (m *mirror) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
+func (m *memory) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
 	err = m.walk(ctx, kv.GroupRange(group), func(row *kv.Row) bool {
 		switch {
 		case len(page) >= limit:
@@ -151,7 +151,7 @@ func (m *mirror) Page(ctx context.Context, group string, offset, limit int, now 
 }
 
 // Groups looks one row a group up, and further ones only while they are dead.
-func (m *mirror) Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error] {
+func (m *memory) Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		f, err := m.load(ctx)
 		for rest := r; err == nil; err = m.check(ctx) {
@@ -173,15 +173,4 @@ func (m *mirror) Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[st
 		}
 		yield("", err)
 	}
-}
-
-// snapshot is what is committed now, for counting elsewhere.
-func (m *mirror) snapshot() (*Snapshot, error) {
-	f, err := m.load(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	frozen := &mirror{done: m.done}
-	frozen.committed.Store(f)
-	return &Snapshot{mirror: frozen}, nil
 }

@@ -1,0 +1,98 @@
+package storage
+
+import (
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/tidwall/btree"
+)
+
+// memory is a ":memory:" database: rows in process memory, in copy-on-write
+// B-trees. Readers load one pointer to what is committed and then share nothing
+// with the writer, so a scan may last as long as it likes.
+//
+// There is no SQLite below it. A private SQLite database as the writer's, with
+// these trees as a mirror for reads, holds everything twice and takes twice the
+// time; connections that share one in memory starve each other. ADR 0008 has
+// the figures.
+type memory struct {
+	done      <-chan struct{}        // closed by Database.Close
+	committed atomic.Pointer[forest] // never changed once published
+}
+
+// forest is the rows in both orders that are asked for. The same row stands in
+// both trees; a row never changes.
+type forest struct {
+	rows     *tree // by group and key
+	expiring *tree // those with a deadline, by it
+}
+
+type tree = btree.BTreeG[*kv.Row]
+
+// treeDegree is less than the library's 32: a commit copies each node on its
+// way before it changes it.
+const treeDegree = 16
+
+func newForest() forest {
+	options := btree.Options{Degree: treeDegree, NoLocks: true}
+	return forest{
+		rows:     btree.NewBTreeGOptions(rowLess, options),
+		expiring: btree.NewBTreeGOptions(sooner, options),
+	}
+}
+
+func rowLess(a, b *kv.Row) bool {
+	if a.Group != b.Group {
+		return a.Group < b.Group
+	}
+	return a.Key < b.Key
+}
+
+func sooner(a, b *kv.Row) bool {
+	if a.Deadline != b.Deadline {
+		return a.Deadline < b.Deadline
+	}
+	return rowLess(a, b)
+}
+
+// put writes a row and returns the one that it replaces, if any.
+func (f *forest) put(row *kv.Row) (previous *kv.Row) {
+	previous, _ = f.rows.Set(row)
+	f.forgetExpiry(previous)
+	if row.Deadline != kv.NoDeadline {
+		f.expiring.Set(row)
+	}
+	return previous
+}
+
+// remove takes a key's row out and returns it, if there was one.
+func (f *forest) remove(key *kv.Row) (previous *kv.Row) {
+	previous, _ = f.rows.Delete(key)
+	f.forgetExpiry(previous)
+	return previous
+}
+
+func (f *forest) forgetExpiry(row *kv.Row) {
+	if row != nil && row.Deadline != kv.NoDeadline {
+		f.expiring.Delete(row)
+	}
+}
+
+// first is the first row of a range of groups that passes.
+func (f *forest) first(r kv.Range, passes func(*kv.Row) bool) (found *kv.Row) {
+	ascend(f.rows, r, func(row *kv.Row) bool {
+		if passes(row) {
+			found = row
+		}
+		return found == nil
+	})
+	return found
+}
+
+// ascend walks the rows of a range of groups.
+func ascend(rows *tree, r kv.Range, visit func(*kv.Row) bool) {
+	rows.Ascend(&kv.Row{Group: r.From}, func(row *kv.Row) bool {
+		return (r.Unbounded || row.Group < r.To) && visit(row)
+	})
+}
