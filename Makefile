@@ -1,0 +1,104 @@
+# The commands of this project. `make` lists them.
+
+GO        ?= go
+GOLANGCI  := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+BENCHSTAT := $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+
+# The engine room: what the coverage gate measures.
+CORE     := ./api ./engine ./actors/... ./internal/storage
+COVERAGE := 95
+
+# Every system below differs from linux/amd64 in something that has broken
+# programs before: locks and paths, the system calls, the word size, the byte order.
+TARGETS := windows/amd64 darwin/arm64 linux/386 linux/s390x
+
+# For bench and bench-compare.
+PKG   ?= ./api
+BENCH ?= .
+COUNT ?= 6
+REF   ?= main
+MEASURE = $(GO) test $(PKG) -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT)
+
+FUZZTIME ?= 20s
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: format vet test lint ## all a change has to pass before it is proposed
+
+.PHONY: format
+format: ## fail if gofmt would change a file
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: test
+test: ## every test
+	$(GO) test ./...
+
+.PHONY: race
+race: ## every test under the race detector
+	$(GO) test -race -timeout 30m ./...
+
+.PHONY: cover
+cover: ## coverage of the core packages together; fails under 95 %
+	$(GO) test -coverprofile=cover.out -coverpkg=$(subst $(space),$(comma),$(CORE)) $(CORE)
+	@$(GO) tool cover -func=cover.out | awk -v least=$(COVERAGE) ' \
+		/^total:/ { sub(/%/, "", $$3); covered = $$3 } \
+		END { printf "covered: %s %% of the statements, %d %% needed\n", covered, least; exit covered + 0 < least }'
+
+.PHONY: lint
+lint: ## golangci-lint, with the few linters of .golangci.yml
+	$(GOLANGCI) run ./...
+
+.PHONY: tidy
+tidy: ## fail if go.mod or a downloaded module is not what it should be
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: cross
+cross: ## build, and type-check the tests, for the other systems
+	@for target in $(TARGETS); do \
+		echo "$$target"; \
+		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		$(GO) build ./... && $(GO) vet ./... || exit 1; \
+	done
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME (20s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks of PKG (./api) that match BENCH (.), COUNT (6) times
+	$(MEASURE)
+
+.PHONY: bench-compare
+bench-compare: ## the same at REF (main) and here, compared by benchstat
+	@folder=$$(mktemp -d) && \
+	trap 'git worktree remove --force "$$folder/ref"; rm -rf "$$folder"' EXIT && \
+	git worktree add --quiet --detach "$$folder/ref" $(REF) && \
+	echo "measuring $(REF)" && (cd "$$folder/ref" && $(MEASURE)) > "$$folder/before" && \
+	echo "measuring here" && $(MEASURE) > "$$folder/after" && \
+	$(BENCHSTAT) "$(REF)=$$folder/before" "here=$$folder/after"
+
+.PHONY: soak
+soak: ## 64 callers for five minutes: nothing may grow
+	$(GO) test ./api -run '^TestSoak$$' -soak=5m -timeout 10m -count=1 -v
+
+.PHONY: demo
+demo: ## half a minute of everything at once, then every write verified
+	$(GO) run ./cmd/gostore demo

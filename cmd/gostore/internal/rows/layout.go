@@ -1,0 +1,80 @@
+// Package rows reads delimited text as rows of group, key and value.
+//
+// It keeps the bytes of every field as they are: encoding/csv does not (it
+// turns CRLF inside a quoted field into LF), and it would read on without
+// bound behind a quote that is never closed.
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Format says how fields are told apart.
+type Format int
+
+const (
+	// Plain splits each line at every delimiter. Nothing quotes or escapes.
+	Plain Format = iota
+	// Quoted is CSV as in RFC 4180: a field may stand in double quotes and
+	// then hold delimiters, line ends and, doubled, quotes.
+	Quoted
+)
+
+// Layout says what a record looks like. Columns count from 1.
+type Layout struct {
+	Format      Format
+	Delimiter   rune
+	GroupColumn int    // 0: every row belongs to Group
+	Group       string // used if GroupColumn is 0
+	KeyColumn   int
+	ValueColumn int // 0: the value is the rest of the record after the key column, as it stands there
+}
+
+// Validate says what is wrong with a layout.
+func (l Layout) Validate() error {
+	switch {
+	case l.GroupColumn < 0 || l.KeyColumn < 1 || l.ValueColumn < 0:
+		return errors.New("columns count from 1")
+	case l.Delimiter == '\n' || l.Delimiter == '\r':
+		return errors.New("the delimiter can't be a line end")
+	case l.Format == Quoted && l.Delimiter == '"':
+		return errors.New("the delimiter can't be the quote of CSV")
+	case !utf8.ValidRune(l.Delimiter) || l.Delimiter == utf8.RuneError:
+		return errors.New("the delimiter is not a character")
+	}
+	return nil
+}
+
+// columns is how many columns a record needs at least.
+func (l Layout) columns() int {
+	if l.ValueColumn == 0 {
+		return max(l.GroupColumn, l.KeyColumn+1)
+	}
+	return max(l.GroupColumn, l.KeyColumn, l.ValueColumn)
+}
+
+// row picks a row from the fields of a record.
+func (l Layout) row(record []byte, fields []field) (Row, error) {
+	if have, need := len(fields), l.columns(); have < need {
+		return Row{}, fmt.Errorf("%s, needs at least %d", plural(have, "column"), need)
+	}
+	row := Row{Group: l.Group, Key: string(fields[l.KeyColumn-1].text)}
+	if l.GroupColumn > 0 {
+		row.Group = string(fields[l.GroupColumn-1].text)
+	}
+	if l.ValueColumn > 0 {
+		row.Value = string(fields[l.ValueColumn-1].text)
+	} else {
+		row.Value = string(record[fields[l.KeyColumn].start:])
+	}
+	return row, nil
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,20 @@
+// Command gostore fills, reads and shows off go-store databases.
+//
+// It exits with 0 when all went well, 1 when the work failed and 2 when it was
+// called wrongly.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks for an orderly end. From then on the system's own
+	// handling is back: a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	_ "modernc.org/sqlite" // writes databases as older programs did
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// outcome is what a command line came to.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// gostore runs a command line with nothing on standard input.
+func gostore(arguments ...string) outcome {
+	return gostoreReading(context.Background(), strings.NewReader(""), arguments...)
+}
+
+func gostoreReading(ctx context.Context, stdin io.Reader, arguments ...string) outcome {
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, arguments, stdin, &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// printed is the outcome of a command that went well.
+func printed(stdout string) outcome { return outcome{stdout: stdout} }
+
+func TestRun_SetGetCountDelete(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	assert.Equal(t, printed(""), gostore("set", "--db", db, "config", "theme", "dark\nblue"))
+	assert.Equal(t, printed(""), gostore("--db", db, "set", "--", "config", "lowest", "-40"))
+	assert.Equal(t, printed("dark\nblue\n"), gostore("get", "--db", db, "config", "theme"))
+	assert.Equal(t, printed("-40\n"), gostore("get", "--db", db, "config", "lowest"))
+	assert.Equal(t, printed("2\n"), gostore("count", "--db", db, "config"))
+	assert.Equal(t, printed("0\n"), gostore("count", "--db", db, "nothing"))
+	assert.Equal(t, printed(""), gostore("delete", "--db", db, "config", "theme"))
+	assert.Equal(t, printed(""), gostore("delete", "--db", db, "config", "theme"), "deleting twice is no failure")
+	assert.Equal(t, printed("1\n"), gostore("count", "--db", db, "config"))
+	assert.Equal(t, outcome{failed, "", "gostore: no key \"theme\" in group \"config\", or it has expired\n"},
+		gostore("get", "--db", db, "config", "theme"))
+}
+
+func TestRun_SetWithTTL(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	require.Equal(t, printed(""), gostore("set", "--db", db, "--ttl", "1h", "session", "long", "v"))
+	require.Equal(t, printed(""), gostore("set", "--db", db, "--ttl", "1ns", "session", "short", "v"))
+	assert.Equal(t, printed("v\n"), gostore("get", "--db", db, "session", "long"))
+	assert.Equal(t, failed, gostore("get", "--db", db, "session", "short").code)
+	assert.Equal(t, printed("1\n"), gostore("count", "--db", db, "session"))
+}
+
+func TestRun_EmptyNamesAreNames(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	require.Equal(t, printed(""), gostore("set", "--db", db, "", "", ""))
+	assert.Equal(t, printed("\n"), gostore("get", "--db", db, "", ""))
+}
+
+func TestRun_AMissingDatabaseStaysMissing(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "missing.db")
+	for _, command := range [][]string{{"get", "g", "k"}, {"count", "g"}, {"delete", "g", "k"}} {
+		got := gostore(append(command, "--db", db)...)
+		assert.Equal(t, outcome{failed, "", "gostore: " + db + " does not exist; 'gostore import' and 'gostore set' create a database\n"}, got, command[0])
+	}
+	assert.NoFileExists(t, db)
+}
+
+func TestRun_BesideAnOwner(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	require.Zero(t, gostore("set", "--db", db, "g", "k", "v").code)
+	owner, err := api.New(db)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, owner.Close()) }()
+
+	assert.Equal(t, printed("v\n"), gostore("get", "--db", db, "g", "k"))
+	assert.Equal(t, printed("1\n"), gostore("count", "--db", db, "g"))
+	for _, command := range [][]string{{"set", "g", "k", "w"}, {"delete", "g", "k"}} {
+		got := gostore(append(command, "--db", db)...)
+		assert.Equal(t, failed, got.code, command[0])
+		assert.Contains(t, got.stderr, "is in use by process")
+		assert.Contains(t, got.stderr, "wait until it closes the database")
+		assert.NotContains(t, got.stderr, "WithReadOnly", "that is no option of a command line")
+	}
+}
+
+func TestRun_AFileThatIsNoDatabase(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "notes.txt")
+	notes := []byte(strings.Repeat("nothing but notes\n", 1000))
+	require.NoError(t, os.WriteFile(db, notes, 0o600))
+	for _, command := range [][]string{{"get", "g", "k"}, {"count", "g"}, {"delete", "g", "k"}, {"set", "g", "k", "v"}} {
+		got := gostore(append(command, "--db", db)...)
+		assert.Equal(t, failed, got.code, command[0])
+		assert.Contains(t, got.stderr, "not a go-store database")
+	}
+	after, err := os.ReadFile(db)
+	require.NoError(t, err)
+	assert.Equal(t, notes, after)
+}
+
+func TestRun_ReadsADatabaseOfAnOlderLayout(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "old.db")
+	old, err := sql.Open("sqlite", db)
+	require.NoError(t, err)
+	_, err = old.Exec(`CREATE TABLE kv (grp TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (grp, key));
+		INSERT INTO kv VALUES ('config', 'theme', 'dark')`)
+	require.NoError(t, err)
+	require.NoError(t, old.Close())
+	assert.Equal(t, printed("dark\n"), gostore("get", "--db", db, "config", "theme"))
+	assert.Equal(t, printed("1\n"), gostore("count", "--db", db, "config"))
+}
+
+func TestRun_Misuse(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	columns := []string{"import", "--db", db, "--group", "g", "--key-column", "1", "--value-column", "2"}
+	for name, test := range map[string]struct {
+		arguments []string
+		want      string
+	}{
+		"no command":            {nil, "name a command; see 'gostore --help'"},
+		"unknown command":       {[]string{"gte"}, `unknown command "gte" for "gostore" Did you mean this? get; see 'gostore --help'`},
+		"unknown flag":          {[]string{"get", "--bd", db, "g", "k"}, "unknown flag: --bd; see 'gostore get --help'"},
+		"a value with a dash":   {[]string{"set", "--db", db, "g", "k", "-40"}, "unknown shorthand flag: '4' in -40; see 'gostore set --help'"},
+		"no database":           {[]string{"get", "g", "k"}, "name the database with --db PATH; see 'gostore get --help'"},
+		"a database in memory":  {[]string{"set", "--db", ":memory:", "g", "k", "v"}, "--db :memory: would be gone when the command ends; name a file; see 'gostore set --help'"},
+		"too few arguments":     {[]string{"get", "--db", db, "g"}, "needs exactly GROUP KEY, got 1 argument(s); see 'gostore get --help'"},
+		"too many arguments":    {[]string{"count", "--db", db, "g", "h"}, "needs exactly GROUP, got 2 argument(s); see 'gostore count --help'"},
+		"no time to live":       {[]string{"set", "--db", db, "--ttl", "-1s", "g", "k", "v"}, "--ttl -1s: the key would have expired already; use 'gostore delete' to remove it; see 'gostore set --help'"},
+		"no duration":           {[]string{"set", "--db", db, "--ttl", "soon", "g", "k", "v"}, `invalid argument "soon" for "--ttl" flag: time: invalid duration "soon"; see 'gostore set --help'`},
+		"import: no group":      {[]string{"import", "--db", db, "--key-column", "1", "--value-rest"}, "give either --group NAME or --group-column N; see 'gostore import --help'"},
+		"import: two groups":    {append(columns, "--group-column", "3"), "give either --group NAME or --group-column N; see 'gostore import --help'"},
+		"import: no key":        {[]string{"import", "--db", db, "--group", "g", "--value-rest"}, "give --key-column N; see 'gostore import --help'"},
+		"import: no value":      {[]string{"import", "--db", db, "--group", "g", "--key-column", "1"}, "give either --value-column N or --value-rest; see 'gostore import --help'"},
+		"import: two values":    {append(columns, "--value-rest"), "give either --value-column N or --value-rest; see 'gostore import --help'"},
+		"import: column 0":      {append(columns, "--key-column", "0"), "--key-column 0: columns count from 1; see 'gostore import --help'"},
+		"import: format":        {append(columns, "--format", "json"), `--format "json": use tsv or csv; see 'gostore import --help'`},
+		"import: delimiters":    {append(columns, "--delimiter", ";;"), `--delimiter ";;": use one character; see 'gostore import --help'`},
+		"import: no delimiter":  {append(columns, "--delimiter", ""), `--delimiter "": use one character; see 'gostore import --help'`},
+		"import: line end":      {append(columns, "--delimiter", "\n"), "the delimiter can't be a line end; see 'gostore import --help'"},
+		"import: quote":         {append(columns, "--format", "csv", "--delimiter", `"`), "the delimiter can't be the quote of CSV; see 'gostore import --help'"},
+		"import: two files":     {append(columns, "a", "b"), "needs one FILE at most, got 2; see 'gostore import --help'"},
+		"demo: an argument":     {[]string{"demo", "10s"}, `unknown command "10s" for "gostore demo"; see 'gostore demo --help'`},
+		"demo: too short":       {[]string{"demo", "--for", "10ms"}, "--for 10ms: use at least 1s; see 'gostore demo --help'"},
+		"demo: in memory":       {[]string{"demo", "--db", ":memory:"}, "--db :memory: can't be reopened; name a file, or leave --db out; see 'gostore demo --help'"},
+		"help of nothing known": {[]string{"--nothing"}, "unknown flag: --nothing; see 'gostore --help'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, outcome{misused, "", "gostore: " + test.want + "\n"}, gostore(test.arguments...))
+			assert.NoFileExists(t, db)
+		})
+	}
+}
+
+func TestRun_Help(t *testing.T) {
+	for _, arguments := range [][]string{{"--help"}, {"help", "import"}, {"demo", "--help"}} {
+		got := gostore(arguments...)
+		assert.Zero(t, got.code)
+		assert.Contains(t, got.stdout, "Usage:")
+		assert.Empty(t, got.stderr)
+	}
+}
+
+// deafWriter is an output that is full or gone.
+type deafWriter struct{}
+
+func (deafWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestRun_OutputThatCannotBeWrittenIsAFailure(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	require.Zero(t, gostore("set", "--db", db, "g", "k", "v").code)
+	for _, arguments := range [][]string{
+		{"get", "--db", db, "g", "k"},
+		{"count", "--db", db, "g"},
+		{"import", "--db", db, "--group", "g", "--key-column", "1", "--value-rest"},
+	} {
+		var stderr bytes.Buffer
+		code := run(context.Background(), arguments, strings.NewReader(""), deafWriter{}, &stderr)
+		assert.Equal(t, failed, code, arguments[0])
+		assert.Equal(t, "gostore: io: read/write on closed pipe\n", stderr.String())
+	}
+}

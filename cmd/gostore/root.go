@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	succeeded = 0
+	failed    = 1
+	misused   = 2
+)
+
+// app is what every command works with.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	database       string // --db
+	started        bool   // the command line was understood, a command runs
+}
+
+// misuseError is a mistake in the command line that only its command could see.
+type misuseError struct{ text string }
+
+func (e misuseError) Error() string { return e.text }
+
+func misuse(format string, arguments ...any) error {
+	return misuseError{fmt.Sprintf(format, arguments...)}
+}
+
+// run executes one command line and returns its exit code. It is all of the
+// program but the signals.
+func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.rootCommand()
+	root.SetArgs(arguments)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return succeeded
+	}
+	var wrong misuseError
+	if a.started && !errors.As(err, &wrong) {
+		fmt.Fprintf(stderr, "gostore: %s\n", oneLine(a.explain(err)))
+		return failed
+	}
+	fmt.Fprintf(stderr, "gostore: %s; see '%s --help'\n", oneLine(err.Error()), command.CommandPath())
+	return misused
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gostore",
+		Short: "A group-namespaced key-value store in one file",
+		Long: `gostore fills, reads and shows off go-store databases: one file, keys in
+groups, safe for thousands of goroutines.
+
+It exits with 0 when all went well, 1 when the work failed and 2 when it was
+called wrongly.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			a.started = true
+		},
+		RunE: func(*cobra.Command, []string) error {
+			return misuse("name a command")
+		},
+	}
+	root.PersistentFlags().StringVar(&a.database, "db", "", "the database's `PATH`")
+	root.AddCommand(
+		a.importCommand(), a.getCommand(), a.setCommand(),
+		a.deleteCommand(), a.countCommand(), a.demoCommand(),
+	)
+	return root
+}
+
+// exactly demands the arguments that a command's usage names.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, arguments []string) error {
+		if len(arguments) == len(names) {
+			return nil
+		}
+		return fmt.Errorf("needs exactly %s, got %d argument(s)", strings.Join(names, " "), len(arguments))
+	}
+}
+
+// oneLine keeps a message on one line whatever a key or a cause has in it.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, " ")
+}
