@@ -155,7 +155,7 @@ func (e *Engine) CallbackOverflow() uint64 { return e.callbacks.Overflow() }
 
 // InFlight is how many mutations were admitted and not answered yet.
 func (e *Engine) InFlight() int {
-	if e.actors == nil {
+	if e.actors == nil || e.closed.Load() {
 		return 0
 	}
 	return e.actors.gate.InFlight()

@@ -37,6 +37,7 @@ type Actor struct {
 	// Owned by Receive.
 	pids    map[string]map[*Watcher]struct{} // watching actors, by PID; outlives a restart too
 	current *admission.Delivery              // being delivered, its requests not yet released
+	sent    int                              // sends of the current delivery that were made
 }
 
 // Receive handles one message.
@@ -48,6 +49,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		a.forgetActor(m.Who)
 	case *actor.Restarting:
+		a.send()
 		a.release()
 	case *actor.Stopping:
 		a.stop()
@@ -109,12 +111,29 @@ func (a *Actor) forgetActor(pid *actor.PID) {
 }
 
 func (m deliver) handle(a *Actor, _ actor.Context) {
-	a.current = &m.delivery // first of all, so that its requests are released whatever happens
+	a.current, a.sent = &m.delivery, 0 // first of all, so that it is seen through whatever happens
 	a.Failpoint.Hit("notifier.deliver")
-	for _, event := range m.delivery.Events {
+	a.send()
+	a.Failpoint.Hit("notifier.delivered")
+	a.release()
+}
+
+// send gives the events of the delivery in hand to their audience. After a
+// failure it goes on where it was: the order of sends is the same each time,
+// since the index changes only between deliveries.
+func (a *Actor) send() {
+	if a.current == nil {
+		return
+	}
+	n := 0
+	for _, event := range a.current.Events {
 		a.index.each(event.Group, event.Key, func(watchers []*Watcher) bool {
 			for _, w := range watchers {
-				if m.delivery.Lost {
+				if n++; n <= a.sent {
+					continue
+				}
+				a.sent = n
+				if a.current.Lost {
 					w.dropped.Add(1)
 				} else {
 					w.send(a.root, event)
@@ -123,8 +142,6 @@ func (m deliver) handle(a *Actor, _ actor.Context) {
 			return true
 		})
 	}
-	a.Failpoint.Hit("notifier.delivered")
-	a.release()
 }
 
 // release answers the requests of the delivery in hand.
@@ -148,6 +165,7 @@ func (a *Actor) stop() {
 		if reason := recover(); reason != nil {
 			a.Logger.Error("the notifier failed while stopping", slog.Any("reason", reason))
 		}
+		a.send()
 		a.release()
 		for i := range a.index.shards {
 			if m := a.index.shards[i].Load(); m != nil {

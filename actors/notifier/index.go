@@ -28,9 +28,18 @@ type index struct {
 	seed   maphash.Seed
 	shards [shards]atomic.Pointer[map[Pattern][]*Watcher]
 	kinds  [kinds]atomic.Int64 // watchers of each kind: an event looks only for kinds that there are
+
+	// filter has a bit set for the hash of every pattern in the shards: 8 KiB
+	// that stay in the processor's cache tell most events that nobody wants
+	// them, where looking into a map would be a miss or two.
+	filter   [filterBits / 64]atomic.Uint64
+	patterns map[uint64]int // patterns behind each bit; the notifier's own
 }
 
-const shards = 512
+const (
+	shards     = 512
+	filterBits = 1 << 16
+)
 
 // kinds are the ways of being matched.
 const (
@@ -41,7 +50,9 @@ const (
 	kinds
 )
 
-func newIndex() *index { return &index{seed: maphash.MakeSeed()} }
+func newIndex() *index {
+	return &index{seed: maphash.MakeSeed(), patterns: make(map[uint64]int)}
+}
 
 func (p Pattern) kind() int {
 	switch {
@@ -56,15 +67,26 @@ func (p Pattern) kind() int {
 	}
 }
 
-func (x *index) shard(p Pattern) *atomic.Pointer[map[Pattern][]*Watcher] {
-	return &x.shards[maphash.Comparable(x.seed, p)%shards]
+func (x *index) hash(p Pattern) uint64 { return maphash.Comparable(x.seed, p) }
+
+func (x *index) shard(hash uint64) *atomic.Pointer[map[Pattern][]*Watcher] {
+	return &x.shards[hash%shards]
 }
 
 func (x *index) at(p Pattern) []*Watcher {
-	if m := x.shard(p).Load(); m != nil {
+	hash := x.hash(p)
+	if word, bit := filterBit(hash); x.filter[word].Load()&bit == 0 {
+		return nil
+	}
+	if m := x.shard(hash).Load(); m != nil {
 		return (*m)[p]
 	}
 	return nil
+}
+
+func filterBit(hash uint64) (word int, bit uint64) {
+	n := hash >> 32 % filterBits // other bits than the shard's
+	return int(n / 64), 1 << (n % 64)
 }
 
 // add is for the notifier only.
@@ -86,18 +108,35 @@ func (x *index) remove(w *Watcher) {
 	x.kinds[w.pattern.kind()].Add(-1)
 }
 
+// replace publishes the watchers of a pattern. The filter's bit is set before
+// the shard has the pattern and cleared after it has it no more.
 func (x *index) replace(p Pattern, watchers []*Watcher) {
-	shard := x.shard(p)
+	hash := x.hash(p)
+	shard := x.shard(hash)
 	var next map[Pattern][]*Watcher
 	if m := shard.Load(); m != nil {
 		next = maps.Clone(*m)
 	} else {
 		next = make(map[Pattern][]*Watcher, 1)
 	}
+	_, had := next[p]
+	word, bit := filterBit(hash)
+	behind := hash >> 32 % filterBits
 	if len(watchers) == 0 {
 		delete(next, p)
-	} else {
-		next[p] = watchers
+		shard.Store(&next)
+		if had {
+			if x.patterns[behind]--; x.patterns[behind] == 0 {
+				delete(x.patterns, behind)
+				x.filter[word].And(^bit)
+			}
+		}
+		return
+	}
+	next[p] = watchers
+	if !had {
+		x.patterns[behind]++
+		x.filter[word].Or(bit)
 	}
 	shard.Store(&next)
 }

@@ -54,12 +54,18 @@ type Config struct {
 // Actor is one incarnation of the quota actor. All of it is owned by Receive.
 type Actor struct {
 	Config
-	done     chan struct{}
-	accounts *Accounts // outlives a restart; nil inside until connect
-	known    map[string]kv.NamespaceUsage
-	warned   map[string]bool
-	waiting  map[string][]chan reply // callers whose namespace is not known yet
-	current  *count                  // being counted
+	done    chan struct{}
+	link    *link // outlives a restart
+	known   map[string]kv.NamespaceUsage
+	warned  map[string]bool
+	waiting map[string][]chan reply // callers whose namespace is not known yet
+	current *count                  // being counted
+}
+
+// link is what the actor knows of the writer.
+type link struct {
+	accounts Accounts // nil until connect
+	missed   bool     // a restart before connect lost what the actor had been told
 }
 
 // Receive handles one message.
@@ -68,12 +74,10 @@ func (a *Actor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Message:
 		m.handle(a)
-	case *actor.Started:
-		if *a.accounts != nil { // started anew: what was known is lost
-			(*a.accounts).Resynchronise()
-		}
 	case *actor.Restarting:
 		a.abandon(errRestarted)
+		a.link.missed = true
+		a.catchUp()
 	case *actor.Stopping:
 		a.abandon(kv.ClosedError)
 	case *actor.Stopped:
@@ -81,7 +85,18 @@ func (a *Actor) Receive(ctx actor.Context) {
 	}
 }
 
-func (m connect) handle(a *Actor) { *a.accounts = m.accounts }
+func (m connect) handle(a *Actor) {
+	a.link.accounts = m.accounts
+	a.catchUp()
+}
+
+// catchUp asks for what a restart lost, as soon as there is somebody to ask.
+func (a *Actor) catchUp() {
+	if a.link.missed && a.link.accounts != nil {
+		a.link.missed = false
+		a.link.accounts.Resynchronise()
+	}
+}
 
 func (m count) handle(a *Actor) {
 	a.current = &m // first of all, so that it is answered whatever happens
@@ -118,7 +133,7 @@ func (m resynchronise) handle(a *Actor) {
 		a.learn(n)
 	}
 	for namespace := range a.waiting {
-		(*a.accounts).CountNamespace(namespace)
+		a.link.accounts.CountNamespace(namespace)
 	}
 }
 
@@ -149,7 +164,7 @@ func (m usage) handle(a *Actor) {
 		a.answer(m.namespace, nil)
 		return
 	}
-	(*a.accounts).CountNamespace(m.namespace)
+	a.link.accounts.CountNamespace(m.namespace)
 }
 
 // answer tells those who wait for the namespace what is live in it: what is

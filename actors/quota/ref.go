@@ -20,9 +20,9 @@ type Ref struct {
 // Spawn starts a quota actor; it is of use once it is connected. It fails only
 // if the actor can't be spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
-	done, accounts := make(chan struct{}), new(Accounts)
+	done, link := make(chan struct{}), new(link)
 	pid, err := actorsystem.Spawn(system, "go-store-quota-", func() actor.Actor {
-		return &Actor{Config: config, done: done, accounts: accounts,
+		return &Actor{Config: config, done: done, link: link,
 			known: make(map[string]kv.NamespaceUsage), warned: make(map[string]bool),
 			waiting: make(map[string][]chan reply)}
 	})

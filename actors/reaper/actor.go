@@ -48,11 +48,17 @@ type Actor struct {
 	hinted *atomic.Bool // a hint is in the mailbox; shared with Ref
 	self   func(Message)
 
-	purger   *Purger     // outlives a restart; nil inside until connect
+	link     *link       // outlives a restart
 	earliest int64       // no stored deadline lies before this, as far as is known
 	stop     func() bool // of the timer; nil if there is none
 	timers   uint64      // timers started so far: the last one counts
 	due      time.Time   // when the timer fires; zero if there is none
+}
+
+// link is what the reaper knows of the writer.
+type link struct {
+	purger Purger // nil until connect
+	missed bool   // a restart before connect lost what the reaper had been told
 }
 
 // Receive handles one message.
@@ -64,11 +70,10 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		root, pid := ctx.ActorSystem().Root, ctx.Self()
 		a.self = func(m Message) { root.Send(pid, m) }
-		if *a.purger != nil { // started anew: what was known is lost
-			(*a.purger).Resynchronise()
-		}
 	case *actor.Restarting:
 		a.disarm()
+		a.link.missed = true
+		a.catchUp()
 		a.hinted.Store(false)
 	case *actor.Stopping:
 		a.disarm()
@@ -78,8 +83,17 @@ func (a *Actor) Receive(ctx actor.Context) {
 }
 
 func (m connect) handle(a *Actor) {
-	*a.purger = m.purger
+	a.link.purger = m.purger
+	a.catchUp()
 	a.arm()
+}
+
+// catchUp asks for what a restart lost, as soon as there is somebody to ask.
+func (a *Actor) catchUp() {
+	if a.link.missed && a.link.purger != nil {
+		a.link.missed = false
+		a.link.purger.Resynchronise()
+	}
 }
 
 func (m resynchronise) handle(a *Actor) {
@@ -132,19 +146,20 @@ func (m wake) handle(a *Actor) {
 
 // purge asks for one chunk, and for another try should no answer come.
 func (a *Actor) purge() {
-	(*a.purger).PurgeExpired()
+	a.link.purger.PurgeExpired()
 	a.set(retry)
 }
 
 // arm sets the timer for the earliest deadline, unless it fires before that
-// anyway: an earlier wake finds out and sets it again.
+// anyway: an earlier wake finds out and sets it again. A timer that ought to
+// have fired by now is of no use: the clock has jumped over it.
 func (a *Actor) arm() {
-	if a.earliest == kv.NoDeadline || *a.purger == nil {
+	if a.earliest == kv.NoDeadline || a.link.purger == nil {
 		a.disarm()
 		return
 	}
-	wait := a.wait()
-	if !a.due.IsZero() && !a.Clock.Now().Add(wait).Before(a.due) {
+	now, wait := a.Clock.Now(), a.wait()
+	if !a.due.Before(now) && !a.due.After(now.Add(wait)) {
 		return
 	}
 	a.set(wait)

@@ -21,9 +21,9 @@ type Ref struct {
 // Spawn starts a reaper that purges nothing until it is connected. It fails
 // only if the actor can't be spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
-	done, hinted, purger := make(chan struct{}), new(atomic.Bool), new(Purger)
+	done, hinted, link := make(chan struct{}), new(atomic.Bool), new(link)
 	pid, err := actorsystem.Spawn(system, "go-store-reaper-", func() actor.Actor {
-		return &Actor{Config: config, done: done, hinted: hinted, purger: purger, earliest: kv.NoDeadline}
+		return &Actor{Config: config, done: done, hinted: hinted, link: link, earliest: kv.NoDeadline}
 	})
 	if err != nil {
 		return Ref{}, err

@@ -162,10 +162,10 @@ var purge = kv.Mutation{Kind: kv.PurgeExpired, Range: kv.PrefixRange(""), Limit:
 
 func (purgeExpired) handle(a *Actor) { a.accept(job{mutation: &purge}) }
 
-// accept records a job first of all, so that it is answered whatever happens.
-func (a *Actor) accept(j job) {
-	a.pending = append(a.pending, j)
-	if !a.flushing {
+// accept records jobs first of all, so that they are answered whatever happens.
+func (a *Actor) accept(jobs ...job) {
+	a.pending = append(a.pending, jobs...)
+	if len(a.pending) > 0 && !a.flushing {
 		a.flushing = true
 		a.self(flush{})
 	}

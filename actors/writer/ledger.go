@@ -39,6 +39,7 @@ const (
 type entry struct {
 	account      *account
 	keys, groups int64
+	swept        int64 // the account's, before the change
 }
 
 func newLedger() *ledger { return &ledger{accounts: make(map[string]*account)} }
@@ -69,15 +70,17 @@ func (l *ledger) open(namespace string) *account {
 func (l *ledger) change(a *account, keys, groups int64) {
 	a.usage.Keys += keys
 	a.usage.Groups += groups
-	l.journal = append(l.journal, entry{a, keys, groups})
+	l.journal = append(l.journal, entry{a, keys, groups, a.swept})
 }
 
-// undo takes back every change after the first keep ones.
+// undo takes back every change after the first keep ones. Expired rows that
+// were removed are there again, so the search for them goes back too.
 func (l *ledger) undo(keep int) {
 	for i := len(l.journal) - 1; i >= keep; i-- {
 		e := l.journal[i]
 		e.account.usage.Keys -= e.keys
 		e.account.usage.Groups -= e.groups
+		e.account.swept = min(e.account.swept, e.swept)
 	}
 	l.journal = l.journal[:keep]
 }
@@ -200,9 +203,7 @@ func (m counted) handle(a *Actor) {
 		At: a.Clock.Now(), Deadline: kv.NoDeadline, Usage: []kv.NamespaceUsage{account.fact()}})
 	parked := account.parked
 	account.parked = nil
-	for _, j := range parked {
-		a.accept(j)
-	}
+	a.accept(parked...)
 }
 
 // refuse answers those who wait for a count that failed. The next one to ask

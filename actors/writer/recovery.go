@@ -42,12 +42,18 @@ func (a *Actor) answerAll(err error) {
 // It must not fail: a panic in Stopping would start the actor anew.
 func (a *Actor) drain() {
 	defer func() {
-		if reason := recover(); reason != nil {
-			a.Logger.Error("the writer failed while stopping", slog.Any("reason", reason))
+		reason := recover()
+		if reason != nil {
 			a.abandon()
 		}
 		a.answerAll(kv.ClosedError)
+		if reason != nil {
+			a.Logger.Error("the writer failed while stopping", slog.Any("reason", reason))
+		}
 	}()
+	if a.phase != idle { // this incarnation has failed, and the stop overtook its restart
+		a.abandon()
+	}
 	a.Failpoint.Hit("writer.drain")
 	a.flush()
 }

@@ -30,6 +30,7 @@ func (d *Dispatcher) run() {
 		case f := <-d.work:
 			f()
 		case <-d.stopped:
+			d.leftover()
 			return
 		}
 	}
@@ -39,9 +40,25 @@ func (d *Dispatcher) run() {
 // that comes too late must still find its way to the dead letters.
 func (d *Dispatcher) Schedule(f func()) {
 	select {
+	case d.work <- f:
 	case <-d.stopped:
 		go f()
-	case d.work <- f:
+		return
+	}
+	select {
+	case <-d.stopped: // the goroutine may have ended before it saw f
+		d.leftover()
+	default:
+	}
+}
+
+// leftover runs what was scheduled while the goroutine ended. Whoever takes it
+// out runs it, so it runs once.
+func (d *Dispatcher) leftover() {
+	select {
+	case f := <-d.work:
+		go f()
+	default:
 	}
 }
 

@@ -12,10 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 func admit(t *testing.T, g *admission.Gate) *admission.Request {
 	t.Helper()
@@ -88,11 +87,7 @@ func TestGateCloseWaitsForAnswers(t *testing.T) {
 		defer close(closed)
 		g.Close()
 	}()
-	testkit.Within(t, "the gate's closing", func() {
-		for !g.Closed() {
-			_ = g.InFlight()
-		}
-	})
+	testkit.Until(t, "the gate's closing", g.Closed)
 	_, err := g.Admit(t.Context(), kv.Mutation{})
 	require.ErrorIs(t, err, kv.ClosedError)
 	finish(t, first)

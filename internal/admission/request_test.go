@@ -80,11 +80,7 @@ func TestCloseWaitsForAbandonedRequests(t *testing.T) {
 		defer close(closed)
 		g.Close()
 	}()
-	testkit.Within(t, "closing", func() {
-		for !g.Closed() {
-			_ = g.InFlight()
-		}
-	})
+	testkit.Until(t, "the gate's closing", g.Closed)
 	select {
 	case <-closed:
 		t.Fatal("Close returned before the abandoned request was answered")

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -23,17 +22,24 @@ import (
 //     meanwhile. Then nothing is left, and the WAL starts again from its
 //     beginning. Without this step it would grow for ever under load.
 //
-// Step 2 can fail to empty the WAL when a reader still needs its old pages.
-// Past forcePages the writer waits a moment for readers, once every further
-// checkpointPages. A scan whose loop stands still is not waited for any longer
-// than that: the WAL then grows until the loop goes on.
+// Step 2 fails to empty the WAL while a reader needs its old pages. Point reads
+// are over in microseconds, but on a busy machine one may stand still half-way:
+// so the writer waits a moment (RESTART rather than PASSIVE), and longer once
+// forcePages are reached. A scan whose loop stands still is not waited for any
+// longer than that, and ever more rarely: the WAL then grows until the loop
+// goes on.
 //
 // A failed checkpoint loses nothing: what is in the WAL is as safe as what is
 // in the database. It is logged and made up for by the next.
 const (
 	checkpointPages = 1000
-	forcePages      = 3000
-	forceWait       = 20 * time.Millisecond
+	forcePages      = 2000
+	tailWait        = 5 * time.Millisecond
+	forceWait       = 100 * time.Millisecond
+	// moveRounds is how often step 1 goes over what was added meanwhile, to
+	// leave less than tailPages to step 2.
+	moveRounds = 4
+	tailPages  = 128
 	// walLimit is what a WAL that had to grow is cut back to when it starts
 	// anew.
 	walLimit = 16 << 20
@@ -58,10 +64,10 @@ type checkpoints struct {
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
 
 	// Owned by the writer.
-	written int  // pages since the WAL was measured, by estimate
-	asked   int  // the WAL's length in pages when step 1 was last requested
-	forced  int  // the same when force was last set
-	force   bool // wait for readers
+	written int64 // pages since the WAL was measured, by estimate
+	asked   int   // the WAL's length in pages when step 1 was last requested
+	forced  int   // the same when force was last set
+	force   bool  // wait for readers
 }
 
 // walLength is the answer of every kind of checkpoint.
@@ -69,6 +75,8 @@ type walLength struct {
 	busy         bool // something was in the way
 	pages, moved int
 }
+
+func (l walLength) rest() int { return l.pages - l.moved }
 
 func startCheckpoints(path string, config Config, done <-chan struct{}) (*checkpoints, error) {
 	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability), done)
@@ -97,10 +105,10 @@ func (c *checkpoints) signal() {
 	}
 }
 
-// wrote notes that a row was changed. Called by the writer.
-func (c *checkpoints) wrote(row kv.Row) {
-	// A leaf of the table and one of an index, and what the value spills into.
-	c.written += 2 + (len(row.Group)+len(row.Key)+len(row.Value))/filePageSize
+// wrote notes that rows were changed. Called by the writer.
+func (c *checkpoints) wrote(rows int64, row kv.Row) {
+	// A leaf of the table and one of an index, and what a value spills into.
+	c.written += 2*rows + int64(len(row.Group)+len(row.Key)+len(row.Value))/filePageSize
 }
 
 // committed notes a commit, and asks for a checkpoint if one is worth it.
@@ -119,19 +127,19 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 		c.logger.Warn("the WAL can't be measured", "error", err)
 		return
 	}
-	if wal.pages-wal.moved >= checkpointPages && grown(wal.pages, c.asked) {
+	if wal.rest() >= checkpointPages && grown(wal.pages, c.asked, checkpointPages) {
 		c.asked = wal.pages
 		c.requested.Store(true)
 		c.signal()
 	}
-	if wal.pages >= forcePages && grown(wal.pages, c.forced) {
+	if wal.pages >= forcePages && grown(wal.pages, c.forced, c.forced/2) {
 		c.forced, c.force = wal.pages, true
 	}
 }
 
-// grown reports whether the WAL has grown by a checkpoint's worth since it had
-// a length, or started anew.
-func grown(pages, since int) bool { return pages < since || pages >= since+checkpointPages }
+// grown reports whether the WAL has grown by so much since it had a length, or
+// started anew.
+func grown(pages, since, by int) bool { return pages < since || pages >= since+by }
 
 // due reports whether the writer should checkpoint before its next
 // transaction.
@@ -143,20 +151,17 @@ func (w *fileWriter) Checkpoint() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
-	if w.checkpoints == nil {
-		return nil
+	c, wait := w.checkpoints, tailWait
+	if c.force {
+		wait = forceWait
 	}
-	w.checkpoints.tail.Store(false)
-	if !w.checkpoints.force {
-		_, err := checkpoint(w.conn, "PASSIVE")
-		return err
-	}
-	w.checkpoints.force = false
-	w.conn.SetBusyTimeout(forceWait)
+	c.force = false
+	c.tail.Store(false)
+	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
 	wal, err := checkpoint(w.conn, "RESTART")
 	if err == nil && wal.busy {
-		w.logger.Info("readers keep the WAL from starting anew", "pages", wal.pages)
+		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages)
 	}
 	return err
 }
@@ -200,9 +205,16 @@ func (c *checkpoints) run() {
 
 // move is step 1.
 func (c *checkpoints) move() {
-	_, err := checkpoint(c.conn, "PASSIVE")
-	c.report(err)
-	c.tail.Store(true)
+	defer c.tail.Store(true)
+	for range moveRounds {
+		_, err := checkpoint(c.conn, "PASSIVE")
+		c.report(err)
+		wal, err := checkpoint(c.conn, "NOOP")
+		c.report(err)
+		if err != nil || wal.rest() < tailPages {
+			return
+		}
+	}
 }
 
 // empty cuts the WAL of an idle store to nothing. If a reader or the writer is
@@ -222,7 +234,7 @@ func (c *checkpoints) empty() bool {
 }
 
 func (c *checkpoints) report(err error) {
-	if err != nil && !errors.Is(err, kv.ClosedError) && code(err) != sqlite.ResultInterrupt {
+	if err != nil && code(err) != sqlite.ResultInterrupt { // Close interrupts
 		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 }

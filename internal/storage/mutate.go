@@ -67,7 +67,7 @@ func (w *fileWriter) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err err
 	}
 	changed = w.conn.Changes() > 0
 	if changed {
-		w.checkpoints.wrote(row)
+		w.checkpoints.wrote(1, row)
 	}
 	return changed, nil
 }
@@ -84,7 +84,7 @@ func (w *fileWriter) Delete(group, key string) (changed bool, err error) {
 	}
 	changed = w.conn.Changes() > 0
 	if changed {
-		w.checkpoints.wrote(kv.Row{Group: group, Key: key})
+		w.checkpoints.wrote(1, kv.Row{Group: group, Key: key})
 	}
 	return changed, nil
 }
@@ -100,7 +100,7 @@ func (w *fileWriter) DeleteGroup(group string) (removed int64, err error) {
 	}
 	removed = int64(w.conn.Changes())
 	if removed > 0 {
-		w.checkpoints.wrote(kv.Row{Group: group})
+		w.checkpoints.wrote(removed, kv.Row{Group: group})
 	}
 	return removed, nil
 }

@@ -15,9 +15,11 @@ const (
 	// maxHeld bounds the connections that scans keep across their loop's body.
 	// One more scan is read whole into memory before its loop starts: waiting
 	// could be for ever, as the loops around it may be the caller's own.
-	maxHeld = 32
-	// maxIdle is how many connections that scans gave back are kept open.
-	maxIdle = 4
+	maxHeld = 16
+	// maxIdle is how many connections that scans gave back are kept open: all.
+	// SQLite keeps the descriptor of a closed connection until no lock is on
+	// the file, which under load is never, so closing one would free nothing.
+	maxIdle = maxHeld
 )
 
 // reader is a connection that can't write, with its statements.

@@ -11,11 +11,12 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-const (
-	// busyTimeout bounds how long anything waits for a foreign program's lock.
-	// Within the store nobody waits for locks: one writer, and WAL readers.
-	busyTimeout = 5 * time.Second
+// busyTimeout bounds how long anything waits for a foreign program's lock.
+// Within the store nobody waits for locks: one writer, and WAL readers. Only
+// tests change it.
+var busyTimeout = 5 * time.Second
 
+const (
 	filePageSize = 4096 // the disk's and the page cache's unit
 
 	// Page caches are the bulk of SQLite's memory, outside the Go heap.
@@ -45,6 +46,9 @@ func pragmas(r role, durability kv.Durability) []string {
 		"PRAGMA trusted_schema = OFF",
 		// Cells are checked as they are read: damage is an error, not garbage.
 		"PRAGMA cell_size_check = ON",
+		// The journal of a statement stays in memory: nothing of the data goes
+		// to a temporary folder, and a full one can't fail a commit.
+		"PRAGMA temp_store = MEMORY",
 	}
 	// FULL syncs the WAL at each commit. NORMAL syncs it only before a
 	// checkpoint: power loss may take the last commits, never consistency.

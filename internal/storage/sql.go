@@ -73,9 +73,10 @@ const (
 			WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)
 		WHERE NOT EXISTS (SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3)))`
 
-	// One pass over the index counts rows and, as it is ordered, groups.
-	sqlPhysicalUsage = `SELECT count(*), count(DISTINCT group_name) FROM entries
-		WHERE group_name >= ?1 AND group_name < ?2`
+	// One pass over the index, which is in the order of groups. (Beside another
+	// aggregate, count(DISTINCT group_name) would gather the groups in a table.)
+	sqlPhysicalUsage = `SELECT total(n), count(*) FROM (
+		SELECT count(*) AS n FROM entries WHERE group_name >= ?1 AND group_name < ?2 GROUP BY group_name)`
 )
 
 // bindRange binds a range to ?1 and ?2.

@@ -39,7 +39,8 @@ func verifyFile(path string) (header, error) {
 		return header{}, nil
 	}
 	h, err := readHeader(path)
-	if code(err) == sqlite.ResultNotADB {
+	// SQLite takes a file of one byte for an empty one.
+	if code(err) == sqlite.ResultNotADB || err == nil && h.pageSize == 0 {
 		return header{}, fmt.Errorf("%s is not an SQLite database: %w", path, kv.NotADatabaseError)
 	}
 	if err != nil {

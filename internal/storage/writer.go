@@ -165,8 +165,11 @@ func (w *fileWriter) close() error {
 	if w.graceful {
 		err = w.Rollback()
 		w.conn.SetBusyTimeout(0)
-		if mode, busy := queryText(w.conn, "PRAGMA journal_mode = DELETE"); mode != "delete" {
-			w.logger.Info("the database stays in WAL mode: another program is reading it", "path", w.file, "reason", busy)
+		switch _, leaving := queryText(w.conn, "PRAGMA journal_mode = DELETE"); {
+		case code(leaving) == sqlite.ResultBusy:
+			w.logger.Info("the database stays in WAL mode: another program is reading it", "path", w.file)
+		case leaving != nil:
+			err = errors.Join(err, fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, leaving))
 		}
 	}
 	err = errors.Join(err, w.conn.Close())

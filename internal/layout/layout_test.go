@@ -1,0 +1,219 @@
+package layout
+
+import (
+	"go/build/constraint"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "forge.lthn.ai/core/go-store"
+
+// layers says for each package of ours, by its folder, which others of ours it
+// may import. A pattern ending in "/..." stands for a folder and all below it.
+// The first line that fits counts; a package that fits none is a violation, so
+// that a new one has to be given its place here.
+var layers = []struct {
+	folder string
+	may    []string
+}{
+	{"kv", nil},
+	{"internal/storage/...", []string{"kv", "internal/failpoint", "internal/storage/..."}},
+	{"internal/admission", []string{"kv"}},
+	{"internal/actorsystem", nil},
+	{"internal/clock", nil},
+	{"internal/failpoint", nil},
+	{"internal/layout", nil},
+	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint"}},
+	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/failpoint", "internal/storage"}},
+	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/failpoint"}},
+	{"actors/reaper", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},
+	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},
+	{"engine", []string{"kv", "actors/...", "internal/..."}},
+	{"api", []string{"kv", "engine"}},
+	{"cmd/...", []string{"api", "cmd/..."}},
+	{"bench/...", []string{"api", "kv", "bench/..."}},
+}
+
+// libraries says who may import what is not ours. What is not named here
+// anybody above kv may import.
+var libraries = []struct {
+	path    string
+	folders []string
+}{
+	{"github.com/asynkron/protoactor-go/...", []string{"engine", "actors/...", "internal/actorsystem"}},
+	{"zombiezen.com/go/sqlite/...", []string{"internal/storage/..."}},
+	{"modernc.org/...", []string{"internal/storage/..."}},
+	{"database/sql/...", []string{"internal/storage/..."}},
+	{"github.com/spf13/cobra/...", []string{"cmd/..."}},
+}
+
+// testOnly may be imported by tests, and by nothing else of ours.
+var testOnly = []string{"internal/testkit", "internal/layout"}
+
+// violation says why folder may not import imported, or nothing.
+func violation(folder, imported string) string {
+	inner, ours := strings.CutPrefix(imported, module+"/")
+	if !ours {
+		return libraryViolation(folder, imported)
+	}
+	if slices.Contains(testOnly, inner) {
+		return "only tests may import " + inner
+	}
+	for _, layer := range layers {
+		if within(layer.folder, folder) {
+			if slices.ContainsFunc(layer.may, func(pattern string) bool { return within(pattern, inner) }) {
+				return ""
+			}
+			return "it may import of ours: " + strings.Join(layer.may, ", ")
+		}
+	}
+	return "the package has no place in layers"
+}
+
+func libraryViolation(folder, imported string) string {
+	if first, _, _ := strings.Cut(imported, "/"); folder == "kv" && strings.Contains(first, ".") {
+		return "kv may import only the standard library"
+	}
+	for _, library := range libraries {
+		if within(library.path, imported) &&
+			!slices.ContainsFunc(library.folders, func(pattern string) bool { return within(pattern, folder) }) {
+			return "only these may import it: " + strings.Join(library.folders, ", ")
+		}
+	}
+	return ""
+}
+
+func within(pattern, name string) bool {
+	folder, deep := strings.CutSuffix(pattern, "/...")
+	return name == folder || deep && strings.HasPrefix(name, folder+"/")
+}
+
+// TestImportDirections reads every file of the module, whatever system it is
+// for, tests excepted: those may compare with anything.
+func TestImportDirections(t *testing.T) {
+	root, files := testkit.Root(t), 0
+	seen := make(map[string]bool)
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return skip(root, name, entry.Name())
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		files++
+		relative, err := filepath.Rel(root, name)
+		require.NoError(t, err)
+		folder := path.Dir(filepath.ToSlash(relative))
+		seen[folder] = true
+		source, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
+		require.NoError(t, err)
+		for _, group := range source.Comments {
+			for _, comment := range group.List {
+				if constraint.IsGoBuild(comment.Text) && strings.Contains(comment.Text, "ignore") {
+					return nil // no part of any build
+				}
+			}
+		}
+		for _, spec := range source.Imports {
+			imported := strings.Trim(spec.Path.Value, "\"`")
+			if why := violation(folder, imported); why != "" {
+				t.Errorf("%s imports %s: %s", relative, imported, why)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	for _, folder := range []string{"kv", "engine", "api", "internal/storage", "cmd/gostore",
+		"actors/writer", "actors/notifier", "actors/reaper", "actors/quota"} {
+		require.True(t, seen[folder], "%s was not read: the walk misses packages", folder)
+	}
+	require.Greater(t, files, 50)
+}
+
+func skip(root, name, base string) error {
+	if name == root {
+		return nil
+	}
+	if base == "testdata" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+		return filepath.SkipDir
+	}
+	if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil {
+		return filepath.SkipDir // another module, with rules of its own
+	}
+	return nil
+}
+
+// TestRuleFails shows that each direction can be violated: a rule that accepts
+// everything would pass the test above too.
+func TestRuleFails(t *testing.T) {
+	const actor, sqlite = "github.com/asynkron/protoactor-go/actor", "zombiezen.com/go/sqlite"
+	for _, bad := range []struct{ folder, imported string }{
+		{"kv", "github.com/google/uuid"},
+		{"kv", module + "/internal/clock"},
+		{"internal/storage", module + "/engine"},
+		{"internal/storage", module + "/internal/clock"},
+		{"internal/storage", actor},
+		{"internal/admission", module + "/internal/storage"},
+		{"internal/brandnew", module + "/internal/storage"},
+		{"internal/brandnew", sqlite + "/sqlitex"},
+		{"actors/writer", module + "/actors/notifier"},
+		{"actors/notifier", module + "/actors/writer"},
+		{"actors/reaper", module + "/actors/quota"},
+		{"actors/quota", module + "/actors/reaper"},
+		{"actors/notifier", module + "/internal/storage"},
+		{"actors/reaper", module + "/internal/storage"},
+		{"actors/quota", module + "/internal/storage"},
+		{"actors/writer", sqlite},
+		{"actors/writer", "modernc.org/sqlite"},
+		{"actors/writer", module + "/engine"},
+		{"engine", module + "/api"},
+		{"engine", "database/sql"},
+		{"engine", module + "/internal/testkit"},
+		{"api", module + "/actors/writer"},
+		{"api", module + "/internal/storage"},
+		{"api", module + "/internal/clock"},
+		{"api", actor},
+		{"api", module + "/cmd/gostore"},
+		{"cmd/gostore", module + "/engine"},
+		{"cmd/gostore", module + "/kv"},
+		{"cmd/gostore/internal/demo", module + "/actors/reaper"},
+		{"cmd/gostore", actor},
+		{"cmd/gostore", sqlite},
+		{"bench", module + "/engine"},
+		{"newcomer", module + "/kv"},
+	} {
+		require.NotEmpty(t, violation(bad.folder, bad.imported), "%s may import %s", bad.folder, bad.imported)
+	}
+	for _, good := range []struct{ folder, imported string }{
+		{"kv", "strings"},
+		{"internal/storage", module + "/kv"},
+		{"internal/storage", sqlite + "/sqlitex"},
+		{"internal/actorsystem", actor},
+		{"actors/writer", module + "/internal/storage"},
+		{"actors/quota", actor},
+		{"engine", module + "/actors/quota"},
+		{"engine", module + "/internal/storage"},
+		{"engine", actor},
+		{"api", module + "/engine"},
+		{"api", module + "/kv"},
+		{"cmd/gostore", module + "/api"},
+		{"cmd/gostore", module + "/cmd/gostore/internal/progress"},
+		{"cmd/gostore", "github.com/spf13/cobra"},
+	} {
+		require.Empty(t, violation(good.folder, good.imported), "%s may not import %s", good.folder, good.imported)
+	}
+}

@@ -1,0 +1,73 @@
+package testkit
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Model is what one goroutine knows of the keys that it alone writes: for each
+// key the values that it may have. More than one only after a write of unknown
+// outcome.
+type Model struct {
+	keys map[Place][]Value
+}
+
+// Place is where a value is kept.
+type Place struct{ Group, Key string }
+
+// Value is a key's value, or that there is none.
+type Value struct {
+	Text    string
+	Present bool
+}
+
+// Absent is the value of a key that is not there.
+var Absent = Value{}
+
+// Present is the value of a key that is.
+func Present(text string) Value { return Value{Text: text, Present: true} }
+
+// NewModel knows of an empty store.
+func NewModel() *Model { return &Model{keys: make(map[Place][]Value)} }
+
+// Wrote notes an acknowledged write.
+func (m *Model) Wrote(p Place, v Value) { m.keys[p] = []Value{v} }
+
+// MayHaveWritten notes a write of unknown outcome.
+func (m *Model) MayHaveWritten(p Place, v Value) {
+	if _, known := m.keys[p]; !known {
+		m.keys[p] = []Value{Absent}
+	}
+	m.keys[p] = append(m.keys[p], v)
+}
+
+// Saw checks what a read found, and remembers it: it can't be anything else
+// from now on.
+func (m *Model) Saw(p Place, v Value) error {
+	possible, known := m.keys[p]
+	if !known {
+		possible = []Value{Absent}
+	}
+	if !slices.Contains(possible, v) {
+		return fmt.Errorf("%q/%q holds %v, which it can't: it must be one of %v", p.Group, p.Key, v, possible)
+	}
+	m.keys[p] = []Value{v}
+	return nil
+}
+
+// Places are the keys that were ever written.
+func (m *Model) Places() []Place {
+	places := make([]Place, 0, len(m.keys))
+	for p := range m.keys {
+		places = append(places, p)
+	}
+	return places
+}
+
+// Possible is what a key may hold.
+func (m *Model) Possible(p Place) []Value {
+	if possible, known := m.keys[p]; known {
+		return possible
+	}
+	return []Value{Absent}
+}
