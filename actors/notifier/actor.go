@@ -42,6 +42,9 @@ type Actor struct {
 
 // Receive handles one message.
 func (a *Actor) Receive(ctx actor.Context) {
+	if actorsystem.Ended(a.done) {
+		return
+	}
 	defer actorsystem.LogPanic(a.Logger, "notifier")
 	switch m := ctx.Message().(type) {
 	case Message:

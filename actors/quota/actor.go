@@ -70,6 +70,9 @@ type link struct {
 
 // Receive handles one message.
 func (a *Actor) Receive(ctx actor.Context) {
+	if actorsystem.Ended(a.done) {
+		return
+	}
 	defer actorsystem.LogPanic(a.Logger, "quota")
 	switch m := ctx.Message().(type) {
 	case Message:

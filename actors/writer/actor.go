@@ -118,6 +118,9 @@ func newActor(config Config, done chan struct{}) *Actor {
 
 // Receive handles one message.
 func (a *Actor) Receive(ctx actor.Context) {
+	if actorsystem.Ended(a.done) {
+		return
+	}
 	defer actorsystem.LogPanic(a.Logger, "writer")
 	switch m := ctx.Message().(type) {
 	case Message:

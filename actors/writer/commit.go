@@ -91,6 +91,10 @@ func (a *Actor) applyOne(m *kv.Mutation) (kv.Outcome, error) {
 		err = a.Database.Release()
 	}
 	if err == nil {
+		if m == &purge {
+			a.tx.fact.Reaped = true
+			a.tx.unasked = append(a.tx.unasked, outcome.Events...)
+		}
 		return outcome, nil
 	}
 	a.tx.undo(mark)

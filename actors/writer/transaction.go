@@ -73,10 +73,6 @@ func (t *transaction) apply(m *kv.Mutation) (kv.Outcome, error) {
 		return kv.Outcome{}, err
 	}
 	events := t.events[first:len(t.events):len(t.events)]
-	if m == &purge {
-		t.fact.Reaped = true
-		t.unasked = append(t.unasked, events...)
-	}
 	return kv.Outcome{Events: events, Removed: removed}, nil
 }
 

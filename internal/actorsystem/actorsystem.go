@@ -80,3 +80,15 @@ type Quiet struct{}
 
 // IgnoreDeadLetterLogging marks the message for Proto.Actor.
 func (Quiet) IgnoreDeadLetterLogging() {}
+
+// Ended reports whether done is closed. An actor asks before anything else: a
+// stop that overtakes a restart ends the actor, and then Proto.Actor restarts
+// what has ended. Such an incarnation must do nothing.
+func Ended(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

@@ -93,7 +93,9 @@ type Writer interface {
 	// behind after.
 	NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error)
 	// Expired is the rows of a range with after < deadline <= now, by their
-	// deadlines, at most limit.
+	// deadlines, at most limit; math.MinInt64 as after means all. Rows that
+	// share the last one's deadline may have been cut off: to meet them, go on
+	// from that deadline less one, having removed what came before.
 	Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, error)
 	// Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
 	Earliest() (int64, error)

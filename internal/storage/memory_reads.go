@@ -73,10 +73,15 @@ func (m *memory) Count(ctx context.Context, r kv.Range, now int64) (int, error) 
 	return int(usage.Keys), err
 }
 
-func (m *memory) Usage(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
+func (m *memory) Usage(ctx context.Context, r kv.Range, now int64) (kv.Usage, error) {
+	return m.usage(ctx, r, func(row *kv.Row) bool { return row.Live(now) })
+}
+
+// usage counts the rows that pass, and the groups that have one.
+func (m *memory) usage(ctx context.Context, r kv.Range, passes func(*kv.Row) bool) (usage kv.Usage, err error) {
 	group := ""
 	err = m.walk(ctx, r, func(row *kv.Row) bool {
-		if row.Live(now) {
+		if passes(row) {
 			if usage.Keys++; usage.Groups == 0 || row.Group != group {
 				usage.Groups++
 				group = row.Group

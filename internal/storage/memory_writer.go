@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -208,7 +209,7 @@ func (w *memoryWriter) NextGroup(r kv.Range, after string, started bool) (group 
 	if err := w.check(false); err != nil {
 		return "", false, err
 	}
-	if started {
+	if started && after >= r.From {
 		r.From = kv.GroupRange(after).To
 	}
 	if row := w.working.first(r, func(*kv.Row) bool { return true }); row != nil {
@@ -225,7 +226,7 @@ func (w *memoryWriter) Expired(r kv.Range, after, now int64, limit int) (rows []
 		if len(rows) >= limit || row.Live(now) {
 			return false
 		}
-		if row.Deadline > after && r.Contains(row.Group) {
+		if (row.Deadline > after || after == math.MinInt64) && r.Contains(row.Group) {
 			rows = append(rows, *row)
 		}
 		return true

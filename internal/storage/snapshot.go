@@ -48,7 +48,7 @@ func (p *pool) snapshot() (*Snapshot, error) {
 // Usage counts the rows that are stored, dead ones too, and their groups.
 func (s *Snapshot) Usage(r kv.Range) (usage kv.Usage, err error) {
 	if s.memory != nil {
-		return s.memory.Usage(context.Background(), r, math.MinInt64)
+		return s.memory.usage(context.Background(), r, func(*kv.Row) bool { return true })
 	}
 	err = s.hold.use(func(c *reader) error {
 		return numbers(c.physical, r, nil, usageInto(&usage))

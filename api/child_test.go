@@ -1,0 +1,131 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// Some tests need a second process. It is this test binary, started again with
+// a task and a path in its environment.
+const (
+	childTask = "GOSTORE_TEST_TASK"
+	childPath = "GOSTORE_TEST_PATH"
+
+	taskHold  = "hold"  // open the store, keep it until standard input ends
+	taskWrite = "write" // set key after key, print the number of each that was acknowledged, until killed
+	taskSeed  = "seed"  // write childRows keys with the original's design, keep it open until killed
+
+	childGroup = "child"
+	childRows  = 100
+)
+
+func runChild(task, path string) (code int) {
+	if err := childWork(task, path); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func childWork(task, path string) error {
+	if task == taskSeed {
+		return childSeed(path)
+	}
+	store, err := api.New(path)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if task == taskHold {
+		if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+			return err
+		}
+		return store.Close()
+	}
+	for i := 0; ; i++ {
+		if err := store.Set(childGroup, strconv.Itoa(i), strconv.Itoa(i)); err != nil {
+			return err
+		}
+		fmt.Println(i)
+	}
+}
+
+func childSeed(path string) error {
+	store, err := newSeedStore(path)
+	if err != nil {
+		return err
+	}
+	for i := range childRows {
+		if err := store.Set(childGroup, strconv.Itoa(i), strconv.Itoa(i)); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// child is a running second process.
+type child struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	lines *bufio.Scanner
+}
+
+// startChild returns once the child has opened the store.
+func startChild(t *testing.T, task, path string) *child {
+	t.Helper()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	c := &child{t: t, cmd: exec.Command(program)}
+	c.cmd.Env = append(os.Environ(), childTask+"="+task, childPath+"="+path)
+	c.cmd.Stderr = os.Stderr
+	c.stdin, err = c.cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	c.lines = bufio.NewScanner(stdout)
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(func() {
+		if c.cmd.ProcessState == nil {
+			c.kill()
+		}
+	})
+	require.Equal(t, "ready", c.line())
+	return c
+}
+
+// line is the next line that the child prints.
+func (c *child) line() string {
+	c.t.Helper()
+	require.True(c.t, c.lines.Scan(), "the child has ended: %v", c.lines.Err())
+	return c.lines.Text()
+}
+
+// finish ends a child that holds a store and waits for it.
+func (c *child) finish() {
+	c.t.Helper()
+	require.NoError(c.t, c.stdin.Close())
+	require.NoError(c.t, c.cmd.Wait())
+}
+
+// kill ends the child without a chance to clean up, and returns the lines that
+// it had printed and nobody had read.
+func (c *child) kill() (unread []string) {
+	_ = c.cmd.Process.Kill()
+	for c.lines.Scan() {
+		unread = append(unread, c.lines.Text())
+	}
+	_ = c.cmd.Wait()
+	return unread
+}

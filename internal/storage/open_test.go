@@ -1,0 +1,472 @@
+package storage
+
+import (
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+)
+
+func TestNewFileIsPrivateAndStamped(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	uuid := d.UUID()
+	require.Len(t, uuid, 36)
+	require.NoError(t, d.Close())
+
+	assert.Equal(t, []string{"1198478196"}, query(t, path, "PRAGMA application_id"))
+	assert.Equal(t, []string{"1"}, query(t, path, "PRAGMA user_version"))
+	assert.Equal(t, []string{"4096"}, query(t, path, "PRAGMA page_size"))
+	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
+	assert.Equal(t, uuid, open(t, path).UUID(), "a database keeps its UUID")
+	assert.NotEqual(t, uuid, open(t, temporary(t)).UUID())
+}
+
+func TestCloseLeavesOnePlainFile(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	require.NoError(t, write(d, numbered("g", 1000)...))
+	require.NoError(t, d.Close())
+	require.NoError(t, d.Close(), "again")
+	files := folder(t, filepath.Dir(path))
+	assert.Len(t, files, 2)
+	assert.Contains(t, files, "store.db")
+	assert.Contains(t, files, "store.db-lock")
+	h, err := readHeader(path)
+	require.NoError(t, err)
+	assert.False(t, h.wal, "any program reads it from any medium")
+	assert.Equal(t, []string{"1000"}, query(t, path, "SELECT count(*) FROM entries"))
+}
+
+func TestReopenKeepsEverything(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	require.NoError(t, write(d, row("g", "a", "1"), mortal("g", "b", 10), mortal("g", "c", -5)))
+	require.NoError(t, d.Close())
+	d = open(t, path)
+	for _, want := range []kv.Row{row("g", "a", "1"), mortal("g", "b", 10), mortal("g", "c", -5)} {
+		got, found, err := d.Reads().Get(background, "g", want.Key)
+		require.NoError(t, err)
+		require.True(t, found)
+		assert.Equal(t, want, got)
+	}
+}
+
+func TestEmptyFileBecomesADatabase(t *testing.T) {
+	path := temporary(t)
+	require.NoError(t, os.WriteFile(path, nil, 0o644))
+	d := open(t, path)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	require.NoError(t, d.Close())
+	assert.Equal(t, []string{"g|k|v"}, query(t, path, "SELECT group_name, entry_key, entry_value FROM entries"))
+}
+
+// refusals are files that can't be opened, made by prepare.
+var refusals = []struct {
+	name    string
+	prepare func(t *testing.T, path string)
+	is      error
+	says    string
+}{
+	{"garbage", contents(strings.Repeat("no database ", 1000)), kv.NotADatabaseError, "is not an SQLite database"},
+	{"short garbage", contents("x"), kv.NotADatabaseError, "is not an SQLite database"},
+	{"another application", statements("PRAGMA application_id = 77", "CREATE TABLE t (a)"),
+		kv.NotADatabaseError, "its application_id is 0x4d"},
+	{"another application's version", statements("PRAGMA user_version = 3", "CREATE TABLE t (a)"),
+		kv.NotADatabaseError, "it has user_version 3"},
+	{"a newer version", statements("PRAGMA application_id = 1198478196", "PRAGMA user_version = 99", "CREATE TABLE t (a)"),
+		kv.NewerSchemaError, "schema version 99"},
+	{"UTF-16", statements("PRAGMA encoding = 'UTF-16le'", "CREATE TABLE entries (group_name, entry_key, entry_value)"),
+		kv.EncodingError, "UTF-16"},
+	{"truncated", truncatedTo(3 * 4096), kv.TruncatedFileError, "12288 bytes but its header says"},
+	{"truncated within a page", truncatedTo(4096 + 77), kv.TruncatedFileError, "4173 bytes"},
+	{"truncated within the header", truncatedTo(60), kv.TruncatedFileError, "60 bytes"},
+	{"empty beside a WAL", func(t *testing.T, path string) {
+		contents("")(t, path)
+		contents("frames")(t, path+walSuffix)
+	}, kv.TruncatedFileError, "there is a -wal beside it"},
+	{"an index named entries", statements("CREATE TABLE dummy (id INTEGER)", "CREATE INDEX entries ON dummy (id)"),
+		nil, "ensure schema: "},
+	{"entries of another shape", statements("CREATE TABLE entries (id INTEGER, body TEXT)"),
+		nil, "table entries is not go-store's: its columns are id, body"},
+	{"a view named entries", statements("CREATE VIEW entries AS SELECT 1 AS group_name"),
+		nil, "ensure schema: "},
+	{"NULLs in kv", statements("CREATE TABLE kv (grp TEXT, key TEXT, value TEXT)",
+		"INSERT INTO kv VALUES ('g', 'k', 'v'), (NULL, 'k', 'v'), ('g', NULL, 'v'), ('g', 'k', NULL)"),
+		nil, "ensure schema: 3 of 4 rows of table kv can't be carried over: the group, key or value of 3 is NULL"},
+	{"expiries in kv that are none", statements("CREATE TABLE kv (grp TEXT, key TEXT, value TEXT, expires_at)",
+		"INSERT INTO kv VALUES ('g', 'k', 'v', 'soon'), ('g', 'l', 'v', 12)"),
+		nil, "ensure schema: 1 of 2 rows of table kv can't be carried over"},
+	{"keys of kv that are equal as text", statements("CREATE TABLE kv (grp, key, value)",
+		"INSERT INTO kv VALUES ('g', 'k', 'text'), ('g', x'6B', 'blob'), ('g', 1, 'a'), ('g', '1', 'b'), ('g', 'z', 'z')"),
+		nil, "ensure schema: 2 of 5 rows of table kv can't be carried over"},
+	{"keys of entries that are equal as text", statements(seedSchema,
+		"INSERT INTO entries (group_name, entry_key, entry_value) VALUES ('g', 'k', 'text'), ('g', x'6B', 'blob'), (x'67', x'6B', 'blob')"),
+		nil, "ensure schema: 2 rows of table entries can't be carried over"},
+	{"columns of kv that would be lost", statements("CREATE TABLE kv (grp TEXT, key TEXT, value TEXT, owner TEXT)"),
+		nil, "table kv has a column owner, which would be lost"},
+	{"a table where an index of ours goes", statements("CREATE TABLE entries_expires_at (a)"),
+		nil, "ensure schema: "},
+}
+
+const seedSchema = `CREATE TABLE entries (group_name TEXT NOT NULL, entry_key TEXT NOT NULL,
+	entry_value TEXT NOT NULL, expires_at INTEGER, PRIMARY KEY (group_name, entry_key))`
+
+func contents(content string) func(*testing.T, string) {
+	return func(t *testing.T, path string) { require.NoError(t, os.WriteFile(path, []byte(content), 0o600)) }
+}
+
+func statements(sql ...string) func(*testing.T, string) {
+	return func(t *testing.T, path string) { program(t, path, sql...) }
+}
+
+func truncatedTo(size int64) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		d := open(t, path)
+		require.NoError(t, write(d, numbered("g", 2000)...))
+		require.NoError(t, d.Close())
+		require.NoError(t, os.Truncate(path, size))
+	}
+}
+
+// What can't be opened is named, and neither changed nor littered.
+func TestRefusedFilesAreLeftAlone(t *testing.T) {
+	for _, refusal := range refusals {
+		for _, mode := range []string{"plain", "in WAL mode"} {
+			t.Run(refusal.name+" "+mode, func(t *testing.T) {
+				path := temporary(t)
+				refusal.prepare(t, path)
+				if mode == "in WAL mode" {
+					if h, err := readHeader(path); err != nil || fileSize(path) < 100 || h.pageCount*4096 > fileSize(path) {
+						return // nothing that could be in WAL mode
+					}
+					program(t, path, "PRAGMA journal_mode = WAL")
+				}
+				for _, readOnly := range []bool{false, true} {
+					before := folder(t, filepath.Dir(path))
+					_, err := Open(Config{Path: path, ReadOnly: readOnly})
+					require.Error(t, err)
+					if refusal.is != nil {
+						assert.ErrorIs(t, err, refusal.is)
+					}
+					if !readOnly {
+						assert.ErrorContains(t, err, refusal.says)
+					}
+					assert.Equal(t, before, folder(t, filepath.Dir(path)))
+				}
+			})
+		}
+	}
+}
+
+func TestLockFileThatWasThereStays(t *testing.T) {
+	path := temporary(t)
+	require.NoError(t, open(t, path).Close())
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("x", 5000)), 0o600))
+	before := folder(t, filepath.Dir(path))
+	_, err := Open(Config{Path: path})
+	require.ErrorIs(t, err, kv.NotADatabaseError)
+	assert.Equal(t, before, folder(t, filepath.Dir(path)))
+}
+
+// A WAL that a crash left behind is not moved into a file that is then refused.
+func TestRefusalKeepsTheWAL(t *testing.T) {
+	path := temporary(t)
+	program(t, path, "PRAGMA journal_mode = WAL", "CREATE TABLE kv (grp TEXT, key TEXT, value TEXT)")
+	crash(t, path, "INSERT INTO kv VALUES (NULL, 'k', 'v')")
+	before := folder(t, filepath.Dir(path))
+	require.Contains(t, before, "store.db-wal")
+	_, err := Open(Config{Path: path})
+	require.ErrorContains(t, err, "1 of 1 rows of table kv can't be carried over")
+	after := folder(t, filepath.Dir(path))
+	delete(before, "store.db-shm") // an index of the WAL, made anew at will
+	delete(after, "store.db-shm")
+	assert.Equal(t, before, after)
+}
+
+// What the file does not say, the WAL may: the stamp of another program.
+func TestIdentityIsReadThroughTheWAL(t *testing.T) {
+	path := temporary(t)
+	program(t, path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (a)")
+	crash(t, path, "PRAGMA user_version = 7")
+	_, err := Open(Config{Path: path})
+	require.ErrorIs(t, err, kv.NotADatabaseError)
+	_, err = Open(Config{Path: path, ReadOnly: true})
+	require.ErrorIs(t, err, kv.NotADatabaseError)
+}
+
+// crash leaves a file as a killed program would: with what it wrote in the WAL.
+func crash(t *testing.T, path string, statements ...string) {
+	copied := temporary(t)
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec("PRAGMA wal_autocheckpoint = 0")
+	require.NoError(t, err)
+	for _, statement := range statements {
+		_, err := db.Exec(statement)
+		require.NoError(t, err)
+	}
+	for _, suffix := range []string{"", walSuffix, shmSuffix} {
+		content, err := os.ReadFile(path + suffix)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(copied+suffix, content, 0o600))
+	}
+	require.NoError(t, db.Close())
+	for _, suffix := range []string{"", walSuffix, shmSuffix} {
+		require.NoError(t, os.Rename(copied+suffix, path+suffix))
+	}
+}
+
+func TestACrashedStoreRecovers(t *testing.T) {
+	path := temporary(t)
+	pid, kill := otherProcess(t, path)
+	kill()
+	d := open(t, path)
+	got, found, err := d.Reads().Get(background, "other", "process")
+	require.NoError(t, err)
+	require.True(t, found)
+	assert.NotZero(t, pid)
+	assert.NotEmpty(t, got.Value)
+}
+
+func TestPathsThatLeadNowhere(t *testing.T) {
+	folder := t.TempDir()
+	loop := filepath.Join(folder, "loop")
+	require.NoError(t, os.Symlink(loop, loop))
+	fifo := filepath.Join(folder, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	file := filepath.Join(folder, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for _, c := range []struct {
+		path, says string
+		is         error
+	}{
+		{"", `use ":memory:"`, kv.InvalidOptionError},
+		{"a\x00b", "NUL", kv.InvalidOptionError},
+		{folder, "is a folder", syscall.EISDIR},
+		{fifo, "not a regular file", kv.NotADatabaseError},
+		{loop, "", syscall.ELOOP},
+		{filepath.Join(folder, "missing", "store.db"), "does not exist", fs.ErrNotExist},
+		{filepath.Join(file, "store.db"), "not a directory", syscall.ENOTDIR},
+		{"/proc/store.db", "lock file", nil},
+	} {
+		for _, readOnly := range []bool{false, true} {
+			_, err := Open(Config{Path: c.path, ReadOnly: readOnly})
+			require.Error(t, err, c.path)
+			if c.is != nil {
+				assert.ErrorIs(t, err, c.is, c.path)
+			}
+			if !readOnly {
+				assert.ErrorContains(t, err, c.says)
+			}
+		}
+	}
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Len(t, entries, 3)
+}
+
+func TestPathWhoseFolderIsGone(t *testing.T) {
+	folder, err := os.MkdirTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	t.Chdir(folder)
+	require.NoError(t, os.Remove(folder))
+	_, err = Open(Config{Path: "store.db"})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestLinksLeadToOneFile(t *testing.T) {
+	folder := t.TempDir()
+	real := filepath.Join(folder, "real.db")
+	link := filepath.Join(folder, "link.db")
+	require.NoError(t, os.Symlink("real.db", link), "a link to a file that is yet to be made")
+	absolute := filepath.Join(folder, "absolute.db")
+	require.NoError(t, os.Symlink(real, absolute))
+
+	d := open(t, link)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	for _, path := range []string{real, link, absolute} {
+		_, err := Open(Config{Path: path})
+		var locked *kv.LockedError
+		require.ErrorAs(t, err, &locked, path)
+		assert.Equal(t, d.Path(), locked.Path)
+	}
+	require.NoError(t, d.Close())
+	got, _, err := open(t, absolute).Reads().Get(background, "g", "k")
+	require.NoError(t, err)
+	assert.Equal(t, "v", got.Value)
+}
+
+func TestNamesThatMeanSomethingToSQLite(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"file:x.db?mode=memory", "100% #1?.db", "\xff\xfe.db", " "} {
+		d := open(t, name)
+		require.NoError(t, write(d, row("g", "k", name)))
+		require.NoError(t, d.Close())
+		_, err := os.Stat(name)
+		require.NoError(t, err)
+		got, _, err := open(t, name).Reads().Get(background, "g", "k")
+		require.NoError(t, err)
+		assert.Equal(t, name, got.Value)
+	}
+}
+
+func TestMemoryIsPrivateAndWritable(t *testing.T) {
+	a, b := open(t, memoryPath), open(t, memoryPath)
+	require.NoError(t, write(a, row("g", "k", "v")))
+	_, found, err := b.Reads().Get(background, "g", "k")
+	require.NoError(t, err)
+	assert.False(t, found)
+	assert.NotEqual(t, a.UUID(), b.UUID())
+	assert.Equal(t, memoryPath, a.Path())
+	_, err = Open(Config{Path: memoryPath, ReadOnly: true})
+	require.ErrorIs(t, err, kv.InvalidOptionError)
+}
+
+// A program that uses SQLite without our lock is named as what it is.
+func TestLockedByAForeignProgram(t *testing.T) {
+	impatient(t)
+	path := temporary(t)
+	require.NoError(t, open(t, path).Close())
+	before := folder(t, filepath.Dir(path))
+	foreign, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	require.NoError(t, err)
+	require.NoError(t, execute(foreign, "BEGIN EXCLUSIVE"))
+	for _, readOnly := range []bool{false, true} {
+		_, err = Open(Config{Path: path, ReadOnly: readOnly})
+		require.ErrorContains(t, err, "is locked by another program")
+	}
+	require.NoError(t, foreign.Close())
+	assert.Equal(t, before, folder(t, filepath.Dir(path)))
+	open(t, path)
+}
+
+func TestReadOnlyBesideAnOwner(t *testing.T) {
+	path := temporary(t)
+	owner := open(t, path)
+	require.NoError(t, write(owner, row("g", "k", "first")))
+	reader := openWith(t, Config{Path: path, ReadOnly: true})
+	assert.Nil(t, reader.Writer())
+	assert.Equal(t, owner.UUID(), reader.UUID())
+	require.NoError(t, write(owner, row("g", "k", "second")))
+	got, found, err := reader.Reads().Get(background, "g", "k")
+	require.NoError(t, err)
+	require.True(t, found)
+	assert.Equal(t, "second", got.Value)
+
+	require.NoError(t, owner.Close(), "the reader is in the way of leaving WAL mode, and loses nothing")
+	got, _, err = reader.Reads().Get(background, "g", "k")
+	require.NoError(t, err)
+	assert.Equal(t, "second", got.Value)
+	require.NoError(t, reader.Close())
+
+	require.NoError(t, open(t, path).Close())
+	assert.Len(t, folder(t, filepath.Dir(path)), 2)
+}
+
+func TestReadOnlyAloneCreatesNothing(t *testing.T) {
+	path := temporary(t)
+	_, err := Open(Config{Path: path, ReadOnly: true})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.Empty(t, folder(t, filepath.Dir(path)))
+
+	require.NoError(t, write(open(t, path), numbered("g", 600)...))
+	_, err = Open(Config{Path: path})
+	var locked *kv.LockedError
+	require.ErrorAs(t, err, &locked)
+}
+
+func TestReadOnlyReadsAClosedStore(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	require.NoError(t, write(d, numbered("g", 600)...))
+	require.NoError(t, d.Close())
+	before := folder(t, filepath.Dir(path))
+	d = openWith(t, Config{Path: path, ReadOnly: true})
+	rows, err := rowsOf(d, "g", 0)
+	require.NoError(t, err)
+	assert.Len(t, rows, 600)
+	require.NoError(t, d.Close())
+	assert.Equal(t, before, folder(t, filepath.Dir(path)))
+}
+
+func TestReadOnlyRefusesWhatItWouldHaveToWrite(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T, string){
+		"is of an older layout":         statements("CREATE TABLE kv (grp TEXT, key TEXT, value TEXT)"),
+		"an older layout":               statements(seedSchema),
+		"was left in WAL mode":          statements(seedSchema, "PRAGMA journal_mode = WAL"),
+		"open it once without":          statements("CREATE TABLE t (a)"),
+		"open it once without read-onl": contents(""),
+	} {
+		path := temporary(t)
+		prepare(t, path)
+		before := folder(t, filepath.Dir(path))
+		_, err := Open(Config{Path: path, ReadOnly: true})
+		require.ErrorContains(t, err, name)
+		assert.Equal(t, before, folder(t, filepath.Dir(path)))
+	}
+}
+
+// Whatever fails while a file is opened, nothing is left of the attempt.
+func TestFaultsWhileOpening(t *testing.T) {
+	seed := temporary(t)
+	program(t, seed, seedSchema, "INSERT INTO entries VALUES ('g', 'k', 'v', NULL)")
+	content, err := os.ReadFile(seed)
+	require.NoError(t, err)
+	for _, existing := range []bool{false, true} {
+		// Let the first operation fail, then the second, and so on, until
+		// nothing fails any more.
+		for n, done := 0, false; !done; n++ {
+			path := temporary(t)
+			if existing {
+				require.NoError(t, os.WriteFile(path, content, 0o600))
+			}
+			before := folder(t, filepath.Dir(path))
+			left := n
+			heal := inject(t, func(o operation) int32 {
+				if o.call == "delete" {
+					return 0 // a journal that can't be removed is a crash, not a refusal
+				}
+				if left--; left < 0 {
+					return int32(sqlite.ResultIOErr)
+				}
+				return 0
+			})
+			d, err := Open(Config{Path: path})
+			heal()
+			if err != nil {
+				after := folder(t, filepath.Dir(path))
+				if existing {
+					// A hot journal puts the file right when it is opened next.
+					d, err := Open(Config{Path: path})
+					require.NoError(t, err, n)
+					got, found, err := d.Reads().Get(background, "g", "k")
+					require.NoError(t, err)
+					require.True(t, found)
+					require.Equal(t, "v", got.Value)
+					require.NoError(t, d.Close())
+				} else {
+					require.Equal(t, before, after, n)
+				}
+				continue
+			}
+			done = left >= 0
+			require.NoError(t, errors.Join(d.Close()))
+			require.Less(t, n, 1000)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package storage
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+)
+
+// plan is how SQLite goes about a statement.
+func plan(t *testing.T, conn *sqlite.Conn, statement string) (steps []string) {
+	stmt, _, err := conn.PrepareTransient("EXPLAIN QUERY PLAN " + statement)
+	require.NoError(t, err, statement)
+	defer func() { require.NoError(t, stmt.Finalize()) }()
+	for {
+		found, err := stmt.Step()
+		require.NoError(t, err)
+		if !found {
+			return steps
+		}
+		steps = append(steps, stmt.GetText("detail"))
+	}
+}
+
+func TestEveryStatementGoesByAnIndex(t *testing.T) {
+	conn := fileOf(open(t, temporary(t))).conn
+	const (
+		key      = "sqlite_autoindex_entries_1"
+		expiry   = "entries_expires_at"
+		covering = "COVERING INDEX " + key
+	)
+	for statement, wants := range map[string][]string{
+		sqlGet:           {"INDEX " + key + " (group_name=? AND entry_key=?)"},
+		sqlUpdate:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
+		sqlDelete:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
+		sqlDeleteGroup:   {key + " (group_name=?)"},
+		sqlHasGroup:      {covering + " (group_name=?)"},
+		sqlGroupIsLive:   {key + " (group_name=?)"},
+		sqlFirstGroup:    {covering + " (group_name>? AND group_name<?)"},
+		sqlNextGroup:     {covering + " (group_name>? AND group_name<?)"},
+		sqlExpiredRows:   {expiry + " (expires_at>? AND expires_at<?)"},
+		sqlEarliest:      {expiry},
+		sqlScan:          {key + " (group_name=?)"},
+		sqlPage:          {key + " (group_name=?)"},
+		sqlCount:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)"},
+		sqlGroups:        {covering + " (group_name>? AND group_name<?)", key + " (group_name=?)"},
+		sqlUsage:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)", key + " (group_name=?)"},
+		sqlExpired:       {expiry + " (expires_at<?)", key + " (group_name=?)"},
+		sqlPhysicalUsage: {covering + " (group_name>? AND group_name<?)"},
+	} {
+		steps := plan(t, conn, statement)
+		all := strings.Join(steps, "\n")
+		for _, want := range wants {
+			assert.Contains(t, all, want, statement)
+		}
+		for _, step := range steps {
+			assert.False(t, strings.HasPrefix(step, "SCAN entries") && !strings.Contains(step, "INDEX"), "%s\n%s", statement, all)
+			if statement != sqlExpired { // the groups of the few dead rows
+				assert.NotContains(t, step, "TEMP B-TREE", statement)
+			}
+		}
+	}
+}
+
+func TestReadersCannotWrite(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	err := d.reads.(*fileReads).pool.with(background, func(r *reader) error {
+		return execute(r.conn, "DELETE FROM entries")
+	})
+	require.ErrorContains(t, err, "readonly")
+	checkpointer := fileOf(d).checkpoints
+	require.NoError(t, d.Close())
+	require.NotNil(t, checkpointer)
+	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, 0), nil)
+	require.NoError(t, err)
+	require.ErrorContains(t, execute(conn, "DELETE FROM entries"), "readonly")
+	require.NoError(t, conn.Close())
+}
+
+func TestSettingsOfConnections(t *testing.T) {
+	d := open(t, temporary(t))
+	conn := fileOf(d).conn
+	for pragma, want := range map[string]int64{
+		"wal_autocheckpoint": 0, "synchronous": 2, "busy_timeout": 5000, "trusted_schema": 0,
+		"cache_size": -writerCacheKiB, "journal_size_limit": walLimit, "query_only": 0, "cell_size_check": 1,
+	} {
+		got, err := queryInt(conn, "PRAGMA "+pragma)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, pragma)
+	}
+	buffered := openWith(t, Config{Path: temporary(t), Durability: 1})
+	got, err := queryInt(fileOf(buffered).conn, "PRAGMA synchronous")
+	require.NoError(t, err)
+	assert.Equal(t, int64(1), got)
+	assert.Equal(t, 1, strings.Count(strings.Join(pragmas(writing, 0), ";"), "synchronous = FULL"))
+}
