@@ -124,7 +124,8 @@ func TestCancelledWhileWaitingForAdmission(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		waiting := make(chan error, 2)
 		go func() { waiting <- store.WithContext(ctx).Set("g", "second", "v") }()
-		go func() { waiting <- newScope(t, store, "tenant").WithContext(ctx).Set("g", "second", "v") }()
+		scope := newScope(t, store, "tenant")
+		go func() { waiting <- scope.WithContext(ctx).Set("g", "second", "v") }()
 		cancel()
 		for range 2 {
 			err := testkit.Await(t, "the waiting call", waiting)

@@ -115,7 +115,9 @@ func WithActorSystem(system *ActorSystem) Option {
 
 // WithLogger sets where the store reports what no call can return: failed
 // checkpoints, panicking callbacks, namespaces that near their quota. By
-// default nowhere. Keys and values are never logged.
+// default nowhere. Keys and values are never logged. The handler runs in the
+// store's actors: it must neither block nor call the store. A panic in it is
+// ignored.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *engine.Config) error {
 		if logger == nil {
@@ -126,7 +128,8 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// WithClock sets where time comes from: by default the machine's clock.
+// WithClock sets where time comes from: by default the machine's clock. It is
+// asked by the store's actors: it must neither block nor call the store.
 func WithClock(source Clock) Option {
 	return func(c *engine.Config) error {
 		if source == nil {

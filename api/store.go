@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"forge.lthn.ai/core/go-store/engine"
@@ -33,6 +35,9 @@ type Store struct {
 func New(databasePath string, options ...Option) (*Store, error) {
 	config := engine.Config{Path: databasePath}
 	for _, option := range options {
+		if option == nil {
+			return nil, wrap("New", fmt.Errorf("option is nil: %w", InvalidOptionError))
+		}
 		if err := option(&config); err != nil {
 			return nil, wrap("New", err)
 		}
@@ -75,7 +80,7 @@ func (s *Store) SetWithTTL(group, key, value string, timeToLive time.Duration) e
 // items for the same key win. The items together are bounded by
 // SizeLimits.Commit.
 func (s *Store) SetAll(items []Item) error {
-	return s.apply("SetAll", kv.Mutation{Kind: kv.SetAll, Items: items})
+	return s.apply("SetAll", kv.Mutation{Kind: kv.SetAll, Items: slices.Clone(items)})
 }
 
 // Delete removes a key. Removing one that is not there changes nothing and is

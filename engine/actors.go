@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"errors"
-	"io"
-
 	"forge.lthn.ai/core/go-store/actors/notifier"
 	"forge.lthn.ai/core/go-store/actors/quota"
 	"forge.lthn.ai/core/go-store/actors/reaper"
@@ -32,18 +29,26 @@ func (e *Engine) start() (_ *actors, err error) {
 		}
 	}()
 	logger, fail := e.config.Logger, e.config.Failpoint
+	// Whoever shares the actor system may stop an actor of ours. A store can't
+	// keep its promises without any of them: all end then, and callers are told.
+	orphaned := func() {
+		if a.connected.Load() {
+			logger.Error("an actor of the store was stopped from outside; the store has ended")
+			a.writer.Poison()
+		}
+	}
 	if a.notifier, err = notifier.Spawn(system, notifier.Config{
 		Callbacks: e.callbacks, Buffer: e.config.WatchBuffer, Logger: logger, Failpoint: fail}, dead); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() { a.notifier.Poison(); a.notifier.Wait() })
 	if a.reaper, err = reaper.Spawn(system, reaper.Config{
-		Clock: e.clock, Interval: e.config.PurgeInterval, Logger: logger, Failpoint: fail}); err != nil {
+		Clock: e.clock, Interval: e.config.PurgeInterval, Logger: logger, Stopped: orphaned, Failpoint: fail}); err != nil {
 		return nil, err
 	}
 	undo = append(undo, a.reaper.Stop)
 	if a.quota, err = quota.Spawn(system, quota.Config{
-		Reads: e.reads, Clock: e.clock, Logger: logger, Failpoint: fail}); err != nil {
+		Reads: e.reads, Clock: e.clock, Logger: logger, Stopped: orphaned, Failpoint: fail}); err != nil {
 		return nil, err
 	}
 	undo = append(undo, a.quota.Stop)
@@ -55,6 +60,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	}
 	a.reaper.Connect(a.writer)
 	a.quota.Connect(a.writer)
+	a.connected.Store(true)
 	return a, nil
 }
 
@@ -66,6 +72,7 @@ func (a *actors) stop() {
 	a.writer.Poison()
 	a.writer.Wait()
 	a.notifier.Wait()
+	a.connected.Store(false)
 	a.reaper.Stop()
 	a.quota.Stop()
 }
@@ -94,4 +101,4 @@ func (c counter) Count(namespace string, snapshot writer.Snapshot, answer func(k
 	c.quota.Count(namespace, snapshot, answer)
 }
 
-func joinClose(err error, c io.Closer) error { return errors.Join(err, c.Close()) }
+func (c counter) Refuse(namespace string, err error) { c.quota.Refuse(namespace, err) }

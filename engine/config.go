@@ -42,6 +42,8 @@ type Config struct {
 // largest is what SQLite can hold in one value or statement.
 const largest = 1_000_000_000
 
+const century = 100 * 365 * 24 * time.Hour
+
 // complete fills the defaults in and refuses what can't work.
 func (c Config) complete() (Config, error) {
 	fill(&c.Readers, max(runtime.GOMAXPROCS(0), 2))
@@ -52,8 +54,11 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Limits.Key, 64<<10)
 	fill(&c.Limits.Value, 16<<20)
 	fill(&c.Limits.Commit, 32<<20)
+	c.PurgeInterval = min(c.PurgeInterval, century) // a deadline and it must not overflow
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	} else {
+		c.Logger = guard(c.Logger)
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System()

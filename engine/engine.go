@@ -8,6 +8,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,8 @@ type actors struct {
 	reaper   reaper.Ref
 	quota    quota.Ref
 	release  func() // of the actor system
+
+	connected atomic.Bool // all are there, and none is to stop yet
 }
 
 // Open opens the database and starts the actors. It blocks for as long as
@@ -72,7 +75,7 @@ func Open(config Config) (*Engine, error) {
 	}
 	if e.actors, err = e.start(); err != nil {
 		e.callbacks.Stop()
-		return nil, fmt.Errorf("start actors: %w", joinClose(err, database))
+		return nil, fmt.Errorf("start actors: %w", errors.Join(err, database.Close()))
 	}
 	return e, nil
 }

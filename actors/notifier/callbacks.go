@@ -72,7 +72,7 @@ func (c *Callbacks) Run(events []kv.Event) {
 // Unasked has the background goroutine run the callbacks, unless it is too far
 // behind: then the events are counted in Overflow. It never blocks.
 func (c *Callbacks) Unasked(events []kv.Event) {
-	if !c.Any() {
+	if len(events) == 0 || !c.Any() {
 		return
 	}
 	select {

@@ -48,6 +48,7 @@ type Config struct {
 	Reads     Expired
 	Clock     *clock.Clock
 	Logger    *slog.Logger
+	Stopped   func() // called when the actor has stopped, however that came; may be nil
 	Failpoint failpoint.Hook
 }
 
@@ -85,6 +86,9 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.abandon(kv.ClosedError)
 	case *actor.Stopped:
 		close(a.done)
+		if a.Stopped != nil {
+			a.Stopped()
+		}
 	}
 }
 
@@ -121,6 +125,8 @@ func (a *Actor) finish(found kv.Usage, err error) {
 	m.snapshot.Close()
 	m.answer(found, err)
 }
+
+func (m refused) handle(a *Actor) { a.answer(m.namespace, m.err) }
 
 func (m committed) handle(a *Actor) {
 	a.Failpoint.Hit("quota.committed")

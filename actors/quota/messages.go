@@ -38,6 +38,13 @@ type count struct {
 	answer    func(kv.Usage, error)
 }
 
+// refused says that a namespace can't be counted now.
+type refused struct {
+	actorsystem.Quiet
+	namespace string
+	err       error
+}
+
 // usage asks for a namespace's usage; reply has room for the answer.
 type usage struct {
 	actorsystem.Quiet

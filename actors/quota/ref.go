@@ -47,6 +47,12 @@ func (r Ref) Count(namespace string, snapshot Snapshot, answer func(kv.Usage, er
 	r.root.Send(r.pid, count{namespace: namespace, snapshot: snapshot, answer: answer})
 }
 
+// Refuse tells those who ask for a namespace that it can't be counted now, and
+// returns at once.
+func (r Ref) Refuse(namespace string, err error) {
+	r.root.Send(r.pid, refused{namespace: namespace, err: err})
+}
+
 // Usage is what lives in the namespace. It blocks until the namespace has been
 // counted, which the first question takes.
 func (r Ref) Usage(ctx context.Context, namespace string) (kv.Usage, error) {

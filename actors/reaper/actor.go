@@ -38,6 +38,7 @@ type Config struct {
 	Clock     *clock.Clock
 	Interval  time.Duration // how long after its deadline a row is removed
 	Logger    *slog.Logger
+	Stopped   func() // called when the actor has stopped, however that came; may be nil
 	Failpoint failpoint.Hook
 }
 
@@ -82,6 +83,9 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.disarm()
 	case *actor.Stopped:
 		close(a.done)
+		if a.Stopped != nil {
+			a.Stopped()
+		}
 	}
 }
 
@@ -163,6 +167,10 @@ func (a *Actor) arm() {
 	}
 	now, wait := a.Clock.Now(), a.wait()
 	if !a.due.Before(now) && !a.due.After(now.Add(wait)) {
+		return
+	}
+	if wait == 0 {
+		a.purge()
 		return
 	}
 	a.set(wait)

@@ -58,10 +58,12 @@ type Snapshot interface {
 	Close()
 }
 
-// Counter counts a namespace elsewhere. Count never blocks; it takes the
-// snapshot over and calls answer once, from any goroutine.
+// Counter counts a namespace elsewhere. Its methods never block.
 type Counter interface {
+	// Count takes the snapshot over and calls answer once, from any goroutine.
 	Count(namespace string, snapshot Snapshot, answer func(kv.Usage, error))
+	// Refuse says that a namespace can't be counted now.
+	Refuse(namespace string, err error)
 }
 
 // Config is what a writer works with. All of it outlives a restart.
@@ -106,7 +108,6 @@ type Actor struct {
 	batch    []job // being committed
 	phase    phase
 	events   []kv.Event // of the batch
-	wanted   bool       // an account is to be counted
 	earliest int64      // no stored deadline lies before this
 	ledger   *ledger
 	tx       transaction

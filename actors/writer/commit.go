@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"log/slog"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -75,6 +76,8 @@ func (a *Actor) applyAll() error {
 		}
 		if j.request != nil {
 			j.request.Resolve(outcome, err)
+		} else if err != nil {
+			a.Logger.Error("expired keys can't be removed; it is tried again", slog.Any("error", err))
 		}
 	}
 	return a.tx.seal()
@@ -202,7 +205,7 @@ func (a *Actor) release(j *job) {
 		return
 	}
 	j.request = nil
-	if outcome, received := r.Release(); !received && len(outcome.Events) > 0 {
+	if outcome, received := r.Release(); !received {
 		a.Audience.Unasked(outcome.Events)
 	}
 }

@@ -13,7 +13,8 @@ import (
 // account, within the transaction, and what is rolled back is taken back.
 type ledger struct {
 	accounts map[string]*account
-	journal  []entry // changes of the open transaction, oldest first
+	wanted   []*account // to be counted after the batch in hand
+	journal  []entry    // changes of the open transaction, oldest first
 }
 
 // account is the usage of one namespace. Keys and groups count as long as they
@@ -31,8 +32,8 @@ type account struct {
 type accountState int
 
 const (
-	wanted   accountState = iota // to be counted after the batch in hand
-	counting                     // a snapshot is being counted elsewhere
+	uncounted accountState = iota // or about to be, after the batch in hand
+	counting                      // a snapshot is being counted elsewhere
 	ready
 )
 
@@ -56,12 +57,13 @@ func (l *ledger) of(group string) *account {
 	return l.accounts[namespace]
 }
 
-// open returns the namespace's account, made on first need.
+// open returns the namespace's account, made and to be counted on first need.
 func (l *ledger) open(namespace string) *account {
 	a := l.accounts[namespace]
 	if a == nil {
 		a = &account{namespace: namespace, swept: math.MinInt64}
 		l.accounts[namespace] = a
+		l.wanted = append(l.wanted, a)
 	}
 	return a
 }
@@ -104,15 +106,17 @@ func (l *ledger) settle() (usage []kv.NamespaceUsage) {
 }
 
 // forget has every account counted anew, for when nobody knows what a commit
-// did. Counts under way are of no use any more: their answers find an account
-// that the ledger does not hold.
+// did: at once where somebody waits, else on the next need. Counts under way
+// are of no use any more: their answers find an account that the ledger does
+// not hold.
 func (l *ledger) forget() {
-	for namespace, old := range l.accounts {
-		if old.state == ready {
-			delete(l.accounts, namespace)
-			continue
+	old := l.accounts
+	l.accounts, l.wanted = make(map[string]*account), nil
+	for namespace, a := range old {
+		if a.state != ready {
+			again := l.open(namespace)
+			again.quota, again.parked = a.quota, a.parked
 		}
-		l.accounts[namespace] = &account{namespace: namespace, quota: old.quota, swept: math.MinInt64, parked: old.parked}
 	}
 }
 
@@ -145,7 +149,6 @@ func (a *Actor) park(j *job) bool {
 	}
 	account.parked = append(account.parked, *j)
 	*j = job{mutation: m}
-	a.wanted = true
 	return true
 }
 
@@ -156,7 +159,6 @@ func (m countNamespace) handle(a *Actor) {
 			At: a.Clock.Now(), Deadline: kv.NoDeadline, Usage: []kv.NamespaceUsage{account.fact()}})
 		return
 	}
-	a.wanted = true
 	a.countWanted()
 }
 
@@ -164,14 +166,9 @@ func (m countNamespace) handle(a *Actor) {
 // transactions: the snapshot holds what is committed, and every later change
 // is booked to the account. Counting itself holds nobody up.
 func (a *Actor) countWanted() {
-	if !a.wanted {
-		return
-	}
-	a.wanted = false
-	for _, account := range a.ledger.accounts {
-		if account.state != wanted {
-			continue
-		}
+	for len(a.ledger.wanted) > 0 {
+		account := a.ledger.wanted[0]
+		a.ledger.wanted = a.ledger.wanted[1:]
 		a.Failpoint.Hit("writer.count")
 		snapshot, err := a.Database.Snapshot()
 		if err != nil {
@@ -210,6 +207,7 @@ func (m counted) handle(a *Actor) {
 // has the namespace counted again.
 func (a *Actor) refuse(account *account, err error) {
 	delete(a.ledger.accounts, account.namespace)
+	a.Counter.Refuse(account.namespace, err)
 	a.Logger.Error("a namespace can't be counted", "namespace", account.namespace, "error", err)
 	for i := range account.parked {
 		j := &account.parked[i]

@@ -152,6 +152,8 @@ func (b *bench) Resynchronise(state kv.Resynchronise) {
 	}
 }
 
+func (b *bench) Refuse(string, error) {}
+
 func (b *bench) Count(namespace string, s Snapshot, answer func(kv.Usage, error)) {
 	p := pendingCount{namespace, s, answer}
 	if b.held {

@@ -177,19 +177,19 @@ func (t *transaction) deletePrefix(r kv.Range) error {
 
 // purge removes at most limit expired rows of the groups in r.
 func (t *transaction) purge(r kv.Range, limit int) (int64, error) {
-	t.fact.Purged = true
-	if !t.mayExpire() {
-		return 0, nil
-	}
-	rows, err := t.database.Expired(r, math.MinInt64, t.now, limit)
-	if err != nil {
-		return 0, fmt.Errorf("purge: %w", err)
+	var rows []kv.Row
+	if t.mayExpire() {
+		var err error
+		if rows, err = t.database.Expired(r, math.MinInt64, t.now, limit); err != nil {
+			return 0, fmt.Errorf("purge: %w", err)
+		}
 	}
 	for _, row := range rows {
 		if err := t.expire(row); err != nil {
 			return 0, err
 		}
 	}
+	t.fact.Purged = true
 	return int64(len(rows)), nil
 }
 

@@ -72,8 +72,8 @@ func (g *Gate) Closed() bool {
 }
 
 // Close admits nobody any more and returns when every request that was
-// admitted has been answered, or nobody is left to answer. A second call does
-// nothing, at once.
+// admitted has been answered, or nobody is left to answer. A second call waits
+// for the first.
 func (g *Gate) Close() {
 	g.once.Do(func() {
 		close(g.closing)

@@ -75,14 +75,6 @@ func (r *Request) Wait(ctx context.Context) (kv.Outcome, error) {
 	return kv.Outcome{}, fmt.Errorf("%w: %w", kv.UnknownOutcomeError, kv.ClosedError)
 }
 
-// Delivery is what the writer hands to the notifier: the events of a batch and
-// the requests to release once the watchers have them.
-type Delivery struct {
-	Events   []kv.Event
-	Lost     bool // nobody knows whether the events happened: watchers are told of a gap
-	Requests []*Request
-}
-
 func (r *Request) receive() (kv.Outcome, error) {
 	outcome, err, gate := r.outcome, r.err, r.gate
 	r.Mutation, r.outcome, r.err = kv.Mutation{}, kv.Outcome{}, nil

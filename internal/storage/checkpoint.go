@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,10 +25,10 @@ import (
 //
 // Step 2 fails to empty the WAL while a reader needs its old pages. Point reads
 // are over in microseconds, but on a busy machine one may stand still half-way:
-// so the writer waits a moment (RESTART rather than PASSIVE), and longer once
-// forcePages are reached. A scan whose loop stands still is not waited for any
-// longer than that, and ever more rarely: the WAL then grows until the loop
-// goes on.
+// so the writer waits a moment (RESTART rather than PASSIVE), and longer, some
+// times in a row, once forcePages are reached. A scan whose loop stands still
+// is not waited for any longer than that, and ever more rarely: the WAL then
+// grows until the loop goes on.
 //
 // A failed checkpoint loses nothing: what is in the WAL is as safe as what is
 // in the database. It is logged and made up for by the next.
@@ -36,6 +37,10 @@ const (
 	forcePages      = 2000
 	tailWait        = 5 * time.Millisecond
 	forceWait       = 100 * time.Millisecond
+	// forceStep is how far the WAL grows between two waits; after forceTries
+	// in vain the step is half of what there is.
+	forceStep  = 500
+	forceTries = 4
 	// moveRounds is how often step 1 goes over what was added meanwhile, to
 	// leave less than tailPages to step 2.
 	moveRounds = 4
@@ -55,10 +60,12 @@ type checkpoints struct {
 	logger *slog.Logger
 	conn   *sqlite.Conn  // owned by the goroutine
 	wake   chan struct{} // capacity one: something below has changed
-	done   <-chan struct{}
+	quit   chan struct{}
 	ended  chan struct{}
 
+	moving    sync.Mutex    // held while the goroutine checkpoints
 	requested atomic.Bool   // by the writer: step 1
+	force     atomic.Bool   // by the writer: step 2 is to wait for everybody
 	tail      atomic.Bool   // by the goroutine: step 2
 	dirty     atomic.Bool   // the WAL holds something
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
@@ -67,7 +74,7 @@ type checkpoints struct {
 	written int64 // pages since the WAL was measured, by estimate
 	asked   int   // the WAL's length in pages when step 1 was last requested
 	forced  int   // the same when force was last set
-	force   bool  // wait for readers
+	vain    int   // how often in a row that was in vain
 }
 
 // walLength is the answer of every kind of checkpoint.
@@ -85,15 +92,16 @@ func startCheckpoints(path string, config Config, done <-chan struct{}) (*checkp
 	}
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
-		logger: config.Logger, conn: conn, done: done,
-		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		logger: config.Logger, conn: conn,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go c.run()
 	return c, nil
 }
 
-// stop waits for the goroutine, which Database.Close has told to end.
+// stop ends the goroutine, whose checkpoint Database.Close has interrupted.
 func (c *checkpoints) stop() error {
+	close(c.quit)
 	<-c.ended
 	return c.conn.Close()
 }
@@ -132,8 +140,13 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 		c.requested.Store(true)
 		c.signal()
 	}
-	if wal.pages >= forcePages && grown(wal.pages, c.forced, c.forced/2) {
-		c.forced, c.force = wal.pages, true
+	step := forceStep
+	if c.vain >= forceTries {
+		step = c.forced / 2
+	}
+	if wal.pages >= forcePages && grown(wal.pages, c.forced, step) {
+		c.forced = wal.pages
+		c.force.Store(true)
 	}
 }
 
@@ -143,7 +156,7 @@ func grown(pages, since, by int) bool { return pages < since || pages >= since+b
 
 // due reports whether the writer should checkpoint before its next
 // transaction.
-func (c *checkpoints) due() bool { return c.force || c.tail.Load() }
+func (c *checkpoints) due() bool { return c.force.Load() || c.tail.Load() }
 
 // Checkpoint moves what is committed into the database, as far as readers
 // permit. Call it between transactions; Begin does when it is due.
@@ -152,18 +165,28 @@ func (w *fileWriter) Checkpoint() error {
 		return kv.ClosedError
 	}
 	c, wait := w.checkpoints, tailWait
-	if c.force {
+	forced := c.force.Load()
+	if forced {
+		// What the goroutine is at must be done in any case, and two can't.
+		c.moving.Lock()
+		defer c.moving.Unlock()
 		wait = forceWait
 	}
-	c.force = false
+	c.force.Store(false)
 	c.tail.Store(false)
 	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
 	wal, err := checkpoint(w.conn, "RESTART")
-	if err == nil && wal.busy {
+	switch {
+	case err != nil:
+		return err
+	case !wal.busy:
+		c.vain = 0
+	case forced:
+		c.vain++
 		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages)
 	}
-	return err
+	return nil
 }
 
 func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
@@ -185,7 +208,7 @@ func (c *checkpoints) run() {
 	var commits uint64        // when idle was set
 	for {
 		select {
-		case <-c.done:
+		case <-c.quit:
 			return
 		case <-c.wake:
 			if c.requested.Swap(false) {
@@ -203,25 +226,31 @@ func (c *checkpoints) run() {
 	}
 }
 
-// move is step 1.
+// move is step 1. It leaves the field to a writer that waits for it.
 func (c *checkpoints) move() {
 	defer c.tail.Store(true)
 	for range moveRounds {
-		_, err := checkpoint(c.conn, "PASSIVE")
+		_, err := c.checkpoint("PASSIVE")
 		c.report(err)
 		wal, err := checkpoint(c.conn, "NOOP")
 		c.report(err)
-		if err != nil || wal.rest() < tailPages {
+		if err != nil || wal.rest() < tailPages || c.force.Load() {
 			return
 		}
 	}
+}
+
+func (c *checkpoints) checkpoint(mode string) (walLength, error) {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	return checkpoint(c.conn, mode)
 }
 
 // empty cuts the WAL of an idle store to nothing. If a reader or the writer is
 // in the way it gives up at once, to come again.
 func (c *checkpoints) empty() bool {
 	c.dirty.Store(false) // before: a commit from here on sets it again
-	wal, err := checkpoint(c.conn, "TRUNCATE")
+	wal, err := c.checkpoint("TRUNCATE")
 	if code(err) == sqlite.ResultBusy {
 		wal.busy, err = true, nil
 	}

@@ -22,7 +22,7 @@ func openWithNull(t *testing.T) *Database {
 		"ALTER TABLE entries RENAME TO entries_backup",
 		"CREATE TABLE entries (group_name TEXT, entry_key TEXT, entry_value TEXT, expires_at INTEGER)",
 		"INSERT INTO entries SELECT * FROM entries_backup",
-		"INSERT INTO entries VALUES ('g', NULL, 'value', NULL), ('v', 'k', NULL, NULL), (NULL, 'k', 'v', 3), ('d', 'k', NULL, 3)",
+		"INSERT INTO entries VALUES ('g', NULL, 'value', NULL), ('v', 'k', NULL, NULL), (NULL, 'k', 'v', 3), ('d', 'k', NULL, 3), ('x', 'k', 'value of k', 5)",
 	)
 	return open(t, path)
 }
@@ -44,8 +44,12 @@ func TestRowsWithNull(t *testing.T) {
 	w := d.Writer()
 	_, _, err = w.Get("v", "k")
 	require.ErrorIs(t, err, errNull)
-	_, err = w.Expired(everything, 0, 10, 10)
-	require.ErrorIs(t, err, errNull)
+	expired, err := w.Expired(everything, 0, 10, 10)
+	require.NoError(t, err)
+	assert.Equal(t, []kv.Row{mortal("x", "k", 5)}, expired, "what can't be read keeps nothing else from expiring")
+	earliest, err := w.Earliest()
+	require.NoError(t, err)
+	assert.Equal(t, int64(5), earliest)
 	require.NoError(t, w.Begin())
 	err = w.Upsert(row("g", "new", "v"))
 	require.ErrorContains(t, err, "ON CONFLICT")

@@ -104,7 +104,7 @@ func (l *lockFile) release() error {
 // behind what was found.
 func (l *lockFile) abandon() {
 	if !l.created {
-		l.release()
+		_ = l.release() // the error that led here is the one to tell
 		return
 	}
 	if removeWhileOpen {

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"iter"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -164,7 +165,7 @@ func (m *memory) Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[st
 			checked := m.checking(ctx, &err)
 			ascend(f.rows, rest, func(row *kv.Row) bool {
 				if found = row.Live(now); found {
-					group = row.Group
+					group = strings.Clone(row.Group) // what is kept of a row must not keep its value
 				}
 				return checked() && !found
 			})

@@ -19,10 +19,10 @@ func TestFileAndMemoryAgreeWithAModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{
 				random: rand.New(rand.NewPCG(seed, seed)),
-				both:   []*Database{open(t, memoryPath), open(t, temporary(t))},
+				both:   []*Database{open(t, memoryPath), openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})},
 				rows:   map[[2]string]kv.Row{},
 			}
-			for range 150 {
+			for range 80 {
 				m.transaction(t)
 				m.compare(t)
 			}

@@ -234,6 +234,11 @@ func (d *Database) enterWAL(conn *sqlite.Conn) error {
 		return fmt.Errorf("%s can't be put in WAL mode (it stays in %s mode): "+
 			"its file system lacks shared memory or locks", d.path, mode)
 	}
+	// The connection is in WAL mode from its next transaction on. Without one
+	// it would not know that it has a mode to leave when it closes.
+	if _, err := queryInt(conn, "SELECT count(*) FROM sqlite_schema"); err != nil {
+		return d.explain(err)
+	}
 	return nil
 }
 

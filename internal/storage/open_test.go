@@ -35,6 +35,16 @@ func TestNewFileIsPrivateAndStamped(t *testing.T) {
 	assert.NotEqual(t, uuid, open(t, temporary(t)).UUID())
 }
 
+func TestUntouchedStoreClosesToOnePlainFile(t *testing.T) {
+	path := temporary(t)
+	require.NoError(t, open(t, path).Close())
+	before := folder(t, filepath.Dir(path))
+	assert.Len(t, before, 2)
+	require.NoError(t, open(t, path).Close())
+	assert.Len(t, folder(t, filepath.Dir(path)), 2)
+	require.NoError(t, openWith(t, Config{Path: path, ReadOnly: true}).Close())
+}
+
 func TestCloseLeavesOnePlainFile(t *testing.T) {
 	path := temporary(t)
 	d := open(t, path)
@@ -468,5 +478,22 @@ func TestFaultsWhileOpening(t *testing.T) {
 			require.NoError(t, errors.Join(d.Close()))
 			require.Less(t, n, 1000)
 		}
+	}
+}
+
+// What the operating system refuses is said in words.
+func TestRefusalsOfTheSystemInWords(t *testing.T) {
+	for says, fault := range map[string]fault{
+		"can't be opened; check the permissions": failing("open", "database", int32(sqlite.ResultCantOpen)),
+		"can't be written to; check its":         failing("write", "journal", int32(sqlite.ResultReadOnly)),
+		"is damaged":                             failing("write", "journal", int32(sqlite.ResultCorrupt)),
+		"disk I/O error":                         failing("write", "journal", int32(sqlite.ResultIOErr)),
+	} {
+		path := temporary(t)
+		heal := inject(t, fault)
+		_, err := Open(Config{Path: path})
+		heal()
+		require.ErrorContains(t, err, says)
+		assert.Empty(t, folder(t, filepath.Dir(path)))
 	}
 }

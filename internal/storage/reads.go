@@ -91,7 +91,7 @@ func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, n
 		r.page.BindInt64(3, int64(max(limit, 0))) // negative would mean all
 		r.page.BindInt64(4, int64(offset))
 		s := scan[kv.KeyValue]{pool: f.pool, stmt: r.page, read: readKeyValue}
-		defer r.page.Reset()
+		defer func() { _ = r.page.Reset() }() // repeats the error of the step
 		for more := true; more; {
 			if err := f.pool.check(ctx); err != nil {
 				return err

@@ -42,9 +42,13 @@ const (
 		ORDER BY group_name LIMIT 1`
 
 	sqlExpiredRows = `SELECT group_name, entry_key, entry_value, expires_at FROM entries
-		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at > ?3 AND expires_at <= ?4
+		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at > ?3 AND expires_at <= ?4 AND ` + sqlIntact + `
 		ORDER BY expires_at LIMIT ?5`
-	sqlEarliest = `SELECT expires_at FROM entries WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT 1`
+	sqlEarliest = `SELECT expires_at FROM entries WHERE expires_at IS NOT NULL AND ` + sqlIntact + ` ORDER BY expires_at LIMIT 1`
+
+	// A table that lost its NOT NULL may hold rows that can't be read: they
+	// must not keep the others from expiring. DeleteGroup removes them.
+	sqlIntact = `group_name IS NOT NULL AND entry_key IS NOT NULL AND entry_value IS NOT NULL`
 
 	sqlScan = `SELECT entry_key, entry_value FROM entries
 		WHERE group_name = ?1 AND (expires_at IS NULL OR expires_at > ?2) ORDER BY entry_key`

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/require"
+	lib "modernc.org/sqlite/lib"
+)
+
+// failDisk has the log's writes or syncs fail until heal.
+func failDisk(t *testing.T, write, sync *func() int32) (heal func()) {
+	t.Helper()
+	disk.write.Store(write)
+	disk.sync.Store(sync)
+	heal = func() {
+		disk.write.Store(nil)
+		disk.sync.Store(nil)
+	}
+	t.Cleanup(heal)
+	return heal
+}
+
+// TestFullDisk is a definite answer: nothing of the write is there, reads go
+// on, and writing resumes when there is space.
+func TestFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	e := open(t, Config{Path: path})
+	must(t, e, within(set("n:g", "before", "v"), "n", quotas[roomy]))
+	w := e.Watch("", "*", "*")
+	heal := failDisk(t, times(1<<30, lib.SQLITE_FULL), nil)
+	for range 3 {
+		_, err := apply(t, e, set("n:g", "k", "v"))
+		require.Error(t, err)
+		require.NotErrorIs(t, err, kv.UnknownOutcomeError)
+		require.Equal(t, testkit.Absent, value(t, e, "n:g", "k"))
+		require.Equal(t, testkit.Present("v"), value(t, e, "n:g", "before"))
+	}
+	counted(t, e, "n")
+	require.Zero(t, len(w.Events)+int(w.Dropped()))
+	heal()
+	must(t, e, set("n:g", "k", "v"))
+	counted(t, e, "n")
+	require.Len(t, w.Events, 1)
+	closeNow(t, e)
+	require.Equal(t, testkit.Present("v"), value(t, open(t, Config{Path: path}), "n:g", "k"))
+}
+
+// TestCommitOfUnknownOutcome: the log can't be synced. The caller is told that
+// nobody knows, the watcher that it may have missed something, and figures are
+// counted anew.
+func TestCommitOfUnknownOutcome(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	e := open(t, Config{Path: path})
+	must(t, e, within(set("n:g", "before", "v"), "n", quotas[roomy]))
+	counted(t, e, "n")
+	w, other := e.Watch("", "n:g", "*"), e.Watch("", "other", "*")
+	failDisk(t, nil, times(1, lib.SQLITE_IOERR_FSYNC))
+	_, err := apply(t, e, set("n:g", "k", "v"))
+	require.ErrorIs(t, err, kv.UnknownOutcomeError)
+	testkit.Until(t, "the watcher's news", func() bool { return len(w.Events)+int(w.Dropped()) == 1 })
+	require.Zero(t, other.Dropped())
+	counted(t, e, "n")
+	require.Equal(t, testkit.Present("v"), value(t, e, "n:g", "before"))
+	seen := value(t, e, "n:g", "k")
+	must(t, e, within(set("n:g", "after", "v"), "n", quotas[roomy]))
+	counted(t, e, "n")
+	require.Equal(t, seen, value(t, e, "n:g", "k"), "what was read once stays")
+	closeNow(t, e)
+	again := open(t, Config{Path: path})
+	require.Equal(t, seen, value(t, again, "n:g", "k"))
+	require.Equal(t, testkit.Present("v"), value(t, again, "n:g", "after"))
+}
+
+// TestUnknownOutcomeDuringACount: a namespace is being counted, writes wait for
+// it, and a commit in between has an outcome that nobody knows. The count is of
+// no use then; a new one answers those who wait.
+func TestUnknownOutcomeDuringACount(t *testing.T) {
+	pause := testkit.NewPause("quota.count")
+	e := open(t, Config{Path: filepath.Join(t.TempDir(), "store.db"), Failpoint: pause.Hook})
+	parked := send(t.Context(), e, within(set("n:g", "parked", "v"), "n", quotas[roomy]))
+	testkit.Await(t, "the count", pause.Reached)
+	usage := make(chan result, 1)
+	go func() { usage <- result{err: second(e.Usage(context.Background(), "n"))} }()
+	failDisk(t, nil, times(1, lib.SQLITE_IOERR_FSYNC))
+	_, err := apply(t, e, set("n:g", "k", "v"))
+	require.ErrorIs(t, err, kv.UnknownOutcomeError)
+	close(pause.Resume)
+	require.NoError(t, testkit.Await(t, "the write that waited", parked).err)
+	require.NoError(t, testkit.Await(t, "the caller of Usage", usage).err)
+	require.Equal(t, testkit.Present("v"), value(t, e, "n:g", "parked"))
+	counted(t, e, "n")
+}
+
+// TestFailingDiskUnderLoad: writes and syncs of the log fail now and then. What
+// was acknowledged is there, what was refused is not, and the rest is as it was
+// first read.
+func TestFailingDiskUnderLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	e := open(t, Config{Path: path, PurgeInterval: time.Millisecond, WatchBuffer: 1 << 14})
+	l := startLoad(t, e, 16, 5)
+	for _, w := range l.workers {
+		w.lenient.Store(true)
+	}
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(5, 5))
+	sometimes := func(code int32) *func() int32 {
+		f := func() int32 {
+			mu.Lock()
+			defer mu.Unlock()
+			if random.IntN(15) == 0 {
+				return code
+			}
+			return lib.SQLITE_OK
+		}
+		return &f
+	}
+	heal := failDisk(t, sometimes(lib.SQLITE_FULL), sometimes(lib.SQLITE_IOERR_FSYNC))
+	l.more(600)
+	failDisk(t, sometimes(lib.SQLITE_IOERR_WRITE), nil)
+	l.more(300)
+	heal()
+	l.more(50)
+	l.finish()
+	l.verify(e)
+	expires(t, e, "afterwards")
+	closeNow(t, e)
+	l.verifyEvents()
+	l.verify(open(t, Config{Path: path}))
+}
+
+// TestSnapshotThatFails: the file has gone elsewhere, so that no connection can
+// be opened for counting. Whoever waits for the count is told.
+func TestSnapshotThatFails(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file can't be moved")
+	}
+	path := filepath.Join(t.TempDir(), "store.db")
+	e := open(t, Config{Path: path})
+	must(t, e, set("n:g", "k", "v"))
+	require.NoError(t, os.Rename(path, path+".away"))
+	testkit.Within(t, "Usage", func() {
+		if err := second(e.Usage(context.Background(), "n")); err == nil {
+			t.Error("a namespace was counted in a file that is not there")
+		}
+	})
+	require.NoError(t, os.Rename(path+".away", path))
+	must(t, e, within(set("n:g", "l", "v"), "n", quotas[roomy]))
+	counted(t, e, "n")
+}

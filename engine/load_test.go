@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/require"
+)
+
+// load is many goroutines that do everything at once, each with a model of the
+// keys that it alone writes.
+type load struct {
+	t       *testing.T
+	workers []*worker
+	watcher *Watcher
+	events  func() []kv.Event
+	ops     atomic.Int64
+	stop    atomic.Bool
+	running sync.WaitGroup
+}
+
+type worker struct {
+	load   *load
+	e      *Engine
+	id     int
+	random *rand.Rand
+	model  *testkit.Model
+	serial int
+
+	acknowledged, undone []string // values of sets that were, and that were rolled back
+	fresh                []string // namespaces that it was the first to ask about
+
+	lenient atomic.Bool // the store may end meanwhile, or its disk fail: its calls may say so
+}
+
+const (
+	roomy = "roomy" // a namespace whose quota is never met
+	tight = "tight" // one whose quota is always met
+)
+
+var quotas = map[string]kv.QuotaConfig{roomy: {MaxKeys: 1 << 20}, tight: {MaxKeys: 10, MaxGroups: 3}}
+
+// startLoad has workers work until finish.
+func startLoad(t *testing.T, e *Engine, workers int, seed uint64) *load {
+	l := &load{t: t, watcher: e.Watch("", "*", "*")}
+	l.events = collect(l.watcher)
+	for id := range workers {
+		w := &worker{load: l, e: e, id: id, random: rand.New(rand.NewPCG(seed, uint64(id))), model: testkit.NewModel()}
+		l.workers = append(l.workers, w)
+		l.running.Go(w.run)
+	}
+	return l
+}
+
+// more waits until as many operations more were done.
+func (l *load) more(operations int) {
+	l.t.Helper()
+	until := l.ops.Load() + int64(operations)
+	testkit.Until(l.t, "progress of the load", func() bool { return l.ops.Load() >= until })
+}
+
+// finish ends the load. What it did then stands in the models.
+func (l *load) finish() {
+	l.t.Helper()
+	l.stop.Store(true)
+	testkit.Within(l.t, "the load's end", l.running.Wait)
+}
+
+func (w *worker) run() {
+	for !w.load.stop.Load() {
+		w.step()
+		w.load.ops.Add(1)
+	}
+}
+
+func (w *worker) next() string {
+	w.serial++
+	return fmt.Sprintf("%d.%d", w.id, w.serial)
+}
+
+// step is one operation.
+func (w *worker) step() {
+	place := testkit.Place{Group: fmt.Sprint([]string{"loose", roomy + ":g", tight + ":g"}[w.random.IntN(3)], w.random.IntN(3)),
+		Key: fmt.Sprintf("%d-%d", w.id, w.random.IntN(4))}
+	switch w.random.IntN(20) {
+	default:
+		w.write(place, set(place.Group, place.Key, w.next()))
+	case 0, 1:
+		w.write(place, ttl(set(place.Group, place.Key, w.next()), time.Hour))
+	case 2, 3:
+		w.write(place, kv.Mutation{Kind: kv.Delete, Group: place.Group, Key: place.Key})
+	case 4, 5:
+		w.batch()
+	case 6, 7:
+		w.read(place)
+	case 8, 9: // nobody's model: it is gone at once, or soon
+		w.try(ttl(set("short:g", fmt.Sprint(w.id), "v"), time.Duration(w.random.IntN(3))*time.Millisecond))
+		_, _ = w.e.Get(context.Background(), "short:g", fmt.Sprint(w.id))
+	case 10:
+		w.watch(place)
+	case 11:
+		_, _ = w.e.Usage(context.Background(), []string{roomy, tight, "short"}[w.random.IntN(3)])
+	case 12:
+		namespace := fmt.Sprintf("fresh-%d-%d", w.id, w.serial)
+		w.fresh = append(w.fresh, namespace)
+		_, _ = w.e.Usage(context.Background(), namespace)
+	case 13:
+		namespace := fmt.Sprintf("fresh-%d-%d", w.id, w.serial)
+		w.fresh = append(w.fresh, namespace)
+		p := testkit.Place{Group: namespace + ":g", Key: "k"}
+		w.write(p, within(set(p.Group, p.Key, w.next()), namespace, quotas[roomy]))
+	case 14:
+		_, _ = w.e.PurgeExpired(context.Background(), kv.PrefixRange(""))
+	}
+}
+
+// write applies a mutation of one key and notes what its answer says of it.
+func (w *worker) write(p testkit.Place, m kv.Mutation) {
+	namespace, scoped := kv.NamespaceOf(p.Group)
+	if scoped && m.Kind == kv.Set && !m.Quota.Limited() && w.random.IntN(4) > 0 {
+		m = within(m, namespace, quotas[namespace])
+	}
+	after := testkit.Absent
+	if m.Kind == kv.Set {
+		after = testkit.Present(m.Value)
+	}
+	err := w.try(m)
+	w.note(err, p, after)
+}
+
+func (w *worker) batch() {
+	group := fmt.Sprint(roomy, ":g", w.random.IntN(3))
+	m := within(kv.Mutation{Kind: kv.SetAll}, roomy, quotas[roomy])
+	for i := range 1 + w.random.IntN(3) {
+		m.Items = append(m.Items, kv.Item{Group: group, Key: fmt.Sprintf("%d-%d", w.id, i), Value: w.next()})
+	}
+	err := w.try(m)
+	for _, item := range m.Items {
+		w.note(err, testkit.Place{Group: item.Group, Key: item.Key}, testkit.Present(item.Value))
+	}
+}
+
+// try applies a mutation and knows every answer that there can be.
+func (w *worker) try(m kv.Mutation) error {
+	_, err := w.e.Apply(context.Background(), m)
+	switch {
+	case err == nil, errors.Is(err, kv.RolledBackError), errors.Is(err, kv.UnknownOutcomeError):
+	case errors.Is(err, kv.QuotaExceededError):
+		if m.Namespace != tight {
+			w.load.t.Errorf("%s is refused, though it has no limit: %v", m.Group, err)
+		}
+	case m.Quota.Limited(): // its namespace could not be counted
+	case w.lenient.Load():
+	default:
+		w.load.t.Errorf("%+v: %v", m, err)
+	}
+	return err
+}
+
+func (w *worker) note(err error, p testkit.Place, v testkit.Value) {
+	switch {
+	case err == nil:
+		w.model.Wrote(p, v)
+		if v.Present {
+			w.acknowledged = append(w.acknowledged, v.Text)
+		}
+	case errors.Is(err, kv.UnknownOutcomeError):
+		w.model.MayHaveWritten(p, v)
+	default:
+		w.undone = append(w.undone, v.Text)
+	}
+}
+
+func (w *worker) read(p testkit.Place) {
+	if err := w.model.Saw(p, value(w.load.t, w.e, p.Group, p.Key)); err != nil {
+		w.load.t.Error(err)
+	}
+}
+
+// watch checks that a watcher has the event when the write returns.
+func (w *worker) watch(p testkit.Place) {
+	watcher := w.e.Watch("", p.Group, p.Key)
+	m := set(p.Group, p.Key, w.next())
+	err := w.try(m)
+	w.note(err, p, testkit.Present(m.Value))
+	received := len(watcher.Events) + int(watcher.Dropped())
+	if w.lenient.Load() {
+		received = 1 // it may have been closed, at any moment
+	}
+	if err == nil && received != 1 || !w.lenient.Load() && errors.Is(err, kv.RolledBackError) && received != 0 {
+		w.load.t.Errorf("a write returned %v when its watcher had %d events", err, received)
+	}
+	w.e.Unwatch(watcher)
+	for range watcher.Events { // ends: it is closed
+	}
+}
+
+// verify checks the store against the models, and its figures.
+func (l *load) verify(e *Engine) {
+	l.t.Helper()
+	l.verifyKeys(e)
+	namespaces := []string{roomy, tight, "short"}
+	for _, w := range l.workers[:3] {
+		namespaces = append(namespaces, w.fresh[:min(len(w.fresh), 1)]...)
+	}
+	for _, namespace := range namespaces {
+		counted(l.t, e, namespace)
+	}
+}
+
+func (l *load) verifyKeys(e *Engine) {
+	l.t.Helper()
+	for _, w := range l.workers {
+		for _, p := range w.model.Places() {
+			if err := w.model.Saw(p, value(l.t, e, p.Group, p.Key)); err != nil {
+				l.t.Errorf("worker %d: %v", w.id, err)
+			}
+		}
+	}
+}
+
+// verifyEvents checks what the watcher of everything saw, once it is closed.
+func (l *load) verifyEvents() {
+	l.t.Helper()
+	var events []kv.Event
+	testkit.Within(l.t, "the end of the events", func() { events = l.events() })
+	seen := make(map[string]int)
+	for _, event := range events {
+		if event.Type == kv.EventSet {
+			seen[event.Value]++
+		}
+	}
+	missed := 0
+	for _, w := range l.workers {
+		for _, v := range w.acknowledged {
+			switch seen[v] {
+			case 0:
+				missed++
+			case 1:
+			default:
+				l.t.Errorf("value %s was announced %d times", v, seen[v])
+			}
+		}
+		for _, v := range slices.DeleteFunc(w.undone, func(v string) bool { return v == "" }) {
+			if seen[v] > 0 {
+				l.t.Errorf("value %s was announced and rolled back", v)
+			}
+		}
+	}
+	require.LessOrEqual(l.t, uint64(missed), l.watcher.Dropped(), "events are missing that nobody was told of")
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/require"
+)
+
+// steps are all steps of all actors, and how many of a step's panics in a row
+// the store can survive without being asked anew: steps that end an actor come
+// once in its life.
+var steps = []string{
+	"writer.start", "writer.accept", "writer.begin", "writer.apply", "writer.commit", "writer.committed",
+	"writer.publish", "writer.count", "writer.counted", "writer.drain",
+	"notifier.watch", "notifier.unwatch", "notifier.deliver", "notifier.delivered", "notifier.stop",
+	"reaper.resynchronise", "reaper.committed", "reaper.hint", "reaper.wake",
+	"quota.count", "quota.committed", "quota.resynchronise", "quota.usage",
+}
+
+// last are the steps that an actor takes when it ends.
+var last = []string{"writer.drain", "notifier.stop"}
+
+// afterRestart are the steps that the load comes by only when the writer was
+// started anew.
+var afterRestart = []string{"writer.start", "reaper.resynchronise", "quota.resynchronise"}
+
+// TestEveryStepIsTested compares the list above with the source.
+func TestEveryStepIsTested(t *testing.T) {
+	require.ElementsMatch(t, testkit.Steps(t, "."), steps)
+}
+
+// TestPanicAtEveryStep: under load, each step of each actor fails. No caller
+// hangs, what was acknowledged is there, what was rolled back is not, figures
+// are right, keys still expire, and watchers have every event or know of it.
+func TestPanicAtEveryStep(t *testing.T) {
+	for _, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			eachStorage(t, func(t *testing.T, path string) { panicAt(t, path, step, 1) })
+		})
+	}
+}
+
+// TestPanicThreeTimesInARow at every step.
+func TestPanicThreeTimesInARow(t *testing.T) {
+	for _, step := range steps {
+		if !slices.Contains(last, step) {
+			t.Run(step, func(t *testing.T) { panicAt(t, ":memory:", step, 3) })
+		}
+	}
+}
+
+func panicAt(t *testing.T, path, step string, times int) {
+	faults := testkit.NewFaults()
+	// Buffered: no power is cut here, and syncing takes most of the time.
+	e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, Failpoint: faults.Hook,
+		PurgeInterval: time.Millisecond, WatchBuffer: 1 << 14})
+	l := startLoad(t, e, 16, 1)
+	l.more(100)
+	faults.Plan(step, times)
+	switch {
+	case slices.Contains(last, step): // comes by Close below
+	case slices.Contains(afterRestart, step):
+		faults.Plan("writer.apply", 1)
+		require.Equal(t, "writer.apply", testkit.Await(t, "the first fault", faults.Done()))
+		fallthrough
+	default:
+		require.Equal(t, step, testkit.Await(t, "the fault", faults.Done()))
+	}
+	l.more(200)
+	l.finish()
+	l.verify(e)
+	expires(t, e, "afterwards")
+	require.Zero(t, e.InFlight())
+	closeNow(t, e)
+	_, panics := faults.Hits(step)
+	require.Equal(t, times, panics)
+	l.verifyEvents()
+	if path != ":memory:" {
+		again := open(t, Config{Path: path})
+		l.verify(again)
+	}
+}
+
+// TestPanicsAtRandom: everything fails now and then, all the time.
+func TestPanicsAtRandom(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			eachStorage(t, func(t *testing.T, path string) {
+				faults := testkit.NewFaults()
+				e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, Failpoint: faults.Hook,
+					PurgeInterval: time.Millisecond, WatchBuffer: 1 << 14})
+				l := startLoad(t, e, 64, seed)
+				faults.Scatter(seed, 30)
+				l.more(1500)
+				faults.Scatter(seed, 0)
+				l.more(100)
+				l.finish()
+				l.verify(e)
+				expires(t, e, "afterwards")
+				require.Zero(t, e.InFlight())
+				faults.Scatter(seed, 2) // Close survives it too
+				closeNow(t, e)
+				l.verifyEvents()
+			})
+		})
+	}
+}

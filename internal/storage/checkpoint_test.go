@@ -1,0 +1,179 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+)
+
+const frameSize = filePageSize + 24
+
+// churn commits batches of 64 random upserts, as a busy store does.
+func churn(t *testing.T, d *Database, batches int) (largest int64) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	w := d.Writer()
+	for n := range batches {
+		require.NoError(t, w.Begin())
+		for i := range 64 {
+			require.NoError(t, w.Upsert(row("g", fmt.Sprintf("%06d", random.IntN(50_000)), fmt.Sprintf("%0100d", n*64+i))))
+		}
+		require.NoError(t, w.Commit())
+		largest = max(largest, fileSize(d.Path()+walSuffix))
+	}
+	return largest
+}
+
+// Under load with readers the WAL stays within its bound.
+func TestTheWALIsBounded(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	ctx, cancel := context.WithCancel(background)
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				_, _, err := d.Reads().Get(background, "g", fmt.Sprintf("%06d", rand.IntN(50_000)))
+				assert.NoError(t, err)
+			}
+		})
+	}
+	largest := churn(t, d, 400) // some 30,000 pages
+	cancel()
+	readers.Wait()
+	assert.LessOrEqual(t, largest, int64(20<<20))
+	assert.Positive(t, fileSize(d.Path()), "checkpoints have moved pages")
+}
+
+// Without its help the writer keeps the bound by itself.
+func TestTheWALIsBoundedWithoutTheGoroutine(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	c := fileOf(d).checkpoints
+	close(c.quit)
+	<-c.ended
+	largest := churn(t, d, 200)
+	c.quit = make(chan struct{}) // for Close
+	assert.LessOrEqual(t, largest, int64(forcePages+1500)*frameSize)
+}
+
+// A loop that stands still keeps the WAL from starting anew; once it has gone
+// on, the WAL gives its space back.
+func TestALoopThatStandsStillPinsTheWAL(t *testing.T) {
+	log, _ := logger()
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered, Logger: log})
+	require.NoError(t, write(d, numbered("g", longGroup)...))
+	next, stop := iter.Pull2(d.Reads().Scan(background, "g", 0))
+	_, _, _ = next()
+	largest := churn(t, d, 200)
+	assert.Greater(t, largest, int64(forcePages)*frameSize)
+	stop()
+	c := fileOf(d)
+	c.checkpoints.force.Store(true)
+	require.NoError(t, c.Checkpoint())
+	churn(t, d, 1)
+	assert.LessOrEqual(t, fileSize(d.Path()+walSuffix), int64(walLimit))
+}
+
+// A store that is left alone empties its WAL, once.
+func TestAnIdleStoreEmptiesItsWAL(t *testing.T) {
+	path := temporary(t)
+	synctest.Test(t, func(t *testing.T) {
+		d, err := Open(Config{Path: path})
+		require.NoError(t, err)
+		require.NoError(t, write(d, numbered("g", 100)...))
+		require.Positive(t, fileSize(path+walSuffix))
+		time.Sleep(idleDelay / 2)
+		require.NoError(t, write(d, row("g", "later", "v")))
+		time.Sleep(idleDelay * 3 / 4)
+		synctest.Wait()
+		require.Positive(t, fileSize(path+walSuffix), "it was not idle for long enough")
+		time.Sleep(idleDelay * 2)
+		synctest.Wait()
+		require.Zero(t, fileSize(path+walSuffix))
+
+		// A reader in the way puts it off.
+		require.NoError(t, write(d, numbered("h", longGroup)...))
+		next, stop := iter.Pull2(d.Reads().Scan(background, "h", 0))
+		_, _, _ = next()
+		require.NoError(t, write(d, row("g", "later still", "v")))
+		time.Sleep(idleDelay * 3)
+		synctest.Wait()
+		require.Positive(t, fileSize(path+walSuffix))
+		stop()
+		time.Sleep(idleDelay * 3)
+		synctest.Wait()
+		require.Zero(t, fileSize(path+walSuffix))
+		require.NoError(t, d.Close())
+	})
+}
+
+// Checkpoints that fail are logged, and commits go on.
+func TestCheckpointsThatFail(t *testing.T) {
+	log, lines := logger()
+	path := temporary(t)
+	d := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered, Logger: log})
+	heal := inject(t, failing("write", "database", int32(sqlite.ResultIOErrWrite)))
+	churn(t, d, 100)
+	w := fileOf(d)
+	for err := error(nil); err == nil; { // nil while the goroutine is at it
+		err = w.Checkpoint()
+	}
+	w.checkpoints.force.Store(true)
+	require.NoError(t, w.Begin(), "it is logged")
+	require.NoError(t, w.Rollback())
+	heal()
+	churn(t, d, 100)
+	require.NoError(t, w.Checkpoint())
+	require.NoError(t, d.Close())
+	assert.Contains(t, lines.String(), "checkpoint failed; the next one tries again")
+	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
+	require.ErrorIs(t, w.Checkpoint(), kv.ClosedError)
+}
+
+// An idle store whose disk fails tries again later.
+func TestEmptyingThatFails(t *testing.T) {
+	path := temporary(t)
+	synctest.Test(t, func(t *testing.T) {
+		d, err := Open(Config{Path: path})
+		require.NoError(t, err)
+		require.NoError(t, write(d, numbered("g", 100)...))
+		heal := inject(t, failing("write", "database", int32(sqlite.ResultIOErrWrite)))
+		time.Sleep(idleDelay * 3)
+		synctest.Wait()
+		require.Positive(t, fileSize(path+walSuffix))
+		heal()
+		time.Sleep(idleDelay * 2)
+		synctest.Wait()
+		require.Zero(t, fileSize(path+walSuffix))
+		require.NoError(t, d.Close())
+	})
+}
+
+func TestAWALThatCannotBeMeasured(t *testing.T) {
+	log, lines := logger()
+	d := openWith(t, Config{Path: temporary(t), Logger: log})
+	w := fileOf(d)
+	w.checkpoints.written = measurePages
+	broken, err := sqlite.OpenConn(":memory:", sqlite.OpenReadWrite)
+	require.NoError(t, err)
+	interrupt := make(chan struct{})
+	close(interrupt)
+	broken.SetInterrupt(interrupt)
+	w.checkpoints.committed(broken)
+	require.NoError(t, broken.Close())
+	require.NoError(t, d.Close())
+	assert.Contains(t, lines.String(), "can't be measured")
+	_, err = os.Stat(d.Path() + walSuffix)
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
