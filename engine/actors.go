@@ -48,7 +48,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	}
 	undo = append(undo, a.reaper.Stop)
 	if a.quota, err = quota.Spawn(system, quota.Config{
-		Reads: e.reads, Clock: e.clock, Logger: logger, Stopped: orphaned, Failpoint: fail}); err != nil {
+		Reads: e.reads, Clock: e.clock, Logger: logger, Stopped: orphaned, Dead: dead, Failpoint: fail}); err != nil {
 		return nil, err
 	}
 	undo = append(undo, a.quota.Stop)

@@ -103,7 +103,7 @@ func TestCloseUnderLoad(t *testing.T) {
 					})
 				}
 			}
-			testkit.Until(t, "progress of the load", func() bool { return calls.Load() > 500 })
+			testkit.Until(t, "progress of the load", func() bool { return calls.Load() > 200 })
 			testkit.Within(t, "concurrent Closes", func() {
 				var closing sync.WaitGroup
 				for range 4 {

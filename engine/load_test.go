@@ -27,6 +27,11 @@ type load struct {
 	ops     atomic.Int64
 	stop    atomic.Bool
 	running sync.WaitGroup
+
+	complaints struct { // of the workers, who may outlive a test that fails
+		sync.Mutex
+		all []string
+	}
 }
 
 type worker struct {
@@ -74,6 +79,17 @@ func (l *load) finish() {
 	l.t.Helper()
 	l.stop.Store(true)
 	testkit.Within(l.t, "the load's end", l.running.Wait)
+	for _, complaint := range l.complaints.all {
+		l.t.Error(complaint)
+	}
+}
+
+func (l *load) complain(format string, values ...any) {
+	l.complaints.Lock()
+	defer l.complaints.Unlock()
+	if len(l.complaints.all) < 20 {
+		l.complaints.all = append(l.complaints.all, fmt.Sprintf(format, values...))
+	}
 }
 
 func (w *worker) run() {
@@ -157,12 +173,12 @@ func (w *worker) try(m kv.Mutation) error {
 	case err == nil, errors.Is(err, kv.RolledBackError), errors.Is(err, kv.UnknownOutcomeError):
 	case errors.Is(err, kv.QuotaExceededError):
 		if m.Namespace != tight {
-			w.load.t.Errorf("%s is refused, though it has no limit: %v", m.Group, err)
+			w.load.complain("%s is refused, though it has no limit: %v", m.Group, err)
 		}
 	case m.Quota.Limited(): // its namespace could not be counted
 	case w.lenient.Load():
 	default:
-		w.load.t.Errorf("%+v: %v", m, err)
+		w.load.complain("%+v: %v", m, err)
 	}
 	return err
 }
@@ -182,8 +198,13 @@ func (w *worker) note(err error, p testkit.Place, v testkit.Value) {
 }
 
 func (w *worker) read(p testkit.Place) {
-	if err := w.model.Saw(p, value(w.load.t, w.e, p.Group, p.Key)); err != nil {
-		w.load.t.Error(err)
+	found, err := look(w.e, p.Group, p.Key)
+	if err != nil && !errors.Is(err, kv.ClosedError) {
+		w.load.complain("Get %q/%q: %v", p.Group, p.Key, err)
+	} else if err == nil {
+		if err := w.model.Saw(p, found); err != nil {
+			w.load.complain("%v", err)
+		}
 	}
 }
 
@@ -198,7 +219,7 @@ func (w *worker) watch(p testkit.Place) {
 		received = 1 // it may have been closed, at any moment
 	}
 	if err == nil && received != 1 || !w.lenient.Load() && errors.Is(err, kv.RolledBackError) && received != 0 {
-		w.load.t.Errorf("a write returned %v when its watcher had %d events", err, received)
+		w.load.complain("a write returned %v when its watcher had %d events", err, received)
 	}
 	w.e.Unwatch(watcher)
 	for range watcher.Events { // ends: it is closed
@@ -210,8 +231,11 @@ func (l *load) verify(e *Engine) {
 	l.t.Helper()
 	l.verifyKeys(e)
 	namespaces := []string{roomy, tight, "short"}
-	for _, w := range l.workers[:3] {
-		namespaces = append(namespaces, w.fresh[:min(len(w.fresh), 1)]...)
+	for _, w := range l.workers {
+		if len(w.fresh) > 0 {
+			namespaces = append(namespaces, w.fresh[len(w.fresh)-1])
+			break
+		}
 	}
 	for _, namespace := range namespaces {
 		counted(l.t, e, namespace)

@@ -48,7 +48,8 @@ type Config struct {
 	Reads     Expired
 	Clock     *clock.Clock
 	Logger    *slog.Logger
-	Stopped   func() // called when the actor has stopped, however that came; may be nil
+	Stopped   func()          // called when the actor has stopped, however that came; may be nil
+	Dead      <-chan struct{} // closed when the store has ended, and nobody counts any more
 	Failpoint failpoint.Hook
 }
 

@@ -15,6 +15,7 @@ type Ref struct {
 	root *actor.RootContext
 	pid  *actor.PID
 	done <-chan struct{}
+	dead <-chan struct{}
 }
 
 // Spawn starts a quota actor; it is of use once it is connected. It fails only
@@ -29,7 +30,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, done: done}, nil
+	return Ref{root: system.Root, pid: pid, done: done, dead: config.Dead}, nil
 }
 
 // Connect tells the actor who keeps the accounts.
@@ -54,7 +55,8 @@ func (r Ref) Refuse(namespace string, err error) {
 }
 
 // Usage is what lives in the namespace. It blocks until the namespace has been
-// counted, which the first question takes.
+// counted, which the first question takes. A question that a failure of the
+// actor lost fails and may be asked again.
 func (r Ref) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
 	answer := make(chan reply, 1)
 	r.root.Send(r.pid, usage{namespace: namespace, reply: answer})
@@ -64,6 +66,8 @@ func (r Ref) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
 	case <-ctx.Done():
 		return kv.Usage{}, ctx.Err()
 	case <-r.done:
+		return kv.Usage{}, kv.ClosedError
+	case <-r.dead:
 		return kv.Usage{}, kv.ClosedError
 	}
 }

@@ -50,7 +50,6 @@ func BenchmarkCommit(b *testing.B) {
 				d := benchDatabase(b, path)
 				w := d.Writer()
 				b.ReportAllocs()
-				defer cpu(b)()
 				for n := 0; b.Loop(); n++ {
 					if n%batch == 0 {
 						if n > 0 {
@@ -87,7 +86,6 @@ func BenchmarkGet(b *testing.B) {
 				keys[i] = benchRow(0).Key
 			}
 			b.ReportAllocs()
-			defer cpu(b)()
 			for n := 0; b.Loop(); n++ {
 				if _, found, err := reads.Get(context.Background(), "bench", keys[n%len(keys)]); err != nil || !found {
 					b.Fatal(found, err)
@@ -106,7 +104,6 @@ func BenchmarkScan(b *testing.B) {
 			}
 			reads := benchDatabase(b, path).Reads()
 			b.ReportAllocs()
-			defer cpu(b)()
 			for b.Loop() {
 				n := 0
 				for _, err := range reads.Scan(context.Background(), "bench", 0) {

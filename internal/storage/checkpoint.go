@@ -36,6 +36,7 @@ const (
 	checkpointPages = 1000
 	forcePages      = 2000
 	tailWait        = 5 * time.Millisecond
+	tailTries       = 4
 	forceWait       = 100 * time.Millisecond
 	// forceStep is how far the WAL grows between two waits; after forceTries
 	// in vain the step is half of what there is.
@@ -74,6 +75,7 @@ type checkpoints struct {
 	written int64 // pages since the WAL was measured, by estimate
 	asked   int   // the WAL's length in pages when step 1 was last requested
 	forced  int   // the same when force was last set
+	tries   int   // how often in a row step 2 met a reader
 	vain    int   // how often in a row that was in vain
 }
 
@@ -181,10 +183,15 @@ func (w *fileWriter) Checkpoint() error {
 	case err != nil:
 		return err
 	case !wal.busy:
-		c.vain = 0
+		c.vain, c.tries = 0, 0
 	case forced:
 		c.vain++
 		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages)
+	case c.tries < tailTries:
+		c.tries++
+		c.tail.Store(true) // what is left costs little: again before the next transaction
+	default:
+		c.tries = 0
 	}
 	return nil
 }

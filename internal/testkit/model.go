@@ -2,12 +2,11 @@ package testkit
 
 import (
 	"fmt"
-	"slices"
 )
 
 // Model is what one goroutine knows of the keys that it alone writes: for each
-// key the values that it may have. More than one only after a write of unknown
-// outcome.
+// key the values that it may have, oldest first. More than one only after
+// writes of unknown outcome.
 type Model struct {
 	keys map[Place][]Value
 }
@@ -41,18 +40,17 @@ func (m *Model) MayHaveWritten(p Place, v Value) {
 	m.keys[p] = append(m.keys[p], v)
 }
 
-// Saw checks what a read found, and remembers it: it can't be anything else
-// from now on.
+// Saw checks what a read found, and remembers it. What was written before can't
+// come back; a later write whose caller has given up may still come.
 func (m *Model) Saw(p Place, v Value) error {
-	possible, known := m.keys[p]
-	if !known {
-		possible = []Value{Absent}
+	possible := m.Possible(p)
+	for i := len(possible) - 1; i >= 0; i-- {
+		if possible[i] == v {
+			m.keys[p] = possible[i:]
+			return nil
+		}
 	}
-	if !slices.Contains(possible, v) {
-		return fmt.Errorf("%q/%q holds %v, which it can't: it must be one of %v", p.Group, p.Key, v, possible)
-	}
-	m.keys[p] = []Value{v}
-	return nil
+	return fmt.Errorf("%q/%q holds %v, which it can't: it must be one of %v", p.Group, p.Key, v, possible)
 }
 
 // Places are the keys that were ever written.
