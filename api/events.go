@@ -75,7 +75,7 @@ func (s *Store) Unwatch(watcher *Watcher) {
 // before its call returns; so callbacks of different goroutines may run at the
 // same time and in another order than the commits'. It may call anything,
 // Close included. A panic in it goes through to the caller of the write, which
-// stands. For changes that no goroutine made (the purge of expired keys, or a
+// stands; the call's remaining events and callbacks are skipped then. For changes that no goroutine made (the purge of expired keys, or a
 // write whose caller has given up) it runs on one background goroutine, where
 // panics are logged; when that is too far behind, events are dropped and
 // counted in CallbackOverflow.

@@ -18,7 +18,8 @@ type QuotaConfig = kv.QuotaConfig
 // ScopedStore is a store's view of one namespace: every group name is prefixed
 // with the namespace and a colon on the way in and stripped of it on the way
 // out. Only events carry full names. It is safe for use by any number of
-// goroutines and lives as long as its store.
+// goroutines and lives as long as its store. The size limit of a group's name
+// is for the whole of it, namespace and colon included.
 type ScopedStore struct {
 	store     *Store
 	namespace string

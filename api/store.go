@@ -50,7 +50,7 @@ func New(databasePath string, options ...Option) (*Store, error) {
 }
 
 // Close answers the calls in flight, closes every watcher and leaves one plain
-// SQLite file. It waits for no callback and may be called from one. Closing
+// SQLite file, with an empty lock file beside it. It waits for no callback and may be called from one. Closing
 // again does nothing and returns nil; every other method of a closed store
 // fails with ClosedError.
 func (s *Store) Close() error { return wrap("Close", s.engine.Close()) }
@@ -111,7 +111,9 @@ func (s *Store) PurgeExpired() (int64, error) {
 
 // Usage is how many keys and groups live in a namespace, through whatever
 // handle they were written. The first call counts the namespace and blocks for
-// it; later ones cost the same whatever its size.
+// it; later ones cost the same whatever its size. While expired keys are being
+// removed at that moment, they may still be counted or be missing twice; a
+// failure inside the store may make it fail, and asking again is safe.
 func (s *Store) Usage(namespace string) (Usage, error) {
 	if err := kv.ValidateNamespace(namespace); err != nil {
 		return Usage{}, wrap("Usage", err)

@@ -126,4 +126,6 @@ func TestEndedContext(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 	require.Equal(t, testkit.Absent, value(t, e, "g", "k"))
+	_, err = e.Get(ctx, "g", "k")
+	require.ErrorIs(t, err, context.Canceled)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -101,6 +102,16 @@ func (stubborn) Handle(context.Context, slog.Record) error {
 }
 func (s stubborn) WithAttrs([]slog.Attr) slog.Handler { return s }
 func (s stubborn) WithGroup(string) slog.Handler      { return s }
+
+// TestGuardedLogger says what the user's would, and keeps its panics.
+func TestGuardedLogger(t *testing.T) {
+	var text bytes.Buffer
+	guard(slog.New(slog.NewTextHandler(&text, nil))).With("a", 1).WithGroup("g").Info("said", "b", 2)
+	require.Contains(t, text.String(), "msg=said a=1 g.b=2")
+	require.NotPanics(t, func() {
+		guard(slog.New(stubborn{slog.DiscardHandler})).With("a", 1).WithGroup("g").Info("unsaid", "b", 2)
+	})
+}
 
 // TestLoggerThatPanics: the logger is the only code of the user's that runs in
 // an actor. It costs nobody an answer.

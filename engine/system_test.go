@@ -75,6 +75,16 @@ func TestTwoStoresInTheUsersSystem(t *testing.T) {
 	require.NoError(t, system.Root.PoisonFuture(pid).Wait())
 }
 
+// TestSystemThatIsShutDownFirst: the user did it in the wrong order.
+func TestSystemThatIsShutDownFirst(t *testing.T) {
+	system := foreign()
+	e := open(t, Config{System: system, PurgeInterval: time.Millisecond})
+	must(t, e, set("g", "k", "v"))
+	system.Shutdown()
+	noneHangs(t, e)
+	closeNow(t, e)
+}
+
 // TestOneSystemForTheProcess: stores that bring none share one, which is let go
 // of with the last of them.
 func TestOneSystemForTheProcess(t *testing.T) {

@@ -224,3 +224,21 @@ func TestNothingHappensBeforeConnect(t *testing.T) {
 	b.purged(kv.NoDeadline)
 	b.settle()
 }
+
+// TestOnePurgeAtATime: while one is on its way, writes with deadlines and reads
+// of expired rows bring news, and no reason to ask again.
+func TestOnePurgeAtATime(t *testing.T) {
+	b := start(t, nil)
+	b.wrote(b.in(time.Second))
+	b.asksAfter(time.Second + interval)
+	for range 10 {
+		b.wrote(b.in(time.Second))
+		b.Hint()
+		b.quiet()
+	}
+	b.pass(interval)
+	b.quiet()
+	later := b.in(time.Second)
+	b.purged(later)
+	b.asksAfter(time.Second + interval)
+}

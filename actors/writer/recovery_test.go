@@ -56,6 +56,48 @@ func TestAnswersSayHowFarItCame(t *testing.T) {
 	}
 }
 
+// TestFailureDuringCommit: while the transaction is open it can be rolled back.
+// Once it is not, nobody knows, and watchers are told that they may have missed
+// something.
+func TestFailureDuringCommit(t *testing.T) {
+	eachStorage(t, func(t *testing.T, path string) {
+		b := start(t, options{path: path})
+		require.NoError(t, b.apply(within(set("n:g", "before"), "n", kv.QuotaConfig{MaxKeys: 9})).err)
+		b.mu.watching = true
+		b.settle()
+		once := func() func() {
+			fail := true
+			return func() {
+				if fail {
+					fail = false
+					panic("during COMMIT")
+				}
+			}
+		}
+		b.faulty.before = once()
+		require.ErrorIs(t, b.apply(set("n:g", "k")).err, kv.RolledBackError)
+		require.False(t, b.has("n:g", "k"))
+		require.Empty(t, b.delivered)
+
+		b.settle()
+		b.faulty.after = once()
+		require.ErrorIs(t, b.apply(set("n:g", "k")).err, kv.UnknownOutcomeError)
+		d := testkit.Await(t, "the news for watchers", b.delivered)
+		require.True(t, d.Lost)
+		require.Equal(t, []string{"set n:g/k"}, kinds(d.Events))
+		require.Empty(t, d.Requests)
+		require.True(t, b.has("n:g", "k"))
+
+		b.mu.Lock()
+		b.mu.watching = false
+		b.mu.Unlock()
+		require.NoError(t, b.apply(within(set("n:g", "after"), "n", kv.QuotaConfig{MaxKeys: 9})).err)
+		usage, _ := b.told("n")
+		require.Equal(t, kv.Usage{Keys: 3, Groups: 1}, usage)
+		require.Equal(t, usage, b.stored("n"))
+	})
+}
+
 // TestDeliveryAfterAFailure: a batch that was committed and has an audience is
 // still handed on, once.
 func TestDeliveryAfterAFailure(t *testing.T) {

@@ -20,6 +20,8 @@ type faulty struct {
 	fail map[string]int // how often each method is still to fail
 
 	lose bool // a failing method also ends the transaction, as SQLite does when the disk fails
+
+	before, after func() // if not nil, called around COMMIT; may panic
 }
 
 func (f *faulty) failing(method string) error {
@@ -65,7 +67,14 @@ func (f *faulty) Commit() error {
 	if err := f.failing("Commit"); err != nil {
 		return err
 	}
-	return f.Writer.Commit()
+	if f.before != nil {
+		f.before()
+	}
+	err := f.Writer.Commit()
+	if f.after != nil {
+		f.after()
+	}
+	return err
 }
 
 func (f *faulty) Rollback() error {

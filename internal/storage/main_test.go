@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -218,7 +217,3 @@ func query(t testing.TB, path, statement string) (lines []string) {
 	return lines
 }
 
-// lines counts the lines of a log that hold a text.
-func lines(log *bytes.Buffer, text string) int {
-	return strings.Count(log.String(), text)
-}

@@ -30,8 +30,7 @@ type forest struct {
 
 type tree = btree.BTreeG[*kv.Row]
 
-// treeDegree is less than the library's 32: a commit copies each node on its
-// way before it changes it.
+// treeDegree is one that measures no worse than its double and its half.
 const treeDegree = 16
 
 func newForest() forest {
