@@ -122,7 +122,10 @@ func TestFailingPurgeIsNotRepeatedWithoutRest(t *testing.T) {
 	b.asksAfter(interval)
 	for range 3 {
 		b.Ref.Committed(&kv.Committed{At: b.clock.Now(), Deadline: kv.NoDeadline, Purged: true, Earliest: b.in(-time.Second)})
-		b.asksAfter(interval)
+		b.pass(interval - time.Millisecond)
+		b.quiet()
+		b.pass(retry - interval + time.Millisecond)
+		b.asks()
 	}
 }
 
