@@ -216,4 +216,3 @@ func query(t testing.TB, path, statement string) (lines []string) {
 	require.NoError(t, rows.Err())
 	return lines
 }
-
