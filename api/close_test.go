@@ -145,7 +145,9 @@ func TestCloseUnderLoad(t *testing.T) {
 		for range 32 {
 			testkit.Await(t, "a caller", warm)
 		}
-		testkit.Within(t, "Close", func() { _ = store.Close() })
+		closed := make(chan error, 1)
+		go func() { closed <- store.Close() }()
+		require.NoError(t, testkit.Await(t, "Close", closed))
 		require.NoError(t, testkit.Await(t, "the callers", callers))
 
 		store = openStore(t, path)
