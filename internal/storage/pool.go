@@ -15,7 +15,7 @@ const (
 	// maxHeld bounds the connections that scans keep across their loop's body.
 	// One more scan is read whole into memory before its loop starts: waiting
 	// could be for ever, as the loops around it may be the caller's own.
-	maxHeld = 16
+	maxHeld = 8
 	// maxIdle is how many connections that scans gave back are kept open: all.
 	// SQLite keeps the descriptor of a closed connection until no lock is on
 	// the file, which under load is never, so closing one would free nothing.
