@@ -54,6 +54,7 @@ type Actor struct {
 	stop     func() bool // of the timer; nil if there is none
 	timers   uint64      // timers started so far: the last one counts
 	due      time.Time   // when the timer fires; zero if there is none
+	asked    bool        // a purge is on its way; the timer is for another try
 }
 
 // link is what the reaper knows of the writer.
@@ -106,12 +107,16 @@ func (a *Actor) catchUp() {
 func (m resynchronise) handle(a *Actor) {
 	a.Failpoint.Hit("reaper.resynchronise")
 	a.earliest = max(m.earliest, 0)
+	a.asked = false // the writer that was asked may be gone
 	a.arm()
 }
 
 func (m committed) handle(a *Actor) {
 	a.Failpoint.Hit("reaper.committed")
 	fact := m.fact
+	if fact.Reaped {
+		a.asked = false
+	}
 	if fact.Reaped && fact.Earliest <= a.Clock.Millis() {
 		a.earliest = fact.Earliest
 		a.purge() // the chunk was full: there is more
@@ -143,7 +148,7 @@ func (m wake) handle(a *Actor) {
 		return
 	}
 	a.Failpoint.Hit("reaper.wake")
-	a.due = time.Time{}
+	a.due, a.asked = time.Time{}, false
 	if wait := a.wait(); wait > 0 {
 		a.set(wait)
 		return
@@ -155,6 +160,7 @@ func (m wake) handle(a *Actor) {
 func (a *Actor) purge() {
 	a.link.purger.PurgeExpired()
 	a.set(retry)
+	a.asked = true
 }
 
 // arm sets the timer for the earliest deadline, unless it fires before that
@@ -164,6 +170,9 @@ func (a *Actor) arm() {
 	if a.earliest == kv.NoDeadline || a.link.purger == nil {
 		a.disarm()
 		return
+	}
+	if a.asked {
+		return // its news, or the next try, are on their way
 	}
 	now, wait := a.Clock.Now(), a.wait()
 	if !a.due.Before(now) && !a.due.After(now.Add(wait)) {
@@ -199,5 +208,5 @@ func (a *Actor) disarm() {
 		a.stop = nil
 	}
 	a.timers++ // a wake that is on its way is stale
-	a.due = time.Time{}
+	a.due, a.asked = time.Time{}, false
 }
