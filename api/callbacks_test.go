@@ -173,6 +173,27 @@ func TestPanickingCallback(t *testing.T) {
 	})
 }
 
+// What the call still had to tell is skipped then; the next call's is not.
+func TestPanickingCallbackSkipsTheRest(t *testing.T) {
+	forEachHandle(t, func(t *testing.T, store handle) {
+		var seen []string
+		store.OnChange(func(e api.Event) {
+			if e.Key == "bad" {
+				panic("bad")
+			}
+		})
+		store.OnChange(func(e api.Event) { seen = append(seen, e.Key) })
+		watcher := store.Watch("g", "*")
+		require.Panics(t, func() {
+			_ = store.SetAll([]api.Item{{Group: "g", Key: "good"}, {Group: "g", Key: "bad"}, {Group: "g", Key: "after"}})
+		})
+		require.Equal(t, []string{"good"}, seen)
+		require.Len(t, delivered(watcher), 3, "watchers miss nothing")
+		require.NoError(t, store.Set("g", "next", "v"))
+		require.Equal(t, []string{"good", "next"}, seen)
+	})
+}
+
 // Callbacks come and go while others write.
 func TestConcurrentCallbacks(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {

@@ -105,6 +105,9 @@ func TestPlainFileAfterClose(t *testing.T) {
 		requirePrivate(t, info)
 	}
 	require.Equal(t, []string{"store.db", "store.db-lock"}, names)
+	owner, err := os.ReadFile(path + "-lock")
+	require.NoError(t, err)
+	require.Empty(t, owner, "nobody has it")
 	require.Equal(t, "ok", query[string](t, path, `PRAGMA integrity_check`))
 	require.Equal(t, 500, query[int](t, path, `SELECT COUNT(*) FROM entries`))
 }

@@ -162,3 +162,24 @@ func TestCancelledDuringCommit(t *testing.T) {
 		requireValue(t, store, "g", "k", "v")
 	})
 }
+
+// A caller who has given up may do with his slice what he likes: what is
+// written is what it held when he called.
+func TestAbandonedSetAll(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		pause := testkit.NewPause("writer.begin")
+		store := open(withFailpoint(pause.Hook))
+		ctx, cancel := context.WithCancel(t.Context())
+		items := []api.Item{{Group: "g", Key: "k", Value: "v"}}
+		result := make(chan error, 1)
+		go func() { result <- store.WithContext(ctx).SetAll(items) }()
+		testkit.Await(t, "the commit", pause.Reached)
+		cancel()
+		require.ErrorIs(t, testkit.Await(t, "the call", result), api.UnknownOutcomeError)
+		items[0] = api.Item{Group: "h", Key: "l", Value: "w"}
+		close(pause.Resume)
+		require.NoError(t, store.Set("g", "later", ""), "it comes behind")
+		requireValue(t, store, "g", "k", "v")
+		requireNotFound(t, store, "h", "l")
+	})
+}

@@ -46,6 +46,7 @@ func TestInvalidOptions(t *testing.T) {
 		"no actor system":         api.WithActorSystem(nil),
 		"no logger":               api.WithLogger(nil),
 		"no clock":                api.WithClock(nil),
+		"no option":               nil,
 	} {
 		for _, path := range []string{":memory:", newPath(t)} {
 			store, err := api.New(path, option)

@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -325,3 +327,21 @@ func TestQuotaWarning(t *testing.T) {
 		require.Contains(t, log.String(), `"namespace":"tenant"`)
 	})
 }
+
+// A log handler that panics harms nobody.
+func TestPanickingLog(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		store := open(api.WithLogger(slog.New(panickingHandler{slog.DiscardHandler})))
+		scope := newScope(t, store, "tenant", api.QuotaConfig{MaxKeys: 1})
+		require.NoError(t, scope.Set("g", "k", "v"))
+		usage, err := scope.Usage()
+		require.NoError(t, err)
+		require.Equal(t, api.Usage{Keys: 1, Groups: 1}, usage)
+		require.ErrorIs(t, scope.Set("g", "l", "v"), api.QuotaExceededError)
+	})
+}
+
+type panickingHandler struct{ slog.Handler }
+
+func (panickingHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (panickingHandler) Handle(context.Context, slog.Record) error { panic("no log today") }

@@ -81,12 +81,7 @@ func (s *ScopedStore) SetWithTTL(group, key, value string, timeToLive time.Durat
 
 // SetAll is Store.SetAll within the namespace and its quota.
 func (s *ScopedStore) SetAll(items []Item) error {
-	prefixed := make([]Item, len(items))
-	for i, item := range items {
-		item.Group = s.prefix + item.Group
-		prefixed[i] = item
-	}
-	return s.apply("SetAll", kv.Mutation{Kind: kv.SetAll, Items: prefixed})
+	return s.apply("SetAll", setAll(items, s.prefix))
 }
 
 func (s *ScopedStore) apply(function string, m kv.Mutation) error {

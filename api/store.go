@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"forge.lthn.ai/core/go-store/engine"
@@ -13,8 +12,8 @@ import (
 // KeyValue is one key of a group with its value, both in fields of that name.
 type KeyValue = kv.KeyValue
 
-// Item is one key to write: fields Group, Key and Value.
-type Item = kv.Item
+// Item is one key to write.
+type Item struct{ Group, Key, Value string }
 
 // Usage is what lives in a namespace: Keys and Groups, both int64.
 type Usage = kv.Usage
@@ -80,7 +79,15 @@ func (s *Store) SetWithTTL(group, key, value string, timeToLive time.Duration) e
 // items for the same key win. The items together are bounded by
 // SizeLimits.Commit.
 func (s *Store) SetAll(items []Item) error {
-	return s.apply("SetAll", kv.Mutation{Kind: kv.SetAll, Items: slices.Clone(items)})
+	return s.apply("SetAll", setAll(items, ""))
+}
+
+func setAll(items []Item, prefix string) kv.Mutation {
+	operations := make([]kv.Operation, len(items))
+	for i, item := range items {
+		operations[i] = kv.Operation{Kind: kv.Set, Group: prefix + item.Group, Key: item.Key, Value: item.Value}
+	}
+	return kv.Mutation{Kind: kv.Batch, Operations: operations}
 }
 
 // Delete removes a key. Removing one that is not there changes nothing and is

@@ -27,7 +27,7 @@ var everything = map[string]func(e *Engine) error{
 	},
 	"SetWithTTL": func(e *Engine) error { return change(e, ttl(set("n:g", "t", "v"), time.Millisecond)) },
 	"SetAll": func(e *Engine) error {
-		return change(e, kv.Mutation{Kind: kv.SetAll, Items: []kv.Item{{Group: "n:g", Key: "a"}, {Group: "n:g", Key: "b"}}})
+		return change(e, kv.Mutation{Kind: kv.Batch, Operations: []kv.Operation{{Group: "n:g", Key: "a"}, {Group: "n:g", Key: "b"}}})
 	},
 	"Delete":      func(e *Engine) error { return change(e, kv.Mutation{Kind: kv.Delete, Group: "n:g", Key: "k"}) },
 	"DeleteGroup": func(e *Engine) error { return change(e, kv.Mutation{Kind: kv.DeleteGroup, Group: "n:g"}) },
@@ -155,9 +155,9 @@ func TestCloseFromACallback(t *testing.T) {
 func TestCloseFromInsideAScan(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		e := open(t, Config{Path: path})
-		m := kv.Mutation{Kind: kv.SetAll}
+		m := kv.Mutation{Kind: kv.Batch}
 		for i := range 3000 {
-			m.Items = append(m.Items, kv.Item{Group: "g", Key: fmt.Sprint(i)})
+			m.Operations = append(m.Operations, kv.Operation{Group: "g", Key: fmt.Sprint(i)})
 		}
 		must(t, e, m)
 		var last error

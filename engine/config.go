@@ -8,6 +8,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -33,6 +34,8 @@ type Config struct {
 	WatchBuffer   int           // capacity of a watcher's channel; default 16
 	PurgeInterval time.Duration // from a deadline to the row's removal; default 100 ms
 	Limits        Limits        // defaults 64 KiB, 64 KiB, 16 MiB, 32 MiB
+	History       kv.History    // bounds of the log; defaults 1,000,000 revisions, 64 MiB (":memory:": 16), a day
+	DiscardLog    bool          // begin the log anew
 	System        *ActorSystem  // default: one shared by the process
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Source  // default: the machine's
@@ -54,6 +57,7 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Limits.Key, 64<<10)
 	fill(&c.Limits.Value, 16<<20)
 	fill(&c.Limits.Commit, 32<<20)
+	c.fillHistory()
 	c.PurgeInterval = min(c.PurgeInterval, century) // a deadline and it must not overflow
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -71,6 +75,9 @@ func (c Config) complete() (Config, error) {
 		{"group size", c.Limits.Group}, {"key size", c.Limits.Key},
 		{"value size", c.Limits.Value}, {"commit size", c.Limits.Commit},
 		{"purge interval", int(min(c.PurgeInterval, 1))},
+		{"history revisions", c.History.Revisions},
+		{"history bytes", int(min(c.History.Bytes, 1))},
+		{"history age", int(min(c.History.Age, 1))},
 	} {
 		if limit.value < 1 || limit.value > largest {
 			return c, fmt.Errorf("%s %d: must be between 1 and %d: %w", limit.name, limit.value, largest, kv.InvalidOptionError)
@@ -85,6 +92,24 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
+// What a log keeps by default: as much as fits, within a day, into a part of
+// the file, or of the process's memory, that nobody will miss.
+const (
+	defaultHistoryRevisions = 1_000_000
+	defaultHistoryBytes     = 64 << 20
+	defaultHistoryMemory    = 16 << 20 // in bytes too, of a ":memory:" store
+	defaultHistoryAge       = 24 * time.Hour
+)
+
+func (c *Config) fillHistory() {
+	fill(&c.History.Revisions, defaultHistoryRevisions)
+	fill(&c.History.Age, defaultHistoryAge)
+	if c.Path == storage.MemoryPath {
+		fill(&c.History.Bytes, defaultHistoryMemory)
+	}
+	fill(&c.History.Bytes, defaultHistoryBytes)
+}
+
 func fill[T comparable](value *T, otherwise T) {
 	var zero T
 	if *value == zero {
@@ -94,25 +119,31 @@ func fill[T comparable](value *T, otherwise T) {
 
 // check refuses what is over a limit.
 func (l Limits) check(m *kv.Mutation) error {
-	if m.Kind != kv.SetAll {
-		return l.checkItem(kv.Item{Group: m.Group, Key: m.Key, Value: m.Value})
+	for i := range m.Conditions {
+		if err := l.checkNames(m.Conditions[i].Group, m.Conditions[i].Key, ""); err != nil {
+			return err
+		}
 	}
-	for _, item := range m.Items {
-		if err := l.checkItem(item); err != nil {
+	if m.Kind != kv.Batch {
+		return l.checkNames(m.Group, m.Key, m.Value)
+	}
+	for i := range m.Operations {
+		o := &m.Operations[i]
+		if err := l.checkNames(o.Group, o.Key, o.Value); err != nil {
 			return err
 		}
 	}
 	return tooLarge("commit", m.Size(), l.Commit)
 }
 
-func (l Limits) checkItem(i kv.Item) error {
-	if err := tooLarge("group", len(i.Group), l.Group); err != nil {
+func (l Limits) checkNames(group, key, value string) error {
+	if err := tooLarge("group", len(group), l.Group); err != nil {
 		return err
 	}
-	if err := tooLarge("key", len(i.Key), l.Key); err != nil {
+	if err := tooLarge("key", len(key), l.Key); err != nil {
 		return err
 	}
-	return tooLarge("value", len(i.Value), l.Value)
+	return tooLarge("value", len(value), l.Value)
 }
 
 func tooLarge(what string, size, limit int) error {

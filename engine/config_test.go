@@ -53,8 +53,8 @@ func TestSizeLimits(t *testing.T) {
 		set("ggggg", "k", "v"), set("g", "kkkkkk", "v"), set("g", "k", "vvvvvvv"),
 		{Kind: kv.Delete, Group: "ggggg", Key: "k"},
 		{Kind: kv.DeleteGroup, Group: "ggggg"},
-		{Kind: kv.SetAll, Items: []kv.Item{{Group: "g", Key: "k"}, {Group: "ggggg", Key: "k"}}},
-		{Kind: kv.SetAll, Items: []kv.Item{{Group: "gggg", Key: "kkkkk", Value: "vvvvvv"}, {Group: "g", Key: "k", Value: "vvvv"}}},
+		{Kind: kv.Batch, Operations: []kv.Operation{{Group: "g", Key: "k"}, {Group: "ggggg", Key: "k"}}},
+		{Kind: kv.Batch, Operations: []kv.Operation{{Group: "gggg", Key: "kkkkk", Value: "vvvvvv"}, {Group: "g", Key: "k", Value: "vvvv"}}},
 	} {
 		_, err := apply(t, e, m)
 		require.ErrorIs(t, err, kv.TooLargeError, "%+v", m)

@@ -36,6 +36,7 @@ type Engine struct {
 	database  *storage.Database
 	reads     storage.Reads
 	callbacks *notifier.Callbacks
+	head      atomic.Uint64 // the last revision committed; the writer sets it
 	closed    atomic.Bool
 	close     sync.Once
 
@@ -64,7 +65,7 @@ func Open(config Config) (*Engine, error) {
 	}
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, Logger: config.Logger})
+		Readers: config.Readers, DiscardLog: config.DiscardLog, Logger: config.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (e *Engine) PurgeExpired(ctx context.Context, r kv.Range) (removed int64, e
 	for {
 		outcome, err := e.Apply(ctx, kv.Mutation{Kind: kv.PurgeExpired, Range: r, Limit: writer.PurgeChunk})
 		removed += outcome.Removed
-		if err != nil || outcome.Removed < writer.PurgeChunk {
+		if err != nil || !outcome.More {
 			return removed, err
 		}
 	}

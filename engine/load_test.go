@@ -156,12 +156,12 @@ func (w *worker) write(p testkit.Place, m kv.Mutation) {
 
 func (w *worker) batch() {
 	group := fmt.Sprint(roomy, ":g", w.random.IntN(3))
-	m := within(kv.Mutation{Kind: kv.SetAll}, roomy, quotas[roomy])
+	m := within(kv.Mutation{Kind: kv.Batch}, roomy, quotas[roomy])
 	for i := range 1 + w.random.IntN(3) {
-		m.Items = append(m.Items, kv.Item{Group: group, Key: fmt.Sprintf("%d-%d", w.id, i), Value: w.next()})
+		m.Operations = append(m.Operations, kv.Operation{Group: group, Key: fmt.Sprintf("%d-%d", w.id, i), Value: w.next()})
 	}
 	err := w.try(m)
-	for _, item := range m.Items {
+	for _, item := range m.Operations {
 		w.note(err, testkit.Place{Group: item.Group, Key: item.Key}, testkit.Present(item.Value))
 	}
 }

@@ -160,14 +160,14 @@ func TestSetAllIsOneChange(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		e := open(t, Config{Path: path})
 		w := e.Watch("", "*", "*")
-		items := func(n int) (all []kv.Item) {
+		items := func(n int) (all []kv.Operation) {
 			for i := range n {
-				all = append(all, kv.Item{Group: "n:g", Key: fmt.Sprint(i), Value: fmt.Sprint(n)})
+				all = append(all, kv.Operation{Group: "n:g", Key: fmt.Sprint(i), Value: fmt.Sprint(n)})
 			}
 			return all
 		}
 		batch := func(n int) error {
-			_, err := apply(t, e, within(kv.Mutation{Kind: kv.SetAll, Items: items(n)}, "n", kv.QuotaConfig{MaxKeys: 5}))
+			_, err := apply(t, e, within(kv.Mutation{Kind: kv.Batch, Operations: items(n)}, "n", kv.QuotaConfig{MaxKeys: 5}))
 			return err
 		}
 		require.ErrorIs(t, batch(6), kv.QuotaExceededError)
@@ -202,9 +202,9 @@ func TestSetAllIsOneChange(t *testing.T) {
 			torn <- nil
 		}()
 		for round := range 50 {
-			m := kv.Mutation{Kind: kv.SetAll}
+			m := kv.Mutation{Kind: kv.Batch}
 			for i := range 20 {
-				m.Items = append(m.Items, kv.Item{Group: "atomic", Key: fmt.Sprint(i), Value: fmt.Sprint(round)})
+				m.Operations = append(m.Operations, kv.Operation{Group: "atomic", Key: fmt.Sprint(i), Value: fmt.Sprint(round)})
 			}
 			must(t, e, m)
 		}

@@ -16,7 +16,7 @@ import (
 // the store can survive without being asked anew: steps that end an actor come
 // once in its life.
 var steps = []string{
-	"writer.start", "writer.accept", "writer.begin", "writer.apply", "writer.commit", "writer.committed",
+	"writer.start", "writer.accept", "writer.begin", "writer.apply", "writer.seal", "writer.commit", "writer.committed",
 	"writer.publish", "writer.count", "writer.counted", "writer.drain",
 	"notifier.watch", "notifier.unwatch", "notifier.deliver", "notifier.delivered", "notifier.stop",
 	"reaper.resynchronise", "reaper.committed", "reaper.hint", "reaper.wake",

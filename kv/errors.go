@@ -23,7 +23,22 @@ var (
 	TooLargeError = errors.New("too large")
 	// ReadOnlyError: a mutation on a store that was opened WithReadOnly.
 	ReadOnlyError = errors.New("store is read-only")
+	// NotANumberError: an increment of a value that is no decimal 64-bit
+	// integer, or whose result would not fit in one.
+	NotANumberError = errors.New("not a number")
+	// NestedTransactionError: a transaction was begun through the handle of
+	// another.
+	NestedTransactionError = errors.New("transactions don't nest: make the inner function's calls on the outer one's handle")
+	// TransactionEndedError: a transaction's handle was used after its function
+	// had returned.
+	TransactionEndedError = errors.New("the transaction has ended: its handle is of use within its function only")
 )
+
+// ChangedError: something that a transaction scanned has changed since.
+var ChangedError = errors.New("changed since it was read")
+
+// SlowConsumerError: a subscription with SlowEnd fell behind.
+var SlowConsumerError = errors.New("the subscriber is too slow")
 
 // What a store's life brings about.
 var (
@@ -59,4 +74,78 @@ func (e *LockedError) Error() string {
 		owner = fmt.Sprintf("process %d", e.PID)
 	}
 	return fmt.Sprintf("%s is in use by %s; close it there, or open it here with WithReadOnly", e.Path, owner)
+}
+
+// RevisionMismatchError: a key's revision is not the one that a conditional
+// write wanted. Nothing was written. Test for it with errors.As.
+type RevisionMismatchError struct {
+	Group, Key string
+	Expected   uint64 // 0: absent; AnyRevision: there
+	Current    uint64 // 0: absent
+}
+
+func (e *RevisionMismatchError) Error() string {
+	return fmt.Sprintf("%s/%s: %s, expected %s; read it again and decide anew",
+		e.Group, e.Key, revisionText(e.Current), revisionText(e.Expected))
+}
+
+func revisionText(revision uint64) string {
+	switch revision {
+	case 0:
+		return "absent"
+	case AnyRevision:
+		return "present"
+	default:
+		return fmt.Sprintf("revision %d", revision)
+	}
+}
+
+// ConflictError: a transaction lost against others as often as it is tried.
+// Nothing was written. Test for it with errors.As.
+type ConflictError struct {
+	Attempts int
+	Last     error // the last conflict
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("gave up after %d attempts that others got ahead of; the last: %v", e.Attempts, e.Last)
+}
+
+func (e *ConflictError) Unwrap() error { return e.Last }
+
+// CompactedError: revisions that were asked for are no longer in the log. Test
+// for it with errors.As.
+type CompactedError struct {
+	Requested uint64
+	Oldest    uint64 // the oldest revision that can be had
+}
+
+func (e *CompactedError) Error() string {
+	return fmt.Sprintf("revision %d is no longer in the log, the oldest is %d: "+
+		"begin from the current state, or keep more with WithHistory", e.Requested, e.Oldest)
+}
+
+// FutureRevisionError: a revision was asked for that nothing has reached yet:
+// the store is not the one that it came from, or was restored from a backup.
+// Test for it with errors.As.
+type FutureRevisionError struct {
+	Requested uint64
+	Current   uint64
+}
+
+func (e *FutureRevisionError) Error() string {
+	return fmt.Sprintf("revision %d lies in the future, the current one is %d: "+
+		"is this the store that the revision came from? begin from the current state", e.Requested, e.Current)
+}
+
+// CorruptLogError: a commit in the log can't be read. The entries themselves
+// are not concerned. Test for it with errors.As.
+type CorruptLogError struct {
+	First, Last uint64 // the revisions of its row
+	Reason      string
+}
+
+func (e *CorruptLogError) Error() string {
+	return fmt.Sprintf("the log's row of revisions %d to %d: %s; no entry is lost by it: restore a backup, "+
+		"or open the store once WithDiscardedLog, which begins the log anew", e.First, e.Last, e.Reason)
 }

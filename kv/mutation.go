@@ -2,7 +2,7 @@ package kv
 
 import "time"
 
-// Kind names a mutation.
+// Kind names a mutation, or one operation of a batch.
 type Kind uint8
 
 const (
@@ -10,43 +10,89 @@ const (
 	Delete                   // remove one key
 	DeleteGroup              // remove a group
 	DeletePrefix             // remove every group in Range
+	Touch                    // give a live key a new deadline
+	Increment                // add Delta to a key that holds a decimal number; an absent one holds 0
 	PurgeExpired             // remove at most Limit expired rows of the groups in Range
-	SetAll                   // write all Items, or none
+	Batch                    // do all Operations, in their order, or none
 )
 
-// Item is one key to write.
-type Item struct{ Group, Key, Value string }
+// Operation is one step of a mutation.
+type Operation struct {
+	Kind              Kind // any but PurgeExpired and Batch
+	Group, Key, Value string
+	HasTTL            bool // Set, Touch: the key expires TimeToLive after it was committed
+	TimeToLive        time.Duration
+	Deadline          int64 // Set without HasTTL: the deadline itself, Unix milliseconds; 0: none
+	Delta             int64 // Increment
+	Range             Range // DeletePrefix
+}
 
-// Size is the item's length in bytes.
-func (i Item) Size() int { return len(i.Group) + len(i.Key) + len(i.Value) }
+// Size is the operation's length in bytes.
+func (o *Operation) Size() int { return len(o.Group) + len(o.Key) + len(o.Value) }
+
+// AnyRevision is the condition that a key is there, whatever its revision.
+const AnyRevision = ^uint64(0)
+
+// Condition is what a mutation wants of a key, or nothing of it is done: that
+// its revision is the one given. The revision of a key that is absent, or has
+// expired, is 0.
+type Condition struct {
+	Group, Key string
+	Revision   uint64 // 0: the key must be absent; AnyRevision: it must be there
+}
+
+// Unchanged is what a transaction wants of groups that it has scanned: that
+// nothing in Range was committed after Revision, and that no row that it saw
+// has expired since.
+type Unchanged struct {
+	Range    Range
+	Revision uint64
+	Deadline int64 // the earliest deadline among the rows seen, NoDeadline if none
+}
 
 // Mutation is one request to change the store. It is a value: nobody changes
 // it once it was handed to the writer.
 type Mutation struct {
 	Kind       Kind
-	Group      string // Set, Delete, DeleteGroup
-	Key        string // Set, Delete
+	Group      string // Set, Delete, DeleteGroup, Touch, Increment
+	Key        string // Set, Delete, Touch, Increment
 	Value      string // Set
-	HasTTL     bool   // Set: the key expires TimeToLive after it was committed
+	HasTTL     bool   // Set, Touch: the key expires TimeToLive after it was committed
 	TimeToLive time.Duration
-	Items      []Item      // SetAll
-	Namespace  string      // Set, SetAll: the namespace of the handle that it came through, if any
-	Quota      QuotaConfig // Set, SetAll: the limits of that handle
+	Delta      int64       // Increment
+	Operations []Operation // Batch
+	Conditions []Condition // checked before anything is done
+	Unchanged  []Unchanged // checked before anything is done
+	Namespace  string      // of the handle that it came through, if any
+	Quota      QuotaConfig // the limits of that handle
 	Range      Range       // DeletePrefix, PurgeExpired
 	Limit      int         // PurgeExpired
+}
+
+// Operation is the single step of a mutation that is neither a Batch nor a
+// PurgeExpired.
+func (m *Mutation) Operation() Operation {
+	return Operation{Kind: m.Kind, Group: m.Group, Key: m.Key, Value: m.Value,
+		HasTTL: m.HasTTL, TimeToLive: m.TimeToLive, Delta: m.Delta, Range: m.Range}
 }
 
 // Size is what the mutation weighs towards the limit of a group commit.
 func (m *Mutation) Size() int {
 	size := len(m.Group) + len(m.Key) + len(m.Value)
-	for _, item := range m.Items {
-		size += item.Size()
+	for i := range m.Operations {
+		size += m.Operations[i].Size()
+	}
+	for i := range m.Conditions {
+		size += len(m.Conditions[i].Group) + len(m.Conditions[i].Key)
 	}
 	return size
 }
 
 // Outcome is what a committed mutation did.
 type Outcome struct {
-	Events  []Event // in commit order; shared and read-only
-	Removed int64   // rows that PurgeExpired removed
+	Revision uint64  // of the change; 0 if nothing changed
+	Events   []Event // in commit order; shared and read-only; nil if nobody listens
+	Removed  int64   // rows that PurgeExpired removed
+	More     bool    // PurgeExpired may have left expired rows
+	Number   int64   // what an Increment made of its key
 }

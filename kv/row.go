@@ -10,7 +10,8 @@ const NoDeadline int64 = math.MaxInt64
 // though it may still take space until a purge removes it.
 type Row struct {
 	Group, Key, Value string
-	Deadline          int64 // Unix milliseconds; NoDeadline if the key never expires
+	Deadline          int64  // Unix milliseconds; NoDeadline if the key never expires
+	Revision          uint64 // of the request that last changed the key
 }
 
 // Live reports whether the row is visible at now (Unix milliseconds).

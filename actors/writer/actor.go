@@ -19,6 +19,7 @@ package writer
 import (
 	"log/slog"
 	"math"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
@@ -75,8 +76,10 @@ type Config struct {
 	Projections Projections
 	Counter     Counter
 	Logger      *slog.Logger
-	BatchBytes  int    // a batch is committed once its mutations weigh this much
-	Stopped     func() // called when the writer has stopped, however that came
+	History     kv.History     // bounds of the log
+	Head        *atomic.Uint64 // the last revision committed; the writer alone sets it
+	BatchBytes  int            // a batch is committed once its mutations weigh this much
+	Stopped     func()         // called when the writer has stopped, however that came
 	Failpoint   failpoint.Hook
 }
 
@@ -108,6 +111,10 @@ type Actor struct {
 	batch    []job // being committed
 	phase    phase
 	events   []kv.Event // of the batch
+	log      history
+	logKnown bool       // log is what the database holds
+	buffer   []byte     // for the log's records
+	scratch  []kv.Event // for events that nobody but the log wants; empty between batches
 	earliest int64      // no stored deadline lies before this
 	ledger   *ledger
 	tx       transaction
@@ -150,11 +157,13 @@ func (a *Actor) start() {
 		earliest = math.MinInt64
 	}
 	a.earliest = earliest
+	// If the log can't be read now it is tried again by every commit.
+	_ = a.readLog()
 	a.publishState()
 }
 
 func (a *Actor) publishState() {
-	a.Projections.Resynchronise(kv.Resynchronise{Earliest: a.earliest, Usage: a.ledger.usage()})
+	a.Projections.Resynchronise(kv.Resynchronise{Revision: a.log.Last, Earliest: a.earliest, Usage: a.ledger.usage()})
 }
 
 func (m apply) handle(a *Actor) {

@@ -3,6 +3,7 @@ package writer
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -37,6 +38,12 @@ func (a *Actor) flush() {
 func (a *Actor) commit() {
 	a.phase = applying
 	a.Failpoint.Hit("writer.begin")
+	if !a.logKnown {
+		if err := a.readLog(); err != nil {
+			a.fail(err)
+			return
+		}
+	}
 	if err := a.Database.Begin(); err != nil {
 		a.fail(fmt.Errorf("begin: %w", err))
 		return
@@ -54,7 +61,12 @@ func (a *Actor) commit() {
 		return
 	}
 	a.phase = committed
-	a.events = a.tx.events
+	a.events = a.tx.shared()
+	if !a.tx.heard && a.Audience.Listening() {
+		// Somebody came meanwhile. If he has read the log already, that was
+		// before this commit was in it.
+		a.events = slices.Clone(a.tx.events)
+	}
 	a.Failpoint.Hit("writer.committed")
 	a.settle()
 	a.publish()
@@ -80,7 +92,10 @@ func (a *Actor) applyAll() error {
 			a.Logger.Error("expired keys can't be removed; it is tried again", slog.Any("error", err))
 		}
 	}
-	return a.tx.seal()
+	a.Failpoint.Hit("writer.seal")
+	var err error
+	a.buffer, err = a.tx.seal(a.buffer)
+	return err
 }
 
 // applyOne applies one mutation, whole or not at all.
@@ -94,6 +109,7 @@ func (a *Actor) applyOne(m *kv.Mutation) (kv.Outcome, error) {
 		err = a.Database.Release()
 	}
 	if err == nil {
+		a.tx.keep(mark, &outcome)
 		if m == &purge {
 			a.tx.fact.Reaped = true
 			a.tx.unasked = append(a.tx.unasked, outcome.Events...)
@@ -120,7 +136,7 @@ func (a *Actor) rollback() {
 
 // commitFailed answers a batch whose COMMIT returned an error.
 func (a *Actor) commitFailed(err error) {
-	events := a.tx.events
+	events := a.tx.shared()
 	a.rollback()
 	err = fmt.Errorf("commit: %w", err)
 	if !storage.IsIndeterminate(err) {
@@ -129,6 +145,7 @@ func (a *Actor) commitFailed(err error) {
 	}
 	a.lost(events)
 	a.earliest = min(a.earliest, a.tx.earliest)
+	a.logKnown = false // its last row may be there or not
 	a.fail(fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err))
 	a.ledger.forget()
 	a.publishState()
@@ -155,6 +172,8 @@ func (a *Actor) fail(err error) {
 // settle takes the committed transaction's state over.
 func (a *Actor) settle() {
 	a.earliest = a.tx.earliest
+	a.log = a.tx.log
+	a.Head.Store(a.log.Last)
 	a.tx.fact.Usage = a.ledger.settle()
 }
 
@@ -214,5 +233,12 @@ func (a *Actor) release(j *job) {
 func (a *Actor) finish() {
 	clear(a.batch)
 	a.batch, a.events, a.phase = a.batch[:0], nil, idle
+	if !a.tx.heard {
+		clear(a.tx.events)
+		a.scratch = a.tx.events[:0]
+	}
+	if cap(a.buffer) > keptBuffer {
+		a.buffer = nil
+	}
 	a.tx = transaction{}
 }

@@ -16,14 +16,20 @@ func (t *transaction) expireKey(group, key string) error {
 	if !t.mayExpire() {
 		return nil
 	}
-	row, found, err := t.database.Get(group, key)
+	_, _, err := t.live(group, key)
+	return err
+}
+
+// live is the key's row, if it lives; a dead one is removed.
+func (t *transaction) live(group, key string) (row kv.Row, found bool, err error) {
+	row, found, err = t.database.Get(group, key)
 	if err != nil {
-		return fmt.Errorf("read: %w", err)
+		return row, false, fmt.Errorf("read: %w", err)
 	}
 	if !found || row.Live(t.now) {
-		return nil
+		return row, found, nil
 	}
-	return t.expire(row)
+	return row, false, t.expire(row)
 }
 
 // expireGroup removes the group's dead rows, before the group is deleted.
@@ -38,7 +44,7 @@ func (t *transaction) expireGroup(group string) error {
 				return err
 			}
 		}
-		if len(rows) < PurgeChunk {
+		if len(rows) == 0 {
 			break
 		}
 	}
@@ -50,7 +56,7 @@ func (t *transaction) expire(row kv.Row) error {
 	if _, err := t.database.Delete(row.Group, row.Key); err != nil {
 		return fmt.Errorf("expire: %w", err)
 	}
-	t.emit(kv.EventExpire, row.Group, row.Key, row.Value)
+	t.emit(kv.Event{Type: kv.EventExpire, Group: row.Group, Key: row.Key, Value: row.Value})
 	return t.removed(row.Group, 1)
 }
 

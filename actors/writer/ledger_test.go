@@ -100,7 +100,7 @@ func TestFiguresAgreeWithTheRows(t *testing.T) {
 			for step := range 400 {
 				namespace := namespaces[random.IntN(3)]
 				m := randomMutation(random, namespace)
-				if random.IntN(2) == 0 && (m.Kind == kv.Set || m.Kind == kv.SetAll) {
+				if random.IntN(2) == 0 && (m.Kind == kv.Set || m.Kind == kv.Batch) {
 					m = within(m, namespace, quotas[namespace])
 				}
 				got := b.apply(m)

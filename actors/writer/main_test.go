@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type bench struct {
 	gate     *admission.Gate
 	dead     chan struct{}
 	log      *slog.Logger
+	head     atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -69,6 +71,8 @@ type options struct {
 	hold  bool // counts wait for the test
 	batch int  // bytes
 	log   slog.Handler
+
+	history kv.History // default: more than any test writes
 }
 
 func start(t *testing.T, o options) *bench {
@@ -78,6 +82,9 @@ func start(t *testing.T, o options) *bench {
 	}
 	if o.batch == 0 {
 		o.batch = 32 << 20
+	}
+	if o.history == (kv.History{}) {
+		o.history = kv.History{Revisions: 1 << 30, Bytes: 1 << 40, Age: time.Hour * 1e4}
 	}
 	if o.log == nil {
 		o.log = slog.DiscardHandler
@@ -91,7 +98,7 @@ func start(t *testing.T, o options) *bench {
 	b.mu.usage = make(map[string]kv.Usage)
 	b.gate = admission.NewGate(64, b.dead)
 	b.Ref, err = Spawn(system, Config{Database: b.faulty, Gate: b.gate, Clock: clock.New(b.source),
-		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch,
+		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Head: &b.head, History: o.history,
 		Stopped: sync.OnceFunc(func() { close(b.dead) }), Failpoint: o.hook})
 	require.NoError(t, err)
 	t.Cleanup(func() {

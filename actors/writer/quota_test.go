@@ -16,9 +16,9 @@ func eachStorage(t *testing.T, test func(t *testing.T, path string)) {
 	t.Run("file", func(t *testing.T) { test(t, file(t)) })
 }
 
-func items(group string, keys ...string) (all []kv.Item) {
+func items(group string, keys ...string) (all []kv.Operation) {
 	for _, key := range keys {
-		all = append(all, kv.Item{Group: group, Key: key, Value: "v"})
+		all = append(all, kv.Operation{Group: group, Key: key, Value: "v"})
 	}
 	return all
 }
@@ -96,7 +96,7 @@ func TestRefusedBatchUndoesItsReclaim(t *testing.T) {
 		require.NoError(t, b.apply(ttl(within(set("n:g", "b"), "n", quota), 2*time.Second)).err)
 		b.source.Advance(time.Minute)
 		batch := func(keys ...string) result {
-			return b.apply(within(kv.Mutation{Kind: kv.SetAll, Items: items("n:g", keys...)}, "n", quota))
+			return b.apply(within(kv.Mutation{Kind: kv.Batch, Operations: items("n:g", keys...)}, "n", quota))
 		}
 		refused := batch("x", "y", "z")
 		require.ErrorIs(t, refused.err, kv.QuotaExceededError)
@@ -123,7 +123,7 @@ func TestRefusedBatchHarmsNoNeighbour(t *testing.T) {
 	require.NoError(t, b.apply(ttl(within(set("n:g", "b"), "n", quota), 2*time.Second)).err)
 	b.source.Advance(time.Minute)
 	results := pause.together(b,
-		within(kv.Mutation{Kind: kv.SetAll, Items: items("n:g", "x", "y", "z")}, "n", quota),
+		within(kv.Mutation{Kind: kv.Batch, Operations: items("n:g", "x", "y", "z")}, "n", quota),
 		within(set("n:g", "p"), "n", quota),
 		kv.Mutation{Kind: kv.Delete, Group: "n:g", Key: "b"},
 		within(set("n:g", "q"), "n", quota),
@@ -140,23 +140,23 @@ func TestRefusedBatchHarmsNoNeighbour(t *testing.T) {
 func TestSetAllIsAllOrNothing(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		b, quota := start(t, options{path: path}), kv.QuotaConfig{MaxKeys: 3, MaxGroups: 2}
-		for name, bad := range map[string][]kv.Item{
+		for name, bad := range map[string][]kv.Operation{
 			"keys":   items("n:g", "1", "2", "3", "4"),
 			"groups": append(append(items("n:a", "1"), items("n:b", "1")...), items("n:c", "1")...),
 		} {
-			got := b.apply(within(kv.Mutation{Kind: kv.SetAll, Items: bad}, "n", quota))
+			got := b.apply(within(kv.Mutation{Kind: kv.Batch, Operations: bad}, "n", quota))
 			require.ErrorIs(t, got.err, kv.QuotaExceededError, name)
 			require.Empty(t, got.Events, name)
 			require.Zero(t, b.stored("n"), name)
 		}
 		// The same key twice takes one slot.
-		got := b.apply(within(kv.Mutation{Kind: kv.SetAll, Items: items("n:g", "1", "2", "1", "3", "2")}, "n", quota))
+		got := b.apply(within(kv.Mutation{Kind: kv.Batch, Operations: items("n:g", "1", "2", "1", "3", "2")}, "n", quota))
 		require.NoError(t, got.err)
 		require.Len(t, got.Events, 5)
 		usage, _ := b.told("n")
 		require.Equal(t, kv.Usage{Keys: 3, Groups: 1}, usage)
 		require.Equal(t, usage, b.stored("n"))
-		require.NoError(t, b.apply(kv.Mutation{Kind: kv.SetAll}).err, "no items are no change")
+		require.NoError(t, b.apply(kv.Mutation{Kind: kv.Batch}).err, "no items are no change")
 	})
 }
 

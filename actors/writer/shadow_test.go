@@ -48,9 +48,9 @@ func (s *shadow) allows(m kv.Mutation) bool {
 		return true
 	}
 	after := &shadow{source: s.source, keys: maps.Clone(s.keys)}
-	all := m.Items
+	all := m.Operations
 	if m.Kind == kv.Set {
-		all = []kv.Item{{Group: m.Group, Key: m.Key}}
+		all = []kv.Operation{{Group: m.Group, Key: m.Key}}
 	}
 	for _, item := range all {
 		before := after.usage(m.Namespace)
@@ -79,8 +79,8 @@ func (s *shadow) apply(m kv.Mutation) {
 			deadline = s.source.Now().Add(m.TimeToLive)
 		}
 		s.keys[testkit.Place{Group: m.Group, Key: m.Key}] = deadline
-	case kv.SetAll:
-		for _, item := range m.Items {
+	case kv.Batch:
+		for _, item := range m.Operations {
 			s.keys[testkit.Place{Group: item.Group, Key: item.Key}] = time.Time{}
 		}
 	case kv.Delete:
@@ -107,9 +107,9 @@ func randomMutation(random *rand.Rand, namespace string) kv.Mutation {
 	case 3, 4, 5:
 		return kv.Mutation{Kind: kv.Delete, Group: group, Key: key}
 	case 6, 7, 8:
-		m := kv.Mutation{Kind: kv.SetAll}
+		m := kv.Mutation{Kind: kv.Batch}
 		for range random.IntN(5) {
-			m.Items = append(m.Items, kv.Item{Group: fmt.Sprint(namespace, ":g", random.IntN(5)), Key: fmt.Sprint("k", random.IntN(8)), Value: "v"})
+			m.Operations = append(m.Operations, kv.Operation{Group: fmt.Sprint(namespace, ":g", random.IntN(5)), Key: fmt.Sprint("k", random.IntN(8)), Value: "v"})
 		}
 		return m
 	case 9, 10, 11, 12:

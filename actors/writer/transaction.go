@@ -3,8 +3,10 @@ package writer
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -14,83 +16,169 @@ import (
 type transaction struct {
 	database storage.Writer
 	ledger   *ledger
-	at       time.Time // the commit's time: all of a batch happens at one moment
-	now      int64     // at, in Unix milliseconds
-	earliest int64     // no stored deadline lies before this
-	heard    bool      // somebody wants events
-	events   []kv.Event
+	log      history
+	at       time.Time  // the commit's time: all of a batch happens at one moment
+	now      int64      // at, in Unix milliseconds
+	earliest int64      // no stored deadline lies before this
+	revision uint64     // of the last request that changed something
+	heard    bool       // somebody wants events; the log wants them always
+	events   []kv.Event // of all requests
+	weight   int        // of the events, in bytes
 	unasked  []kv.Event // events of mutations that no goroutine waits for
+	recent   recent     // what was committed before, as far as anybody has asked
 	fact     kv.Committed
 }
 
 func (a *Actor) newTransaction() transaction {
 	at := a.Clock.Now()
 	t := transaction{
-		database: a.Database, ledger: a.ledger, at: at, now: at.UnixMilli(), earliest: a.earliest,
-		heard: a.Audience.Listening(), fact: kv.Committed{At: at, Deadline: kv.NoDeadline}}
-	if t.heard {
+		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest,
+		revision: a.log.Last, heard: a.Audience.Listening(), events: a.scratch[:0],
+		fact: kv.Committed{At: at, Deadline: kv.NoDeadline}}
+	if t.heard { // others will hold on to the events
 		t.events = make([]kv.Event, 0, len(a.batch))
 	}
 	return t
 }
 
 // mark is a point within the transaction to undo to; its zero value is BEGIN.
-type mark struct{ events, entries int }
+type mark struct{ events, entries, weight int }
 
-func (t *transaction) mark() mark { return mark{len(t.events), len(t.ledger.journal)} }
+func (t *transaction) mark() mark { return mark{len(t.events), len(t.ledger.journal), t.weight} }
 
 // undo takes back what was gathered since the mark. The rows are SQLite's to
 // take back. Deadlines noted stay: they are lower bounds only.
 func (t *transaction) undo(m mark) {
-	t.events = t.events[:min(m.events, len(t.events))]
+	t.events, t.weight = t.events[:min(m.events, len(t.events))], m.weight
 	t.ledger.undo(min(m.entries, len(t.ledger.journal)))
+}
+
+// shared is the events, if others may hold on to them.
+func (t *transaction) shared() []kv.Event {
+	if !t.heard {
+		return nil
+	}
+	return t.events
+}
+
+// keep makes what was done since the mark a request's own, with its revision.
+func (t *transaction) keep(m mark, outcome *kv.Outcome) {
+	if len(t.events) == m.events {
+		return
+	}
+	t.revision++
+	outcome.Revision = t.revision
+	if t.heard {
+		outcome.Events = t.events[m.events:len(t.events):len(t.events)]
+	}
 }
 
 // apply does what the mutation asks for. After an error the caller rolls the
 // savepoint back.
-func (t *transaction) apply(m *kv.Mutation) (kv.Outcome, error) {
-	first, removed := len(t.events), int64(0)
-	var err error
+func (t *transaction) apply(m *kv.Mutation) (outcome kv.Outcome, err error) {
+	if err := t.check(m); err != nil {
+		return outcome, err
+	}
 	switch m.Kind {
-	case kv.Set:
-		err = t.set(m, kv.Item{Group: m.Group, Key: m.Key, Value: m.Value}, t.deadline(m))
-	case kv.SetAll:
-		for i := 0; err == nil && i < len(m.Items); i++ {
-			err = t.set(m, m.Items[i], kv.NoDeadline)
+	case kv.Batch:
+		for i := 0; err == nil && i < len(m.Operations); i++ {
+			_, err = t.operate(m, &m.Operations[i])
 		}
-	case kv.Delete:
-		err = t.delete(m.Group, m.Key)
-	case kv.DeleteGroup:
-		err = t.deleteGroup(m.Group)
-	case kv.DeletePrefix:
-		err = t.deletePrefix(m.Range)
 	case kv.PurgeExpired:
-		removed, err = t.purge(m.Range, m.Limit)
+		outcome.Removed, outcome.More, err = t.purge(m.Range, m.Limit)
 	default:
-		panic(fmt.Sprintf("writer: mutation of unknown kind %d", m.Kind))
+		operation := m.Operation()
+		outcome.Number, err = t.operate(m, &operation)
 	}
-	if err != nil {
-		return kv.Outcome{}, err
+	if err == nil && t.weight > maxRecord {
+		err = fmt.Errorf("a change of %d bytes, expired values included, limit %d: purge first: %w",
+			t.weight, maxRecord, kv.TooLargeError)
 	}
-	events := t.events[first:len(t.events):len(t.events)]
-	return kv.Outcome{Events: events, Removed: removed}, nil
+	return outcome, err
+}
+
+// operate does one step; number is what an Increment made.
+func (t *transaction) operate(m *kv.Mutation, o *kv.Operation) (number int64, err error) {
+	switch o.Kind {
+	case kv.Set:
+		err = t.set(m, o)
+	case kv.Delete:
+		err = t.delete(o.Group, o.Key)
+	case kv.DeleteGroup:
+		err = t.deleteGroup(o.Group)
+	case kv.DeletePrefix:
+		err = t.deletePrefix(o.Range)
+	case kv.Touch:
+		err = t.touch(m, o)
+	case kv.Increment:
+		number, err = t.increment(m, o)
+	default:
+		panic(fmt.Sprintf("writer: operation of unknown kind %d", o.Kind))
+	}
+	return number, err
 }
 
 // deadline is when a key written now expires. A time to live of zero or less
 // makes a key that has expired already.
-func (t *transaction) deadline(m *kv.Mutation) int64 {
-	if !m.HasTTL {
+func (t *transaction) deadline(o *kv.Operation) int64 {
+	switch {
+	case o.HasTTL:
+		return max(t.at.Add(o.TimeToLive).UnixMilli(), 0)
+	case o.Deadline != 0:
+		return o.Deadline
+	default:
 		return kv.NoDeadline
 	}
-	return max(t.at.Add(m.TimeToLive).UnixMilli(), 0)
 }
 
-func (t *transaction) set(m *kv.Mutation, item kv.Item, deadline int64) error {
-	if err := t.expireKey(item.Group, item.Key); err != nil {
+func (t *transaction) set(m *kv.Mutation, o *kv.Operation) error {
+	if err := t.expireKey(o.Group, o.Key); err != nil {
 		return err
 	}
-	row := kv.Row{Group: item.Group, Key: item.Key, Value: item.Value, Deadline: deadline}
-	account := t.ledger.of(item.Group)
+	return t.put(m, kv.Row{Group: o.Group, Key: o.Key, Value: o.Value, Deadline: t.deadline(o)})
+}
+
+// touch gives a live key another deadline, or none.
+func (t *transaction) touch(m *kv.Mutation, o *kv.Operation) error {
+	row, found, err := t.live(o.Group, o.Key)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s/%s: %w", o.Group, o.Key, kv.NotFoundError)
+	}
+	deadline := t.deadline(o)
+	if deadline == row.Deadline {
+		return nil
+	}
+	row.Deadline = deadline
+	return t.put(m, row)
+}
+
+// increment adds to a number and keeps its deadline.
+func (t *transaction) increment(m *kv.Mutation, o *kv.Operation) (int64, error) {
+	row, found, err := t.live(o.Group, o.Key)
+	if err != nil {
+		return 0, err
+	}
+	number := int64(0)
+	if !found {
+		row = kv.Row{Group: o.Group, Key: o.Key, Deadline: kv.NoDeadline}
+	} else if number, err = strconv.ParseInt(row.Value, 10, 64); err != nil {
+		return 0, fmt.Errorf("%s/%s holds no decimal integer of 64 bits: %w", o.Group, o.Key, kv.NotANumberError)
+	}
+	sum := number + o.Delta
+	if (sum > number) != (o.Delta > 0) && o.Delta != 0 {
+		return 0, fmt.Errorf("%s/%s: %d and %d exceed 64 bits: %w", o.Group, o.Key, number, o.Delta, kv.NotANumberError)
+	}
+	row.Value = strconv.FormatInt(sum, 10)
+	return sum, t.put(m, row)
+}
+
+// put writes a row that is not there or lives.
+func (t *transaction) put(m *kv.Mutation, row kv.Row) error {
+	row.Revision = t.revision + 1
+	account := t.ledger.of(row.Group)
 	if account == nil {
 		if err := t.database.Upsert(row); err != nil {
 			return fmt.Errorf("write: %w", err)
@@ -98,10 +186,11 @@ func (t *transaction) set(m *kv.Mutation, item kv.Item, deadline int64) error {
 	} else if err := t.setCounted(account, m.Quota, row); err != nil {
 		return err
 	}
-	if deadline != kv.NoDeadline {
-		t.note(account, deadline)
+	if row.Deadline != kv.NoDeadline {
+		t.note(account, row.Deadline)
 	}
-	t.emit(kv.EventSet, item.Group, item.Key, item.Value)
+	t.emit(kv.Event{Type: kv.EventSet, Group: row.Group, Key: row.Key, Value: row.Value,
+		ExpiresAt: kv.DeadlineTime(row.Deadline)})
 	return nil
 }
 
@@ -147,7 +236,7 @@ func (t *transaction) delete(group, key string) error {
 	if err != nil || !changed {
 		return wrap("delete", err)
 	}
-	t.emit(kv.EventDelete, group, key, "")
+	t.emit(kv.Event{Type: kv.EventDelete, Group: group, Key: key})
 	return t.removed(group, 1)
 }
 
@@ -159,7 +248,7 @@ func (t *transaction) deleteGroup(group string) error {
 	if err != nil || removed == 0 {
 		return wrap("delete group", err)
 	}
-	t.emit(kv.EventDeleteGroup, group, "", "")
+	t.emit(kv.Event{Type: kv.EventDeleteGroup, Group: group})
 	return t.removed(group, removed)
 }
 
@@ -175,22 +264,27 @@ func (t *transaction) deletePrefix(r kv.Range) error {
 	return wrap("delete prefix", err)
 }
 
-// purge removes at most limit expired rows of the groups in r.
-func (t *transaction) purge(r kv.Range, limit int) (int64, error) {
-	var rows []kv.Row
-	if t.mayExpire() {
-		var err error
-		if rows, err = t.database.Expired(r, math.MinInt64, t.now, limit); err != nil {
-			return 0, fmt.Errorf("purge: %w", err)
-		}
+// cutShort is less than what storage returns of expired rows when it is their
+// size, not their number, that makes it stop.
+const cutShort = 1 << 20
+
+// purge removes at most limit expired rows of the groups in r, and says
+// whether there may be more.
+func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, err error) {
+	t.fact.Purged = true
+	if !t.mayExpire() {
+		return 0, false, nil
+	}
+	rows, err := t.database.Expired(r, math.MinInt64, t.now, limit)
+	if err != nil {
+		return 0, false, fmt.Errorf("purge: %w", err)
 	}
 	for _, row := range rows {
 		if err := t.expire(row); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
-	t.fact.Purged = true
-	return int64(len(rows)), nil
+	return int64(len(rows)), len(rows) == limit || t.weight >= cutShort, nil
 }
 
 // removed books rows of one group that are gone.
@@ -212,20 +306,23 @@ func (t *transaction) removed(group string, rows int64) error {
 }
 
 // seal ends the transaction's work, before COMMIT.
-func (t *transaction) seal() (err error) {
+func (t *transaction) seal(buffer []byte) (_ []byte, err error) {
+	t.fact.Revision = t.revision
 	if t.fact.Purged {
 		if t.earliest, err = t.database.Earliest(); err != nil {
-			return fmt.Errorf("earliest deadline: %w", err)
+			return buffer, fmt.Errorf("earliest deadline: %w", err)
 		}
 		t.fact.Earliest = t.earliest
 	}
-	return nil
+	return t.record(buffer)
 }
 
-func (t *transaction) emit(kind kv.EventType, group, key, value string) {
-	if t.heard {
-		t.events = append(t.events, kv.Event{Type: kind, Group: group, Key: key, Value: value, Timestamp: t.at})
-	}
+// emit gathers what the request in hand has done; it fills in when, and the
+// request's revision.
+func (t *transaction) emit(event kv.Event) {
+	event.Timestamp, event.Revision = t.at, t.revision+1
+	t.events = append(t.events, event)
+	t.weight += commitlog.Size(&event)
 }
 
 func wrap(what string, err error) error {

@@ -35,7 +35,7 @@ var layers = []struct {
 	{"internal/failpoint", nil},
 	{"internal/layout", nil},
 	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint"}},
-	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/failpoint", "internal/storage"}},
+	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/commitlog", "internal/failpoint", "internal/storage"}},
 	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/failpoint"}},
 	{"actors/reaper", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},
 	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},

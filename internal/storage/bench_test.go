@@ -43,7 +43,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, where := range []string{"memory", "file"} {
 		for _, batch := range []int{1, 64, 512} {
 			b.Run(fmt.Sprintf("%s/batch=%d", where, batch), func(b *testing.B) {
-				path := memoryPath
+				path := MemoryPath
 				if where == "file" {
 					path = filepath.Join(b.TempDir(), "bench.db")
 				}
@@ -76,7 +76,7 @@ func BenchmarkCommit(b *testing.B) {
 func BenchmarkGet(b *testing.B) {
 	for _, where := range []string{"memory", "file"} {
 		b.Run(where, func(b *testing.B) {
-			path := memoryPath
+			path := MemoryPath
 			if where == "file" {
 				path = filepath.Join(b.TempDir(), "bench.db")
 			}
@@ -98,7 +98,7 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkScan(b *testing.B) {
 	for _, where := range []string{"memory", "file"} {
 		b.Run(where, func(b *testing.B) {
-			path := memoryPath
+			path := MemoryPath
 			if where == "file" {
 				path = filepath.Join(b.TempDir(), "bench.db")
 			}

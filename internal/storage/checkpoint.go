@@ -115,10 +115,10 @@ func (c *checkpoints) signal() {
 	}
 }
 
-// wrote notes that rows were changed. Called by the writer.
-func (c *checkpoints) wrote(rows int64, row kv.Row) {
+// wrote notes that rows were changed, and what was written into them. Called by the writer.
+func (c *checkpoints) wrote(rows int64, bytes int) {
 	// A leaf of the table and one of an index, and what a value spills into.
-	c.written += 2*rows + int64(len(row.Group)+len(row.Key)+len(row.Value))/filePageSize
+	c.written += 2*rows + int64(bytes)/filePageSize
 }
 
 // committed notes a commit, and asks for a checkpoint if one is worth it.

@@ -21,7 +21,7 @@ func openWithNull(t *testing.T) *Database {
 	program(t, path,
 		"ALTER TABLE entries RENAME TO entries_backup",
 		"CREATE TABLE entries (group_name TEXT, entry_key TEXT, entry_value TEXT, expires_at INTEGER)",
-		"INSERT INTO entries SELECT * FROM entries_backup",
+		"INSERT INTO entries SELECT group_name, entry_key, entry_value, expires_at FROM entries_backup",
 		"INSERT INTO entries VALUES ('g', NULL, 'value', NULL), ('v', 'k', NULL, NULL), (NULL, 'k', 'v', 3), ('d', 'k', NULL, 3), ('x', 'k', 'value of k', 5)",
 	)
 	return open(t, path)

@@ -17,6 +17,7 @@ type Config struct {
 	ReadOnly   bool          // beside an owner; no lock, no Writer, nothing is created
 	Durability kv.Durability // when a commit is safe
 	Readers    int           // connections for point reads; default GOMAXPROCS, at least 2
+	DiscardLog bool          // begin the log anew, at the next revision
 	Logger     *slog.Logger  // default: nothing is logged
 }
 
@@ -51,6 +52,11 @@ type Reads interface {
 	// Expired counts dead rows, and groups that have rows but no live one. It
 	// costs what the dead rows cost: nothing if there are none.
 	Expired(ctx context.Context, r kv.Range, now int64) (kv.Usage, error)
+	// Revision is the last one committed.
+	Revision(ctx context.Context) (uint64, error)
+	// Log is the log's rows from a revision on, oldest first: whole rows, at
+	// least one if there is one, and no more once they weigh bytes.
+	Log(ctx context.Context, from uint64, bytes int) ([]kv.LogRow, error)
 }
 
 // Writer is the write side. It has no lock: one goroutine at a time owns it.
@@ -93,10 +99,24 @@ type Writer interface {
 	// behind after.
 	NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error)
 	// Expired is the rows of a range with after < deadline <= now, by their
-	// deadlines, at most limit; math.MinInt64 as after means all. Rows that
+	// deadlines, at most limit and some megabytes, but one if there is one;
+	// math.MinInt64 as after means all. Rows that
 	// share the last one's deadline may have been cut off: to meet them, go on
 	// from that deadline less one, having removed what came before.
 	Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, error)
+	// AppendLog adds the open transaction's row to the log, whose records are
+	// end bytes then, counting those removed.
+	AppendLog(row kv.LogRow, end int64) error
+	// ReadLog is the rows from a revision on, oldest first: whole rows, at
+	// least one if there is one, and no more once they weigh bytes.
+	ReadLog(from uint64, bytes int) ([]kv.LogRow, error)
+	// OldestLog is the oldest rows of the log without their records.
+	OldestLog(rows int) ([]LogMark, error)
+	// TrimLog removes the rows up to a revision, which must be the last of one.
+	TrimLog(through uint64) error
+	// LogExtent is what the log holds.
+	LogExtent() (LogExtent, error)
+
 	// Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
 	Earliest() (int64, error)
 

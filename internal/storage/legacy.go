@@ -31,6 +31,12 @@ func findLegacy(conn *sqlite.Conn) (found legacy, err error) {
 	return found, err
 }
 
+// unrevised reports whether there is an entries table whose rows have no
+// revisions.
+func (l *legacy) unrevised() bool {
+	return len(l.entriesColumns) > 0 && !slices.Contains(l.entriesColumns, "revision")
+}
+
 // columns lists the columns of a table, none if there is no table of that name
 // (a view is no table).
 func columns(conn *sqlite.Conn, table string) (names []string, err error) {

@@ -81,8 +81,12 @@ func TestLegacyLayoutsKeepTheirData(t *testing.T) {
 					got, found, err := d.Reads().Get(background, want.Group, want.Key)
 					require.NoError(t, err)
 					require.True(t, found, want)
+					want.Revision = 1 // it was there before everything in the log
 					assert.Equal(t, want, got)
 				}
+				revision, err := d.Reads().Revision(background)
+				require.NoError(t, err)
+				assert.Equal(t, uint64(min(len(layout.expect), 1)), revision)
 				require.NoError(t, write(d, row("written", "after", "migration")))
 				require.NoError(t, d.Close())
 				if layout.name == "somebody else's kv" {
@@ -155,8 +159,9 @@ func TestAProgramThatKnowsTheOriginalsSchema(t *testing.T) {
 }
 
 func TestMigrationsAreAppendOnly(t *testing.T) {
-	require.Len(t, migrations, 1, "a new one is a new file; add it here")
+	require.Len(t, migrations, 2, "a new one is a new file; add it here")
 	assert.Contains(t, migrations[0], "CREATE TABLE IF NOT EXISTS entries")
+	assert.Contains(t, migrations[1], sqlAddRevision)
 	broken := os.DirFS(t.TempDir())
 	assert.Empty(t, loadMigrations(broken))
 }

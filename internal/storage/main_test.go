@@ -97,7 +97,7 @@ func impatient(t testing.TB) {
 
 // eachKind runs a test on both kinds of database.
 func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
-	t.Run("memory", func(t *testing.T) { test(t, open(t, memoryPath)) })
+	t.Run("memory", func(t *testing.T) { test(t, open(t, MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
 }
 

@@ -26,6 +26,7 @@ type memory struct {
 type forest struct {
 	rows     *tree // by group and key
 	expiring *tree // those with a deadline, by it
+	log      memoryLog
 }
 
 type tree = btree.BTreeG[*kv.Row]

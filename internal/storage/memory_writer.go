@@ -16,6 +16,7 @@ type memoryWriter struct {
 	changes []undo // of the open transaction, oldest first
 	mark    int    // length of changes at Savepoint
 	open    bool   // a transaction is
+	logged  bool   // working.log differs from what is published
 	expiry  bool   // working.expiring differs from what is published
 }
 
@@ -31,7 +32,7 @@ func newMemoryWriter(m *memory) *memoryWriter {
 
 // publish shows readers what the writer has made.
 func (w *memoryWriter) publish() {
-	next := &forest{rows: w.working.rows.Copy(), expiring: w.memory.committed.Load().expiring}
+	next := &forest{rows: w.working.rows.Copy(), expiring: w.memory.committed.Load().expiring, log: w.working.log}
 	if w.expiry {
 		next.expiring, w.expiry = w.working.expiring.Copy(), false
 	}
@@ -61,7 +62,7 @@ func (w *memoryWriter) Commit() error {
 	if err := w.check(true); err != nil {
 		return err
 	}
-	if len(w.changes) > 0 {
+	if len(w.changes) > 0 || w.logged {
 		w.publish()
 	}
 	w.forget()
@@ -70,6 +71,7 @@ func (w *memoryWriter) Commit() error {
 
 func (w *memoryWriter) Rollback() error {
 	w.undo(0)
+	w.working.log = w.memory.committed.Load().log
 	w.forget()
 	return nil
 }
@@ -78,7 +80,7 @@ func (w *memoryWriter) Rollback() error {
 // keeping, they are not.
 func (w *memoryWriter) forget() {
 	clear(w.changes)
-	w.changes, w.mark, w.open = w.changes[:0], 0, false
+	w.changes, w.mark, w.open, w.logged = w.changes[:0], 0, false, false
 }
 
 func (w *memoryWriter) undo(keep int) {
@@ -222,12 +224,14 @@ func (w *memoryWriter) Expired(r kv.Range, after, now int64, limit int) (rows []
 	if err := w.check(false); err != nil {
 		return nil, err
 	}
+	size := 0
 	w.working.expiring.Ascend(&kv.Row{Deadline: after}, func(row *kv.Row) bool {
-		if len(rows) >= limit || row.Live(now) {
+		if len(rows) >= limit || size >= expiredBytes || row.Live(now) {
 			return false
 		}
 		if (row.Deadline > after || after == math.MinInt64) && r.Contains(row.Group) {
 			rows = append(rows, *row)
+			size += rowSize(row)
 		}
 		return true
 	})
@@ -249,5 +253,5 @@ func (w *memoryWriter) Earliest() (int64, error) {
 func ownRow(row *kv.Row) *kv.Row {
 	all := row.Group + row.Key + row.Value
 	g, k := len(row.Group), len(row.Group)+len(row.Key)
-	return &kv.Row{Group: all[:g], Key: all[g:k], Value: all[k:], Deadline: row.Deadline}
+	return &kv.Row{Group: all[:g], Key: all[g:k], Value: all[k:], Deadline: row.Deadline, Revision: row.Revision}
 }

@@ -19,7 +19,7 @@ func TestFileAndMemoryAgreeWithAModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{
 				random: rand.New(rand.NewPCG(seed, seed)),
-				both:   []*Database{open(t, memoryPath), openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})},
+				both:   []*Database{open(t, MemoryPath), openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})},
 				rows:   map[[2]string]kv.Row{},
 			}
 			for range 80 {

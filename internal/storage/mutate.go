@@ -23,7 +23,7 @@ func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err e
 	if err != nil || !found {
 		return row, false, errors.Join(err, stmt.Reset())
 	}
-	row = kv.Row{Group: group, Key: key, Deadline: deadline(stmt, 1)}
+	row = kv.Row{Group: group, Key: key, Deadline: deadline(stmt, 1), Revision: uint64(stmt.ColumnInt64(2))}
 	if row.Value, err = text(stmt, 0); err != nil {
 		err = scanRowError(err)
 	}
@@ -67,7 +67,7 @@ func (w *fileWriter) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err err
 	}
 	changed = w.conn.Changes() > 0
 	if changed {
-		w.checkpoints.wrote(1, row)
+		w.checkpoints.wrote(1, rowSize(&row))
 	}
 	return changed, nil
 }
@@ -84,7 +84,7 @@ func (w *fileWriter) Delete(group, key string) (changed bool, err error) {
 	}
 	changed = w.conn.Changes() > 0
 	if changed {
-		w.checkpoints.wrote(1, kv.Row{Group: group, Key: key})
+		w.checkpoints.wrote(1, 0)
 	}
 	return changed, nil
 }
@@ -100,7 +100,7 @@ func (w *fileWriter) DeleteGroup(group string) (removed int64, err error) {
 	}
 	removed = int64(w.conn.Changes())
 	if removed > 0 {
-		w.checkpoints.wrote(removed, kv.Row{Group: group})
+		w.checkpoints.wrote(removed, 0)
 	}
 	return removed, nil
 }
@@ -160,7 +160,7 @@ func (w *fileWriter) NextGroup(r kv.Range, after string, started bool) (group st
 }
 
 // Expired is rows of r with after < deadline <= now, by deadline ascending, at
-// most limit. math.MinInt64 as after means all. Rows that share the last one's
+// most limit and some megabytes, but one if there is one. math.MinInt64 as after means all. Rows that share the last one's
 // deadline may have been cut off: to meet them go on from that deadline less
 // one, having removed what came before.
 func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv.Row, err error) {
@@ -172,6 +172,7 @@ func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv
 	bindAfter(stmt, 3, after)
 	stmt.BindInt64(4, now)
 	stmt.BindInt64(5, int64(max(limit, 0))) // negative would mean all
+	size := 0
 	for {
 		found, err := stmt.Step()
 		if err != nil {
@@ -185,8 +186,17 @@ func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv
 			return nil, errors.Join(scanRowError(err), stmt.Reset())
 		}
 		rows = append(rows, row)
+		if size += rowSize(&row); size >= expiredBytes {
+			return rows, stmt.Reset()
+		}
 	}
 }
+
+// expiredBytes bounds what Expired gathers at a time, beside its limit: all of
+// it is in memory at once, and in one record of the log.
+const expiredBytes = 4 << 20
+
+func rowSize(row *kv.Row) int { return len(row.Group) + len(row.Key) + len(row.Value) }
 
 // Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
 func (w *fileWriter) Earliest() (earliest int64, err error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // Open opens a database, creating it if there is none, and brings it to the
@@ -35,7 +36,7 @@ func Open(config Config) (_ *Database, err error) {
 			err = errors.Join(err, d.unwind())
 		}
 	}()
-	if config.Path == memoryPath {
+	if config.Path == MemoryPath {
 		err = d.openMemory(config)
 		return d, err
 	}
@@ -113,7 +114,7 @@ func (d *Database) openOwned(config Config) error {
 	}
 	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path}
 	d.onClose(writer.close)
-	if err := d.prepareSchema(conn); err != nil {
+	if err := d.prepareSchema(conn, config); err != nil {
 		return err
 	}
 	if err := d.enterWAL(conn); err != nil {
@@ -187,7 +188,7 @@ func (d *Database) checkReadable() (err error) {
 
 // prepareSchema verifies what only an open database shows (the WAL may say
 // something else than the file), then migrates, all in one transaction.
-func (d *Database) prepareSchema(conn *sqlite.Conn) (err error) {
+func (d *Database) prepareSchema(conn *sqlite.Conn, config Config) (err error) {
 	if err := execute(conn, "BEGIN IMMEDIATE"); err != nil {
 		return d.explain(err)
 	}
@@ -204,6 +205,11 @@ func (d *Database) prepareSchema(conn *sqlite.Conn) (err error) {
 	}
 	if d.uuid, err = queryText(conn, "SELECT uuid FROM store_meta"); err != nil {
 		return ensureSchemaError(err)
+	}
+	if config.DiscardLog {
+		if err := sqlitex.ExecuteScript(conn, sqlDiscardLog, nil); err != nil {
+			return fmt.Errorf("discard the log: %w", d.explain(err))
+		}
 	}
 	if err := execute(conn, "COMMIT"); err != nil {
 		return ensureSchemaError(d.explain(err))

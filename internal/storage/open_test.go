@@ -28,7 +28,7 @@ func TestNewFileIsPrivateAndStamped(t *testing.T) {
 	require.NoError(t, d.Close())
 
 	assert.Equal(t, []string{"1198478196"}, query(t, path, "PRAGMA application_id"))
-	assert.Equal(t, []string{"1"}, query(t, path, "PRAGMA user_version"))
+	assert.Equal(t, []string{"2"}, query(t, path, "PRAGMA user_version"))
 	assert.Equal(t, []string{"4096"}, query(t, path, "PRAGMA page_size"))
 	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
 	assert.Equal(t, uuid, open(t, path).UUID(), "a database keeps its UUID")
@@ -179,14 +179,14 @@ func TestNamesThatMeanSomethingToSQLite(t *testing.T) {
 }
 
 func TestMemoryIsPrivateAndWritable(t *testing.T) {
-	a, b := open(t, memoryPath), open(t, memoryPath)
+	a, b := open(t, MemoryPath), open(t, MemoryPath)
 	require.NoError(t, write(a, row("g", "k", "v")))
 	_, found, err := b.Reads().Get(background, "g", "k")
 	require.NoError(t, err)
 	assert.False(t, found)
 	assert.NotEqual(t, a.UUID(), b.UUID())
-	assert.Equal(t, memoryPath, a.Path())
-	_, err = Open(Config{Path: memoryPath, ReadOnly: true})
+	assert.Equal(t, MemoryPath, a.Path())
+	_, err = Open(Config{Path: MemoryPath, ReadOnly: true})
 	require.ErrorIs(t, err, kv.InvalidOptionError)
 }
 

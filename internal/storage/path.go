@@ -13,8 +13,8 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// memoryPath asks for a database that lives and dies with its Database.
-const memoryPath = ":memory:"
+// MemoryPath asks for a database that lives and dies with its Database.
+const MemoryPath = ":memory:"
 
 // Files that SQLite keeps beside a database while it is in use.
 const (
@@ -28,7 +28,7 @@ const (
 // to be made leads to where it will be.
 func resolvePath(path string) (string, error) {
 	if path == "" {
-		return "", fmt.Errorf(`path is empty: name a file, or use %q for a store in memory: %w`, memoryPath, kv.InvalidOptionError)
+		return "", fmt.Errorf(`path is empty: name a file, or use %q for a store in memory: %w`, MemoryPath, kv.InvalidOptionError)
 	}
 	if strings.ContainsRune(path, 0) {
 		return "", fmt.Errorf("path %q holds a NUL byte: %w", path, kv.InvalidOptionError)

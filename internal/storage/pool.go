@@ -29,6 +29,7 @@ type reader struct {
 	get, isLive, count, page   *sqlite.Stmt
 	scan, groups               *sqlite.Stmt
 	usage, expired             *sqlite.Stmt
+	revision, log              *sqlite.Stmt
 	begin, pin, physical, done *sqlite.Stmt
 }
 
@@ -47,6 +48,8 @@ func openReader(path string, settings []string, done <-chan struct{}) (*reader, 
 		{&r.groups, sqlGroups},
 		{&r.usage, sqlUsage},
 		{&r.expired, sqlExpired},
+		{&r.revision, sqlRevision},
+		{&r.log, sqlReadLog},
 		{&r.begin, "BEGIN"},
 		{&r.pin, "SELECT 1 FROM entries LIMIT 1"},
 		{&r.physical, sqlPhysicalUsage},

@@ -273,7 +273,7 @@ func TestContextsThatEndMeanwhile(t *testing.T) {
 			_, err := d.Reads().Page(ctx, "i", 0, 5000, 10)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}
-		if d.Path() != memoryPath {
+		if d.Path() != MemoryPath {
 			return // one statement each
 		}
 		for _, left := range []int{1, 2, 3} {

@@ -219,9 +219,9 @@ func drain[T any](next func() (T, error, bool)) error {
 
 // Reads of all kinds that run while Close does end, well or as closed.
 func TestCloseDuringReads(t *testing.T) {
-	for _, path := range []string{memoryPath, "file"} {
+	for _, path := range []string{MemoryPath, "file"} {
 		for round := range 10 {
-			if path != memoryPath {
+			if path != MemoryPath {
 				path = temporary(t)
 			}
 			d := open(t, path)

@@ -46,7 +46,7 @@ func needsMigration(conn *sqlite.Conn) (bool, error) {
 		return true, err
 	}
 	legacy, err := findLegacy(conn)
-	return legacy.kv, err
+	return legacy.kv || legacy.unrevised(), err
 }
 
 // ensureSchema brings the database to the present schema, whatever version of
@@ -71,6 +71,11 @@ func ensureSchema(conn *sqlite.Conn) error {
 			return err
 		}
 	}
+	if version >= logVersion && legacy.unrevised() {
+		if err := execute(conn, sqlAddRevision); err != nil {
+			return err
+		}
+	}
 	if legacy.kv {
 		if err := carryOver(conn, legacy); err != nil {
 			return err
@@ -79,8 +84,19 @@ func ensureSchema(conn *sqlite.Conn) error {
 	if version == int64(schemaVersion) {
 		return nil
 	}
-	return stamp(conn)
+	if err := stamp(conn); err != nil || version >= logVersion {
+		return err
+	}
+	return execute(conn, "UPDATE store_meta SET base_revision = 1 WHERE EXISTS (SELECT 1 FROM entries)")
 }
+
+// logVersion is the first schema with revisions. The rows that are there when a
+// database reaches it count as written by the first one.
+const logVersion = 2
+
+// sqlAddRevision is the migration's, for a table that another program has put
+// in the place of ours.
+const sqlAddRevision = "ALTER TABLE entries ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"
 
 func stamp(conn *sqlite.Conn) error {
 	id, err := uuid.NewRandom()

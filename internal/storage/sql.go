@@ -22,13 +22,15 @@ import (
 //     index was lost.
 //   - length() and its like stop at NUL bytes: none is used.
 const (
-	sqlGet = `SELECT entry_value, expires_at FROM entries WHERE group_name = ?1 AND entry_key = ?2`
+	sqlGet = `SELECT entry_value, expires_at, revision FROM entries WHERE group_name = ?1 AND entry_key = ?2`
 
-	sqlUpsert = `INSERT INTO entries (group_name, entry_key, entry_value, expires_at) VALUES (?1, ?2, ?3, ?4)
+	sqlUpsert = sqlInsert + `
 		ON CONFLICT (group_name, entry_key) DO UPDATE SET
-			entry_value = excluded.entry_value, expires_at = excluded.expires_at`
-	sqlUpdate = `UPDATE entries SET entry_value = ?3, expires_at = ?4 WHERE group_name = ?1 AND entry_key = ?2`
-	sqlInsert = `INSERT INTO entries (group_name, entry_key, entry_value, expires_at) VALUES (?1, ?2, ?3, ?4)`
+			entry_value = excluded.entry_value, expires_at = excluded.expires_at, revision = excluded.revision`
+	sqlUpdate = `UPDATE entries SET entry_value = ?3, expires_at = ?4, revision = ?5
+		WHERE group_name = ?1 AND entry_key = ?2`
+	sqlInsert = `INSERT INTO entries (group_name, entry_key, entry_value, expires_at, revision)
+		VALUES (?1, ?2, ?3, ?4, ?5)`
 
 	sqlDelete      = `DELETE FROM entries WHERE group_name = ?1 AND entry_key = ?2`
 	sqlDeleteGroup = `DELETE FROM entries WHERE group_name = ?1`
@@ -83,6 +85,28 @@ const (
 		SELECT count(*) AS n FROM entries WHERE group_name >= ?1 AND group_name < ?2 GROUP BY group_name)`
 )
 
+// The log. Its rows are in the order of revisions, which are dense: what lies
+// before the first row has been removed.
+const (
+	sqlRevision = `SELECT coalesce(
+		(SELECT last_revision FROM log ORDER BY last_revision DESC LIMIT 1),
+		(SELECT base_revision FROM store_meta))`
+
+	sqlAppendLog = `INSERT INTO log (last_revision, first_revision, committed_at, log_end, record)
+		VALUES (?1, ?2, ?3, ?4, ?5)`
+	sqlReadLog = `SELECT last_revision, first_revision, committed_at, record FROM log
+		WHERE last_revision >= ?1 ORDER BY last_revision`
+	sqlTrimLog = `DELETE FROM log WHERE last_revision <= ?1`
+
+	sqlOldestLog = `SELECT last_revision, first_revision, committed_at, log_end, octet_length(record) FROM log
+		ORDER BY last_revision LIMIT ?1`
+	sqlNewestLog = `SELECT last_revision, log_end FROM log ORDER BY last_revision DESC LIMIT 1`
+
+	sqlDiscardLog = `UPDATE store_meta SET base_revision = max(base_revision,
+		coalesce((SELECT last_revision FROM log ORDER BY last_revision DESC LIMIT 1), 0));
+		DELETE FROM log`
+)
+
 // bindRange binds a range to ?1 and ?2.
 func bindRange(stmt *sqlite.Stmt, r kv.Range) {
 	stmt.BindText(1, r.From)
@@ -98,7 +122,7 @@ func bindEnd(stmt *sqlite.Stmt, r kv.Range) {
 	}
 }
 
-// bindRow binds a row to ?1 to ?4.
+// bindRow binds a row to ?1 to ?5.
 func bindRow(stmt *sqlite.Stmt, row kv.Row) {
 	stmt.BindText(1, row.Group)
 	stmt.BindText(2, row.Key)
@@ -108,6 +132,7 @@ func bindRow(stmt *sqlite.Stmt, row kv.Row) {
 	} else {
 		stmt.BindInt64(4, row.Deadline)
 	}
+	stmt.BindInt64(5, int64(row.Revision))
 }
 
 // bindAfter binds a deadline that is to be passed; the least one passes all,

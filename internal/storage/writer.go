@@ -30,6 +30,9 @@ type fileWriter struct {
 	firstGroup, nextGroup         *sqlite.Stmt
 	expired, earliest             *sqlite.Stmt
 	upsert                        *sqlite.Stmt // prepared on first use
+	appendLog, readLog, trimLog   *sqlite.Stmt
+	oldestLog, newestLog          *sqlite.Stmt
+	revision                      *sqlite.Stmt
 }
 
 // prepare prepares all constant SQL, so that a typo fails when a store opens.
@@ -58,6 +61,12 @@ func (w *fileWriter) statements() []statement {
 		{&w.nextGroup, sqlNextGroup},
 		{&w.expired, sqlExpiredRows},
 		{&w.earliest, sqlEarliest},
+		{&w.appendLog, sqlAppendLog},
+		{&w.readLog, sqlReadLog},
+		{&w.trimLog, sqlTrimLog},
+		{&w.oldestLog, sqlOldestLog},
+		{&w.newestLog, sqlNewestLog},
+		{&w.revision, sqlRevision},
 	}
 }
 

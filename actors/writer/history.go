@@ -1,0 +1,105 @@
+package writer
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+
+	"forge.lthn.ai/core/go-store/internal/commitlog"
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+const (
+	// maxRecord bounds what one commit adds to the log. Requests have limits of
+	// their own; this is for the values of expired rows that they remove.
+	maxRecord = 512 << 20
+	// keptBuffer is the largest buffer for records that is kept between commits.
+	keptBuffer = 1 << 20
+
+	// Surplus rows of the log are removed some at a time, so that no commit
+	// waits long for it, and only once there is something worth it: the log may
+	// be larger than its bounds by 1/trimSlack.
+	trimSlack = 16
+	trimRows  = 256
+	trimBytes = 4 << 20
+)
+
+// history is the log's extent and its bounds. Like the ledger, what the open
+// transaction makes of it is taken over after COMMIT only.
+type history struct {
+	storage.LogExtent
+	bounds kv.History
+}
+
+// readLog finds out where the log ends. Until that is known nothing can be
+// committed, since no revision can be given.
+func (a *Actor) readLog() error {
+	extent, err := a.Database.LogExtent()
+	if err != nil {
+		a.Logger.Error("the log can't be read; nothing can be written", slog.Any("error", err))
+		return fmt.Errorf("read the log: %w", err)
+	}
+	a.log = history{LogExtent: extent, bounds: a.History}
+	a.logKnown = true
+	a.Head.Store(extent.Last)
+	return nil
+}
+
+// record writes the transaction's row of the log and removes what has become
+// surplus. It returns the buffer, which may have grown.
+func (t *transaction) record(buffer []byte) ([]byte, error) {
+	if len(t.events) == 0 {
+		return buffer, nil
+	}
+	buffer = commitlog.Append(buffer[:0], t.at, t.events)
+	if t.log.First > t.log.Last { // the log is empty
+		t.log.Oldest = t.now
+	}
+	row := kv.LogRow{First: t.log.Last + 1, Last: t.revision, At: t.now, Record: buffer}
+	t.log.Last, t.log.End = t.revision, t.log.End+int64(len(buffer))
+	if err := t.database.AppendLog(row, t.log.End); err != nil {
+		return buffer, fmt.Errorf("write the log: %w", err)
+	}
+	if err := t.trim(); err != nil {
+		return buffer, fmt.Errorf("trim the log: %w", err)
+	}
+	return buffer, nil
+}
+
+// exceeds reports whether a log that begins with the revision first, behind
+// begin bytes, at oldest, is over its bounds by more than a part of them.
+func (t *transaction) exceeds(first uint64, begin, oldest int64, part func(int64) int64) bool {
+	bounds, age := &t.log.bounds, t.log.bounds.Age.Milliseconds()
+	return int64(t.log.Last-first+1) > int64(bounds.Revisions)+part(int64(bounds.Revisions)) ||
+		t.log.End-begin > bounds.Bytes+part(bounds.Bytes) ||
+		t.now-oldest > age+part(age)
+}
+
+func slack(bound int64) int64 { return min(bound/trimSlack, math.MaxInt64-bound) }
+func none(int64) int64        { return 0 }
+
+// trim removes the oldest rows while the log exceeds its bounds. The newest
+// row always stays: it says what the last revision is.
+func (t *transaction) trim() error {
+	if !t.exceeds(t.log.First, t.log.Begin, t.log.Oldest, slack) {
+		return nil
+	}
+	marks, err := t.database.OldestLog(trimRows + 1)
+	if err != nil {
+		return err
+	}
+	extent, removed := t.log.LogExtent, int64(0)
+	for i := 0; i < len(marks)-1 && removed < trimBytes; i++ {
+		if !t.exceeds(extent.First, extent.Begin, extent.Oldest, none) {
+			break
+		}
+		removed += marks[i].End - extent.Begin
+		extent.First, extent.Begin, extent.Oldest = marks[i].Last+1, marks[i].End, marks[i+1].At
+	}
+	if extent.First == t.log.First {
+		return nil
+	}
+	t.log.LogExtent = extent
+	return t.database.TrimLog(extent.First - 1)
+}

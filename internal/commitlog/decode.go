@@ -1,0 +1,159 @@
+package commitlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// sharing is the largest record whose events share its memory: of a larger
+// one, an event that somebody keeps would keep too much.
+const sharing = 64 << 10
+
+var errStructure = errors.New("its checksum is right but its structure is not: it was not written by go-store")
+
+// Decode appends the events of a row's record to events. They never share
+// memory with the record. Its error is a *kv.CorruptLogError; events is as it
+// was then.
+func Decode(events []kv.Event, row kv.LogRow) ([]kv.Event, error) {
+	decoded, err := decode(events, row)
+	if err != nil {
+		return events, &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: err.Error()}
+	}
+	return decoded, nil
+}
+
+// Verify checks a row without reading its events. Its error is a
+// *kv.CorruptLogError.
+func Verify(row kv.LogRow) error {
+	if _, err := open(row); err != nil {
+		return &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: err.Error()}
+	}
+	return nil
+}
+
+// open checks everything about a record but its effects, and returns those.
+func open(row kv.LogRow) (effects []byte, err error) {
+	record := row.Record
+	if len(record) > 0 && record[0] != version {
+		return nil, fmt.Errorf("unknown format version %d, this go-store knows %d", record[0], version)
+	}
+	if len(record) < headerSize+footerSize {
+		return nil, fmt.Errorf("only %d bytes long", len(record))
+	}
+	body := record[:len(record)-footerSize]
+	want, got := binary.LittleEndian.Uint32(record[len(body):]), crc32.Checksum(body, castagnoli)
+	if got != want {
+		return nil, fmt.Errorf("checksum mismatch, %08x instead of %08x", got, want)
+	}
+	first, last := binary.LittleEndian.Uint64(record[8:]), binary.LittleEndian.Uint64(record[16:])
+	if first != row.First || last != row.Last {
+		return nil, fmt.Errorf("it says that it holds the revisions %d to %d", first, last)
+	}
+	return body[headerSize:], nil
+}
+
+func decode(events []kv.Event, row kv.LogRow) ([]kv.Event, error) {
+	effects, err := open(row)
+	if err != nil {
+		return nil, err
+	}
+	// One copy for all strings of the record.
+	r := reader{rest: string(effects), clone: len(effects) > sharing}
+	at := time.Unix(0, int64(binary.LittleEndian.Uint64(row.Record[24:])))
+	event := kv.Event{Timestamp: at, Revision: row.First}
+	for range binary.LittleEndian.Uint32(row.Record[4:]) {
+		r.effect(&event)
+		if r.bad {
+			return nil, errStructure
+		}
+		events = append(events, event)
+	}
+	if r.rest != "" || event.Revision != row.Last {
+		return nil, errStructure
+	}
+	return events, nil
+}
+
+// reader takes fields off the front of a record's effects.
+type reader struct {
+	rest  string
+	clone bool
+	bad   bool // the record ended within a field, or a field is impossible
+}
+
+// effect reads the effect after previous into the same variable.
+func (r *reader) effect(e *kv.Event) {
+	flags := r.byte()
+	e.Type = kv.EventType(flags & kindMask)
+	r.bad = r.bad || e.Type > kv.EventExpire || flags&unused != 0
+	if flags&nextRequest != 0 {
+		e.Revision++
+	}
+	if flags&sameGroup == 0 {
+		e.Group = r.text()
+	}
+	e.Key, e.Value, e.ExpiresAt = "", "", time.Time{}
+	if e.Type != kv.EventDeleteGroup {
+		e.Key = r.text()
+	}
+	if hasValue(e.Type) {
+		e.Value = r.text()
+	}
+	if flags&hasDeadline != 0 {
+		e.ExpiresAt = time.UnixMilli(r.int64())
+	}
+}
+
+func (r *reader) byte() byte {
+	if r.rest == "" {
+		r.bad = true
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
+}
+
+func (r *reader) text() string {
+	length, ok := r.uvarint()
+	if !ok || length > uint64(len(r.rest)) {
+		r.bad = true
+		return ""
+	}
+	text := r.rest[:length]
+	r.rest = r.rest[length:]
+	if r.clone {
+		return strings.Clone(text)
+	}
+	return text
+}
+
+// uvarint is binary.Uvarint for strings.
+func (r *reader) uvarint() (n uint64, ok bool) {
+	for i := 0; i < len(r.rest) && i < binary.MaxVarintLen64; i++ {
+		b := r.rest[i]
+		n |= uint64(b&0x7F) << (7 * i)
+		if b < 0x80 {
+			r.rest = r.rest[i+1:]
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+func (r *reader) int64() int64 {
+	const size = 8
+	if len(r.rest) < size {
+		r.bad = true
+		return 0
+	}
+	n := binary.LittleEndian.Uint64([]byte(r.rest[:size]))
+	r.rest = r.rest[size:]
+	return int64(n)
+}

@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"context"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// LogMark is a row of the log without its record.
+type LogMark struct {
+	First, Last uint64
+	At          int64 // Unix milliseconds
+	End         int64 // bytes of all records up to this one, those removed too
+}
+
+// LogExtent is what the log holds: the revisions First to Last, none if First
+// is greater, in the bytes from Begin to End.
+type LogExtent struct {
+	First, Last uint64
+	Begin, End  int64
+	Oldest      int64 // when the first row was committed, Unix milliseconds
+}
+
+// AppendLog adds the open transaction's row to the log.
+func (w *fileWriter) AppendLog(row kv.LogRow, end int64) error {
+	if err := w.writable(); err != nil {
+		return err
+	}
+	stmt := w.appendLog
+	stmt.BindInt64(1, int64(row.Last))
+	stmt.BindInt64(2, int64(row.First))
+	stmt.BindInt64(3, row.At)
+	stmt.BindInt64(4, end)
+	stmt.BindBytes(5, row.Record)
+	if err := run(stmt); err != nil {
+		return err
+	}
+	w.checkpoints.wrote(0, len(row.Record))
+	return nil
+}
+
+// ReadLog is the rows from a revision on, as the open transaction sees them.
+func (w *fileWriter) ReadLog(from uint64, bytes int) ([]kv.LogRow, error) {
+	if w.conn == nil {
+		return nil, kv.ClosedError
+	}
+	return readLog(w.readLog, from, bytes)
+}
+
+func readLog(stmt *sqlite.Stmt, from uint64, bytes int) (rows []kv.LogRow, err error) {
+	stmt.BindInt64(1, int64(from))
+	for bytes > 0 {
+		found, err := stmt.Step()
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		row := kv.LogRow{
+			Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)), At: stmt.ColumnInt64(2),
+			Record: make([]byte, stmt.ColumnLen(3)),
+		}
+		stmt.ColumnBytes(3, row.Record)
+		rows = append(rows, row)
+		bytes -= len(row.Record)
+	}
+	return rows, stmt.Reset()
+}
+
+// OldestLog is the oldest rows of the log without their records.
+func (w *fileWriter) OldestLog(rows int) ([]LogMark, error) {
+	marks, _, err := w.oldest(rows)
+	return marks, err
+}
+
+// oldest is OldestLog, with the size of the first row's record.
+func (w *fileWriter) oldest(rows int) (marks []LogMark, size int64, err error) {
+	if w.conn == nil {
+		return nil, 0, kv.ClosedError
+	}
+	stmt := w.oldestLog
+	stmt.BindInt64(1, int64(max(rows, 0)))
+	for {
+		found, err := stmt.Step()
+		if err != nil {
+			return nil, 0, err
+		}
+		if !found {
+			return marks, size, stmt.Reset()
+		}
+		marks = append(marks, LogMark{
+			Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)),
+			At: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3)})
+		if len(marks) == 1 {
+			size = stmt.ColumnInt64(4)
+		}
+	}
+}
+
+// TrimLog removes the rows up to a revision.
+func (w *fileWriter) TrimLog(through uint64) error {
+	if err := w.writable(); err != nil {
+		return err
+	}
+	w.trimLog.BindInt64(1, int64(through))
+	if err := run(w.trimLog); err != nil {
+		return err
+	}
+	w.checkpoints.wrote(int64(w.conn.Changes()), 0)
+	return nil
+}
+
+// LogExtent is what the log holds.
+func (w *fileWriter) LogExtent() (extent LogExtent, err error) {
+	marks, size, err := w.oldest(1)
+	if err != nil {
+		return extent, err
+	}
+	if len(marks) == 0 {
+		_, err = one(w.revision, func(stmt *sqlite.Stmt) error {
+			extent.Last = uint64(stmt.ColumnInt64(0))
+			extent.First = extent.Last + 1
+			return nil
+		})
+		return extent, err
+	}
+	extent.First, extent.Begin, extent.Oldest = marks[0].First, marks[0].End-size, marks[0].At
+	_, err = one(w.newestLog, func(stmt *sqlite.Stmt) error {
+		extent.Last, extent.End = uint64(stmt.ColumnInt64(0)), stmt.ColumnInt64(1)
+		return nil
+	})
+	return extent, err
+}
+
+func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
+	err = f.pool.with(ctx, func(r *reader) error {
+		_, err := one(r.revision, func(stmt *sqlite.Stmt) error {
+			revision = uint64(stmt.ColumnInt64(0))
+			return nil
+		})
+		return err
+	})
+	return revision, err
+}
+
+func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.LogRow, err error) {
+	err = f.pool.with(ctx, func(r *reader) error {
+		rows, err = readLog(r.log, from, bytes)
+		return err
+	})
+	return rows, err
+}

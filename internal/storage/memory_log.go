@@ -1,0 +1,102 @@
+package storage
+
+import (
+	"context"
+	"slices"
+	"sort"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// memoryLog is the log of a ":memory:" database. It is a value: what readers
+// hold of it stays as it was while the writer appends behind their end, in the
+// same array, or cuts its own view shorter.
+type memoryLog struct {
+	rows []memoryLogRow // dense, oldest first
+	end  int64
+	last uint64
+}
+
+type memoryLogRow struct {
+	kv.LogRow
+	end int64
+}
+
+// from is the rows from a revision on.
+func (l *memoryLog) from(revision uint64, bytes int) (rows []kv.LogRow) {
+	at := sort.Search(len(l.rows), func(i int) bool { return l.rows[i].Last >= revision })
+	for ; at < len(l.rows) && bytes > 0; at++ {
+		rows = append(rows, l.rows[at].LogRow)
+		bytes -= len(l.rows[at].Record)
+	}
+	return rows
+}
+
+func (w *memoryWriter) AppendLog(row kv.LogRow, end int64) error {
+	if err := w.check(true); err != nil {
+		return err
+	}
+	row.Record = slices.Clone(row.Record) // the caller's buffer is used again
+	l := &w.working.log
+	l.rows, l.end, l.last = append(l.rows, memoryLogRow{row, end}), end, row.Last
+	w.logged = true
+	return nil
+}
+
+func (w *memoryWriter) ReadLog(from uint64, bytes int) ([]kv.LogRow, error) {
+	if err := w.check(false); err != nil {
+		return nil, err
+	}
+	return w.working.log.from(from, bytes), nil
+}
+
+func (w *memoryWriter) OldestLog(rows int) (marks []LogMark, err error) {
+	if err := w.check(false); err != nil {
+		return nil, err
+	}
+	for _, row := range w.working.log.rows[:min(rows, len(w.working.log.rows))] {
+		marks = append(marks, LogMark{First: row.First, Last: row.Last, At: row.At, End: row.end})
+	}
+	return marks, nil
+}
+
+// TrimLog removes the rows up to a revision. Their memory is free when the array
+// is next outgrown: until then readers may be looking at it.
+func (w *memoryWriter) TrimLog(through uint64) error {
+	if err := w.check(true); err != nil {
+		return err
+	}
+	l := &w.working.log
+	l.rows = l.rows[sort.Search(len(l.rows), func(i int) bool { return l.rows[i].Last > through }):]
+	w.logged = true
+	return nil
+}
+
+func (w *memoryWriter) LogExtent() (extent LogExtent, err error) {
+	if err := w.check(false); err != nil {
+		return extent, err
+	}
+	l := &w.working.log
+	extent = LogExtent{First: l.last + 1, Last: l.last, Begin: l.end, End: l.end}
+	if len(l.rows) > 0 {
+		oldest := &l.rows[0]
+		extent.First, extent.Begin, extent.Oldest = oldest.First, oldest.end-int64(len(oldest.Record)), oldest.At
+	}
+	return extent, nil
+}
+
+func (m *memory) Revision(ctx context.Context) (uint64, error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return f.log.last, nil
+}
+
+func (m *memory) Log(ctx context.Context, from uint64, bytes int) ([]kv.LogRow, error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.log.from(from, bytes), nil
+}
