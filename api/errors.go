@@ -23,7 +23,19 @@ var (
 	InvalidPageError      = kv.InvalidPageError      // a negative offset or limit
 	TooLargeError         = kv.TooLargeError         // a group, key, value or commit over its limit
 	ReadOnlyError         = kv.ReadOnlyError         // a mutation on a store opened WithReadOnly
+	NotANumberError       = kv.NotANumberError       // an Increment of something else, or past 64 bits
+
+	// NestedTransactionError: a transaction was begun through the handle of
+	// another one.
+	NestedTransactionError = kv.NestedTransactionError
+	// TransactionEndedError: a Transaction was used after its function had
+	// returned.
+	TransactionEndedError = kv.TransactionEndedError
 )
+
+// SlowConsumerError ends a subscription with SlowEnd that fell behind. Test with
+// errors.Is.
+var SlowConsumerError = kv.SlowConsumerError
 
 // What a store's life brings about. Test with errors.Is.
 var (
@@ -50,6 +62,33 @@ var (
 // LockedError is what New returns, as a *LockedError for errors.As, while
 // another store owns the file. PID is the owner's process, 0 if unknown.
 type LockedError = kv.LockedError
+
+// RevisionMismatchError is why a conditional write wrote nothing: the Group and
+// Key, the Expected revision and the Current one, 0 for a key that is not there.
+// Test for it with errors.As on *RevisionMismatchError.
+type RevisionMismatchError = kv.RevisionMismatchError
+
+// AnyRevision is what RevisionMismatchError expected of a key that had to be
+// there, whatever its revision.
+const AnyRevision = kv.AnyRevision
+
+// ConflictError is what Transaction returns, as a *ConflictError for errors.As,
+// when others got ahead of it in all its Attempts. Nothing was written.
+type ConflictError = kv.ConflictError
+
+// CompactedError is the answer to a request for revisions that the log does not
+// hold any more: the revision Requested, and the Oldest that can be had. Test
+// for it with errors.As on *CompactedError.
+type CompactedError = kv.CompactedError
+
+// FutureRevisionError is the answer to a request for a revision that the store
+// has not reached: the one Requested, and the Current one. Test for it with
+// errors.As on *FutureRevisionError.
+type FutureRevisionError = kv.FutureRevisionError
+
+// CorruptLogError says which commit in the log can't be read, the revisions
+// First to Last, and the Reason. Test for it with errors.As on *CorruptLogError.
+type CorruptLogError = kv.CorruptLogError
 
 // wrap puts the name of the function before an error.
 func wrap(function string, err error) error {

@@ -93,6 +93,29 @@ func WithSizeLimits(limits SizeLimits) Option {
 	return func(c *engine.Config) error { c.Limits = engine.Limits(limits); return nil }
 }
 
+// History bounds how much the log of changes keeps, for subscriptions that
+// resume and for Store.History. What exceeds one of the bounds is removed with
+// later writes, oldest first; there may be 1/16 more than the bound at a time,
+// and the newest commit always stays. A field that is zero has its default.
+type History struct {
+	Revisions int           // default 1,000,000
+	Bytes     int64         // of the file, or of memory for ":memory:"; default 64 MiB, for ":memory:" 16 MiB
+	Age       time.Duration // default 24 hours
+}
+
+// WithHistory sets how much the log of changes keeps.
+func WithHistory(history History) Option {
+	return func(c *engine.Config) error { c.History = kv.History(history); return nil }
+}
+
+// WithDiscardedLog begins the log of changes anew when New opens the store: the
+// way out if a part of it can't be read (a *CorruptLogError). Entries and their
+// revisions stay, and revisions go on where they were; subscriptions that would
+// resume from before get a *CompactedError.
+func WithDiscardedLog() Option {
+	return func(c *engine.Config) error { c.DiscardLog = true; return nil }
+}
+
 // WithReadOnly opens a file that another store may own: reads see what was
 // committed when they begin, mutations fail with ReadOnlyError, watchers see
 // nothing and their channels are closed. The file must exist.

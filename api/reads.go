@@ -15,11 +15,16 @@ import (
 func (s *Store) Get(group, key string) (string, error) { return s.get("Get", group, key) }
 
 func (s *Store) get(function, group, key string) (string, error) {
+	row, err := s.row(function, group, key)
+	return row.Value, err
+}
+
+func (s *Store) row(function, group, key string) (kv.Row, error) {
 	row, err := s.engine.Get(s.ctx, group, key)
 	if err != nil {
-		return "", fmt.Errorf("store.%s: %s/%s: %w", function, group, key, err)
+		return kv.Row{}, fmt.Errorf("store.%s: %s/%s: %w", function, group, key, err)
 	}
-	return row.Value, nil
+	return row, nil
 }
 
 // Exists reports whether there is such a key.

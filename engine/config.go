@@ -86,6 +86,9 @@ func (c Config) complete() (Config, error) {
 	if one := c.Limits.Group + c.Limits.Key + c.Limits.Value; one > c.Limits.Commit {
 		return c, fmt.Errorf("commit size %d: one entry may take %d: %w", c.Limits.Commit, one, kv.InvalidOptionError)
 	}
+	if c.ReadOnly && c.DiscardLog {
+		return c, fmt.Errorf("a read-only store can't discard its log: %w", kv.InvalidOptionError)
+	}
 	if c.Durability != kv.DurabilitySync && c.Durability != kv.DurabilityBuffered {
 		return c, fmt.Errorf("durability %d: %w", c.Durability, kv.InvalidOptionError)
 	}

@@ -74,6 +74,10 @@ func Open(config Config) (*Engine, error) {
 	if config.ReadOnly {
 		return e, nil
 	}
+	if err := e.verifyLog(); err != nil {
+		e.callbacks.Stop()
+		return nil, errors.Join(err, database.Close())
+	}
 	if e.actors, err = e.start(); err != nil {
 		e.callbacks.Stop()
 		return nil, fmt.Errorf("start actors: %w", errors.Join(err, database.Close()))

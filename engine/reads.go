@@ -29,6 +29,17 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	return row, nil
 }
 
+// Revision is the last one committed.
+func (e *Engine) Revision(ctx context.Context) (uint64, error) {
+	if e.closed.Load() {
+		return 0, kv.ClosedError
+	}
+	if e.actors == nil { // the owner commits beside us
+		return e.reads.Revision(ctx)
+	}
+	return e.head.Load(), nil
+}
+
 // GroupExists reports whether the group has a live row.
 func (e *Engine) GroupExists(ctx context.Context, group string) (bool, error) {
 	if e.closed.Load() {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -144,6 +145,15 @@ func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
 		return err
 	})
 	return revision, err
+}
+
+// LogTail is the newest rows of the log, newest first.
+func (f *fileReads) LogTail(ctx context.Context, bytes int) (rows []kv.LogRow, err error) {
+	err = f.pool.with(ctx, func(r *reader) error {
+		rows, err = readLog(r.logTail, math.MaxInt64, bytes)
+		return err
+	})
+	return rows, err
 }
 
 func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.LogRow, err error) {

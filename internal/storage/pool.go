@@ -29,7 +29,7 @@ type reader struct {
 	get, isLive, count, page   *sqlite.Stmt
 	scan, groups               *sqlite.Stmt
 	usage, expired             *sqlite.Stmt
-	revision, log              *sqlite.Stmt
+	revision, log, logTail     *sqlite.Stmt
 	begin, pin, physical, done *sqlite.Stmt
 }
 
@@ -50,6 +50,7 @@ func openReader(path string, settings []string, done <-chan struct{}) (*reader, 
 		{&r.expired, sqlExpired},
 		{&r.revision, sqlRevision},
 		{&r.log, sqlReadLog},
+		{&r.logTail, sqlLogTail},
 		{&r.begin, "BEGIN"},
 		{&r.pin, "SELECT 1 FROM entries LIMIT 1"},
 		{&r.physical, sqlPhysicalUsage},

@@ -96,6 +96,8 @@ const (
 		VALUES (?1, ?2, ?3, ?4, ?5)`
 	sqlReadLog = `SELECT last_revision, first_revision, committed_at, record FROM log
 		WHERE last_revision >= ?1 ORDER BY last_revision`
+	sqlLogTail = `SELECT last_revision, first_revision, committed_at, record FROM log
+		WHERE last_revision <= ?1 ORDER BY last_revision DESC`
 	sqlTrimLog = `DELETE FROM log WHERE last_revision <= ?1`
 
 	sqlOldestLog = `SELECT last_revision, first_revision, committed_at, log_end, octet_length(record) FROM log

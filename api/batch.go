@@ -1,0 +1,127 @@
+package api
+
+import (
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Batch is a list of writes to any keys and groups, with conditions, that
+// Store.Batch carries out whole or not at all. The zero value is empty and ready
+// to use; every method returns the batch, so that calls can be chained. It is
+// not safe for concurrent use, and Store.Batch does not keep it: it may be
+// changed and used again afterwards.
+//
+// Conditions are judged by what was committed before the batch. The writes are
+// done in the order of their calls and see each other; each has its event, all
+// with the same revision. A batch that writes a key twice has two events for it.
+type Batch struct {
+	operations []kv.Operation
+	conditions []kv.Condition
+}
+
+// Set writes a key, which then never expires.
+func (b *Batch) Set(group, key, value string) *Batch {
+	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value})
+}
+
+// SetWithTTL writes a key that expires timeToLive after the commit.
+func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration) *Batch {
+	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
+}
+
+// Touch has a key expire timeToLive after the commit. If the key is not there
+// the batch fails with NotFoundError.
+func (b *Batch) Touch(group, key string, timeToLive time.Duration) *Batch {
+	return b.add(kv.Operation{Kind: kv.Touch, Group: group, Key: key, HasTTL: true, TimeToLive: timeToLive})
+}
+
+// Persist has a key never expire. If the key is not there the batch fails with
+// NotFoundError.
+func (b *Batch) Persist(group, key string) *Batch {
+	return b.add(kv.Operation{Kind: kv.Touch, Group: group, Key: key})
+}
+
+// Increment adds delta to a key as Store.Increment does. If it can't, the batch
+// fails with NotANumberError.
+func (b *Batch) Increment(group, key string, delta int64) *Batch {
+	return b.add(kv.Operation{Kind: kv.Increment, Group: group, Key: key, Delta: delta})
+}
+
+// Delete removes a key, if it is there.
+func (b *Batch) Delete(group, key string) *Batch {
+	return b.add(kv.Operation{Kind: kv.Delete, Group: group, Key: key})
+}
+
+// DeleteGroup removes a group with all its keys.
+func (b *Batch) DeleteGroup(group string) *Batch {
+	return b.add(kv.Operation{Kind: kv.DeleteGroup, Group: group})
+}
+
+// DeletePrefix removes every group whose name begins with groupPrefix. In a
+// scoped store the empty prefix is the whole namespace.
+func (b *Batch) DeletePrefix(groupPrefix string) *Batch {
+	return b.add(kv.Operation{Kind: kv.DeletePrefix, Group: groupPrefix})
+}
+
+// IfRevision makes the batch fail with a *RevisionMismatchError unless the key's
+// revision is the one given; 0 is that of a key that is not there.
+func (b *Batch) IfRevision(group, key string, revision uint64) *Batch {
+	b.conditions = append(b.conditions, kv.Condition{Group: group, Key: key, Revision: revision})
+	return b
+}
+
+// IfAbsent makes the batch fail with a *RevisionMismatchError if the key is
+// there.
+func (b *Batch) IfAbsent(group, key string) *Batch { return b.IfRevision(group, key, 0) }
+
+// IfPresent makes the batch fail with a *RevisionMismatchError unless the key
+// is there.
+func (b *Batch) IfPresent(group, key string) *Batch { return b.IfRevision(group, key, kv.AnyRevision) }
+
+// Len is the number of writes.
+func (b *Batch) Len() int { return len(b.operations) }
+
+// Reset makes the batch empty again, and keeps its memory.
+func (b *Batch) Reset() *Batch {
+	clear(b.operations)
+	clear(b.conditions)
+	b.operations, b.conditions = b.operations[:0], b.conditions[:0]
+	return b
+}
+
+func (b *Batch) add(o kv.Operation) *Batch {
+	b.operations = append(b.operations, o)
+	return b
+}
+
+// mutation is the batch with a prefix before every group, independent of what
+// becomes of the batch.
+func (b *Batch) mutation(prefix string) kv.Mutation {
+	m := kv.Mutation{Kind: kv.Batch, Operations: make([]kv.Operation, len(b.operations))}
+	for i, o := range b.operations {
+		if o.Group = prefix + o.Group; o.Kind == kv.DeletePrefix {
+			o.Range = kv.PrefixRange(o.Group)
+		}
+		m.Operations[i] = o
+	}
+	if len(b.conditions) > 0 {
+		m.Conditions = make([]kv.Condition, len(b.conditions))
+	}
+	for i, c := range b.conditions {
+		c.Group = prefix + c.Group
+		m.Conditions[i] = c
+	}
+	return m
+}
+
+// Batch carries out a batch in one commit and returns its revision, or 0 if it
+// changed nothing. When a condition does not hold, a write can't be done, or
+// the quota of a scoped store would be exceeded, nothing of it is written. All
+// of it together is bounded by SizeLimits.Commit. A nil batch is an empty one.
+func (s *Store) Batch(batch *Batch) (revision uint64, err error) {
+	if batch == nil {
+		batch = new(Batch)
+	}
+	return s.change("Batch", batch.mutation(""))
+}
