@@ -95,9 +95,11 @@ func openConnection(path string, flags sqlite.OpenFlags, settings []string, done
 			return nil, fmt.Errorf("%s: %w", setting, err)
 		}
 	}
-	if err := conn.SetDefensive(true); err != nil {
-		return nil, err
-	}
+	// No SetDefensive: the library (v1.4.2) hands SQLite one argument where it
+	// reads two and writes the new setting to where the second one points:
+	// whatever stood in that memory before, often a block that was freed and is
+	// somebody else's by now. What it would forbid, no statement of ours does,
+	// and readers can't write at all.
 	if done != nil {
 		conn.SetInterrupt(done)
 	}
