@@ -78,7 +78,7 @@ func (s *Store) All(group string) iter.Seq2[KeyValue, error] {
 				yield(KeyValue{}, wrap("All", err))
 				return
 			}
-			if !yield(entry, nil) {
+			if !yield(KeyValue{Key: entry.Key, Value: entry.Value}, nil) {
 				return
 			}
 		}

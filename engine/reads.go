@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -67,13 +68,13 @@ func (e *Engine) Page(ctx context.Context, group string, offset, limit int) ([]k
 
 // Scan yields the live rows of a group in the order of their keys, from one
 // snapshot. An error is yielded once, last.
-func (e *Engine) Scan(ctx context.Context, group string) iter.Seq2[kv.KeyValue, error] {
-	return func(yield func(kv.KeyValue, error) bool) {
+func (e *Engine) Scan(ctx context.Context, group string) iter.Seq2[kv.Row, error] {
+	return func(yield func(kv.Row, error) bool) {
 		if e.closed.Load() {
-			yield(kv.KeyValue{}, kv.ClosedError)
+			yield(kv.Row{}, kv.ClosedError)
 			return
 		}
-		e.reads.Scan(ctx, group, e.clock.Millis())(yield)
+		e.reads.Scan(ctx, storage.GroupQuery(group), e.clock.Millis())(yield)
 	}
 }
 

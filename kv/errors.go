@@ -44,6 +44,8 @@ var SlowConsumerError = errors.New("the subscriber is too slow")
 var (
 	// ClosedError: the store is closed.
 	ClosedError = errors.New("store is closed")
+	// SnapshotClosedError: the snapshot was closed.
+	SnapshotClosedError = errors.New("snapshot is closed")
 	// UnknownOutcomeError: the write was admitted, but whether it was
 	// committed can't be known: its context ended first, or the disk failed
 	// during COMMIT. Read to find out; writing the same again is safe.

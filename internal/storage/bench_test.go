@@ -106,7 +106,7 @@ func BenchmarkScan(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				n := 0
-				for _, err := range reads.Scan(context.Background(), "bench", 0) {
+				for _, err := range reads.Scan(context.Background(), GroupQuery("bench"), 0) {
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -114,6 +114,49 @@ func BenchmarkScan(b *testing.B) {
 				}
 				require.Equal(b, benchKeys, n)
 			}
+		})
+	}
+}
+
+// BenchmarkSnapshot is what a transaction costs its reads: 64 callers each open
+// a snapshot, look two keys up and close it, alone or beside a writer.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, writing := range []bool{false, true} {
+		b.Run(fmt.Sprintf("file/writing=%t", writing), func(b *testing.B) {
+			d := benchDatabase(b, filepath.Join(b.TempDir(), "bench.db"))
+			ended, quit := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(ended)
+				for n := uint64(0); writing; n++ {
+					select {
+					case <-quit:
+						return
+					default:
+						_ = write(d, benchRow(n))
+					}
+				}
+			}()
+			b.SetParallelism(32)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					s, err := d.Snapshot(context.Background())
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					for range 2 {
+						if _, _, err := s.Get(context.Background(), "bench", fmt.Sprintf("key-%08d", rand.Uint64N(benchKeys))); err != nil {
+							b.Error(err)
+						}
+					}
+					s.Close()
+				}
+			})
+			b.StopTimer()
+			close(quit)
+			<-ended
 		})
 	}
 }

@@ -58,11 +58,12 @@ const (
 )
 
 type checkpoints struct {
-	logger *slog.Logger
-	conn   *sqlite.Conn  // owned by the goroutine
-	wake   chan struct{} // capacity one: something below has changed
-	quit   chan struct{}
-	ended  chan struct{}
+	logger  *slog.Logger
+	conn    *sqlite.Conn  // owned by the goroutine
+	readers *pool         // whose kept transactions would be in the way
+	wake    chan struct{} // capacity one: something below has changed
+	quit    chan struct{}
+	ended   chan struct{}
 
 	moving    sync.Mutex    // held while the goroutine checkpoints
 	requested atomic.Bool   // by the writer: step 1
@@ -87,14 +88,14 @@ type walLength struct {
 
 func (l walLength) rest() int { return l.pages - l.moved }
 
-func startCheckpoints(path string, config Config, done <-chan struct{}) (*checkpoints, error) {
+func startCheckpoints(path string, config Config, readers *pool, done <-chan struct{}) (*checkpoints, error) {
 	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability), done)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint connection: %w", err)
 	}
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
-		logger: config.Logger, conn: conn,
+		logger: config.Logger, conn: conn, readers: readers,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go c.run()
@@ -178,7 +179,7 @@ func (w *fileWriter) Checkpoint() error {
 	c.tail.Store(false)
 	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
-	wal, err := checkpoint(w.conn, "RESTART")
+	wal, err := c.unpinned(w.conn, "RESTART")
 	switch {
 	case err != nil:
 		return err
@@ -250,7 +251,13 @@ func (c *checkpoints) move() {
 func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 	c.moving.Lock()
 	defer c.moving.Unlock()
-	return checkpoint(c.conn, mode)
+	return c.unpinned(c.conn, mode)
+}
+
+// unpinned checkpoints while readers keep no transaction between two reads.
+func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	c.readers.unpinned(func() { wal, err = checkpoint(conn, mode) })
+	return wal, err
 }
 
 // empty cuts the WAL of an idle store to nothing. If a reader or the writer is

@@ -73,7 +73,7 @@ func TestALoopThatStandsStillPinsTheWAL(t *testing.T) {
 	log, _ := logger()
 	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered, Logger: log})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
-	next, stop := iter.Pull2(d.Reads().Scan(background, "g", 0))
+	next, stop := iter.Pull2(d.Reads().Scan(background, GroupQuery("g"), 0))
 	_, _, _ = next()
 	largest := churn(t, d, 200)
 	assert.Greater(t, largest, int64(forcePages)*frameSize)
@@ -104,7 +104,7 @@ func TestAnIdleStoreEmptiesItsWAL(t *testing.T) {
 
 		// A reader in the way puts it off.
 		require.NoError(t, write(d, numbered("h", longGroup)...))
-		next, stop := iter.Pull2(d.Reads().Scan(background, "h", 0))
+		next, stop := iter.Pull2(d.Reads().Scan(background, GroupQuery("h"), 0))
 		_, _, _ = next()
 		require.NoError(t, write(d, row("g", "later still", "v")))
 		time.Sleep(idleDelay * 3)

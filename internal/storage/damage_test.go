@@ -46,7 +46,9 @@ func TestRowsWithNull(t *testing.T) {
 	require.ErrorIs(t, err, errNull)
 	expired, err := w.Expired(everything, 0, 10, 10)
 	require.NoError(t, err)
-	assert.Equal(t, []kv.Row{mortal("x", "k", 5)}, expired, "what can't be read keeps nothing else from expiring")
+	want := mortal("x", "k", 5)
+	want.Revision = 1 // as rows have that were there before there were revisions
+	assert.Equal(t, []kv.Row{want}, expired, "what can't be read keeps nothing else from expiring")
 	earliest, err := w.Earliest()
 	require.NoError(t, err)
 	assert.Equal(t, int64(5), earliest)

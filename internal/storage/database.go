@@ -38,11 +38,11 @@ type Reads interface {
 	GroupExists(ctx context.Context, group string, now int64) (bool, error)
 	// Count counts live rows.
 	Count(ctx context.Context, r kv.Range, now int64) (int, error)
-	// Scan yields the group's live rows, keys ascending. A row that is damaged
+	// Scan yields the live rows of a query, in its order. A row that is damaged
 	// yields an error that begins "scan row: ", a damaged page one that begins
 	// "rows iteration: "; an error is the last thing that a scan yields.
-	Scan(ctx context.Context, group string, now int64) iter.Seq2[kv.KeyValue, error]
-	// Page is limit rows of what Scan yields, after the first offset.
+	Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error]
+	// Page is limit rows of a group, keys ascending, after the first offset.
 	Page(ctx context.Context, group string, offset, limit int, now int64) ([]kv.KeyValue, error)
 	// Groups yields the names of groups with a live row, ascending. It costs
 	// what the groups cost, not what their rows cost.
@@ -136,6 +136,7 @@ type Database struct {
 	uuid    string
 	writer  Writer // nil if read-only
 	reads   Reads
+	changes sequence
 	done    chan struct{}  // closed first of all by Close
 	closers []func() error // in the order of opening; Close runs them backwards
 	once    sync.Once

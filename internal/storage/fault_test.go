@@ -204,7 +204,7 @@ func TestFaultInTheMiddleOfAScan(t *testing.T) {
 	heal := func() {}
 	seen := 0
 	var last error
-	for _, err := range d.Reads().Scan(background, "g", 0) {
+	for _, err := range d.Reads().Scan(background, GroupQuery("g"), 0) {
 		if last = err; err == nil {
 			if seen++; seen == 1 {
 				heal = inject(t, failing("read", "database", int32(sqlite.ResultIOErrRead)))
@@ -251,10 +251,10 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 
 func TestStatementsThatCannotBePrepared(t *testing.T) {
 	d := open(t, temporary(t))
-	_, err := openReader(d.Path(), []string{"PRAGMA nonsense('"}, nil)
+	_, err := openReader(d.Path(), []string{"PRAGMA nonsense('"}, new(sequence), nil)
 	require.Error(t, err)
 	program(t, temporaryFile(t, d), "CREATE TABLE t (a)")
-	_, err = openReader(temporaryFile(t, d), nil, nil)
+	_, err = openReader(temporaryFile(t, d), nil, new(sequence), nil)
 	require.ErrorContains(t, err, "no such table: entries")
 }
 

@@ -121,11 +121,8 @@ func (w *fileWriter) LogExtent() (extent LogExtent, err error) {
 		return extent, err
 	}
 	if len(marks) == 0 {
-		_, err = one(w.revision, func(stmt *sqlite.Stmt) error {
-			extent.Last = uint64(stmt.ColumnInt64(0))
-			extent.First = extent.Last + 1
-			return nil
-		})
+		extent.Last, err = readRevision(w.revision)
+		extent.First = extent.Last + 1
 		return extent, err
 	}
 	extent.First, extent.Begin, extent.Oldest = marks[0].First, marks[0].End-size, marks[0].At
@@ -137,11 +134,8 @@ func (w *fileWriter) LogExtent() (extent LogExtent, err error) {
 }
 
 func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
-	err = f.pool.with(ctx, func(r *reader) error {
-		_, err := one(r.revision, func(stmt *sqlite.Stmt) error {
-			revision = uint64(stmt.ColumnInt64(0))
-			return nil
-		})
+	err = f.pool.with(ctx, func(r *reader) (err error) {
+		revision, err = readRevision(r.latest)
 		return err
 	})
 	return revision, err

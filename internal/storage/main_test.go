@@ -138,11 +138,11 @@ func numbered(group string, n int) []kv.Row {
 
 // rowsOf is everything that a scan yields.
 func rowsOf(d *Database, group string, now int64) (rows []kv.KeyValue, err error) {
-	for row, err := range d.Reads().Scan(background, group, now) {
+	for row, err := range d.Reads().Scan(background, GroupQuery(group), now) {
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, row)
+		rows = append(rows, kv.KeyValue{Key: row.Key, Value: row.Value})
 	}
 	return rows, nil
 }

@@ -18,6 +18,7 @@ import (
 // the figures.
 type memory struct {
 	done      <-chan struct{}        // closed by Database.Close
+	ended     *atomic.Pointer[error] // of a snapshot: why it is no more
 	committed atomic.Pointer[forest] // never changed once published
 }
 
@@ -95,4 +96,43 @@ func ascend(rows *tree, r kv.Range, visit func(*kv.Row) bool) {
 	rows.Ascend(&kv.Row{Group: r.From}, func(row *kv.Row) bool {
 		return (r.Unbounded || row.Group < r.To) && visit(row)
 	})
+}
+
+// scan walks what a query asks for, in its order. What its range of keys leaves
+// out in the middle is for visit to judge.
+func (f *forest) scan(q Query, visit func(*kv.Row) bool) {
+	group, single := q.single()
+	from, to := &kv.Row{Group: q.Groups.From}, &kv.Row{Group: q.Groups.To}
+	if single { // straight to the keys
+		from = &kv.Row{Group: group, Key: q.Keys.From}
+		if !q.Keys.Unbounded {
+			to = &kv.Row{Group: group, Key: q.Keys.To}
+		}
+	}
+	unbounded := q.Groups.Unbounded
+	if q.After != nil {
+		after := &kv.Row{Group: q.After.Group, Key: q.After.Key}
+		if q.Reverse && (unbounded || rowLess(after, to)) {
+			to, unbounded = after, false
+		} else if after.Key += "\x00"; !q.Reverse && rowLess(from, after) {
+			from = after
+		}
+	}
+	if !q.Reverse {
+		f.rows.Ascend(from, func(row *kv.Row) bool {
+			return (unbounded || rowLess(row, to)) && visit(row)
+		})
+		return
+	}
+	descend := func(row *kv.Row) bool {
+		if !unbounded && !rowLess(row, to) {
+			return true // to itself is excluded
+		}
+		return !rowLess(row, from) && visit(row)
+	}
+	if unbounded {
+		f.rows.Reverse(descend)
+	} else {
+		f.rows.Descend(to, descend)
+	}
 }

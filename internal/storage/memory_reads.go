@@ -11,10 +11,11 @@ import (
 // load is what is committed now, unless the context has ended or the database
 // is closed.
 func (m *memory) load(ctx context.Context) (*forest, error) {
+	f := m.committed.Load() // before the check: a snapshot that ends is emptied
 	if err := m.check(ctx); err != nil {
 		return nil, err
 	}
-	return m.committed.Load(), nil
+	return f, nil
 }
 
 func (m *memory) check(ctx context.Context) error {
@@ -22,8 +23,13 @@ func (m *memory) check(ctx context.Context) error {
 	case <-m.done:
 		return kv.ClosedError
 	default:
-		return contextError(ctx)
 	}
+	if m.ended != nil {
+		if reason := m.ended.Load(); reason != nil {
+			return *reason
+		}
+	}
+	return contextError(ctx)
 }
 
 func (m *memory) Get(ctx context.Context, group, key string) (kv.Row, bool, error) {
@@ -123,19 +129,28 @@ func (m *memory) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.U
 	return usage, err
 }
 
-func (m *memory) Scan(ctx context.Context, group string, now int64) iter.Seq2[kv.KeyValue, error] {
-	return func(yield func(kv.KeyValue, error) bool) {
+func (m *memory) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error] {
+	return func(yield func(kv.Row, error) bool) {
+		left := q.Limit // 0 stands for all: it is never met again
 		f, err := m.load(ctx)
 		if err == nil {
-			ascend(f.rows, kv.GroupRange(group), func(row *kv.Row) bool {
+			f.scan(q, func(row *kv.Row) bool {
 				if err = m.check(ctx); err != nil {
 					return false
 				}
-				return !row.Live(now) || yield(kv.KeyValue{Key: row.Key, Value: row.Value}, nil)
+				if !row.Live(now) || !q.Keys.Contains(row.Key) {
+					return true
+				}
+				found := *row
+				if q.KeysOnly {
+					found.Value = ""
+				}
+				left--
+				return yield(found, nil) && left != 0
 			})
 		}
 		if err != nil {
-			yield(kv.KeyValue{}, err)
+			yield(kv.Row{}, err)
 		}
 	}
 }

@@ -120,13 +120,7 @@ func (w *memoryWriter) Resynchronise() error {
 }
 
 func (w *memoryWriter) Snapshot() (*Snapshot, error) {
-	f, err := w.memory.load(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	frozen := &memory{done: w.memory.done}
-	frozen.committed.Store(f)
-	return &Snapshot{memory: frozen}, nil
+	return w.memory.snapshot(context.Background())
 }
 
 func (w *memoryWriter) Get(group, key string) (row kv.Row, found bool, err error) {

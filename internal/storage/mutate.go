@@ -151,7 +151,7 @@ func (w *fileWriter) NextGroup(r kv.Range, after string, started bool) (group st
 		stmt = w.nextGroup
 		stmt.BindText(1, after)
 	}
-	bindEnd(stmt, r)
+	bindEnd(stmt, 2, r)
 	found, err = one(stmt, func(stmt *sqlite.Stmt) (err error) {
 		group, err = text(stmt, 0)
 		return err

@@ -112,7 +112,7 @@ func (d *Database) openOwned(config Config) error {
 	if err != nil {
 		return d.explain(err)
 	}
-	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path}
+	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes}
 	d.onClose(writer.close)
 	if err := d.prepareSchema(conn, config); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (d *Database) openOwned(config Config) error {
 		return err
 	}
 	writer.pool = d.reads.(*fileReads).pool
-	checkpoints, err := startCheckpoints(d.path, config, d.done)
+	checkpoints, err := startCheckpoints(d.path, config, writer.pool, d.done)
 	if err != nil {
 		return err
 	}
@@ -159,6 +159,7 @@ func (d *Database) openReadOnly(config Config) error {
 	if err := d.checkReadable(); err != nil {
 		return err
 	}
+	d.changes.n.Store(1) // odd for good: nobody here knows what the owner commits
 	return d.openReaders(config)
 }
 

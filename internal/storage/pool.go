@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -12,71 +15,40 @@ import (
 )
 
 const (
-	// maxHeld bounds the connections that scans keep across their loop's body.
-	// One more scan is read whole into memory before its loop starts: waiting
-	// could be for ever, as the loops around it may be the caller's own.
+	// maxHeld bounds the connections that loops over scans keep across their
+	// bodies. One more is read whole into memory before its loop starts:
+	// waiting could be for ever, as the loops around it may be the caller's own.
 	maxHeld = 8
-	// maxIdle is how many connections that scans gave back are kept open: all.
-	// SQLite keeps the descriptor of a closed connection until no lock is on
-	// the file, which under load is never, so closing one would free nothing.
-	maxIdle = maxHeld
+	// maxIdle is how many connections that scans and snapshots gave back are
+	// kept open. (SQLite keeps the descriptor of a closed one until no lock is
+	// on the file, which is never, but it hands it to the next that opens.)
+	maxIdle = 8
+	// spareWait is how long a snapshot waits, once that many connections are in
+	// use, for one of them to come back: most do within microseconds, and to
+	// open another takes about as long as this.
+	spareWait = 10 * time.Millisecond
 )
-
-// reader is a connection that can't write, with its statements.
-type reader struct {
-	conn *sqlite.Conn
-
-	get, isLive, count, page   *sqlite.Stmt
-	scan, groups               *sqlite.Stmt
-	usage, expired             *sqlite.Stmt
-	revision, log, logTail     *sqlite.Stmt
-	begin, pin, physical, done *sqlite.Stmt
-}
-
-func openReader(path string, settings []string, done <-chan struct{}) (*reader, error) {
-	conn, err := openConnection(path, sqlite.OpenReadOnly, settings, done)
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{conn: conn}
-	err = prepareAll(conn, []statement{
-		{&r.get, sqlGet},
-		{&r.isLive, sqlGroupIsLive},
-		{&r.count, sqlCount},
-		{&r.page, sqlPage},
-		{&r.scan, sqlScan},
-		{&r.groups, sqlGroups},
-		{&r.usage, sqlUsage},
-		{&r.expired, sqlExpired},
-		{&r.revision, sqlRevision},
-		{&r.log, sqlReadLog},
-		{&r.logTail, sqlLogTail},
-		{&r.begin, "BEGIN"},
-		{&r.pin, "SELECT 1 FROM entries LIMIT 1"},
-		{&r.physical, sqlPhysicalUsage},
-		{&r.done, "COMMIT"},
-	})
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return r, nil
-}
 
 // pool shares a fixed number of connections among point reads and first chunks
 // of scans. Nobody runs a caller's code while holding one, so waiting for one
 // ends. A scan that goes on takes its connection along (hold) and leaves its
-// place to another.
+// place to another; a snapshot has one of its own from the start.
 type pool struct {
-	open   func() (*reader, error)
-	closed <-chan struct{}
-	places chan *reader  // nil: this place has no connection yet
-	turns  chan struct{} // held while a long scan computes: see nextChunk
+	open     func() (*reader, error)
+	sequence *sequence
+	closed   <-chan struct{}
+	places   chan *reader  // nil: this place has no connection yet
+	turns    chan struct{} // held while a long scan computes
+	running  chan struct{} // held while a held connection is used
+	fleeting atomic.Int32  // more than zero: nobody keeps a transaction
 
 	mu struct {
 		sync.Mutex
-		idle []*reader
-		held map[*hold]struct{}
-		shut bool
+		idle    []*reader
+		lent    int            // to holds, and to those that are about to have one
+		waiting []chan *reader // for one of them to come back; each holds one
+		held    map[*hold]struct{}
+		shut    bool
 	}
 }
 
@@ -87,14 +59,19 @@ type hold struct {
 	mu   struct {
 		sync.Mutex
 		reader *reader // nil once Close has taken it, or it was given back
+		reason error   // why it is nil
 	}
 }
 
-func newPool(places, turns int, open func() (*reader, error), closed <-chan struct{}) *pool {
+func newPool(places, turns int, open func() (*reader, error), s *sequence, closed <-chan struct{}) *pool {
 	p := &pool{
-		open: open, closed: closed,
+		open: open, sequence: s, closed: closed,
 		places: make(chan *reader, places),
 		turns:  make(chan struct{}, turns),
+		// SQLite has locks that all connections share. Goroutines that meet at
+		// them stop each other for a millisecond at a time, so no more are let
+		// in than can run.
+		running: make(chan struct{}, turns+1),
 	}
 	p.mu.held = make(map[*hold]struct{})
 	for range places {
@@ -131,113 +108,250 @@ func (p *pool) take(ctx context.Context) (*reader, error) {
 	return r, nil
 }
 
-func (p *pool) give(r *reader) { p.places <- r }
+// give returns a connection to its place, with its transaction if that may be
+// kept.
+func (p *pool) give(r *reader) {
+	if !p.settle(r) {
+		r = nil
+	}
+	p.places <- r
+}
+
+// settle ends the connection's transaction unless it is good for the next use
+// too, and the connection if it is good for none.
+func (p *pool) settle(r *reader) (usable bool) {
+	if r == nil {
+		return true
+	}
+	if !p.sequence.settled(r.began) || p.fleeting.Load() > 0 {
+		r.finish()
+	}
+	if r.broken {
+		r.conn.Close()
+	}
+	return !r.broken
+}
 
 // spare is an idle connection, or a new one.
 func (p *pool) spare() (*reader, error) {
 	p.mu.Lock()
-	if n := len(p.mu.idle); n > 0 {
-		r := p.mu.idle[n-1]
-		p.mu.idle = p.mu.idle[:n-1]
-		p.mu.Unlock()
+	r := p.popIdle()
+	p.mu.Unlock()
+	if r != nil {
 		return r, nil
 	}
-	p.mu.Unlock()
 	return p.open()
 }
 
-// keep turns a connection that was taken into one of the caller's own, and
-// leaves its place to others. It is refused when too many are held; then the
-// caller still has to give it.
-func (p *pool) keep(r *reader) (*hold, bool) {
-	h, ok := p.own(r, maxHeld)
-	if ok {
-		p.places <- nil
+// popIdle is called under the lock.
+func (p *pool) popIdle() (r *reader) {
+	if n := len(p.mu.idle); n > 0 {
+		r = p.mu.idle[n-1]
+		p.mu.idle = p.mu.idle[:n-1]
 	}
-	return h, ok
+	return r
 }
 
-// own registers a connection that has no place, so that Close finds it. It is
-// refused once the pool is shut, or when limit connections are held.
-func (p *pool) own(r *reader, limit int) (*hold, bool) {
-	h := &hold{pool: p}
-	h.mu.reader = r
+// borrow is spare for those that come by the dozen: once maxIdle are lent, one
+// waits a moment for another to come back, rather than have one opened and
+// closed for a single use. Whoever borrows must own or return it.
+func (p *pool) borrow(ctx context.Context) (r *reader, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.mu.shut || len(p.mu.held) >= limit {
-		return nil, false
+	if r = p.popIdle(); r == nil && p.mu.lent >= maxIdle {
+		back := make(chan *reader, 1)
+		p.mu.waiting = append(p.mu.waiting, back)
+		p.mu.Unlock()
+		if r, err = p.await(ctx, back); r != nil || err != nil {
+			return r, err // what comes back stays lent
+		}
+		p.mu.Lock()
 	}
-	p.mu.held[h] = struct{}{}
-	return h, true
-}
-
-// with calls f with a connection, which is given back however f ends.
-func (p *pool) with(ctx context.Context, f func(*reader) error) error {
-	r, err := p.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer p.give(r)
-	return p.explain(f(r))
-}
-
-// use calls f with the connection, unless Close has taken it.
-func (h *hold) use(f func(*reader) error) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.mu.reader == nil {
-		return kv.ClosedError
-	}
-	return h.pool.explain(f(h.mu.reader))
-}
-
-// release gives the connection back once reset has left nothing running on it.
-// It may be called again.
-func (h *hold) release(reset func(*reader) error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r := h.mu.reader
+	p.mu.lent++
+	p.mu.Unlock()
 	if r == nil {
-		return
+		if r, err = p.open(); err != nil {
+			p.repay(nil)
+		}
 	}
-	h.mu.reader = nil
-	failed := reset(r) != nil
-	p := h.pool
+	return r, err
+}
+
+// await waits for a connection to come back. None and no error: it took too
+// long.
+func (p *pool) await(ctx context.Context, back chan *reader) (r *reader, err error) {
+	timer := time.NewTimer(spareWait)
+	defer timer.Stop()
+	select {
+	case r := <-back:
+		return r, nil
+	case <-timer.C:
+	case <-p.closed:
+		err = kv.ClosedError
+	case <-ctx.Done():
+		err = contextError(ctx)
+	}
 	p.mu.Lock()
-	delete(p.mu.held, h)
-	if !failed && !p.mu.shut && len(p.mu.idle) < maxIdle {
+	i := slices.Index(p.mu.waiting, back)
+	if i >= 0 {
+		p.mu.waiting = slices.Delete(p.mu.waiting, i, i+1)
+	}
+	p.mu.Unlock()
+	if i < 0 {
+		return <-back, nil // it came after all
+	}
+	return nil, err
+}
+
+// repay takes back what was lent: whoever waits for it has it next. nil stands
+// for one that is no more.
+func (p *pool) repay(r *reader) {
+	if r != nil && !p.settle(r) {
+		r = nil
+	}
+	p.mu.Lock()
+	switch {
+	case r != nil && len(p.mu.waiting) > 0 && !p.mu.shut:
+		p.mu.waiting[0] <- r
+		p.mu.waiting = slices.Delete(p.mu.waiting, 0, 1)
+		p.mu.Unlock()
+		return
+	case r != nil && len(p.mu.idle) < maxIdle && !p.mu.shut:
 		p.mu.idle = append(p.mu.idle, r)
 		r = nil
 	}
+	p.mu.lent--
 	p.mu.Unlock()
 	if r != nil {
 		r.conn.Close()
 	}
 }
 
-// close takes all connections, wherever they are, and closes them. closed is
-// closed by then, which interrupts the statements that run.
-func (p *pool) close() (err error) {
+// keep turns a connection that was taken into one of the caller's own, and
+// leaves its place to others. It is refused when too many are held; then the
+// caller still has to give it.
+func (p *pool) keep(r *reader) (*hold, bool) {
+	p.mu.Lock()
+	if p.mu.shut || len(p.mu.held) >= maxHeld {
+		p.mu.Unlock()
+		return nil, false
+	}
+	h := p.register(r)
+	p.mu.lent++
+	p.mu.Unlock()
+	p.places <- nil
+	return h, true
+}
+
+// own makes a hold of what was borrowed. It is refused once the pool is shut.
+func (p *pool) own(r *reader) (*hold, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.shut {
+		return nil, false
+	}
+	return p.register(r), true
+}
+
+// register lets Close find a hold's connection. Called under the lock.
+func (p *pool) register(r *reader) *hold {
+	h := &hold{pool: p}
+	h.mu.reader = r
+	p.mu.held[h] = struct{}{}
+	return h
+}
+
+// with calls f with a connection that sees what is committed now, and gives it
+// back however f ends.
+func (p *pool) with(ctx context.Context, f func(*reader) error) error {
+	r, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.give(r)
+	if err = r.refresh(); err == nil {
+		err = f(r)
+	}
+	if err != nil {
+		r.finish()
+	}
+	return p.explain(err)
+}
+
+// use calls f with the connection, unless Close has taken it.
+func (h *hold) use(f func(*reader) error) error {
+	h.pool.running <- struct{}{}
+	defer func() { <-h.pool.running }()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.reader == nil {
+		return h.mu.reason
+	}
+	return h.pool.explain(f(h.mu.reader))
+}
+
+// release gives the connection back; later uses fail with the reason. It may be
+// called again, and the first reason stands.
+func (h *hold) release(reason error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.mu.reader
+	if r == nil {
+		return
+	}
+	h.mu.reader, h.mu.reason = nil, reason
+	p := h.pool
+	p.mu.Lock()
+	delete(p.mu.held, h)
+	p.mu.Unlock()
+	p.repay(r)
+}
+
+// unpinned calls f while no transaction is kept from one read to the next: what
+// is open ends with the read that is at work, or the scan or snapshot. That is
+// what lets a checkpoint empty the WAL.
+func (p *pool) unpinned(f func()) {
+	p.fleeting.Add(1) // before the others end: what is used from here on ends by itself
+	defer p.fleeting.Add(-1)
 	for range cap(p.places) {
-		if r := <-p.places; r != nil {
-			err = errors.Join(err, r.conn.Close())
+		select {
+		case r := <-p.places:
+			p.give(r)
+		default:
 		}
 	}
 	p.mu.Lock()
+	for _, r := range p.mu.idle {
+		r.finish()
+	}
+	p.mu.Unlock()
+	f()
+}
+
+// close takes all connections, wherever they are, and closes them. closed is
+// closed by then, which interrupts the statements that run.
+func (p *pool) close() (err error) {
+	readers := make([]*reader, 0, cap(p.places)+maxIdle)
+	for range cap(p.places) {
+		readers = append(readers, <-p.places)
+	}
+	p.mu.Lock()
 	p.mu.shut = true
-	idle, held := p.mu.idle, p.mu.held
+	readers = append(readers, p.mu.idle...)
+	held := p.mu.held
 	p.mu.idle, p.mu.held = nil, make(map[*hold]struct{})
 	p.mu.Unlock()
-	for _, r := range idle {
-		err = errors.Join(err, r.conn.Close())
-	}
 	for h := range held {
 		h.mu.Lock()
-		if r := h.mu.reader; r != nil {
-			h.mu.reader = nil
-			err = errors.Join(err, r.conn.Close())
+		if h.mu.reader != nil {
+			readers = append(readers, h.mu.reader)
+			h.mu.reader, h.mu.reason = nil, kv.ClosedError
 		}
 		h.mu.Unlock()
+	}
+	for _, r := range readers {
+		if r != nil {
+			err = errors.Join(err, r.conn.Close())
+		}
 	}
 	return err
 }

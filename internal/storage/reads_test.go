@@ -227,7 +227,7 @@ func everyRead(ctx context.Context, d *Database) map[string]error {
 	_, errs["Page"] = r.Page(ctx, "g", 0, 10, 0)
 	_, errs["Usage"] = r.Usage(ctx, everything, 0)
 	_, errs["Expired"] = r.Expired(ctx, everything, 0)
-	for _, err := range r.Scan(ctx, "g", 0) {
+	for _, err := range r.Scan(ctx, GroupQuery("g"), 0) {
 		errs["Scan"] = err
 	}
 	for _, err := range r.Groups(ctx, everything, 0) {
@@ -250,7 +250,7 @@ func TestContextsThatEndMeanwhile(t *testing.T) {
 		defer cancel()
 		seen := 0
 		var last error
-		for _, err := range d.Reads().Scan(ctx, "i", 10) {
+		for _, err := range d.Reads().Scan(ctx, GroupQuery("i"), 10) {
 			if last = err; err == nil {
 				seen++
 			}

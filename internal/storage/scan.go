@@ -5,8 +5,6 @@ import (
 	"iter"
 
 	"forge.lthn.ai/core/go-store/kv"
-
-	"zombiezen.com/go/sqlite"
 )
 
 const (
@@ -18,48 +16,66 @@ const (
 	chunkBytes = 1 << 20
 )
 
-// scan reads the rows of one statement in chunks, on one snapshot. The loop's
-// body runs between chunks, while nothing is locked and no shared connection
-// is taken: it may scan, write, or never end.
-type scan[T any] struct {
-	pool *pool
-	stmt *sqlite.Stmt
-	read func(*sqlite.Stmt) (value T, size int, err error)
-	rows []T   // the present chunk
-	hold *hold // nil: there is nothing more to read
+// source is what a scan reads, chunk by chunk, and how far it has come. Each
+// chunk is a statement of its own that begins behind the last row, so that
+// between chunks nothing is half-way: the transaction alone makes them one.
+type source[T any] interface {
+	// chunk appends rows until one of the limits is reached; more says that
+	// there may be others behind them.
+	chunk(r *reader, into []T, rows, bytes int) (_ []T, more bool, err error)
 }
 
-// stream is the rows that the statement of start yields. An error is the last
-// thing that it yields.
-func stream[T any](ctx context.Context, p *pool, start func(*reader) *sqlite.Stmt,
-	read func(*sqlite.Stmt) (T, int, error),
-) iter.Seq2[T, error] {
+// scan is a source in the middle of a loop. The loop's body runs between
+// chunks, while nothing is locked and no shared connection is taken: it may
+// scan, write, or never end.
+type scan[T any] struct {
+	pool   *pool
+	source source[T]
+	rows   []T   // the present chunk
+	hold   *hold // the connection for the next one
+	more   bool
+}
+
+// stream is what the source yields. An error is the last thing that it yields.
+// Each loop over it begins with a source of its own, on a snapshot of its own.
+func stream[T any](ctx context.Context, p *pool, begin func() source[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		s := &scan[T]{pool: p, read: read}
+		s := &scan[T]{pool: p, source: begin()}
 		defer s.end()
-		err := s.first(ctx, start)
-		for {
-			for _, row := range s.rows {
-				if !yield(row, nil) {
-					return
-				}
-			}
-			if err != nil {
-				var none T
-				yield(none, err)
+		s.loop(ctx, s.first(ctx), yield)
+	}
+}
+
+// streamHeld is stream on a connection that belongs to somebody else.
+func streamHeld[T any](ctx context.Context, h *hold, begin func() source[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		s := &scan[T]{pool: h.pool, source: begin(), hold: h, more: true}
+		s.loop(ctx, s.next(ctx, firstChunkRows, firstChunkBytes), yield)
+	}
+}
+
+func (s *scan[T]) loop(ctx context.Context, err error, yield func(T, error) bool) {
+	for {
+		for _, row := range s.rows {
+			if !yield(row, nil) {
 				return
 			}
-			if s.hold == nil {
-				return
-			}
-			err = s.next(ctx)
 		}
+		if err != nil {
+			var none T
+			yield(none, err)
+			return
+		}
+		if !s.more {
+			return
+		}
+		err = s.turn(ctx)
 	}
 }
 
 // first reads the first chunk. If there is more it takes the connection along,
-// as its open statement is the snapshot; if it can't, it reads everything now.
-func (s *scan[T]) first(ctx context.Context, start func(*reader) *sqlite.Stmt) error {
+// as its transaction is the snapshot; if it can't, it reads everything now.
+func (s *scan[T]) first(ctx context.Context) error {
 	r, err := s.pool.take(ctx)
 	if err != nil {
 		return err
@@ -67,30 +83,32 @@ func (s *scan[T]) first(ctx context.Context, start func(*reader) *sqlite.Stmt) e
 	kept := false
 	defer func() {
 		if !kept {
-			_ = s.stmt.Reset() // repeats an error that Step has answered
 			s.pool.give(r)
 		}
 	}()
-	s.stmt = start(r)
-	more, err := s.chunk(firstChunkRows, firstChunkBytes)
-	if err != nil || !more {
-		return s.pool.explain(err)
+	if err = r.pin(); err == nil {
+		s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
 	}
-	if s.hold, kept = s.pool.keep(r); kept {
-		return nil
-	}
-	for more && err == nil {
-		if err = s.pool.check(ctx); err == nil {
-			more, err = s.chunk(chunkRows, chunkBytes)
+	if err == nil && s.more {
+		if s.hold, kept = s.pool.keep(r); kept {
+			return nil
 		}
+	}
+	for err == nil && s.more {
+		if err = s.pool.check(ctx); err == nil {
+			s.rows, s.more, err = s.source.chunk(r, s.rows, chunkRows, chunkBytes)
+		}
+	}
+	if err != nil {
+		r.finish()
 	}
 	return s.pool.explain(err)
 }
 
-// next replaces the chunk by the one after it. Scans that have come this far
-// take turns, fewer than there are processors: endless scans on all of them
-// would starve the writer for milliseconds at a time.
-func (s *scan[T]) next(ctx context.Context) error {
+// turn is next for scans that have come this far. They take turns, fewer than
+// there are processors: endless scans on all of them would starve the writer
+// for milliseconds at a time.
+func (s *scan[T]) turn(ctx context.Context) error {
 	clear(s.rows)
 	s.rows = s.rows[:0]
 	if err := s.pool.check(ctx); err != nil {
@@ -104,59 +122,52 @@ func (s *scan[T]) next(ctx context.Context) error {
 	case <-ctx.Done():
 		return contextError(ctx)
 	}
-	more := false
-	err := s.hold.use(func(*reader) (err error) {
-		more, err = s.chunk(chunkRows, chunkBytes)
+	return s.next(ctx, chunkRows, chunkBytes)
+}
+
+// next appends a chunk.
+func (s *scan[T]) next(ctx context.Context, rows, bytes int) error {
+	if err := s.pool.check(ctx); err != nil {
+		return err
+	}
+	return s.hold.use(func(r *reader) (err error) {
+		s.rows, s.more, err = s.source.chunk(r, s.rows, rows, bytes)
 		return err
 	})
-	if err == nil && !more {
-		s.end()
-	}
-	return err
 }
 
-// chunk appends rows until one of the limits is reached.
-func (s *scan[T]) chunk(rows, bytes int) (more bool, err error) {
-	for rows > 0 && bytes > 0 {
-		found, err := s.stmt.Step()
+// end gives the connection back.
+func (s *scan[T]) end() {
+	if s.hold != nil {
+		s.hold.release(kv.SnapshotClosedError)
+	}
+}
+
+// groupScan yields the names of groups with a live row, ascending.
+type groupScan struct {
+	rest kv.Range
+	now  int64
+}
+
+func (s *groupScan) chunk(r *reader, into []string, rows, bytes int) ([]string, bool, error) {
+	bindRange(r.groups, s.rest)
+	r.groups.BindInt64(3, s.now)
+	for ; rows > 0 && bytes > 0; rows-- {
+		found, err := r.groups.Step()
 		if err != nil {
-			return false, rowsIterationError(err)
+			return into, false, rowsIterationError(err)
 		}
 		if !found {
-			return false, nil
+			return into, false, r.groups.Reset()
 		}
-		row, size, err := s.read(s.stmt)
+		name, err := text(r.groups, 0)
 		if err != nil {
-			return false, scanRowError(err)
+			_ = r.groups.Reset() // the row's error says more
+			return into, false, scanRowError(err)
 		}
-		s.rows = append(s.rows, row)
-		rows--
-		bytes -= size
+		into = append(into, name)
+		s.rest.From = kv.GroupRange(name).To
+		bytes -= len(name)
 	}
-	return true, nil
-}
-
-// end gives the connection back as soon as the last row was read.
-func (s *scan[T]) end() {
-	if s.hold == nil {
-		return
-	}
-	s.hold.release(func(*reader) error {
-		_ = s.stmt.Reset() // repeats an error that Step has answered
-		return nil
-	})
-	s.hold = nil
-}
-
-func readKeyValue(stmt *sqlite.Stmt) (row kv.KeyValue, size int, err error) {
-	if row.Key, err = text(stmt, 0); err != nil {
-		return row, 0, err
-	}
-	row.Value, err = text(stmt, 1)
-	return row, len(row.Key) + len(row.Value), err
-}
-
-func readName(stmt *sqlite.Stmt) (name string, size int, err error) {
-	name, err = text(stmt, 0)
-	return name, len(name), err
+	return into, true, r.groups.Reset()
 }

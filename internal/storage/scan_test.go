@@ -38,7 +38,7 @@ func TestChunksEndByBytesToo(t *testing.T) {
 	for i := range 9 {
 		require.NoError(t, write(d, row("g", fmt.Sprint(i), value)))
 	}
-	next, stop := iter.Pull2(d.Reads().Scan(background, "g", 0))
+	next, stop := iter.Pull2(d.Reads().Scan(background, GroupQuery("g"), 0))
 	_, _, ok := next()
 	require.True(t, ok)
 	pool := d.reads.(*fileReads).pool
@@ -66,7 +66,7 @@ func TestWritesInsideALoop(t *testing.T) {
 	eachKind(t, func(t *testing.T, d *Database) {
 		require.NoError(t, write(d, numbered("g", longGroup)...))
 		seen := 0
-		for r, err := range d.Reads().Scan(background, "g", 0) {
+		for r, err := range d.Reads().Scan(background, GroupQuery("g"), 0) {
 			require.NoError(t, err)
 			require.NoError(t, write(d, row("g", r.Key, "changed"), row("g", r.Key+"x", "new")))
 			require.NotEqual(t, "changed", r.Value)
@@ -100,7 +100,7 @@ func TestLoopsNestDeeperThanConnections(t *testing.T) {
 	var nest func(depth int) int
 	nest = func(depth int) (deepest int) {
 		seen := 0
-		for _, err := range d.Reads().Scan(background, "g", 0) {
+		for _, err := range d.Reads().Scan(background, GroupQuery("g"), 0) {
 			require.NoError(t, err)
 			if seen == 0 && depth < maxHeld+20 {
 				deepest = nest(depth + 1)
@@ -116,7 +116,7 @@ func TestLoopsNestDeeperThanConnections(t *testing.T) {
 	var group sync.WaitGroup
 	for range 64 {
 		group.Go(func() {
-			for range d.Reads().Scan(background, "g", 0) {
+			for range d.Reads().Scan(background, GroupQuery("g"), 0) {
 				rows, err := rowsOf(d, "g", 0)
 				assert.NoError(t, err)
 				assert.Len(t, rows, longGroup)
@@ -134,7 +134,7 @@ func TestLoopsThatAreLeft(t *testing.T) {
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	for stopAt := range 3 {
 		seen := 0
-		for range d.Reads().Scan(background, "g", 0) {
+		for range d.Reads().Scan(background, GroupQuery("g"), 0) {
 			if seen++; seen > stopAt*firstChunkRows {
 				break
 			}
@@ -142,7 +142,7 @@ func TestLoopsThatAreLeft(t *testing.T) {
 		requireNothingHeld(t, d)
 	}
 	assert.Panics(t, func() {
-		for range d.Reads().Scan(background, "g", 0) {
+		for range d.Reads().Scan(background, GroupQuery("g"), 0) {
 			panic("in the loop's body")
 		}
 	})
@@ -153,7 +153,7 @@ func TestLoopsThatAreLeft(t *testing.T) {
 func TestSequencesCanBeUsedAgain(t *testing.T) {
 	eachKind(t, func(t *testing.T, d *Database) {
 		require.NoError(t, write(d, row("g", "a", "1")))
-		scan := d.Reads().Scan(background, "g", 0)
+		scan := d.Reads().Scan(background, GroupQuery("g"), 0)
 		for want := 1; want <= 3; want++ {
 			n := 0
 			for range scan {
@@ -179,7 +179,7 @@ func TestCloseDuringLoops(t *testing.T) {
 		require.NoError(t, err)
 		var steps []func() error
 		for range maxHeld + 5 {
-			next, stop := iter.Pull2(d.Reads().Scan(background, "g", 0))
+			next, stop := iter.Pull2(d.Reads().Scan(background, GroupQuery("g"), 0))
 			defer stop()
 			_, err, ok := next()
 			require.True(t, ok)

@@ -2,40 +2,56 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"math"
+	"iter"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// Snapshot is what was committed at one moment. One goroutine may use it, any;
-// Close it always.
+// Snapshot is what was committed at one moment, for as long as it is open. One
+// goroutine at a time may use it, any; loops over its scans may use it too.
+// Close it always: an open one keeps the WAL from starting anew.
+//
+// Its methods are those of Reads, on that moment. Once the database is closed
+// they answer kv.ClosedError.
 type Snapshot struct {
-	hold   *hold   // a file's
-	memory *memory // of ":memory:", frozen
+	revision uint64
+	hold     *hold   // a file's
+	memory   *memory // of ":memory:", frozen
 }
 
-// snapshot pins what is committed now on a connection of its own. The limit of
-// held connections is not for it: the writer takes one now and then, and must
-// not be refused because of some callers' loops.
-func (p *pool) snapshot() (*Snapshot, error) {
-	if err := p.check(context.Background()); err != nil {
+// Snapshot pins what is committed now. A snapshot has a connection of its own,
+// of which some are kept; while more are open than that, each waits about a
+// millisecond for another to be closed, and then opens one.
+func (d *Database) Snapshot(ctx context.Context) (*Snapshot, error) {
+	switch reads := d.reads.(type) {
+	case *fileReads:
+		return reads.pool.snapshot(ctx)
+	case *memory:
+		return reads.snapshot(ctx)
+	}
+	panic("storage: reads of an unknown kind")
+}
+
+// snapshot takes a connection for itself. The limit of connections that loops
+// hold is not for it.
+func (p *pool) snapshot(ctx context.Context) (*Snapshot, error) {
+	if err := p.check(ctx); err != nil {
 		return nil, err
 	}
-	r, err := p.spare()
+	r, err := p.borrow(ctx)
 	if err != nil {
-		return nil, err
+		return nil, p.explain(err)
 	}
-	h, owned := p.own(r, math.MaxInt)
+	h, owned := p.own(r)
 	if !owned {
-		return nil, errors.Join(kv.ClosedError, r.conn.Close())
+		p.repay(r) // which closes it
+		return nil, kv.ClosedError
 	}
 	s := &Snapshot{hold: h}
 	err = h.use(func(r *reader) error {
-		if err := run(r.begin); err != nil {
-			return err
-		}
-		_, err := exists(r.pin) // a snapshot begins with its first read
+		err := r.pin()
+		s.revision = r.revision
 		return err
 	})
 	if err != nil {
@@ -45,26 +61,112 @@ func (p *pool) snapshot() (*Snapshot, error) {
 	return s, nil
 }
 
-// Usage counts the rows that are stored, dead ones too, and their groups.
-func (s *Snapshot) Usage(r kv.Range) (usage kv.Usage, err error) {
-	if s.memory != nil {
-		return s.memory.usage(context.Background(), r, func(*kv.Row) bool { return true })
+func (m *memory) snapshot(ctx context.Context) (*Snapshot, error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return nil, err
 	}
-	err = s.hold.use(func(c *reader) error {
-		return numbers(c.physical, r, nil, usageInto(&usage))
-	})
-	return usage, err
+	frozen := &memory{done: m.done, ended: new(atomic.Pointer[error])}
+	frozen.committed.Store(f)
+	return &Snapshot{revision: f.log.last, memory: frozen}, nil
 }
 
-// Close lets go of what was pinned. It may be called again.
-func (s *Snapshot) Close() {
-	if s.hold == nil {
+// Revision is that of the last commit which the snapshot shows.
+func (s *Snapshot) Revision() uint64 { return s.revision }
+
+// Close lets go of what was pinned; later calls answer kv.SnapshotClosedError.
+// It may be called again, and by any goroutine.
+func (s *Snapshot) Close() { s.End(kv.SnapshotClosedError) }
+
+// End is Close with another reason, for whoever ends somebody else's snapshot.
+func (s *Snapshot) End(reason error) {
+	if s.memory != nil {
+		s.memory.ended.CompareAndSwap(nil, &reason)
+		s.memory.committed.Store(new(forest)) // what is pinned is what is kept in memory
 		return
 	}
-	s.hold.release(func(r *reader) error {
-		if r.conn.AutocommitEnabled() {
-			return nil
-		}
-		return run(r.done)
+	s.hold.release(reason)
+}
+
+// use calls f with a file's connection, after looking at the context.
+func (s *Snapshot) use(ctx context.Context, f func(*reader) error) error {
+	if err := s.hold.pool.check(ctx); err != nil {
+		return err
+	}
+	return s.hold.use(f)
+}
+
+// Get is Reads.Get.
+func (s *Snapshot) Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error) {
+	if s.memory != nil {
+		return s.memory.Get(ctx, group, key)
+	}
+	err = s.use(ctx, func(r *reader) (err error) {
+		row, found, err = r.getRow(group, key)
+		return err
 	})
+	return row, found, err
+}
+
+// GroupExists is Reads.GroupExists.
+func (s *Snapshot) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {
+	if s.memory != nil {
+		return s.memory.GroupExists(ctx, group, now)
+	}
+	err = s.use(ctx, func(r *reader) (err error) {
+		found, err = r.groupExists(group, now)
+		return err
+	})
+	return found, err
+}
+
+// Count is Reads.Count.
+func (s *Snapshot) Count(ctx context.Context, rng kv.Range, now int64) (n int, err error) {
+	if s.memory != nil {
+		return s.memory.Count(ctx, rng, now)
+	}
+	err = s.use(ctx, func(r *reader) (err error) {
+		n, err = r.countLive(rng, now)
+		return err
+	})
+	return n, err
+}
+
+// Page is Reads.Page.
+func (s *Snapshot) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
+	if s.memory != nil {
+		return s.memory.Page(ctx, group, offset, limit, now)
+	}
+	err = s.use(ctx, func(r *reader) (err error) {
+		page, err = r.readPage(group, offset, limit, now, func() error { return s.hold.pool.check(ctx) })
+		return err
+	})
+	return page, err
+}
+
+// Scan is Reads.Scan.
+func (s *Snapshot) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error] {
+	if s.memory != nil {
+		return s.memory.Scan(ctx, q, now)
+	}
+	return streamHeld(ctx, s.hold, func() source[kv.Row] { return newRowScan(q, now) })
+}
+
+// Groups is Reads.Groups.
+func (s *Snapshot) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
+	if s.memory != nil {
+		return s.memory.Groups(ctx, rng, now)
+	}
+	return streamHeld(ctx, s.hold, func() source[string] { return &groupScan{rng, now} })
+}
+
+// Usage counts the rows that are stored, dead ones too, and their groups.
+func (s *Snapshot) Usage(rng kv.Range) (usage kv.Usage, err error) {
+	if s.memory != nil {
+		return s.memory.usage(context.Background(), rng, func(*kv.Row) bool { return true })
+	}
+	err = s.use(context.Background(), func(r *reader) error {
+		return numbers(r.physical, rng, nil, usageInto(&usage))
+	})
+	return usage, err
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"math"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -43,7 +44,7 @@ const (
 	sqlNextGroup = `SELECT group_name FROM entries WHERE group_name > ?1 AND group_name < ?2
 		ORDER BY group_name LIMIT 1`
 
-	sqlExpiredRows = `SELECT group_name, entry_key, entry_value, expires_at FROM entries
+	sqlExpiredRows = sqlRow + `
 		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at > ?3 AND expires_at <= ?4 AND ` + sqlIntact + `
 		ORDER BY expires_at LIMIT ?5`
 	sqlEarliest = `SELECT expires_at FROM entries WHERE expires_at IS NOT NULL AND ` + sqlIntact + ` ORDER BY expires_at LIMIT 1`
@@ -52,9 +53,9 @@ const (
 	// must not keep the others from expiring. DeleteGroup removes them.
 	sqlIntact = `group_name IS NOT NULL AND entry_key IS NOT NULL AND entry_value IS NOT NULL`
 
-	sqlScan = `SELECT entry_key, entry_value FROM entries
-		WHERE group_name = ?1 AND (expires_at IS NULL OR expires_at > ?2) ORDER BY entry_key`
-	sqlPage = sqlScan + ` LIMIT ?3 OFFSET ?4`
+	sqlRow  = `SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries`
+	sqlLive = `(expires_at IS NULL OR expires_at > ?2)`
+	sqlPage = sqlRow + ` WHERE group_name = ?1 AND ` + sqlLive + ` ORDER BY entry_key LIMIT ?3 OFFSET ?4`
 
 	// What is stored, less what is dead: the index alone answers the first,
 	// and the dead are few.
@@ -88,6 +89,7 @@ const (
 // The log. Its rows are in the order of revisions, which are dense: what lies
 // before the first row has been removed.
 const (
+	// The first read of a snapshot too: it begins here, not at BEGIN.
 	sqlRevision = `SELECT coalesce(
 		(SELECT last_revision FROM log ORDER BY last_revision DESC LIMIT 1),
 		(SELECT base_revision FROM store_meta))`
@@ -109,18 +111,48 @@ const (
 		DELETE FROM log`
 )
 
+// scanSQL is the statement of a scan: see the variants.
+func scanSQL(v int) string {
+	statement := sqlRow
+	if v&scanKeysOnly != 0 {
+		statement = strings.Replace(statement, "entry_value", "NULL", 1)
+	}
+	// ?1 is the group or the first one, ?5 the first one behind.
+	switch forward := v&scanReverse == 0; {
+	case v&scanSingle != 0:
+		statement += ` WHERE group_name = ?1`
+	case v&scanAfter == 0:
+		statement += ` WHERE group_name >= ?1 AND group_name < ?5`
+	case forward:
+		statement += ` WHERE (group_name, entry_key) >= (?6, ?7) AND group_name < ?5 AND +group_name >= ?1`
+	default:
+		statement += ` WHERE (group_name, entry_key) < (?6, ?7) AND group_name >= ?1 AND +group_name < ?5`
+	}
+	statement += ` AND ` + sqlLive
+	if v&scanFrom != 0 {
+		statement += ` AND entry_key >= ?3`
+	}
+	if v&scanTo != 0 {
+		statement += ` AND entry_key < ?4`
+	}
+	if v&scanReverse != 0 {
+		return statement + ` ORDER BY group_name DESC, entry_key DESC`
+	}
+	return statement + ` ORDER BY group_name, entry_key`
+}
+
 // bindRange binds a range to ?1 and ?2.
 func bindRange(stmt *sqlite.Stmt, r kv.Range) {
 	stmt.BindText(1, r.From)
-	bindEnd(stmt, r)
+	bindEnd(stmt, 2, r)
 }
 
-// bindEnd binds a range's upper end to ?2.
-func bindEnd(stmt *sqlite.Stmt, r kv.Range) {
+// bindEnd binds a range's upper end.
+func bindEnd(stmt *sqlite.Stmt, param int, r kv.Range) {
 	if r.Unbounded {
-		stmt.BindBytes(2, nil)
+		stmt.BindBytes(param, nil)
 	} else {
-		stmt.BindText(2, r.To)
+		stmt.BindText(param, r.To)
 	}
 }
 
@@ -147,7 +179,16 @@ func bindAfter(stmt *sqlite.Stmt, param int, after int64) {
 	}
 }
 
-// readRow reads the four columns of a row.
+// readRevision reads sqlRevision.
+func readRevision(stmt *sqlite.Stmt) (revision uint64, err error) {
+	_, err = one(stmt, func(stmt *sqlite.Stmt) error {
+		revision = uint64(stmt.ColumnInt64(0))
+		return nil
+	})
+	return revision, err
+}
+
+// readRow reads the columns of sqlRow.
 func readRow(stmt *sqlite.Stmt) (row kv.Row, err error) {
 	if row.Group, err = text(stmt, 0); err != nil {
 		return row, err
@@ -156,6 +197,6 @@ func readRow(stmt *sqlite.Stmt) (row kv.Row, err error) {
 		return row, err
 	}
 	row.Value, err = text(stmt, 2)
-	row.Deadline = deadline(stmt, 3)
+	row.Deadline, row.Revision = deadline(stmt, 3), uint64(stmt.ColumnInt64(4))
 	return row, err
 }

@@ -42,7 +42,6 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 		sqlNextGroup:     {covering + " (group_name>? AND group_name<?)"},
 		sqlExpiredRows:   {expiry + " (expires_at>? AND expires_at<?)"},
 		sqlEarliest:      {expiry},
-		sqlScan:          {key + " (group_name=?)"},
 		sqlPage:          {key + " (group_name=?)"},
 		sqlCount:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)"},
 		sqlGroups:        {covering + " (group_name>? AND group_name<?)", key + " (group_name=?)"},
@@ -61,6 +60,36 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 				assert.NotContains(t, step, "TEMP B-TREE", statement)
 			}
 		}
+	}
+}
+
+// Whatever a scan's parts, it begins where it is to begin and sorts nothing.
+func TestEveryScanGoesByTheKeys(t *testing.T) {
+	conn := fileOf(open(t, temporary(t))).conn
+	for v := range scanVariants {
+		if v&scanSingle != 0 && v&scanAfter != 0 {
+			continue // the keys' range says where it goes on
+		}
+		steps := plan(t, conn, scanSQL(v))
+		require.Len(t, steps, 1, scanSQL(v))
+		want := "SEARCH entries USING INDEX sqlite_autoindex_entries_1 ("
+		switch {
+		case v&scanAfter != 0 && v&scanReverse == 0:
+			want += "(group_name,entry_key)>(?,?) AND group_name<?)"
+		case v&scanAfter != 0:
+			want += "group_name>? AND (group_name,entry_key)<(?,?))"
+		case v&scanSingle == 0:
+			want += "group_name>? AND group_name<?)"
+		case v&scanFrom != 0 && v&scanTo != 0:
+			want += "group_name=? AND entry_key>? AND entry_key<?)"
+		case v&scanFrom != 0:
+			want += "group_name=? AND entry_key>?)"
+		case v&scanTo != 0:
+			want += "group_name=? AND entry_key<?)"
+		default:
+			want += "group_name=?)"
+		}
+		assert.Equal(t, want, steps[0], scanSQL(v))
 	}
 }
 

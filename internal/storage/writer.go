@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ type fileWriter struct {
 
 	file        string
 	pool        *pool
+	changes     *sequence
 	checkpoints *checkpoints
 	graceful    bool // opened whole: closing leaves one plain file
 
@@ -92,7 +94,7 @@ func (w *fileWriter) Commit() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
-	if err := run(w.commit); err != nil {
+	if err := w.changes.moving(func() error { return run(w.commit) }); err != nil {
 		return commitError(err, w.InTransaction())
 	}
 	w.checkpoints.committed(w.conn)
@@ -160,7 +162,7 @@ func (w *fileWriter) Snapshot() (*Snapshot, error) {
 	if w.conn == nil {
 		return nil, kv.ClosedError
 	}
-	return w.pool.snapshot()
+	return w.pool.snapshot(context.Background())
 }
 
 // close ends the connection. After a graceful one the file is alone and in

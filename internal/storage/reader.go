@@ -1,0 +1,202 @@
+package storage
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// sequence tells readers whether what they have seen still stands. The writer
+// makes it odd before COMMIT and even after: a read transaction that began
+// while it was even shows what is committed for as long as it has not moved.
+//
+// Comparing revisions would not do. COMMIT makes a change visible before its
+// revision is published: in between a new transaction shows the change, and a
+// read after it, from a kept one, would take it back.
+type sequence struct{ n atomic.Uint64 }
+
+// moving calls commit while the sequence is odd.
+func (s *sequence) moving(commit func() error) error {
+	s.n.Add(1)
+	defer s.n.Add(1) // however commit ends: odd for good would be slow for good
+	return commit()
+}
+
+// settled reports whether n is the present number, and no commit is under way.
+func (s *sequence) settled(n uint64) bool { return n%2 == 0 && s.n.Load() == n }
+
+// reader is a connection that can't write, with its statements and the read
+// transaction that is open on it. Whoever has taken it from its pool owns it.
+//
+// The transaction is kept from one use to the next, as opening one costs as
+// much as a lookup. Every use begins with refresh or pin, which begin a new one
+// if something was committed since.
+type reader struct {
+	conn     *sqlite.Conn
+	sequence *sequence
+
+	open     bool   // a transaction is
+	began    uint64 // the sequence before it began
+	pinned   bool   // revision is the transaction's
+	revision uint64
+	broken   bool // the transaction can't be ended: the connection is to be closed
+
+	get, isLive, count, page *sqlite.Stmt
+	groups                   *sqlite.Stmt
+	usage, expired, physical *sqlite.Stmt
+	latest, log, logTail     *sqlite.Stmt
+	begin, end               *sqlite.Stmt
+	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
+}
+
+func openReader(path string, settings []string, s *sequence, done <-chan struct{}) (*reader, error) {
+	conn, err := openConnection(path, sqlite.OpenReadOnly, settings, done)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{conn: conn, sequence: s}
+	err = prepareAll(conn, []statement{
+		{&r.get, sqlGet},
+		{&r.isLive, sqlGroupIsLive},
+		{&r.count, sqlCount},
+		{&r.page, sqlPage},
+		{&r.groups, sqlGroups},
+		{&r.usage, sqlUsage},
+		{&r.expired, sqlExpired},
+		{&r.physical, sqlPhysicalUsage},
+		{&r.begin, "BEGIN"},
+		{&r.latest, sqlRevision},
+		{&r.log, sqlReadLog},
+		{&r.logTail, sqlLogTail},
+		{&r.end, "COMMIT"},
+	})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return r, nil
+}
+
+// refresh makes sure that the next statement sees what is committed now.
+// While a commit is under way nothing can be kept: each statement is then a
+// transaction of its own. SQLite's snapshots begin with the first read, not
+// with BEGIN, so the number is older than what is seen, never newer.
+func (r *reader) refresh() error {
+	n := r.sequence.n.Load()
+	if r.open && r.began == n && n%2 == 0 {
+		return nil
+	}
+	r.finish()
+	if n%2 != 0 {
+		r.began = n
+		return nil
+	}
+	return r.start(n)
+}
+
+// pin makes sure that all further statements see what is committed now, and
+// nothing later, and reads its revision.
+func (r *reader) pin() error {
+	if err := r.refresh(); err != nil {
+		return err
+	}
+	if !r.open {
+		if err := r.start(r.began); err != nil {
+			return err
+		}
+	}
+	if r.pinned {
+		return nil
+	}
+	revision, err := readRevision(r.latest)
+	r.revision, r.pinned = revision, err == nil
+	return err
+}
+
+func (r *reader) start(n uint64) error {
+	if err := run(r.begin); err != nil {
+		return err
+	}
+	r.open, r.began, r.pinned = true, n, false
+	return nil
+}
+
+// finish ends the transaction, if there is one.
+func (r *reader) finish() {
+	if !r.open {
+		return
+	}
+	r.open = false
+	if err := run(r.end); err != nil && !r.conn.AutocommitEnabled() {
+		r.broken = execute(r.conn, "ROLLBACK") != nil
+	}
+}
+
+// getRow looks one row up.
+func (r *reader) getRow(group, key string) (kv.Row, bool, error) {
+	return getRow(r.get, group, key)
+}
+
+func (r *reader) groupExists(group string, now int64) (bool, error) {
+	bindGroup(r.isLive, group, now)
+	return exists(r.isLive)
+}
+
+func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
+	err = numbers(r.count, rng, &now, func(stmt *sqlite.Stmt) { n = stmt.ColumnInt(0) })
+	return n, err
+}
+
+// readPage reads limit rows behind the first offset, asking check now and then
+// whether to go on.
+func (r *reader) readPage(group string, offset, limit int, now int64, check func() error) (page []kv.KeyValue, err error) {
+	bindGroup(r.page, group, now)
+	r.page.BindInt64(3, int64(max(limit, 0))) // negative would mean all
+	r.page.BindInt64(4, int64(offset))
+	defer func() { _ = r.page.Reset() }() // repeats the error of the step
+	for {
+		if len(page)%firstChunkRows == 0 {
+			if err := check(); err != nil {
+				return nil, err
+			}
+		}
+		found, err := r.page.Step()
+		if err != nil {
+			return nil, rowsIterationError(err)
+		}
+		if !found {
+			return page, nil
+		}
+		row, err := readRow(r.page)
+		if err != nil {
+			return nil, scanRowError(err)
+		}
+		page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value})
+	}
+}
+
+// numbers runs a statement that counts in a range, at now if it asks for it.
+func numbers(stmt *sqlite.Stmt, r kv.Range, now *int64, read func(*sqlite.Stmt)) error {
+	bindRange(stmt, r)
+	if now != nil {
+		stmt.BindInt64(3, *now)
+	}
+	_, err := one(stmt, func(stmt *sqlite.Stmt) error {
+		read(stmt)
+		return nil
+	})
+	return err
+}
+
+func usageInto(usage *kv.Usage) func(*sqlite.Stmt) {
+	return func(stmt *sqlite.Stmt) {
+		*usage = kv.Usage{Keys: stmt.ColumnInt64(0), Groups: stmt.ColumnInt64(1)}
+	}
+}
+
+func bindGroup(stmt *sqlite.Stmt, group string, now int64) {
+	stmt.BindText(1, group)
+	stmt.BindInt64(2, now)
+}
