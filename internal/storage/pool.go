@@ -22,7 +22,7 @@ const (
 	// maxIdle is how many connections that scans and snapshots gave back are
 	// kept open. (SQLite keeps the descriptor of a closed one until no lock is
 	// on the file, which is never, but it hands it to the next that opens.)
-	maxIdle = 8
+	maxIdle = 16
 	// spareWait is how long a snapshot waits, once that many connections are in
 	// use, for one of them to come back: most do within microseconds, and to
 	// open another takes about as long as this.
