@@ -6,13 +6,15 @@ import (
 )
 
 // Event is one committed change: Type, the full Group name (namespace
-// included), Key, Value and the Timestamp of its commit by the store's clock.
-// EventDelete has no Value, EventDeleteGroup neither Key nor Value, EventExpire
-// the last one.
+// included), Key, Value, the Timestamp of its commit by the store's clock, and
+// the Revision of the request that made it. EventDelete has no Value,
+// EventDeleteGroup neither Key nor Value, EventExpire the last one. ExpiresAt is
+// when a key that was set will expire, to the millisecond; the zero time: never.
+// Gap is nil in all but an EventGap.
 type Event = kv.Event
 
-// EventType says what happened; its String is set, delete, delete_group,
-// expire or unknown.
+// EventType says what happened; its String is set, delete, delete_group or
+// expire, of a subscription's own gap, synced or progress, else unknown.
 type EventType = kv.EventType
 
 // The types of events.

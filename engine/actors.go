@@ -55,7 +55,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	if a.writer, err = writer.Spawn(system, writer.Config{
 		Database: e.database.Writer(), Gate: a.gate, Clock: e.clock, Logger: logger, Failpoint: fail,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
-		History: e.config.History, Head: &e.head, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
+		History: e.config.History, Head: &e.head, Announced: &e.announced, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
 		return nil, err
 	}
 	a.reaper.Connect(a.writer)
@@ -92,6 +92,7 @@ func (p projections) Committed(fact *kv.Committed) {
 func (p projections) Resynchronise(state kv.Resynchronise) {
 	p.reaper.Resynchronise(state.Earliest)
 	p.quota.Resynchronise(state.Usage)
+	p.notifier.Resynchronise()
 }
 
 // counter joins the writer's port to the quota actor's.

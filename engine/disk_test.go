@@ -132,6 +132,7 @@ func TestFailingDiskUnderLoad(t *testing.T) {
 	l.more(50)
 	l.finish()
 	l.verify(e)
+	verifyFeeds(t, e, l.feeds)
 	expires(t, e, "afterwards")
 	closeNow(t, e)
 	l.verifyEvents()

@@ -37,6 +37,8 @@ type Engine struct {
 	reads     storage.Reads
 	callbacks *notifier.Callbacks
 	head      atomic.Uint64 // the last revision committed; the writer sets it
+	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
+	ended     chan struct{} // closed by Close
 	closed    atomic.Bool
 	close     sync.Once
 
@@ -69,7 +71,7 @@ func Open(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config, clock: clock.New(config.Clock), database: database, reads: database.Reads(),
+	e := &Engine{config: config, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
 		callbacks: notifier.NewCallbacks(config.Logger)}
 	if config.ReadOnly {
 		return e, nil
@@ -135,7 +137,7 @@ func (e *Engine) Watch(namespace, group, key string) *Watcher {
 	if e.closed.Load() || e.actors == nil {
 		return notifier.NewClosedWatcher()
 	}
-	return e.actors.notifier.Watch(notifier.Pattern{Namespace: namespace, Group: group, Key: key})
+	return e.actors.notifier.Watch(notifier.WatchFilter(namespace, group, key))
 }
 
 // WatchActor has events sent to an actor as Changed messages.
@@ -143,7 +145,7 @@ func (e *Engine) WatchActor(pid *PID, namespace, group, key string) *Watcher {
 	if e.closed.Load() || e.actors == nil {
 		return notifier.NewClosedWatcher()
 	}
-	return e.actors.notifier.WatchActor(notifier.Pattern{Namespace: namespace, Group: group, Key: key}, pid)
+	return e.actors.notifier.WatchActor(notifier.WatchFilter(namespace, group, key), pid)
 }
 
 // Unwatch ends a watcher.
@@ -176,6 +178,7 @@ func (e *Engine) Close() error {
 	var err error
 	e.close.Do(func() {
 		e.closed.Store(true)
+		close(e.ended)
 		if e.actors != nil {
 			e.actors.stop()
 		}

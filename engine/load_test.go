@@ -24,6 +24,7 @@ type load struct {
 	workers []*worker
 	watcher *Watcher
 	events  func() []kv.Event
+	feeds   []*follower
 	ops     atomic.Int64
 	stop    atomic.Bool
 	running sync.WaitGroup
@@ -59,6 +60,13 @@ var quotas = map[string]kv.QuotaConfig{roomy: {MaxKeys: 1 << 20}, tight: {MaxKey
 func startLoad(t *testing.T, e *Engine, workers int, seed uint64) *load {
 	l := &load{t: t, watcher: e.Watch("", "*", "*")}
 	l.events = collect(l.watcher)
+	for _, options := range []kv.SubscribeOptions{
+		{From: 1, Buffer: 1, Progress: time.Millisecond},
+		{From: 1, Progress: time.Millisecond},
+		{From: 1, Filters: []kv.Filter{{Group: kv.Prefix(tight)}, {Group: kv.Exactly("loose1"), Key: kv.Prefix("1")}}},
+	} {
+		l.feeds = append(l.feeds, follow(t, e, options))
+	}
 	for id := range workers {
 		w := &worker{load: l, e: e, id: id, random: rand.New(rand.NewPCG(seed, uint64(id))), model: testkit.NewModel()}
 		l.workers = append(l.workers, w)
@@ -137,6 +145,21 @@ func (w *worker) step() {
 		w.write(p, within(set(p.Group, p.Key, w.next()), namespace, quotas[roomy]))
 	case 14:
 		_, _ = w.e.PurgeExpired(context.Background(), kv.PrefixRange(""))
+	case 15:
+		w.subscribe(place)
+	}
+}
+
+// subscribe follows one key until its own write comes, or the store ends.
+func (w *worker) subscribe(p testkit.Place) {
+	feed := w.e.Subscribe(context.Background(), kv.SubscribeOptions{
+		Filters: []kv.Filter{{Group: kv.Exactly(p.Group), Key: kv.Exactly(p.Key)}}, Progress: time.Millisecond})
+	w.write(p, set(p.Group, p.Key, w.next()))
+	for _, err := range feed {
+		if err != nil && !w.lenient.Load() {
+			w.load.complain("worker %d: Subscribe: %v", w.id, err)
+		}
+		return
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"iter"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/kv"
@@ -32,4 +33,44 @@ func (e *Engine) verifyLog() error {
 // missing is the error for revisions that the log should hold between others.
 func missing(first, last uint64) error {
 	return &kv.CorruptLogError{First: first, Last: last, Reason: "it is missing"}
+}
+
+// History yields what happened to a key, oldest first, as far as the log holds
+// it. It ends with what was committed when the loop began. An error is yielded
+// once, last.
+func (e *Engine) History(ctx context.Context, group, key string) iter.Seq2[kv.Event, error] {
+	return func(yield func(kv.Event, error) bool) {
+		if err := e.history(ctx, kv.Filter{Group: kv.Exactly(group), Key: kv.Exactly(key)}, yield); err != nil {
+			yield(kv.Event{}, err)
+		}
+	}
+}
+
+func (e *Engine) history(ctx context.Context, filter kv.Filter, yield func(kv.Event, error) bool) error {
+	current, err := e.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	var events []kv.Event
+	for next := uint64(0); next <= current; {
+		rows, err := e.reads.Log(ctx, next, feedBytes)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if events, err = commitlog.Decode(events[:0], row); err != nil {
+				return err
+			}
+			for i := range events {
+				if filter.Matches(&events[i]) && events[i].Revision <= current && !yield(events[i], nil) {
+					return nil
+				}
+			}
+			next = row.Last + 1
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+	}
+	return nil
 }

@@ -3,56 +3,56 @@ package kv
 import "strings"
 
 // Match is a condition on a name, byte for byte. The zero value matches every
-// name.
+// name. Two that match the same names are equal.
 type Match struct {
-	kind matchKind
+	kind MatchKind
 	text string
 }
 
-type matchKind uint8
+// MatchKind says how a Match compares.
+type MatchKind uint8
 
 const (
-	anything matchKind = iota
-	exactly
-	prefix
+	MatchAny MatchKind = iota
+	MatchExactly
+	MatchPrefix
+	MatchKinds = 3 // how many there are
 )
 
 // Exactly matches one name.
-func Exactly(name string) Match { return Match{exactly, name} }
+func Exactly(name string) Match { return Match{MatchExactly, name} }
 
 // Prefix matches every name that begins with text.
 func Prefix(text string) Match {
 	if text == "" {
 		return Match{} // one way to say it
 	}
-	return Match{prefix, text}
+	return Match{MatchPrefix, text}
 }
 
 // Matches reports whether the name fits.
 func (m Match) Matches(name string) bool {
 	switch m.kind {
-	case exactly:
+	case MatchExactly:
 		return name == m.text
-	case prefix:
+	case MatchPrefix:
 		return strings.HasPrefix(name, m.text)
 	default:
 		return true
 	}
 }
 
-// Any reports whether every name fits.
-func (m Match) Any() bool { return m.kind == anything }
+// Kind says how the match compares.
+func (m Match) Kind() MatchKind { return m.kind }
 
-// Exact is the one name that fits, if it is one.
-func (m Match) Exact() (name string, ok bool) { return m.text, m.kind == exactly }
-
-// Common is the prefix that all names that fit have.
-func (m Match) Common() string { return m.text }
+// Text is the name of MatchExactly, or the prefix of MatchPrefix; empty for
+// MatchAny.
+func (m Match) Text() string { return m.text }
 
 // Within is the condition on a name with outer before it: what m says of the
 // rest, and outer of the beginning.
 func (m Match) Within(outer string) Match {
-	if m.kind == exactly {
+	if m.kind == MatchExactly {
 		return Exactly(outer + m.text)
 	}
 	return Prefix(outer + m.text)
@@ -60,7 +60,7 @@ func (m Match) Within(outer string) Match {
 
 // Range holds exactly the group names that fit.
 func (m Match) Range() Range {
-	if m.kind == exactly {
+	if m.kind == MatchExactly {
 		return GroupRange(m.text)
 	}
 	return PrefixRange(m.text)

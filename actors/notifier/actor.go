@@ -14,6 +14,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -30,9 +31,10 @@ type Config struct {
 // handles in other people's hands.
 type Actor struct {
 	Config
-	index *index
-	root  *actor.RootContext
-	done  chan struct{}
+	index      *index[*Watcher]
+	subscribed *subscriptions
+	root       *actor.RootContext
+	done       chan struct{}
 
 	// Owned by Receive.
 	pids    map[string]map[*Watcher]struct{} // watching actors, by PID; outlives a restart too
@@ -52,6 +54,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		a.forgetActor(m.Who)
 	case *actor.Restarting:
+		a.subscribed.passAll() // whatever of the delivery they have had
 		a.send()
 		a.release()
 	case *actor.Stopping:
@@ -65,7 +68,7 @@ func (m watch) handle(a *Actor, ctx actor.Context) {
 	w := m.watcher
 	if !w.open { // a restart may bring nothing back, but nothing happens twice
 		w.open = true
-		a.index.add(w)
+		a.index.add(w.filter, w)
 	}
 	if w.pid != nil {
 		id := w.pid.String()
@@ -93,13 +96,37 @@ func (m unwatch) handle(a *Actor, ctx actor.Context) {
 	a.Failpoint.Hit("notifier.unwatch")
 }
 
+func (m subscribe) handle(a *Actor, _ actor.Context) {
+	a.subscribed.add(m.subscription)
+	close(m.done)
+	a.Failpoint.Hit("notifier.subscribe")
+}
+
+func (m unsubscribe) handle(a *Actor, _ actor.Context) {
+	a.subscribed.remove(m.subscription)
+	close(m.done)
+	a.Failpoint.Hit("notifier.unsubscribe")
+}
+
+func (m mark) handle(a *Actor, _ actor.Context) {
+	if m.subscription.Behind() == 0 {
+		m.subscription.offer([]kv.Event{m.progress})
+	}
+	a.Failpoint.Hit("notifier.mark")
+}
+
+func (resynchronise) handle(a *Actor, _ actor.Context) {
+	a.subscribed.passAll()
+	a.Failpoint.Hit("notifier.resynchronise")
+}
+
 // remove takes the watcher out and closes it, unless that has been done.
 func (a *Actor) remove(w *Watcher) {
 	if !w.open {
 		return
 	}
 	w.open = false
-	a.index.remove(w)
+	a.index.remove(w.filter, w)
 	if w.events != nil {
 		close(w.events)
 	}
@@ -116,6 +143,7 @@ func (a *Actor) forgetActor(pid *actor.PID) {
 func (m deliver) handle(a *Actor, _ actor.Context) {
 	a.current, a.sent = &m.delivery, 0 // first of all, so that it is seen through whatever happens
 	a.Failpoint.Hit("notifier.deliver")
+	a.subscribed.deliver(m.delivery.Events, m.delivery.Lost)
 	a.send()
 	a.Failpoint.Hit("notifier.delivered")
 	a.release()
@@ -170,15 +198,7 @@ func (a *Actor) stop() {
 		}
 		a.send()
 		a.release()
-		for i := range a.index.shards {
-			if m := a.index.shards[i].Load(); m != nil {
-				for _, watchers := range *m {
-					for _, w := range watchers {
-						a.remove(w)
-					}
-				}
-			}
-		}
+		a.index.all(a.remove)
 	}()
 	a.Failpoint.Hit("notifier.stop")
 }

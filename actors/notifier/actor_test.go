@@ -17,8 +17,8 @@ import (
 
 func TestEventsArriveBeforeTheAnswer(t *testing.T) {
 	b := start(t, 16, nil)
-	w := b.Watch(Pattern{Group: "g", Key: "*"})
-	other := b.Watch(Pattern{Group: "other", Key: "*"})
+	w := b.Watch(WatchFilter("", "g", "*"))
+	other := b.Watch(WatchFilter("", "other", "*"))
 	for i := range 100 {
 		event := set("g", "k", fmt.Sprint(i))
 		b.deliver(t, event)
@@ -30,7 +30,7 @@ func TestEventsArriveBeforeTheAnswer(t *testing.T) {
 
 func TestSlowWatcherIsToldWhatItLost(t *testing.T) {
 	b := start(t, 3, nil)
-	slow, fast := b.Watch(Pattern{Group: "*", Key: "*"}), b.Watch(Pattern{Group: "*", Key: "*"})
+	slow, fast := b.Watch(WatchFilter("", "*", "*")), b.Watch(WatchFilter("", "*", "*"))
 	for i := range 10 {
 		b.deliver(t, set("g", "k", fmt.Sprint(i)))
 		require.Len(t, received(fast), 1, "a slow watcher costs a fast one nothing")
@@ -42,7 +42,7 @@ func TestSlowWatcherIsToldWhatItLost(t *testing.T) {
 
 func TestLostEventsAreCountedNotSent(t *testing.T) {
 	b := start(t, 16, nil)
-	w, other := b.Watch(Pattern{Group: "g", Key: "*"}), b.Watch(Pattern{Group: "other", Key: "*"})
+	w, other := b.Watch(WatchFilter("", "g", "*")), b.Watch(WatchFilter("", "other", "*"))
 	b.deliverAs(t, admission.Delivery{Events: []kv.Event{set("g", "a", ""), set("g", "b", "")}, Lost: true})
 	require.Empty(t, received(w))
 	require.Equal(t, uint64(2), w.Dropped())
@@ -51,7 +51,7 @@ func TestLostEventsAreCountedNotSent(t *testing.T) {
 
 func TestUnwatchClosesOnce(t *testing.T) {
 	b := start(t, 16, nil)
-	w := b.Watch(Pattern{Group: "g", Key: "k"})
+	w := b.Watch(WatchFilter("", "g", "k"))
 	require.True(t, b.Listening())
 	b.deliver(t, set("g", "k", "v"))
 	b.Unwatch(w)
@@ -68,7 +68,7 @@ func TestUnwatchClosesOnce(t *testing.T) {
 // another by mistake harms neither.
 func TestUnwatchOfAnothersWatcher(t *testing.T) {
 	a, b := start(t, 16, nil), start(t, 16, nil)
-	ofA, ofB := a.Watch(Pattern{Group: "g", Key: "k"}), b.Watch(Pattern{Group: "g", Key: "k"})
+	ofA, ofB := a.Watch(WatchFilter("", "g", "k")), b.Watch(WatchFilter("", "g", "k"))
 	b.Unwatch(ofA)
 	a.deliver(t, set("g", "k", "v"))
 	b.deliver(t, set("g", "k", "w"))
@@ -82,9 +82,9 @@ func TestStopClosesEveryWatcher(t *testing.T) {
 	b := start(t, 4, nil)
 	var watchers []*Watcher
 	for i := range 1000 {
-		p := Pattern{Group: fmt.Sprint(i % 10), Key: fmt.Sprint(i % 7)}
+		p := WatchFilter("", fmt.Sprint(i%10), fmt.Sprint(i%7))
 		if i%3 == 0 {
-			p.Key = "*"
+			p.Key = kv.Match{}
 		}
 		watchers = append(watchers, b.Watch(p))
 	}
@@ -94,7 +94,7 @@ func TestStopClosesEveryWatcher(t *testing.T) {
 		require.False(t, open)
 	}
 	require.False(t, b.Listening())
-	late := b.Watch(Pattern{Group: "g", Key: "k"})
+	late := b.Watch(WatchFilter("", "g", "k"))
 	_, open := <-late.Events
 	require.False(t, open, "a watcher on a stopped notifier is closed")
 	b.Unwatch(late)
@@ -108,7 +108,7 @@ func TestWatchAndUnwatchFromEverywhere(t *testing.T) {
 		for i := range 16 {
 			all.Go(func() {
 				for j := range 50 {
-					w := b.Watch(Pattern{Group: fmt.Sprint(i % 4), Key: "*"})
+					w := b.Watch(WatchFilter("", fmt.Sprint(i%4), "*"))
 					b.Deliver(admission.Delivery{Events: []kv.Event{set(fmt.Sprint(j%4), "k", "v")}})
 					b.Watched([]kv.Event{set(fmt.Sprint(i), "k", "v")})
 					b.Unwatch(w)
@@ -137,8 +137,8 @@ func TestWatchingActor(t *testing.T) {
 	l := listener{make(chan kv.Event, 100)}
 	pid, err := actorsystem.Spawn(b.system, "listener-", func() actor.Actor { return l })
 	require.NoError(t, err)
-	first := b.WatchActor(Pattern{Group: "g", Key: "*"}, pid)
-	second := b.WatchActor(Pattern{Group: "g", Key: "other"}, pid)
+	first := b.WatchActor(WatchFilter("", "g", "*"), pid)
+	second := b.WatchActor(WatchFilter("", "g", "other"), pid)
 	require.Nil(t, first.Events)
 	for i := range 50 { // far more than a channel would hold
 		b.deliver(t, set("g", "k", fmt.Sprint(i)))
@@ -154,12 +154,12 @@ func TestWatchingActor(t *testing.T) {
 	require.False(t, b.Listening())
 
 	// The end of an actor ends what it watches, now or by then.
-	third := b.WatchActor(Pattern{Group: "g", Key: "*"}, pid)
-	fourth := b.WatchActor(Pattern{Group: "*", Key: "*"}, pid)
+	third := b.WatchActor(WatchFilter("", "g", "*"), pid)
+	fourth := b.WatchActor(WatchFilter("", "*", "*"), pid)
 	require.NoError(t, b.system.Root.PoisonFuture(pid).Wait())
 	testkit.Until(t, "the notifier's forgetting of the actor", func() bool { return !b.Listening() })
 	b.Unwatch(third)
-	late := b.WatchActor(Pattern{Group: "g", Key: "*"}, pid)
+	late := b.WatchActor(WatchFilter("", "g", "*"), pid)
 	testkit.Until(t, "the forgetting of an actor that is gone", func() bool { return !b.Listening() })
 	b.Unwatch(late)
 	b.Unwatch(fourth)

@@ -4,197 +4,220 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// Wildcard stands for every group, or every key.
-const Wildcard = "*"
-
-// Pattern says which events a watcher wants.
-type Pattern struct {
-	Namespace string // with Group a wildcard: only groups of this namespace, unless empty
-	Group     string
-	Key       string
-}
-
-// index finds the watchers of an event. The notifier alone changes it;
-// anybody may read it at any time without waiting, since what it holds is
-// immutable and replaced whole. It is split into shards, so that adding one of
-// n watchers copies n/shards map entries.
-type index struct {
+// index finds the listeners of an event: those whose filter fits its group and
+// key. The notifier alone changes it; anybody may read it at any time without
+// waiting, since what it holds is immutable and replaced whole. It is split
+// into shards, so that adding one of n listeners copies n/shards map entries.
+type index[T comparable] struct {
 	seed   maphash.Seed
-	shards [shards]atomic.Pointer[map[Pattern][]*Watcher]
-	kinds  [kinds]atomic.Int64 // watchers of each kind: an event looks only for kinds that there are
+	shards [shards]atomic.Pointer[map[kv.Filter][]T]
+	kinds  [kv.MatchKinds][kv.MatchKinds]atomic.Int64 // filters of each kind, of group and of key: an event looks only for kinds that there are
 
-	// filter has a bit set for the hash of every pattern in the shards: 8 KiB
+	// The lengths of prefixes in use: an event looks for its own prefixes of
+	// these lengths, however many filters there are.
+	groups, keys lengths
+
+	// bloom has a bit set for the hash of every filter in the shards: 8 KiB
 	// that stay in the processor's cache tell most events that nobody wants
 	// them, where looking into a map would be a miss or two.
-	filter   [filterBits / 64]atomic.Uint64
-	patterns map[uint64]int // patterns behind each bit; the notifier's own
+	bloom  [bloomBits / 64]atomic.Uint64
+	behind map[uint64]int // filters behind each bit; the notifier's own
 }
 
 const (
-	shards     = 512
-	filterBits = 1 << 16
+	shards    = 512
+	bloomBits = 1 << 16
 )
 
-// kinds are the ways of being matched.
-const (
-	byKey       = iota // group and key
-	byGroup            // every key of a group
-	byNamespace        // a key, or every key, of every group of a namespace
-	byAll              // a key, or every key, of every group
-	kinds
-)
-
-func newIndex() *index {
-	return &index{seed: maphash.MakeSeed(), patterns: make(map[uint64]int)}
+func newIndex[T comparable]() *index[T] {
+	return &index[T]{seed: maphash.MakeSeed(), behind: make(map[uint64]int)}
 }
 
-func (p Pattern) kind() int {
-	switch {
-	case p.Group == Wildcard && p.Namespace != "":
-		return byNamespace
-	case p.Group == Wildcard:
-		return byAll
-	case p.Key == Wildcard:
-		return byGroup
-	default:
-		return byKey
-	}
-}
+func (x *index[T]) hash(f kv.Filter) uint64 { return maphash.Comparable(x.seed, f) }
 
-func (x *index) hash(p Pattern) uint64 { return maphash.Comparable(x.seed, p) }
-
-func (x *index) shard(hash uint64) *atomic.Pointer[map[Pattern][]*Watcher] {
+func (x *index[T]) shard(hash uint64) *atomic.Pointer[map[kv.Filter][]T] {
 	return &x.shards[hash%shards]
 }
 
-func (x *index) at(p Pattern) []*Watcher {
-	hash := x.hash(p)
-	if word, bit := filterBit(hash); x.filter[word].Load()&bit == 0 {
+func (x *index[T]) at(f kv.Filter) []T {
+	hash := x.hash(f)
+	if word, bit := bloomBit(hash); x.bloom[word].Load()&bit == 0 {
 		return nil
 	}
 	if m := x.shard(hash).Load(); m != nil {
-		return (*m)[p]
+		return (*m)[f]
 	}
 	return nil
 }
 
-func filterBit(hash uint64) (word int, bit uint64) {
-	n := hash >> 32 % filterBits // other bits than the shard's
+func bloomBit(hash uint64) (word int, bit uint64) {
+	n := hash >> 32 % bloomBits // other bits than the shard's
 	return int(n / 64), 1 << (n % 64)
 }
 
-// add is for the notifier only.
-func (x *index) add(w *Watcher) {
-	x.replace(w.pattern, append(slices.Clip(x.at(w.pattern)), w))
-	x.kinds[w.pattern.kind()].Add(1)
+// add is for the notifier only. The lengths and the bit are there before the
+// filter is, and the kind's count after it: who sees a count finds the filter.
+func (x *index[T]) add(f kv.Filter, listener T) {
+	x.groups.add(f.Group)
+	x.keys.add(f.Key)
+	x.replace(f, append(slices.Clip(x.at(f)), listener))
+	x.kinds[f.Group.Kind()][f.Key.Kind()].Add(1)
 }
 
 // remove is for the notifier only.
-func (x *index) remove(w *Watcher) {
-	old := x.at(w.pattern)
-	left := make([]*Watcher, 0, len(old))
+func (x *index[T]) remove(f kv.Filter, listener T) {
+	old := x.at(f)
+	left := make([]T, 0, len(old))
 	for _, other := range old {
-		if other != w {
+		if other != listener {
 			left = append(left, other)
 		}
 	}
-	x.replace(w.pattern, left)
-	x.kinds[w.pattern.kind()].Add(-1)
+	x.kinds[f.Group.Kind()][f.Key.Kind()].Add(-1)
+	x.replace(f, left)
+	x.groups.remove(f.Group)
+	x.keys.remove(f.Key)
 }
 
-// replace publishes the watchers of a pattern. The filter's bit is set before
-// the shard has the pattern and cleared after it has it no more.
-func (x *index) replace(p Pattern, watchers []*Watcher) {
-	hash := x.hash(p)
+// replace publishes the listeners of a filter. The bit is set before the shard
+// has the filter and cleared after it has it no more.
+func (x *index[T]) replace(f kv.Filter, listeners []T) {
+	hash := x.hash(f)
 	shard := x.shard(hash)
-	var next map[Pattern][]*Watcher
+	var next map[kv.Filter][]T
 	if m := shard.Load(); m != nil {
 		next = maps.Clone(*m)
 	} else {
-		next = make(map[Pattern][]*Watcher, 1)
+		next = make(map[kv.Filter][]T, 1)
 	}
-	_, had := next[p]
-	word, bit := filterBit(hash)
-	behind := hash >> 32 % filterBits
-	if len(watchers) == 0 {
-		delete(next, p)
+	_, had := next[f]
+	word, bit := bloomBit(hash)
+	behind := hash >> 32 % bloomBits
+	if len(listeners) == 0 {
+		delete(next, f)
 		shard.Store(&next)
 		if had {
-			if x.patterns[behind]--; x.patterns[behind] == 0 {
-				delete(x.patterns, behind)
-				x.filter[word].And(^bit)
+			if x.behind[behind]--; x.behind[behind] == 0 {
+				delete(x.behind, behind)
+				x.bloom[word].And(^bit)
 			}
 		}
 		return
 	}
-	next[p] = watchers
+	next[f] = listeners
 	if !had {
-		x.patterns[behind]++
-		x.filter[word].Or(bit)
+		x.behind[behind]++
+		x.bloom[word].Or(bit)
 	}
 	shard.Store(&next)
 }
 
-// empty reports whether there is no watcher at all.
-func (x *index) empty() bool {
+// empty reports whether there is no listener at all.
+func (x *index[T]) empty() bool {
 	for i := range x.kinds {
-		if x.kinds[i].Load() > 0 {
-			return false
+		for j := range x.kinds[i] {
+			if x.kinds[i][j].Load() > 0 {
+				return false
+			}
 		}
 	}
 	return true
 }
 
-// each calls yield with the watchers of every pattern that matches the event,
-// each watcher once, until yield returns false. It reports whether it did not.
-func (x *index) each(group, key string, yield func([]*Watcher) bool) bool {
-	if x.kinds[byKey].Load() > 0 && group != Wildcard && key != Wildcard &&
-		!offer(x.at(Pattern{Group: group, Key: key}), yield) {
-		return false
+// each calls yield with the listeners of every filter that fits, each filter
+// once, until yield returns false. It reports whether it did not.
+func (x *index[T]) each(group, key string, yield func([]T) bool) bool {
+	for groupKind := range kv.MatchKind(kv.MatchKinds) {
+		for keyKind := range kv.MatchKind(kv.MatchKinds) {
+			if x.kinds[groupKind][keyKind].Load() == 0 {
+				continue
+			}
+			fits := x.groups.eachMatch(groupKind, group, func(group kv.Match) bool {
+				return x.keys.eachMatch(keyKind, key, func(key kv.Match) bool {
+					listeners := x.at(kv.Filter{Group: group, Key: key})
+					return len(listeners) == 0 || yield(listeners)
+				})
+			})
+			if !fits {
+				return false
+			}
+		}
 	}
-	if x.kinds[byGroup].Load() > 0 && group != Wildcard &&
-		!offer(x.at(Pattern{Group: group, Key: Wildcard}), yield) {
-		return false
+	return true
+}
+
+// has reports whether anybody's filter fits.
+func (x *index[T]) has(group, key string) bool {
+	return !x.each(group, key, func([]T) bool { return false })
+}
+
+// all calls visit with every listener, once for each of its filters. It is for
+// the notifier only; visit may remove the listener.
+func (x *index[T]) all(visit func(T)) {
+	for i := range x.shards {
+		if m := x.shards[i].Load(); m != nil {
+			for _, listeners := range *m {
+				for _, listener := range listeners {
+					visit(listener)
+				}
+			}
+		}
 	}
-	if x.kinds[byNamespace].Load() > 0 {
-		if namespace, _, ok := strings.Cut(group, kv.NamespaceSeparator); ok && namespace != "" &&
-			!x.eachKey(Pattern{Namespace: namespace, Group: Wildcard}, key, yield) {
+}
+
+// lengths are those of the prefixes in use, ascending.
+type lengths struct {
+	used  atomic.Pointer[[]int] // immutable; replaced whole
+	count map[int]int           // the notifier's own
+}
+
+func (l *lengths) add(m kv.Match) { l.change(m, 1) }
+
+func (l *lengths) remove(m kv.Match) { l.change(m, -1) }
+
+func (l *lengths) change(m kv.Match, by int) {
+	if m.Kind() != kv.MatchPrefix {
+		return
+	}
+	if l.count == nil {
+		l.count = make(map[int]int)
+	}
+	length := len(m.Text())
+	before := l.count[length]
+	if l.count[length] += by; l.count[length] == 0 {
+		delete(l.count, length)
+	}
+	if before == 0 || l.count[length] == 0 {
+		used := slices.Sorted(maps.Keys(l.count))
+		l.used.Store(&used)
+	}
+}
+
+// eachMatch calls yield with every match of a kind that a name fits, and that
+// may be in use, until yield returns false. It reports whether it did not.
+func (l *lengths) eachMatch(kind kv.MatchKind, name string, yield func(kv.Match) bool) bool {
+	switch kind {
+	case kv.MatchAny:
+		return yield(kv.Match{})
+	case kv.MatchExactly:
+		return yield(kv.Exactly(name))
+	}
+	used := l.used.Load()
+	if used == nil {
+		return true
+	}
+	for _, length := range *used {
+		if length > len(name) {
+			break
+		}
+		if !yield(kv.Prefix(name[:length])) {
 			return false
 		}
 	}
-	return x.kinds[byAll].Load() == 0 || x.eachKey(Pattern{Group: Wildcard}, key, yield)
-}
-
-func (x *index) eachKey(p Pattern, key string, yield func([]*Watcher) bool) bool {
-	p.Key = Wildcard
-	if !offer(x.at(p), yield) {
-		return false
-	}
-	if p.Key = key; key == Wildcard {
-		return true
-	}
-	return offer(x.at(p), yield)
-}
-
-func offer(watchers []*Watcher, yield func([]*Watcher) bool) bool {
-	return len(watchers) == 0 || yield(watchers)
-}
-
-// watched reports whether any watcher wants any of the events.
-func (x *index) watched(events []kv.Event) bool {
-	if x.empty() {
-		return false
-	}
-	for i := range events {
-		if !x.each(events[i].Group, events[i].Key, func([]*Watcher) bool { return false }) {
-			return true
-		}
-	}
-	return false
+	return true
 }

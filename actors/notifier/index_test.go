@@ -3,7 +3,6 @@ package notifier
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -11,21 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// matches is the definition of a match, in the plainest form.
-func (p Pattern) matches(group, key string) bool {
-	groupFits := p.Group == group
-	if p.Group == Wildcard {
-		groupFits = p.Namespace == "" || strings.HasPrefix(group, p.Namespace+":")
-	}
-	return groupFits && (p.Key == Wildcard || p.Key == key)
-}
-
 // found are the watchers that the index names for an event; none twice.
-func (x *index) found(t *testing.T, group, key string) map[*Watcher]bool {
+func found(t *testing.T, x *index[*Watcher], group, key string) map[*Watcher]bool {
 	all := make(map[*Watcher]bool)
 	require.True(t, x.each(group, key, func(watchers []*Watcher) bool {
 		for _, w := range watchers {
-			require.False(t, all[w], "%+v is named twice for %q/%q", w.pattern, group, key)
+			require.False(t, all[w], "%+v is named twice for %q/%q", w.filter, group, key)
 			all[w] = true
 		}
 		return true
@@ -36,23 +26,21 @@ func (x *index) found(t *testing.T, group, key string) map[*Watcher]bool {
 func TestIndexAgreesWithTheNaiveMatcher(t *testing.T) {
 	groups := []string{"", "a", "b", "ns:a", "ns:b", "ns:", "other:a", "n:s:a", ":a", "*", "ns:*", "*:a", "\xff", "a\x00b"}
 	keys := []string{"", "k", "l", "*", "**", "\xff", "ns:a"}
-	namespaces := []string{"ns", "other", "n", "absent"}
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		pick := func(from []string) string { return from[random.IntN(len(from))] }
-		x, live := newIndex(), map[*Watcher]bool{}
+		match := func(name string) kv.Match {
+			return []kv.Match{{}, kv.Exactly(name), kv.Prefix(name[:random.IntN(len(name)+1)])}[random.IntN(3)]
+		}
+		x, live := newIndex[*Watcher](), map[*Watcher]bool{}
 		for range 400 {
 			if random.IntN(3) > 0 || len(live) == 0 {
-				p := Pattern{Group: pick(groups), Key: pick(keys)}
-				if random.IntN(3) == 0 {
-					p = Pattern{Namespace: pick(namespaces), Group: Wildcard, Key: pick(keys)}
-				}
-				w := newWatcher(p, 0)
-				x.add(w)
+				w := newWatcher(kv.Filter{Group: match(pick(groups)), Key: match(pick(keys))}, 0)
+				x.add(w.filter, w)
 				live[w] = true
 			} else {
 				for w := range live {
-					x.remove(w)
+					x.remove(w.filter, w)
 					delete(live, w)
 					break
 				}
@@ -60,20 +48,20 @@ func TestIndexAgreesWithTheNaiveMatcher(t *testing.T) {
 			group, key := pick(groups), pick(keys)
 			want := make(map[*Watcher]bool)
 			for w := range live {
-				if w.pattern.matches(group, key) {
+				if w.filter.Group.Matches(group) && w.filter.Key.Matches(key) {
 					want[w] = true
 				}
 			}
-			got := x.found(t, group, key)
+			got := found(t, x, group, key)
 			require.Len(t, got, len(want), "seed %d, %q/%q", seed, group, key)
 			for w := range want {
-				require.True(t, got[w], "seed %d: %+v is missed for %q/%q", seed, w.pattern, group, key)
+				require.True(t, got[w], "seed %d: %+v is missed for %q/%q", seed, w.filter, group, key)
 			}
-			require.Equal(t, len(want) > 0, x.watched([]kv.Event{set(group, key, "")}))
+			require.Equal(t, len(want) > 0, x.has(group, key))
 			require.Equal(t, len(live) == 0, x.empty())
 		}
 		for w := range live {
-			x.remove(w)
+			x.remove(w.filter, w)
 		}
 		require.True(t, x.empty())
 		for i := range x.shards {
@@ -87,28 +75,28 @@ func TestIndexAgreesWithTheNaiveMatcher(t *testing.T) {
 // TestWildcardsInNames: a group or key that is called "*" is matched by those
 // who watch everything, once, and a watcher can't ask for it alone.
 func TestWildcardsInNames(t *testing.T) {
-	x := newIndex()
-	everything := newWatcher(Pattern{Group: "*", Key: "*"}, 0)
-	anyGroup := newWatcher(Pattern{Group: "*", Key: "k"}, 0)
-	anyKey := newWatcher(Pattern{Group: "g", Key: "*"}, 0)
-	one := newWatcher(Pattern{Group: "g", Key: "k"}, 0)
+	x := newIndex[*Watcher]()
+	everything := newWatcher(WatchFilter("", "*", "*"), 0)
+	anyGroup := newWatcher(WatchFilter("", "*", "k"), 0)
+	anyKey := newWatcher(WatchFilter("", "g", "*"), 0)
+	one := newWatcher(WatchFilter("", "g", "k"), 0)
 	for _, w := range []*Watcher{everything, anyGroup, anyKey, one} {
-		x.add(w)
+		x.add(w.filter, w)
 	}
-	require.Equal(t, map[*Watcher]bool{everything: true}, x.found(t, "*", "*"))
-	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true}, x.found(t, "*", "k"))
-	require.Equal(t, map[*Watcher]bool{everything: true, anyKey: true}, x.found(t, "g", "*"))
-	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true, anyKey: true, one: true}, x.found(t, "g", "k"))
-	require.Equal(t, map[*Watcher]bool{everything: true, anyKey: true}, x.found(t, "g", ""), "the deletion of a group")
+	require.Equal(t, map[*Watcher]bool{everything: true}, found(t, x, "*", "*"))
+	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true}, found(t, x, "*", "k"))
+	require.Equal(t, map[*Watcher]bool{everything: true, anyKey: true}, found(t, x, "g", "*"))
+	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true, anyKey: true, one: true}, found(t, x, "g", "k"))
+	require.Equal(t, map[*Watcher]bool{everything: true, anyKey: true}, found(t, x, "g", ""), "the deletion of a group")
 }
 
 func TestIndexStopsWhenTold(t *testing.T) {
-	x := newIndex()
-	for _, p := range []Pattern{
-		{Group: "ns:g", Key: "k"}, {Group: "ns:g", Key: "*"}, {Namespace: "ns", Group: "*", Key: "*"},
-		{Namespace: "ns", Group: "*", Key: "k"}, {Group: "*", Key: "*"}, {Group: "*", Key: "k"},
+	x := newIndex[*Watcher]()
+	for _, p := range []kv.Filter{
+		WatchFilter("", "ns:g", "k"), WatchFilter("", "ns:g", "*"), WatchFilter("ns", "*", "*"),
+		WatchFilter("ns", "*", "k"), WatchFilter("", "*", "*"), WatchFilter("", "*", "k"),
 	} {
-		x.add(newWatcher(p, 0))
+		x.add(p, newWatcher(p, 0))
 	}
 	for limit := 1; limit <= 6; limit++ {
 		calls := 0
@@ -118,37 +106,37 @@ func TestIndexStopsWhenTold(t *testing.T) {
 		}))
 		require.Equal(t, limit, calls)
 	}
-	require.True(t, x.watched([]kv.Event{set("ns:g", "k", "v")}))
-	require.False(t, newIndex().watched([]kv.Event{set("ns:g", "k", "v")}))
+	require.True(t, x.has("ns:g", "k"))
+	require.False(t, newIndex[*Watcher]().has("ns:g", "k"))
 }
 
 func TestTenThousandWatchers(t *testing.T) {
 	const many = 10_000
-	x, watchers := newIndex(), make([]*Watcher, many)
+	x, watchers := newIndex[*Watcher](), make([]*Watcher, many)
 	for i := range watchers {
-		watchers[i] = newWatcher(Pattern{Group: "g", Key: fmt.Sprint(i)}, 0)
-		x.add(watchers[i])
+		watchers[i] = newWatcher(WatchFilter("", "g", fmt.Sprint(i)), 0)
+		x.add(watchers[i].filter, watchers[i])
 	}
 	for i := 0; i < many; i += 97 {
-		require.Equal(t, map[*Watcher]bool{watchers[i]: true}, x.found(t, "g", fmt.Sprint(i)))
+		require.Equal(t, map[*Watcher]bool{watchers[i]: true}, found(t, x, "g", fmt.Sprint(i)))
 	}
-	require.Empty(t, x.found(t, "g", "nobody's"))
+	require.Empty(t, found(t, x, "g", "nobody's"))
 	for i, w := range watchers {
-		x.remove(w)
+		x.remove(w.filter, w)
 		if i%1000 == 0 {
-			require.Empty(t, x.found(t, "g", fmt.Sprint(i)))
-			require.Len(t, x.found(t, "g", fmt.Sprint(many-1)), 1)
+			require.Empty(t, found(t, x, "g", fmt.Sprint(i)))
+			require.Len(t, found(t, x, "g", fmt.Sprint(many-1)), 1)
 		}
 	}
 	require.True(t, x.empty())
 
 	for i := range watchers[:1000] { // all on one key
-		watchers[i] = newWatcher(Pattern{Group: "g", Key: "k"}, 0)
-		x.add(watchers[i])
+		watchers[i] = newWatcher(WatchFilter("", "g", "k"), 0)
+		x.add(watchers[i].filter, watchers[i])
 	}
-	require.Len(t, x.found(t, "g", "k"), 1000)
+	require.Len(t, found(t, x, "g", "k"), 1000)
 	for _, w := range watchers[:1000] {
-		x.remove(w)
+		x.remove(w.filter, w)
 	}
 	require.True(t, x.empty())
 }
@@ -156,9 +144,9 @@ func TestTenThousandWatchers(t *testing.T) {
 // TestIndexIsReadWhileItChanges: the writer looks into it at any time. What it
 // finds is some state between the calls that overlap its look.
 func TestIndexIsReadWhileItChanges(t *testing.T) {
-	x := newIndex()
-	stays := newWatcher(Pattern{Group: "g", Key: "k"}, 0)
-	x.add(stays)
+	x := newIndex[*Watcher]()
+	stays := newWatcher(WatchFilter("", "g", "k"), 0)
+	x.add(stays.filter, stays)
 	stop, reading := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(reading)
@@ -168,16 +156,16 @@ func TestIndexIsReadWhileItChanges(t *testing.T) {
 				return
 			default:
 			}
-			if !x.watched([]kv.Event{set("g", "k", "v")}) {
+			if !x.has("g", "k") {
 				t.Error("a watcher that was there all the time is missed")
 				return
 			}
 		}
 	}()
 	for i := range 3000 {
-		w := newWatcher(Pattern{Group: "g", Key: []string{"k", "*", "other"}[i%3]}, 0)
-		x.add(w)
-		x.remove(w)
+		w := newWatcher(WatchFilter("", "g", []string{"k", "*", "other"}[i%3]), 0)
+		x.add(w.filter, w)
+		x.remove(w.filter, w)
 	}
 	close(stop)
 	<-reading

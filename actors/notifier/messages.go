@@ -3,6 +3,7 @@ package notifier
 import (
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -27,6 +28,33 @@ type unwatch struct {
 	watcher *Watcher
 	done    chan struct{}
 }
+
+// subscribe adds a subscription; done is closed once every later event finds
+// it.
+type subscribe struct {
+	actorsystem.Quiet
+	subscription *Subscription
+	done         chan struct{}
+}
+
+// unsubscribe removes a subscription, if it has not been; done is closed
+// afterwards.
+type unsubscribe struct {
+	actorsystem.Quiet
+	subscription *Subscription
+	done         chan struct{}
+}
+
+// mark passes an EventProgress through to a subscriber, behind the events that
+// were delivered before.
+type mark struct {
+	actorsystem.Quiet
+	subscription *Subscription
+	progress     kv.Event
+}
+
+// resynchronise says that events may be missing.
+type resynchronise struct{ actorsystem.Quiet }
 
 // deliver brings committed events and the requests that wait for them.
 type deliver struct {

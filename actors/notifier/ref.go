@@ -13,7 +13,8 @@ import (
 type Ref struct {
 	root       *actor.RootContext
 	pid        *actor.PID
-	index      *index
+	index      *index[*Watcher]
+	subscribed *subscriptions
 	callbacks  *Callbacks
 	buffer     int
 	dispatcher *actorsystem.Dispatcher
@@ -23,40 +24,37 @@ type Ref struct {
 // Spawn starts a notifier that closes done when it has stopped. It fails only
 // if the actor can't be spawned.
 func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, error) {
-	index, pids := newIndex(), make(map[string]map[*Watcher]struct{})
+	index, pids := newIndex[*Watcher](), make(map[string]map[*Watcher]struct{})
+	subscribed := newSubscriptions()
 	dispatcher := actorsystem.NewDispatcher()
 	pid, err := actorsystem.Spawn(system, "go-store-notifier-", func() actor.Actor {
-		return &Actor{Config: config, index: index, root: system.Root, done: done, pids: pids}
+		return &Actor{Config: config, index: index, subscribed: subscribed, root: system.Root, done: done, pids: pids}
 	}, actor.WithDispatcher(dispatcher))
 	if err != nil {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, index: index, callbacks: config.Callbacks,
+	return Ref{root: system.Root, pid: pid, index: index, subscribed: subscribed, callbacks: config.Callbacks,
 		buffer: config.Buffer, dispatcher: dispatcher, done: done}, nil
 }
 
 // Watch registers a watcher. Every event committed by a write that begins
 // after Watch returned reaches it or is counted as dropped. On a stopped
 // notifier the watcher's channel is closed.
-func (r Ref) Watch(p Pattern) *Watcher { return r.add(newWatcher(p, r.buffer)) }
+func (r Ref) Watch(f kv.Filter) *Watcher { return r.add(newWatcher(f, r.buffer)) }
 
 // WatchActor has the events sent to an actor, as Changed, until it stops or is
 // unwatched. The actor's mailbox takes them without limit.
-func (r Ref) WatchActor(p Pattern, pid *actor.PID) *Watcher {
-	return r.add(&Watcher{pattern: p, pid: pid})
+func (r Ref) WatchActor(f kv.Filter, pid *actor.PID) *Watcher {
+	return r.add(&Watcher{filter: f, pid: pid})
 }
 
 func (r Ref) add(w *Watcher) *Watcher {
 	w.index = r.index
-	done := make(chan struct{})
-	r.root.Send(r.pid, watch{watcher: w, done: done})
-	select {
-	case <-done:
+	if r.ask(func(done chan struct{}) Message { return watch{watcher: w, done: done} }) {
 		return w
-	case <-r.done:
-		return NewClosedWatcher()
 	}
+	return NewClosedWatcher()
 }
 
 // Unwatch ends a watcher and closes its channel before it returns. A second
@@ -65,19 +63,66 @@ func (r Ref) Unwatch(w *Watcher) {
 	if w.index != r.index {
 		return
 	}
+	r.ask(func(done chan struct{}) Message { return unwatch{watcher: w, done: done} })
+}
+
+// Subscribe registers a subscriber, who has everything to read yet; limit is how
+// many events may wait for him. Every event committed by a write that begins
+// after Subscribe returned comes by Chunks, or Behind says that it is in the
+// log. On a stopped notifier Done is closed.
+func (r Ref) Subscribe(filters []kv.Filter, limit int) *Subscription {
+	s := newSubscription(filters, limit)
+	r.ask(func(done chan struct{}) Message { return subscribe{subscription: s, done: done} })
+	return s
+}
+
+// Unsubscribe ends a subscription.
+func (r Ref) Unsubscribe(s *Subscription) {
+	r.ask(func(done chan struct{}) Message { return unsubscribe{subscription: s, done: done} })
+}
+
+// Mark sends an EventProgress of this revision after all events up to it, if
+// those have been handed to the notifier, unless the subscriber is behind.
+func (r Ref) Mark(s *Subscription, progress kv.Event) {
+	r.root.Send(r.pid, mark{subscription: s, progress: progress})
+}
+
+// Resynchronise has all subscribers read the log: nobody knows which events of
+// the last commit came here.
+func (r Ref) Resynchronise() { r.root.Send(r.pid, resynchronise{}) }
+
+// Done is closed when the notifier has stopped.
+func (r Ref) Done() <-chan struct{} { return r.done }
+
+// ask sends a message and waits until it was handled, or nobody can.
+func (r Ref) ask(message func(done chan struct{}) Message) (answered bool) {
 	done := make(chan struct{})
-	r.root.Send(r.pid, unwatch{watcher: w, done: done})
+	r.root.Send(r.pid, message(done))
 	select {
 	case <-done:
+		return true
 	case <-r.done:
+		return false
 	}
 }
 
 // Listening reports whether events are of use to anybody.
-func (r Ref) Listening() bool { return r.callbacks.Any() || !r.index.empty() }
+func (r Ref) Listening() bool { return r.callbacks.Any() || !r.index.empty() || !r.subscribed.empty() }
 
-// Watched reports whether a watcher wants one of the events.
-func (r Ref) Watched(events []kv.Event) bool { return r.index.watched(events) }
+// Watched reports whether a watcher or subscriber wants one of the events.
+func (r Ref) Watched(events []kv.Event) bool {
+	if len(*r.subscribed.everything.Load()) > 0 {
+		return len(events) > 0
+	}
+	watchers, subscribers := !r.index.empty(), !r.subscribed.empty()
+	for i := range events {
+		e := &events[i]
+		if watchers && r.index.has(e.Group, e.Key) || subscribers && r.subscribed.wanted(e) {
+			return true
+		}
+	}
+	return false
+}
 
 // Deliver hands committed events over, with the requests to answer after.
 func (r Ref) Deliver(d admission.Delivery) { r.root.Send(r.pid, deliver{delivery: d}) }

@@ -19,23 +19,38 @@ import (
 func TestPanicsLoseNoAnswerAndNoEvent(t *testing.T) {
 	steps := testkit.Steps(t, "actors/notifier")
 	require.ElementsMatch(t, steps, []string{
-		"notifier.watch", "notifier.unwatch", "notifier.deliver", "notifier.delivered", "notifier.stop"})
+		"notifier.watch", "notifier.unwatch", "notifier.deliver", "notifier.delivered", "notifier.stop",
+		"notifier.subscribe", "notifier.unsubscribe", "notifier.mark", "notifier.resynchronise"})
 	for _, step := range steps {
 		for _, times := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s/%d", step, times), func(t *testing.T) {
 				faults := testkit.NewFaults()
 				b := start(t, 100, faults.Hook)
-				before := b.Watch(Pattern{Group: "g", Key: "*"})
+				before := b.Watch(WatchFilter("", "g", "*"))
 				faults.Plan(step, times)
 				const rounds = 10
+				chunks := 0
 				for i := range rounds {
-					w := b.Watch(Pattern{Group: "*", Key: "k"})
+					s := b.Subscribe([]kv.Filter{WatchFilter("", "g", "k")}, 4)
+					require.True(t, s.CaughtUp(s.Behind()), "nobody writes yet")
+					w := b.Watch(WatchFilter("", "*", "k"))
 					b.deliver(t, set("g", "k", fmt.Sprint(i)), set("g", "l", fmt.Sprint(i)))
 					require.Equal(t, 1, len(received(w))+int(w.Dropped()), "round %d", i)
+					b.Mark(s, kv.Event{Type: kv.EventProgress})
+					b.Resynchronise()
+					b.Unsubscribe(s)
+					require.NotZero(t, s.Behind())
+					select {
+					case chunk := <-s.Chunks:
+						require.Equal(t, []kv.Event{set("g", "k", fmt.Sprint(i))}, chunk)
+						chunks++
+					default: // a restart had come before
+					}
 					b.Unwatch(w)
 					_, open := <-w.Events
 					require.False(t, open)
 				}
+				require.GreaterOrEqual(t, chunks, rounds-2*times)
 				events := received(before)
 				require.Equal(t, 2*rounds, len(events)+int(before.Dropped()))
 				if step != "notifier.deliver" {
@@ -59,7 +74,7 @@ func TestWatchingActorsOutliveAFailure(t *testing.T) {
 	l := listener{make(chan kv.Event, 10)}
 	pid, err := actorsystem.Spawn(b.system, "listener-", func() actor.Actor { return l })
 	require.NoError(t, err)
-	b.WatchActor(Pattern{Group: "g", Key: "*"}, pid)
+	b.WatchActor(WatchFilter("", "g", "*"), pid)
 	faults.Plan("notifier.delivered", 1)
 	b.deliver(t, set("g", "k", "1"))
 	b.deliver(t, set("g", "k", "2"))
@@ -74,7 +89,7 @@ func TestWatchingActorsOutliveAFailure(t *testing.T) {
 func TestStoppedFromOutside(t *testing.T) {
 	pause := testkit.NewPause("notifier.delivered")
 	b := start(t, 4, pause.Hook)
-	w := b.Watch(Pattern{Group: "g", Key: "*"})
+	w := b.Watch(WatchFilter("", "g", "*"))
 	gate := admission.NewGate(2, b.dead)
 	var requests []*admission.Request
 	for range 2 {
@@ -114,7 +129,7 @@ func TestStoppedWhileFailing(t *testing.T) {
 		default:
 		}
 	})
-	w := b.Watch(Pattern{Group: "g", Key: "*"})
+	w := b.Watch(WatchFilter("", "g", "*"))
 	armed <- struct{}{}
 	b.deliver(t, set("g", "k", "v"))
 	testkit.Within(t, "the notifier's end", b.Wait)

@@ -15,8 +15,8 @@ type Watcher struct {
 
 	events  chan kv.Event
 	pid     *actor.PID // an actor that gets Changed messages instead
-	pattern Pattern
-	index   *index // of the notifier that it belongs to
+	filter  kv.Filter
+	index   *index[*Watcher] // of the notifier that it belongs to
 	dropped atomic.Uint64
 	open    bool // owned by the notifier
 }
@@ -28,14 +28,14 @@ type Changed struct{ Event kv.Event }
 // the moment of an event.
 func (Changed) IgnoreDeadLetterLogging() {}
 
-func newWatcher(p Pattern, capacity int) *Watcher {
+func newWatcher(f kv.Filter, capacity int) *Watcher {
 	events := make(chan kv.Event, capacity)
-	return &Watcher{Events: events, events: events, pattern: p}
+	return &Watcher{Events: events, events: events, filter: f}
 }
 
 // NewClosedWatcher is a watcher that will never see an event.
 func NewClosedWatcher() *Watcher {
-	w := newWatcher(Pattern{}, 0)
+	w := newWatcher(kv.Filter{}, 0)
 	close(w.events)
 	return w
 }

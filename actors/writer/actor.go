@@ -78,6 +78,7 @@ type Config struct {
 	Logger      *slog.Logger
 	History     kv.History     // bounds of the log
 	Head        *atomic.Uint64 // the last revision committed; the writer alone sets it
+	Announced   *atomic.Uint64 // the last one whose events were handed on; the writer alone sets it
 	BatchBytes  int            // a batch is committed once its mutations weigh this much
 	Stopped     func()         // called when the writer has stopped, however that came
 	Failpoint   failpoint.Hook
@@ -160,6 +161,7 @@ func (a *Actor) start() {
 	// If the log can't be read now it is tried again by every commit.
 	_ = a.readLog()
 	a.publishState()
+	a.Announced.Store(a.log.Last) // not before: what was lost on the way is made up for first
 }
 
 func (a *Actor) publishState() {

@@ -192,6 +192,7 @@ func (a *Actor) publish() {
 func (a *Actor) announce() {
 	events, unasked := a.events, a.tx.unasked
 	a.events, a.tx.unasked = nil, nil
+	defer a.Announced.Store(a.log.Last)
 	if len(unasked) > 0 {
 		a.Audience.Unasked(unasked)
 	}

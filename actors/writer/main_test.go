@@ -98,7 +98,7 @@ func start(t *testing.T, o options) *bench {
 	b.mu.usage = make(map[string]kv.Usage)
 	b.gate = admission.NewGate(64, b.dead)
 	b.Ref, err = Spawn(system, Config{Database: b.faulty, Gate: b.gate, Clock: clock.New(b.source),
-		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Head: &b.head, History: o.history,
+		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Head: &b.head, Announced: new(atomic.Uint64), History: o.history,
 		Stopped: sync.OnceFunc(func() { close(b.dead) }), Failpoint: o.hook})
 	require.NoError(t, err)
 	t.Cleanup(func() {

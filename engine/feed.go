@@ -1,0 +1,294 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"forge.lthn.ai/core/go-store/actors/notifier"
+	"forge.lthn.ai/core/go-store/internal/commitlog"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+const (
+	// feedBytes is how much of the log a subscriber reads at a time.
+	feedBytes = 1 << 20
+	// pollInterval is how often the log of a store that another process owns is
+	// looked at. Within a process nobody polls.
+	pollInterval = 20 * time.Millisecond
+)
+
+// feed is one loop over a subscription. It is driven by the subscriber's own
+// goroutine: events come from the notifier while he keeps up, and from the log
+// at first and whenever he does not. Both are in the order of commits, so one
+// number, the position, joins them without a gap or an event twice.
+type feed struct {
+	engine   *Engine
+	ctx      context.Context
+	options  kv.SubscribeOptions
+	yield    func(kv.Event, error) bool
+	position uint64     // everything that matches has been yielded up to this revision
+	reported uint64     // the last revision that the subscriber was told of
+	events   []kv.Event // decoded, to be used again
+}
+
+// errStopped ends a loop whose subscriber wants no more.
+var errStopped = errors.New("the subscriber has left his loop")
+
+// Subscribe yields the events that match, in commit order, those of a request
+// together. An error is yielded once, last; the end of the context is one.
+func (e *Engine) Subscribe(ctx context.Context, options kv.SubscribeOptions) iter.Seq2[kv.Event, error] {
+	options, err := options.Complete()
+	options.Filters = slices.Clone(options.Filters)
+	position := options.From - 1
+	if options.From == 0 && err == nil {
+		// From now: from the moment of this call, not of the loop.
+		position, err = e.Revision(ctx)
+	}
+	return func(yield func(kv.Event, error) bool) {
+		f := &feed{engine: e, ctx: ctx, options: options, yield: yield, position: position, reported: position}
+		ended := err
+		if ended == nil {
+			ended = f.run()
+		}
+		if !errors.Is(ended, errStopped) {
+			yield(kv.Event{}, ended)
+		}
+	}
+}
+
+func (f *feed) run() error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.options.State {
+		if err := f.state(); err != nil {
+			return err
+		}
+	}
+	current, err := f.engine.Revision(f.ctx)
+	if err != nil {
+		return err
+	}
+	if f.position > current {
+		return &kv.FutureRevisionError{Requested: f.position + 1, Current: current}
+	}
+	if f.engine.actors == nil {
+		return f.poll()
+	}
+	return f.follow()
+}
+
+func (f *feed) check() error {
+	if f.engine.closed.Load() {
+		return kv.ClosedError
+	}
+	return f.ctx.Err()
+}
+
+// follow takes events from the notifier, and from the log what did not come
+// that way.
+func (f *feed) follow() error {
+	n := f.engine.actors.notifier
+	s := n.Subscribe(f.options.Filters, f.options.Buffer)
+	defer n.Unsubscribe(s)
+	ticks := newTicker(f.engine.clock, f.options.Progress)
+	defer ticks.stop()
+	joined := false
+	for {
+		select { // what came first is first
+		case chunk := <-s.Chunks:
+			s.Took(chunk)
+			if err := f.chunk(chunk); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if behind := s.Behind(); behind != 0 {
+			if err := f.rejoin(s, joined); err != nil {
+				return err
+			}
+			joined = s.CaughtUp(behind) || joined
+			continue
+		}
+		select {
+		case chunk := <-s.Chunks:
+			s.Took(chunk)
+			if err := f.chunk(chunk); err != nil {
+				return err
+			}
+		case <-s.Wake:
+		case <-ticks.C:
+			// Events up to here are with the notifier: it passes this on
+			// behind them.
+			n.Mark(s, f.progress(f.engine.announced.Load()))
+			ticks.next()
+		case <-n.Done():
+			return kv.ClosedError
+		case <-f.ctx.Done():
+			return f.ctx.Err()
+		}
+	}
+}
+
+// rejoin makes up for events that did not come by chunks: from the log, unless
+// it is the subscriber's own slowness and he would not have it so.
+func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
+	if s.Overrun() && joined {
+		switch f.options.Slow {
+		case kv.SlowEnd:
+			return kv.SlowConsumerError
+		case kv.SlowSkip:
+			current, err := f.engine.Revision(f.ctx)
+			if err != nil {
+				return err
+			}
+			return f.skip(current)
+		}
+	}
+	return f.catchUp()
+}
+
+// poll reads the log again and again.
+func (f *feed) poll() error {
+	ticks := newTicker(f.engine.clock, f.options.Progress)
+	defer ticks.stop()
+	polls := newTicker(f.engine.clock, pollInterval)
+	defer polls.stop()
+	for {
+		if err := f.catchUp(); err != nil {
+			return err
+		}
+		select {
+		case <-polls.C:
+			polls.next()
+		case <-ticks.C:
+			if err := f.mark(f.progress(f.position)); err != nil {
+				return err
+			}
+			ticks.next()
+		case <-f.engine.ended:
+			return kv.ClosedError
+		case <-f.ctx.Done():
+			return f.ctx.Err()
+		}
+	}
+}
+
+// chunk yields what the notifier sent.
+func (f *feed) chunk(events []kv.Event) error {
+	if events[0].Type == kv.EventProgress {
+		return f.mark(events[0])
+	}
+	return f.deliver(events, events[len(events)-1].Revision)
+}
+
+// deliver yields events that are after the position and match, and moves it.
+func (f *feed) deliver(events []kv.Event, last uint64) error {
+	for i := range events {
+		if e := &events[i]; e.Revision > f.position && f.matches(e) {
+			f.reported = e.Revision
+			if !f.yield(*e, nil) {
+				return errStopped
+			}
+		}
+	}
+	f.position = max(f.position, last)
+	return nil
+}
+
+func (f *feed) matches(e *kv.Event) bool {
+	for i := range f.options.Filters {
+		if f.options.Filters[i].Matches(e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *feed) progress(revision uint64) kv.Event {
+	return kv.Event{Type: kv.EventProgress, Revision: revision, Timestamp: f.engine.clock.Now()}
+}
+
+// mark yields progress, if there has been any that the subscriber does not know
+// of.
+func (f *feed) mark(progress kv.Event) error {
+	if progress.Revision <= f.reported {
+		return nil
+	}
+	f.position, f.reported = max(f.position, progress.Revision), progress.Revision
+	if !f.yield(progress, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// skip says that everything up to a revision is missed.
+func (f *feed) skip(to uint64) error {
+	if to <= f.position {
+		return nil
+	}
+	gap := kv.Event{Type: kv.EventGap, Revision: to, Timestamp: f.engine.clock.Now(),
+		Gap: &kv.Gap{From: f.position + 1, To: to}}
+	f.position, f.reported = to, to
+	if !f.yield(gap, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// catchUp reads the log from the position to its end.
+func (f *feed) catchUp() error {
+	for {
+		// Before the rows: what they don't have of it has been removed.
+		current, err := f.engine.Revision(f.ctx)
+		if err != nil {
+			return err
+		}
+		rows, err := f.engine.reads.Log(f.ctx, f.position+1, feedBytes)
+		if err != nil {
+			return err
+		}
+		oldest := current + 1
+		if len(rows) > 0 {
+			oldest = rows[0].First
+		}
+		if oldest > f.position+1 {
+			if f.options.Slow != kv.SlowSkip {
+				return &kv.CompactedError{Requested: f.position + 1, Oldest: oldest}
+			}
+			if err := f.skip(oldest - 1); err != nil {
+				return err
+			}
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := f.rows(rows); err != nil {
+			return err
+		}
+	}
+}
+
+// rows yields what rows of the log hold.
+func (f *feed) rows(rows []kv.LogRow) (err error) {
+	for i, row := range rows {
+		if i > 0 && row.First != rows[i-1].Last+1 {
+			return missing(rows[i-1].Last+1, row.First-1)
+		}
+		if err := f.check(); err != nil {
+			return err
+		}
+		if f.events, err = commitlog.Decode(f.events[:0], row); err != nil {
+			return err
+		}
+		if err := f.deliver(f.events, row.Last); err != nil {
+			return err
+		}
+	}
+	clear(f.events) // a subscriber who waits holds nothing
+	return nil
+}
