@@ -22,9 +22,13 @@ func (s *Store) get(function, group, key string) (string, error) {
 func (s *Store) row(function, group, key string) (kv.Row, error) {
 	row, err := s.engine.Get(s.ctx, group, key)
 	if err != nil {
-		return kv.Row{}, fmt.Errorf("store.%s: %s/%s: %w", function, group, key, err)
+		return kv.Row{}, keyError(function, group, key, err)
 	}
 	return row, nil
+}
+
+func keyError(function, group, key string, err error) error {
+	return fmt.Errorf("store.%s: %s/%s: %w", function, group, key, err)
 }
 
 // Exists reports whether there is such a key.
@@ -60,12 +64,18 @@ func (s *Store) GetAll(group string) (map[string]string, error) {
 // offset, in the byte order of the keys. A limit of 0 is an empty page. It
 // fails with InvalidPageError when one of them is negative.
 func (s *Store) GetPage(group string, offset, limit int) ([]KeyValue, error) {
-	if offset < 0 || limit < 0 {
-		return nil, wrap("GetPage", fmt.Errorf("offset %d, limit %d: each must be zero or positive: %w",
-			offset, limit, InvalidPageError))
+	if err := checkPage(offset, limit); err != nil {
+		return nil, wrap("GetPage", err)
 	}
 	page, err := s.engine.Page(s.ctx, group, offset, limit)
 	return page, wrap("GetPage", err)
+}
+
+func checkPage(offset, limit int) error {
+	if offset < 0 || limit < 0 {
+		return fmt.Errorf("offset %d, limit %d: each must be zero or positive: %w", offset, limit, InvalidPageError)
+	}
+	return nil
 }
 
 // All yields every key of a group with its value, in the byte order of the

@@ -38,6 +38,7 @@ type Engine struct {
 	callbacks *notifier.Callbacks
 	head      atomic.Uint64 // the last revision committed; the writer sets it
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
+	conflicts atomic.Uint64 // of transactions
 	ended     chan struct{} // closed by Close
 	closed    atomic.Bool
 	close     sync.Once

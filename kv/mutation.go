@@ -42,12 +42,12 @@ type Condition struct {
 }
 
 // Unchanged is what a transaction wants of groups that it has scanned: that
-// nothing in Range was committed after Revision, and that no row that it saw
-// has expired since.
+// nothing in Range was committed after Revision, and that nothing in it has
+// expired since.
 type Unchanged struct {
 	Range    Range
 	Revision uint64
-	Deadline int64 // the earliest deadline among the rows seen, NoDeadline if none
+	Now      int64 // when it judged which rows are live, Unix milliseconds
 }
 
 // Mutation is one request to change the store. It is a value: nobody changes

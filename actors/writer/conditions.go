@@ -53,8 +53,15 @@ func (t *transaction) checkKey(c *kv.Condition) error {
 // was committed since, and among what the requests before this one did in the
 // open transaction. The passing of a deadline is a change too.
 func (t *transaction) checkUnchanged(u *kv.Unchanged) error {
-	if u.Deadline <= t.now {
-		return fmt.Errorf("a row expired: %w", kv.ChangedError)
+	if t.mayExpire() {
+		// What was removed since has its event; what was not is still here.
+		expired, err := t.database.Expired(u.Range, u.Now, t.now, 1)
+		if err != nil {
+			return fmt.Errorf("read expired: %w", err)
+		}
+		if len(expired) > 0 {
+			return fmt.Errorf("%s/%s has expired: %w", expired[0].Group, expired[0].Key, kv.ChangedError)
+		}
 	}
 	if err := t.recall(u.Revision); err != nil {
 		return err

@@ -161,15 +161,12 @@ func (t *transaction) increment(m *kv.Mutation, o *kv.Operation) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	number := int64(0)
+	sum, err := kv.Add(row.Value, found, o.Delta)
+	if err != nil {
+		return 0, fmt.Errorf("%s/%s: %w", o.Group, o.Key, err)
+	}
 	if !found {
 		row = kv.Row{Group: o.Group, Key: o.Key, Deadline: kv.NoDeadline}
-	} else if number, err = strconv.ParseInt(row.Value, 10, 64); err != nil {
-		return 0, fmt.Errorf("%s/%s holds no decimal integer of 64 bits: %w", o.Group, o.Key, kv.NotANumberError)
-	}
-	sum := number + o.Delta
-	if (sum > number) != (o.Delta > 0) && o.Delta != 0 {
-		return 0, fmt.Errorf("%s/%s: %d and %d exceed 64 bits: %w", o.Group, o.Key, number, o.Delta, kv.NotANumberError)
 	}
 	row.Value = strconv.FormatInt(sum, 10)
 	return sum, t.put(m, row)
