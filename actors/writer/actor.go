@@ -77,6 +77,7 @@ type Config struct {
 	Counter     Counter
 	Logger      *slog.Logger
 	History     kv.History     // bounds of the log
+	Unlogged    bool           // keep none: for measuring what it costs
 	Head        *atomic.Uint64 // the last revision committed; the writer alone sets it
 	Announced   *atomic.Uint64 // the last one whose events were handed on; the writer alone sets it
 	BatchBytes  int            // a batch is committed once its mutations weigh this much

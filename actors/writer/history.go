@@ -30,6 +30,7 @@ const (
 type history struct {
 	storage.LogExtent
 	bounds kv.History
+	none   bool // there is no log: for measuring
 }
 
 // readLog finds out where the log ends. Until that is known nothing can be
@@ -40,7 +41,7 @@ func (a *Actor) readLog() error {
 		a.Logger.Error("the log can't be read; nothing can be written", slog.Any("error", err))
 		return fmt.Errorf("read the log: %w", err)
 	}
-	a.log = history{LogExtent: extent, bounds: a.History}
+	a.log = history{LogExtent: extent, bounds: a.History, none: a.Unlogged}
 	a.logKnown = true
 	a.Head.Store(extent.Last)
 	return nil
@@ -50,6 +51,10 @@ func (a *Actor) readLog() error {
 // surplus. It returns the buffer, which may have grown.
 func (t *transaction) record(buffer []byte) ([]byte, error) {
 	if len(t.events) == 0 {
+		return buffer, nil
+	}
+	if t.log.none {
+		t.log.Last = t.revision
 		return buffer, nil
 	}
 	buffer = commitlog.Append(buffer[:0], t.at, t.events)
