@@ -41,7 +41,7 @@ var layers = []struct {
 	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},
 	{"engine", []string{"kv", "actors/...", "internal/..."}},
 	{"api", []string{"kv", "engine"}},
-	{"cmd/...", []string{"api", "cmd/..."}},
+	{"cmd/...", []string{"api", "bench/...", "cmd/..."}},
 	{"bench/...", []string{"api", "kv", "bench/..."}},
 }
 

@@ -1,0 +1,290 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+const (
+	ownKeys = 24 // of each caller
+	// One write in so many of an own key deletes it, and one sets it with a
+	// time to live that outlasts the run.
+	ownDeletes, ownLives = 6, 5
+)
+
+// caller is one goroutine that calls the store. What it does next follows
+// from the seed and from its own model; only the others' timing is chance.
+type caller struct {
+	*run
+	number int
+	random *rand.Rand
+	group  string  // of its own keys
+	cells  []*cell // its own keys
+
+	tenant   []*cell
+	stamps   *stampSet
+	sessions []session
+	expired  uint64 // sessions that it has seen to be over
+
+	restarts uint64       // of the target, as far as it has noticed
+	since    atomic.Int64 // when its present call began, in Unix nanoseconds; 0 between calls
+}
+
+func newCaller(r *run, number int) *caller {
+	c := &caller{run: r, number: number, random: rand.New(rand.NewPCG(r.config.Seed, uint64(number))),
+		group: fmt.Sprintf("own-%04d", number)}
+	for i := range ownKeys {
+		c.cells = append(c.cells, newCell(c.group, fmt.Sprintf("key-%02d", i), ownDeletes))
+	}
+	c.tenant = newTenant(c.number, r.config.Callers)
+	c.stamps = newStampSet(number)
+	return c
+}
+
+// work makes calls until ctx ends or as many steps as the run is bounded to
+// are done.
+func (c *caller) work(ctx context.Context) {
+	for n := 0; ctx.Err() == nil && (c.config.Steps == 0 || n < c.config.Steps); n++ {
+		c.step()
+		c.steps.Add(1)
+	}
+}
+
+// step does one thing.
+func (c *caller) step() {
+	own := c.cells[c.random.IntN(len(c.cells))]
+	switch dice := c.random.IntN(100); {
+	case dice < 34:
+		c.write(own)
+	case dice < 42:
+		c.verify(own)
+	case dice < 52:
+		c.readOther()
+	case dice < 54:
+		c.count()
+	case dice < 56:
+		c.writeWatched(own)
+	default:
+		c.write(own)
+	}
+}
+
+// do makes one call and leaves a trace of it for the watchdog.
+func (c *caller) do(call Call) Answer {
+	c.since.Store(time.Now().UnixNano())
+	answer := c.run.target.Do(call)
+	c.since.Store(0)
+	c.calls[call.Kind].Add(1)
+	return answer
+}
+
+// unexpected notes an error that no call has a reason for.
+func (c *caller) unexpected(call Call, err error) {
+	c.findings.add(CallFailed, "caller %d: %v %s/%s: %v", c.number, call.Kind, call.Group, call.Key, err)
+}
+
+// write makes the next write of a key of the caller's own. The last one was
+// read by then, so that no lost write is covered up by the next.
+func (c *caller) write(k *cell) {
+	if k.checked != k.number() {
+		c.verify(k)
+	}
+	n, started := k.issued.Add(1), c.now()
+	c.finish(k, n, started, c.do(c.callOf(k, n, started)))
+}
+
+// callOf is the call that makes write n of a key.
+func (c *caller) callOf(k *cell, n, started uint64) Call {
+	call := Call{Kind: Set, Group: k.group, Key: k.key}
+	switch {
+	case k.deletes(n):
+		call.Kind = Delete
+		return call
+	case mix(hash(k.group, k.key), n, 1)%ownLives == 0:
+		call.Kind, call.TimeToLive = SetWithTTL, forever
+	}
+	call.Value = valueOf(k.group, k.key, n, started)
+	return call
+}
+
+// finish notes what became of write n.
+func (c *caller) finish(k *cell, n, started uint64, answer Answer) {
+	switch {
+	case answer.Err == nil:
+		c.acknowledged(k, n, started)
+	case c.inDoubt(answer.Err):
+		c.resolve(k, n, started)
+	default:
+		c.unexpected(c.callOf(k, n, started), answer.Err)
+		c.resolve(k, n, started)
+	}
+}
+
+// acknowledged notes that write n of a key took place, and its event.
+func (c *caller) acknowledged(k *cell, n, started uint64) {
+	was := k.present()
+	k.acknowledge(n, started, c.now())
+	c.writes.Add(1)
+	if !k.deletes(n) {
+		c.ledger.committed(change{api.EventSet, k.group, k.key})
+	} else if was {
+		c.ledger.committed(change{api.EventDelete, k.group, k.key})
+	}
+}
+
+// resolve finds out whether a write took place whose call did not say so. Its
+// caller is the only one to write the key.
+func (c *caller) resolve(k *cell, n, started uint64) {
+	value, found, ok := c.get(k.group, k.key)
+	if !ok {
+		return
+	}
+	c.doubts.Add(1)
+	before := k.present()
+	switch {
+	case k.deletes(n) && !found, !k.deletes(n) && found && value == valueOf(k.group, k.key, n, started):
+		c.acknowledged(k, n, started)
+	case found == before && (!found || value == valueOf(k.group, k.key, k.number(), k.started)):
+		// It did not take place.
+	default:
+		c.findings.add(LostWrite, "%v: found %s, neither write %d, whose outcome was unknown, nor write %d before it",
+			k, brief(value, found), n, k.number())
+	}
+	k.checked = k.number()
+}
+
+// get reads a key.
+func (c *caller) get(group, key string) (value string, found, ok bool) {
+	call := Call{Kind: Get, Group: group, Key: key}
+	answer := c.do(call)
+	if errors.Is(answer.Err, api.NotFoundError) {
+		return "", false, true
+	}
+	if answer.Err != nil {
+		c.unexpected(call, answer.Err)
+		return "", false, false
+	}
+	return answer.Value, true, true
+}
+
+// verify reads a key of the caller's own, of which it knows exactly what is there.
+func (c *caller) verify(k *cell) {
+	value, found, ok := c.get(k.group, k.key)
+	if !ok {
+		return
+	}
+	k.checked = k.number()
+	if c.expects(k, value, found) {
+		return
+	}
+	want := brief(valueOf(k.group, k.key, k.number(), k.started), k.present())
+	c.findings.add(c.diagnose(k, value, found), "%v: found %s right after write %d was acknowledged, which left %s",
+		k, brief(value, found), k.number(), want)
+}
+
+// expects reports whether the last acknowledged write left this.
+func (c *caller) expects(k *cell, value string, found bool) bool {
+	if !k.present() {
+		return !found
+	}
+	return found && value == valueOf(k.group, k.key, k.number(), k.started)
+}
+
+// diagnose looks again, by other ways too, to tell a read that was stale from
+// a write that is gone.
+func (c *caller) diagnose(k *cell, value string, found bool) Violation {
+	for range 3 {
+		if value, found, ok := c.get(k.group, k.key); ok && c.expects(k, value, found) {
+			return StaleRead
+		}
+	}
+	answer := c.do(Call{Kind: GetAll, Group: k.group})
+	again, there := "", false
+	for _, row := range answer.Rows {
+		if row.Key == k.key {
+			again, there = row.Value, true
+		}
+	}
+	if answer.Err == nil && c.expects(k, again, there) {
+		return StaleRead
+	}
+	if n, _, ok := parse(k.group, k.key, value); found && (!ok || n > k.number()) {
+		return PhantomWrite
+	}
+	return LostWrite
+}
+
+// readOther reads a key that somebody else may be writing.
+func (c *caller) readOther() {
+	other := c.callers[c.random.IntN(len(c.callers))]
+	k := other.cells[c.random.IntN(len(other.cells))]
+	before := k.acked.Load()
+	value, found, ok := c.get(k.group, k.key)
+	if !ok {
+		return
+	}
+	if violation, detail := k.judge(value, found, before, k.issued.Load()); detail != "" {
+		c.findings.add(violation, "%s", detail)
+	}
+}
+
+// count compares the store's counts with the caller's own.
+func (c *caller) count() {
+	want := int64(0)
+	for _, k := range c.cells {
+		if k.present() {
+			want++
+		}
+	}
+	for _, kind := range []Kind{Count, CountAll} { // no other group begins like this one
+		call := Call{Kind: kind, Group: c.group}
+		if answer := c.do(call); answer.Err != nil {
+			c.unexpected(call, answer.Err)
+		} else if answer.Count != want {
+			c.findings.add(WrongCount, "%v(%s) = %d, its only writer left %d keys", kind, c.group, answer.Count, want)
+		}
+	}
+	call := Call{Kind: Groups, Group: c.group}
+	if answer := c.do(call); answer.Err != nil {
+		c.unexpected(call, answer.Err)
+	} else if exists := len(answer.Names) == 1 && answer.Names[0] == c.group; exists != (want > 0) {
+		c.findings.add(WrongCount, "Groups(%s) = %q, its only writer left %d keys", c.group, answer.Names, want)
+	}
+}
+
+// writeWatched writes a key while watching it: when the call returns, the
+// event has to be there.
+func (c *caller) writeWatched(k *cell) {
+	watcher := c.target.Watch(k.group, k.key)
+	if watcher == nil {
+		c.write(k)
+		return
+	}
+	defer watcher.Close()
+	was, number := k.present(), k.number()
+	c.write(k)
+	n := k.number()
+	if n == number || k.deletes(n) && !was {
+		return
+	}
+	event, ok := watcher.Try()
+	if !ok {
+		if watcher.Dropped() == 0 {
+			c.findings.add(EventLate, "%v: write %d has returned, and a watcher of the key has no event", k, n)
+		}
+		return
+	}
+	want := api.EventSet
+	if k.deletes(n) {
+		want = api.EventDelete
+	}
+	if got, _, _ := parse(k.group, k.key, event.Value); event.Type != want || want == api.EventSet && got != n {
+		c.findings.add(EventOrder, "%v: write %d has returned, and the first event of a watcher is %v of write %d", k, n, event.Type, got)
+	}
+}

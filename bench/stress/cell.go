@@ -1,0 +1,95 @@
+package stress
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// cell is what is known of one key, or of one group that is written as a
+// whole. One caller writes it; any may read it and judge what they find. Its
+// writes are numbered from 1, and what write n does follows from n alone, so
+// that nobody has to keep a history.
+type cell struct {
+	group, key string
+	// deletes reports whether write n takes the value away.
+	deletes func(n uint64) bool
+
+	issued atomic.Uint64 // the number of the last write that began
+	acked  atomic.Uint64 // the last write known to have taken place: its number doubled, plus one if it left a value
+	ended  atomic.Uint64 // the tick at which the call of acked returned, or a later one
+
+	checked uint64 // the last number that its owner has read; owned by the owner
+	started uint64 // the tick in the value of acked; owned by the owner
+}
+
+// newCell is a key of which one write in so many is a deletion.
+func newCell(group, key string, oneIn uint64) *cell {
+	id := hash(group, key)
+	return &cell{group: group, key: key, deletes: func(n uint64) bool {
+		return n > 1 && mix(id, n)%oneIn == 0
+	}}
+}
+
+func (c *cell) String() string { return c.group + "/" + c.key }
+
+func (c *cell) present() bool  { return c.acked.Load()&1 == 1 }
+func (c *cell) number() uint64 { return c.acked.Load() >> 1 }
+
+// acknowledge notes that write n, begun at started, took place. It is called
+// by the owner, ended being a tick from after the call returned.
+func (c *cell) acknowledge(n, started, ended uint64) {
+	state := n << 1
+	if !c.deletes(n) {
+		state |= 1
+	}
+	c.started = started
+	// A reader that sees the new end with the old number takes the old write
+	// for longer than it was, which excuses more and accuses nobody.
+	c.ended.Store(ended)
+	c.acked.Store(state)
+}
+
+// endOf is when the call of write n had returned. It is not known once a later
+// one was acknowledged.
+func (c *cell) endOf(n uint64) (tick uint64, known bool) {
+	if c.number() != n {
+		return 0, false
+	}
+	tick = c.ended.Load()
+	return tick, c.number() == n
+}
+
+// judge says what is wrong with a read, nothing if detail is empty. before is
+// acked from before the read began, issued the number issued when it had ended.
+func (c *cell) judge(value string, found bool, before, issued uint64) (Violation, string) {
+	acknowledged, there := before>>1, before&1 == 1
+	if !found {
+		if !there {
+			return "", ""
+		}
+		for n := acknowledged + 1; n <= issued; n++ {
+			if c.deletes(n) {
+				return "", ""
+			}
+		}
+		return LostWrite, fmt.Sprintf("%v: not found, though write %d was acknowledged and none of up to %d deletes it", c, acknowledged, issued)
+	}
+	n, _, ok := parse(c.group, c.key, value)
+	switch {
+	case !ok || n > issued || c.deletes(n):
+		return PhantomWrite, fmt.Sprintf("%v: found %s, which nobody wrote; the last write is %d", c, brief(value, found), issued)
+	case n < acknowledged:
+		return StaleRead, fmt.Sprintf("%v: found write %d after write %d was acknowledged", c, n, acknowledged)
+	}
+	return "", ""
+}
+
+// nextDelete is the first write after n that deletes; none after last.
+func (c *cell) nextDelete(n, last uint64) (number uint64, ok bool) {
+	for n++; n <= last; n++ {
+		if c.deletes(n) {
+			return n, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,53 @@
+package stress
+
+import (
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// change is an event that the store owes to whoever watches.
+type change struct {
+	what       api.EventType
+	group, key string
+}
+
+// account is how many events a watcher is owed.
+type account struct {
+	group, key string        // what it watches
+	certain    atomic.Uint64 // of changes that took place
+	doubtful   atomic.Uint64 // of changes that may have
+}
+
+// matches is the rule of api.Watch.
+func (a *account) matches(c change) bool {
+	if a.group != "*" && a.group != c.group {
+		return false
+	}
+	return a.key == "*" || a.key == c.key // a deleted group has the key ""
+}
+
+// ledger keeps the accounts of the watchers that last as long as the run.
+type ledger struct{ accounts []*account }
+
+// committed notes changes that took place.
+func (l *ledger) committed(changes ...change) {
+	for _, a := range l.accounts {
+		for _, c := range changes {
+			if a.matches(c) {
+				a.certain.Add(1)
+			}
+		}
+	}
+}
+
+// doubtful notes changes of which nobody will ever know.
+func (l *ledger) doubtful(changes ...change) {
+	for _, a := range l.accounts {
+		for _, c := range changes {
+			if a.matches(c) {
+				a.doubtful.Add(1)
+			}
+		}
+	}
+}

@@ -1,0 +1,3 @@
+package stress
+
+type session struct{}

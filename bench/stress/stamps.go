@@ -1,0 +1,5 @@
+package stress
+
+type stampSet struct{}
+
+func newStampSet(number int) *stampSet { return nil }

@@ -1,0 +1,137 @@
+package stress
+
+import (
+	"fmt"
+	"iter"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+const (
+	quotaNamespace = "quota"
+	quotaKeys      = 100 // what the namespace may hold
+	// watchBuffer keeps a watcher that works from falling behind in a burst.
+	// What it loses all the same is counted.
+	watchBuffer = 4096
+)
+
+// storeTarget is a store in this process.
+type storeTarget struct {
+	store *api.Store
+	scope *api.ScopedStore
+}
+
+// Open opens the store at path, ":memory:" for one in memory, as a Target.
+func Open(path string) (Target, error) {
+	store, err := api.New(path, api.WithWatchBuffer(watchBuffer))
+	if err != nil {
+		return nil, err
+	}
+	scope, err := api.NewScopedWithQuota(store, quotaNamespace, api.QuotaConfig{MaxKeys: quotaKeys})
+	if err != nil {
+		_ = store.Close()
+		return nil, err
+	}
+	return &storeTarget{store, scope}, nil
+}
+
+func (t *storeTarget) Close() error { return t.store.Close() }
+
+func (t *storeTarget) Footprint() (Footprint, error) { return ownFootprint(), nil }
+
+func (t *storeTarget) Do(call Call) Answer {
+	if call.Kind.Writes() {
+		return t.write(call)
+	}
+	return t.read(call)
+}
+
+func (t *storeTarget) write(call Call) (answer Answer) {
+	switch call.Kind {
+	case Set:
+		answer.Err = t.store.Set(call.Group, call.Key, call.Value)
+	case SetWithTTL:
+		answer.Err = t.store.SetWithTTL(call.Group, call.Key, call.Value, call.TimeToLive)
+	case SetScoped:
+		answer.Err = t.scope.Set(call.Group, call.Key, call.Value)
+	case SetAll:
+		answer.Err = t.store.SetAll(call.Items)
+	case Delete:
+		answer.Err = t.store.Delete(call.Group, call.Key)
+	case DeleteGroup:
+		answer.Err = t.store.DeleteGroup(call.Group)
+	case DeletePrefix:
+		answer.Err = t.store.DeletePrefix(call.Group)
+	default:
+		answer.Err = fmt.Errorf("a write of unknown kind %d", call.Kind)
+	}
+	return answer
+}
+
+func (t *storeTarget) read(call Call) (answer Answer) {
+	switch call.Kind {
+	case Get:
+		answer.Value, answer.Err = t.store.Get(call.Group, call.Key)
+	case GetAll:
+		var all map[string]string
+		all, answer.Err = t.store.GetAll(call.Group)
+		for key, value := range all {
+			answer.Rows = append(answer.Rows, api.KeyValue{Key: key, Value: value})
+		}
+	case All:
+		answer.Rows, answer.Err = gather(t.store.All(call.Group))
+	case GetPage:
+		answer.Rows, answer.Err = t.store.GetPage(call.Group, call.Offset, call.Limit)
+	case Count:
+		answer.Count, answer.Err = long(t.store.Count(call.Group))
+	case CountAll:
+		answer.Count, answer.Err = long(t.store.CountAll(call.Group))
+	case Groups:
+		answer.Names, answer.Err = t.store.Groups(call.Group)
+	case Usage:
+		var usage api.Usage
+		usage, answer.Err = t.store.Usage(call.Group)
+		answer.Count, answer.Extra = usage.Keys, usage.Groups
+	default:
+		answer.Err = fmt.Errorf("a read of unknown kind %d", call.Kind)
+	}
+	return answer
+}
+
+func long(n int, err error) (int64, error) { return int64(n), err }
+
+func gather[T any](values iter.Seq2[T, error]) (all []T, err error) {
+	for value, err := range values {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, value)
+	}
+	return all, nil
+}
+
+func (t *storeTarget) Watch(group, key string) Watcher {
+	return &storeWatcher{t.store, t.store.Watch(group, key)}
+}
+
+type storeWatcher struct {
+	store *api.Store
+	inner *api.Watcher
+}
+
+func (w *storeWatcher) Next() (api.Event, bool) {
+	event, ok := <-w.inner.Events
+	return event, ok
+}
+
+func (w *storeWatcher) Try() (api.Event, bool) {
+	select {
+	case event, ok := <-w.inner.Events:
+		return event, ok
+	default:
+		return api.Event{}, false
+	}
+}
+
+func (w *storeWatcher) Dropped() uint64 { return w.inner.Dropped() }
+func (w *storeWatcher) Close()          { w.store.Unwatch(w.inner) }

@@ -1,0 +1,92 @@
+package stress
+
+import (
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// Target is the store under stress. A call is a message, so that one method
+// carries all of them to a store in another process, or past a wrapper that
+// spoils some on purpose. All methods may be called by any number of
+// goroutines.
+type Target interface {
+	// Do carries out one call. It blocks until the store has answered.
+	Do(call Call) Answer
+	// Watch begins to watch; "*" is a wildcard for either. It is nil where
+	// the target has no watchers.
+	Watch(group, key string) Watcher
+	// Footprint is what the store's process takes right now, after a garbage
+	// collection.
+	Footprint() (Footprint, error)
+	// Close closes the store.
+	Close() error
+}
+
+// Watcher is a watcher of a Target. Next and Try are for one goroutine.
+type Watcher interface {
+	Next() (event api.Event, ok bool) // waits; not ok at the end
+	Try() (event api.Event, ok bool)  // what is there already
+	Dropped() uint64
+	Close() // Next then yields what is left, and ends
+}
+
+// Kind names a call.
+type Kind uint8
+
+// The calls. Each is the api.Store method of its name, but for SetScoped.
+const (
+	Set Kind = iota + 1
+	SetWithTTL
+	SetScoped // Set in the namespace quotaNamespace, under its quota
+	SetAll
+	Delete
+	DeleteGroup
+	DeletePrefix
+
+	Get
+	GetAll
+	All
+	GetPage
+	Count
+	CountAll
+	Groups
+	Usage
+)
+
+var kindNames = [...]string{Set: "Set", SetWithTTL: "SetWithTTL", SetScoped: "SetScoped", SetAll: "SetAll",
+	Delete: "Delete", DeleteGroup: "DeleteGroup", DeletePrefix: "DeletePrefix", Get: "Get", GetAll: "GetAll",
+	All: "All", GetPage: "GetPage", Count: "Count", CountAll: "CountAll", Groups: "Groups", Usage: "Usage"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Writes reports whether the call changes the store.
+func (k Kind) Writes() bool { return k < Get }
+
+// Call is one call of the store. Which fields count is up to its kind.
+type Call struct {
+	Kind          Kind
+	Group, Key    string // Group is the prefix of DeletePrefix, CountAll and Groups
+	Value         string
+	TimeToLive    time.Duration
+	Items         []api.Item
+	Offset, Limit int
+}
+
+// Answer is what a call returned. With an Err nothing else counts.
+type Answer struct {
+	Err   error
+	Value string
+	Rows  []api.KeyValue // in the order the store gave them
+	Names []string
+	Count int64 // keys; of Usage too
+	Extra int64 // the groups of Usage
+}
+
+// Footprint is what a process takes. What a system doesn't tell is 0.
+type Footprint struct {
+	Heap        int64 `json:"heap_bytes"` // in use, after a collection
+	Resident    int64 `json:"resident_bytes"`
+	Goroutines  int64 `json:"goroutines"`
+	Descriptors int64 `json:"descriptors"`
+}
