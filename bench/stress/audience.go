@@ -1,6 +1,7 @@
 package stress
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +17,9 @@ type member struct {
 	slow     bool // it pauses, so that it falls behind
 	received atomic.Uint64
 
-	seen   map[*cell]uint64 // the last write of each key that an event told of
-	latest uint64           // the latest beginning of a write that an event told of
-	at     time.Time        // of the last event
+	seen   map[any]uint64 // by cell, or register and writer: the last write that an event told of
+	latest uint64         // the latest beginning of a write that an event told of
+	at     time.Time      // of the last event
 }
 
 // audience is all of them.
@@ -37,7 +38,7 @@ const pause = 5 * time.Millisecond
 func (r *run) gather() *audience {
 	a := &audience{run: r, leaving: make(chan struct{}), cells: map[[2]string]*cell{}}
 	for _, c := range r.callers {
-		for _, k := range c.cells {
+		for _, k := range slices.Concat(c.cells, c.tenant, c.stamps.groups[:]) {
 			a.cells[[2]string{k.group, k.key}] = k
 		}
 	}
@@ -47,8 +48,11 @@ func (r *run) gather() *audience {
 		{account: &account{group: "own-0000", key: "*"}, name: "a group"},
 		{account: &account{group: "own-0000", key: "key-01"}, name: "a key"},
 		{account: &account{group: "*", key: "key-02"}, name: "a key of any group"},
+		{account: &account{group: hotGroup, key: "*"}, name: "the keys of all"},
+		{account: &account{group: sessionGroup, key: "*"}, name: "the sessions"},
+		{account: &account{group: quotaPrefix + "team-0000", key: "*"}, name: "a group under the quota"},
 	} {
-		m.seen = map[*cell]uint64{}
+		m.seen = map[any]uint64{}
 		if m.watcher = r.target.Watch(m.group, m.key); m.watcher == nil {
 			return a // they end with their process: there are none
 		}
@@ -86,41 +90,90 @@ func (a *audience) judge(m *member, event api.Event) {
 	if !m.matches(change{event.Type, event.Group, event.Key}) {
 		a.run.findings.add(EventExtra, "watcher of %s: got an event of %s/%s", m.name, event.Group, event.Key)
 	}
-	if k := a.cells[[2]string{event.Group, event.Key}]; k != nil {
+	if event.Group == hotGroup {
+		a.followsHot(m, event)
+		return
+	}
+	k := a.cells[[2]string{event.Group, event.Key}]
+	if k == nil {
+		k = a.cells[[2]string{event.Group, ""}] // a group that is written as a whole
+	}
+	if k != nil {
 		a.follows(m, k, event)
+	} else if event.Group != sessionGroup {
+		a.run.findings.add(EventExtra, "watcher of %s: an event of %s/%s, which nobody writes", m.name, event.Group, event.Key)
 	}
 }
 
 // follows judges an event of a key that one caller writes: its events come in
-// the order of its writes, and after those of every write that had returned
-// before theirs began.
+// the order of its writes. A group that is written as a whole has one event for
+// each key, all of the same write.
 func (a *audience) follows(m *member, k *cell, event api.Event) {
 	last, issued := m.seen[k], k.issued.Load()
 	var n, tick uint64
-	ok := true
+	var ok, again bool
 	switch event.Type {
 	case api.EventSet:
-		n, tick, ok = parse(k.group, k.key, event.Value)
-		ok = ok && n <= issued
-	case api.EventDelete:
+		n, tick, ok = parse(k.group, event.Key, event.Value)
+		again = event.Key != k.key
+	case api.EventExpire:
+		n, tick, ok = parse(k.group, event.Key, event.Value)
+		again = true
+	case api.EventDelete, api.EventDeleteGroup:
 		n, ok = k.nextDelete(last, issued)
-	default:
-		ok = false
+		ok = ok && (event.Type == api.EventDelete) == (k.key != "")
 	}
 	switch {
-	case !ok:
-		a.run.findings.add(EventExtra, "watcher of %s: %v of %v %s, which no write caused after write %d", m.name, event.Type, k,
-			brief(event.Value, event.Type == api.EventSet), last)
+	case !ok || n > issued:
+		a.run.findings.add(EventExtra, "watcher of %s: %v of %s/%s %s, which no write caused after write %d", m.name, event.Type,
+			event.Group, event.Key, brief(event.Value, event.Value != ""), last)
 		return
-	case n <= last:
-		a.run.findings.add(EventOrder, "watcher of %s: an event of write %d of %v came after that of write %d", m.name, n, k, last)
+	case n < last || n == last && !again:
+		a.run.findings.add(EventOrder, "watcher of %s: an event of write %d of %s/%s came after that of write %d", m.name, n,
+			event.Group, event.Key, last)
 	}
 	m.seen[k] = n
-	if ended, known := k.endOf(n); known && ended < m.latest {
-		a.run.findings.add(EventOrder, "watcher of %s: an event of write %d of %v, which had returned at tick %d, came after that of a write that began at %d",
-			m.name, n, k, ended, m.latest)
+	ended, known := k.endOf(n)
+	a.inTime(m, event, tick, ended, known && event.Type != api.EventExpire)
+}
+
+// followsHot judges an event of a register: each caller's writes of it come in
+// their order.
+func (a *audience) followsHot(m *member, event api.Event) {
+	number, tick, ok := parse(event.Group, event.Key, event.Value)
+	writer, write := ofHotNumber(number)
+	var h *register
+	for _, each := range a.run.registers {
+		if each.key == event.Key {
+			h = each
+		}
 	}
-	m.latest = max(m.latest, tick)
+	if !ok || h == nil || event.Type != api.EventSet {
+		a.run.findings.add(EventExtra, "watcher of %s: %v of %s/%s, which no write caused", m.name, event.Type, event.Group, event.Key)
+		return
+	}
+	type source struct {
+		*register
+		writer uint64
+	}
+	if last := m.seen[source{h, writer}]; write <= last {
+		a.run.findings.add(EventOrder, "watcher of %s: an event of write %d of caller %d of %s/%s came after that of write %d",
+			m.name, write, writer, event.Group, event.Key, last)
+	}
+	m.seen[source{h, writer}] = write
+	ended, known := h.endOf(writer, write)
+	a.inTime(m, event, tick, ended, known)
+}
+
+// inTime judges an event of a write whose call had returned at the tick ended,
+// if that is known: no write that began later may have had its event before.
+// This holds from key to key.
+func (a *audience) inTime(m *member, event api.Event, began, ended uint64, known bool) {
+	if known && ended < m.latest {
+		a.run.findings.add(EventOrder, "watcher of %s: an event of a write of %s/%s, which had returned at tick %d, came after that of a write that began at tick %d",
+			m.name, event.Group, event.Key, ended, m.latest)
+	}
+	m.latest = max(m.latest, began)
 }
 
 // leave ends the watchers and settles their accounts. Nothing has to be waited

@@ -2,11 +2,16 @@ package stress
 
 import (
 	"context"
+	"errors"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"forge.lthn.ai/core/go-store/api"
 )
 
 // bounded is a run of so many steps in all, the same in every run but for the
@@ -44,4 +49,112 @@ func TestRun_AHealthyStorePasses(t *testing.T) {
 	result := Run(context.Background(), openTarget(t, ":memory:"), bounded(30_000))
 	assert.Empty(t, result.Findings)
 	assert.EqualValues(t, 30_000, result.Steps)
+}
+
+// reorderer swaps two events of a key, once, in what the watchers of
+// everything receive.
+type reorderer struct{ Target }
+
+func (r *reorderer) Watch(group, key string) Watcher {
+	inner := r.Target.Watch(group, key)
+	if group != "*" || key != "*" {
+		return inner
+	}
+	return &reordering{Watcher: inner}
+}
+
+type reordering struct {
+	Watcher
+	received int
+	held     *api.Event
+	queue    []api.Event // to be delivered first
+}
+
+func (r *reordering) Next() (api.Event, bool) {
+	if len(r.queue) > 0 {
+		event := r.queue[0]
+		r.queue = r.queue[1:]
+		return event, true
+	}
+	event, ok := r.Watcher.Next()
+	r.received++
+	switch {
+	case !ok && r.held != nil:
+		event, ok, r.held = *r.held, true, nil
+	case r.held != nil && event.Group == r.held.Group && event.Key == r.held.Key:
+		r.queue, r.held = []api.Event{*r.held}, nil
+	case r.received == 1000 && strings.HasPrefix(event.Group, "own-"):
+		r.held = &event
+		return r.Next()
+	case r.received == 1000:
+		r.received-- // an event of another kind of key: the next one, then
+	}
+	return event, ok
+}
+
+func TestRun_CatchesReorderedEvents(t *testing.T) {
+	result := Run(context.Background(), &reorderer{openTarget(t, ":memory:")}, bounded(20_000))
+	assert.NotZero(t, result.Violations[EventOrder], result.Findings)
+	assert.Zero(t, result.Violations[EventMissing]+result.Violations[LostWrite], result.Findings)
+}
+
+// slipper lets a quota slip by one.
+type slipper struct {
+	Target
+	slipped atomic.Bool
+}
+
+func (s *slipper) Do(call Call) Answer {
+	answer := s.Target.Do(call)
+	if call.Kind == SetScoped && errors.Is(answer.Err, api.QuotaExceededError) && !s.slipped.Swap(true) {
+		return s.Target.Do(Call{Kind: Set, Group: quotaPrefix + call.Group, Key: call.Key, Value: call.Value})
+	}
+	return answer
+}
+
+func TestRun_CatchesAQuotaThatSlips(t *testing.T) {
+	result := Run(context.Background(), &slipper{Target: openTarget(t, ":memory:")}, bounded(20_000))
+	assert.NotZero(t, result.Violations[QuotaExceeded], result.Findings)
+	assert.Len(t, result.Violations, 1, result.Findings)
+}
+
+// forgetter answers one read in a thousand, of a key that was just written,
+// with what was there before.
+type forgetter struct {
+	Target
+	mu struct {
+		sync.Mutex
+		reads  int
+		before map[string]Answer
+	}
+}
+
+func (f *forgetter) Do(call Call) Answer {
+	at := call.Group + "/" + call.Key
+	if call.Kind == Set && strings.HasPrefix(call.Group, "own-") {
+		before := f.Target.Do(Call{Kind: Get, Group: call.Group, Key: call.Key})
+		answer := f.Target.Do(call)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.mu.before[at] = before
+		return answer
+	}
+	if call.Kind == Get {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.mu.reads++
+		if before, ok := f.mu.before[at]; ok && f.mu.reads >= 1000 {
+			f.mu.reads = 0
+			return before
+		}
+	}
+	return f.Target.Do(call)
+}
+
+func TestRun_CatchesAStaleRead(t *testing.T) {
+	target := &forgetter{Target: openTarget(t, ":memory:")}
+	target.mu.before = map[string]Answer{}
+	result := Run(context.Background(), target, bounded(20_000))
+	assert.NotZero(t, result.Violations[StaleRead], result.Findings)
+	assert.Zero(t, result.Violations[EventMissing]+result.Violations[EventOrder], result.Findings)
 }

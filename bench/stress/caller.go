@@ -27,10 +27,11 @@ type caller struct {
 	group  string  // of its own keys
 	cells  []*cell // its own keys
 
-	tenant   []*cell
-	stamps   *stampSet
-	sessions []session
-	expired  uint64 // sessions that it has seen to be over
+	tenant        []*cell   // its keys under the quota
+	stamps        *stampSet // its groups that are written as a whole
+	hotWrites     uint64    // of registers, so far
+	sessions      []session // not known to be over
+	sessionsBegun uint64
 
 	restarts uint64       // of the target, as far as it has noticed
 	since    atomic.Int64 // when its present call began, in Unix nanoseconds; 0 between calls
@@ -62,16 +63,26 @@ func (c *caller) step() {
 	switch dice := c.random.IntN(100); {
 	case dice < 34:
 		c.write(own)
-	case dice < 42:
+	case dice < 40:
 		c.verify(own)
-	case dice < 52:
+	case dice < 50:
 		c.readOther()
-	case dice < 54:
+	case dice < 52:
 		c.count()
-	case dice < 56:
+	case dice < 54:
 		c.writeWatched(own)
+	case dice < 60:
+		c.writeHot()
+	case dice < 72:
+		c.readHot()
+	case dice < 78:
+		c.writeTenant()
+	case dice < 84:
+		c.writeStamps()
+	case dice < 92:
+		c.scanStamps()
 	default:
-		c.write(own)
+		c.keepSession()
 	}
 }
 

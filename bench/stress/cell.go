@@ -49,6 +49,13 @@ func (c *cell) acknowledge(n, started, ended uint64) {
 	c.acked.Store(state)
 }
 
+// expire notes that write n took place and that its value is over.
+func (c *cell) expire(n, ended uint64) {
+	c.ended.Store(ended)
+	c.acked.Store(n << 1)
+	c.checked = n
+}
+
 // endOf is when the call of write n had returned. It is not known once a later
 // one was acknowledged.
 func (c *cell) endOf(n uint64) (tick uint64, known bool) {

@@ -53,7 +53,11 @@ func (t *storeTarget) write(call Call) (answer Answer) {
 	case SetWithTTL:
 		answer.Err = t.store.SetWithTTL(call.Group, call.Key, call.Value, call.TimeToLive)
 	case SetScoped:
-		answer.Err = t.scope.Set(call.Group, call.Key, call.Value)
+		if call.TimeToLive != 0 {
+			answer.Err = t.scope.SetWithTTL(call.Group, call.Key, call.Value, call.TimeToLive)
+		} else {
+			answer.Err = t.scope.Set(call.Group, call.Key, call.Value)
+		}
 	case SetAll:
 		answer.Err = t.store.SetAll(call.Items)
 	case Delete:
@@ -62,6 +66,8 @@ func (t *storeTarget) write(call Call) (answer Answer) {
 		answer.Err = t.store.DeleteGroup(call.Group)
 	case DeletePrefix:
 		answer.Err = t.store.DeletePrefix(call.Group)
+	case PurgeExpired:
+		answer.Count, answer.Err = t.store.PurgeExpired()
 	default:
 		answer.Err = fmt.Errorf("a write of unknown kind %d", call.Kind)
 	}

@@ -38,11 +38,12 @@ type Kind uint8
 const (
 	Set Kind = iota + 1
 	SetWithTTL
-	SetScoped // Set in the namespace quotaNamespace, under its quota
+	SetScoped // Set, or with a TimeToLive SetWithTTL, in the namespace quotaNamespace under its quota
 	SetAll
 	Delete
 	DeleteGroup
 	DeletePrefix
+	PurgeExpired
 
 	Get
 	GetAll
@@ -55,7 +56,7 @@ const (
 )
 
 var kindNames = [...]string{Set: "Set", SetWithTTL: "SetWithTTL", SetScoped: "SetScoped", SetAll: "SetAll",
-	Delete: "Delete", DeleteGroup: "DeleteGroup", DeletePrefix: "DeletePrefix", Get: "Get", GetAll: "GetAll",
+	Delete: "Delete", DeleteGroup: "DeleteGroup", DeletePrefix: "DeletePrefix", PurgeExpired: "PurgeExpired", Get: "Get", GetAll: "GetAll",
 	All: "All", GetPage: "GetPage", Count: "Count", CountAll: "CountAll", Groups: "Groups", Usage: "Usage"}
 
 func (k Kind) String() string { return kindNames[k] }
