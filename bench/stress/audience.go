@@ -179,7 +179,7 @@ func (a *audience) inTime(m *member, event api.Event, began, ended uint64, known
 // leave ends the watchers and settles their accounts. Nothing has to be waited
 // for: a call returns when its events are with the watchers, and whoever calls
 // leave has made a call that removed what had expired.
-func (a *audience) leave() {
+func (a *audience) leave() (seen []Seen) {
 	close(a.leaving)
 	for _, m := range a.members {
 		m.watcher.Close()
@@ -195,5 +195,7 @@ func (a *audience) leave() {
 			a.run.findings.add(EventExtra, "watcher of %s: %d received and %d dropped, but only %d were committed",
 				m.name, m.received.Load(), m.watcher.Dropped(), most)
 		}
+		seen = append(seen, Seen{Name: m.name, Received: m.received.Load(), Dropped: m.watcher.Dropped(), Committed: least})
 	}
+	return seen
 }

@@ -33,8 +33,8 @@ type caller struct {
 	sessions      []session // not known to be over
 	sessionsBegun uint64
 
-	restarts uint64       // of the target, as far as it has noticed
-	since    atomic.Int64 // when its present call began, in Unix nanoseconds; 0 between calls
+	kills uint64       // of the target, as far as it has noticed
+	since atomic.Int64 // when its present call began, in Unix nanoseconds; 0 between calls
 }
 
 func newCaller(r *run, number int) *caller {
@@ -54,6 +54,53 @@ func (c *caller) work(ctx context.Context) {
 	for n := 0; ctx.Err() == nil && (c.config.Steps == 0 || n < c.config.Steps); n++ {
 		c.step()
 		c.steps.Add(1)
+		if target, ok := c.target.(disturber); ok {
+			c.afterKills(target.Killed().Kills)
+		}
+	}
+}
+
+// afterKills reads all that the caller has written when the store has ended
+// since it last did.
+func (c *caller) afterKills(kills uint64) {
+	if kills == c.kills {
+		return
+	}
+	c.kills = kills
+	c.verifyOwn()
+}
+
+// verifyOwn compares all groups that only this caller writes with what it
+// knows of them.
+func (c *caller) verifyOwn() {
+	c.verifyGroup(c.group, c.cells)
+	c.verifyGroup(c.tenant[0].group, c.tenant)
+	for _, g := range c.stamps.groups {
+		g.checked = 0
+	}
+	c.verifyStamps()
+}
+
+// verifyGroup reads a whole group. Keys that are not as they ought to be are
+// read once more each, to tell why.
+func (c *caller) verifyGroup(group string, cells []*cell) {
+	rows, ok := c.rows(Call{Kind: GetAll, Group: group})
+	if !ok {
+		return
+	}
+	values := make(map[string]string, len(rows))
+	for _, row := range rows {
+		values[row.Key] = row.Value
+	}
+	for _, k := range cells {
+		value, found := values[k.key]
+		delete(values, k.key)
+		if k.checked = k.number(); !c.expects(k, value, found) {
+			c.mismatch(k, value, found)
+		}
+	}
+	for key, value := range values {
+		c.findings.add(PhantomWrite, "%s/%s: found %s, a key that nobody writes", group, key, brief(value, true))
 	}
 }
 
@@ -191,9 +238,13 @@ func (c *caller) verify(k *cell) {
 		return
 	}
 	k.checked = k.number()
-	if c.expects(k, value, found) {
-		return
+	if !c.expects(k, value, found) {
+		c.mismatch(k, value, found)
 	}
+}
+
+// mismatch reports that a key of the caller's own was not as it ought to be.
+func (c *caller) mismatch(k *cell, value string, found bool) {
 	want := brief(valueOf(k.group, k.key, k.number(), k.started), k.present())
 	c.findings.add(c.diagnose(k, value, found), "%v: found %s right after write %d was acknowledged, which left %s",
 		k, brief(value, found), k.number(), want)

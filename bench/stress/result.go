@@ -1,21 +1,142 @@
 package stress
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
 
-// Result is what a run came to.
+// Result is what a run came to. Its JSON is an interface: fields are added,
+// never renamed.
 type Result struct {
-	Seed       uint64               `json:"seed"`
-	Steps      uint64               `json:"steps"`
-	Writes     uint64               `json:"writes"`
-	Findings   []Finding            `json:"findings"`
-	Violations map[Violation]uint64 `json:"violations"`
+	Verdict string  `json:"verdict"` // "pass" or "fail"
+	Command string  `json:"command"` // runs the same workload again
+	Seed    uint64  `json:"seed"`
+	Callers int     `json:"callers"`
+	Seconds float64 `json:"seconds"` // of the load, without verifying
+	Steps   uint64  `json:"steps"`   // what the callers did; one can take several calls
+
+	Calls        map[string]uint64 `json:"calls"`        // by name
+	Acknowledged uint64            `json:"acknowledged"` // writes whose call returned without an error
+	Refused      uint64            `json:"refused"`      // writes that the quota refused
+	Unknown      uint64            `json:"unknown"`      // writes whose call could not say what became of them
+	Expired      uint64            `json:"expired"`      // sessions that were looked for after their time
+	Watchers     []Seen            `json:"watchers"`
+	Reopened     bool              `json:"reopened"` // all was verified again after closing and opening the store
+
+	Killed *Killed `json:"killed,omitempty"` // with a store in a process that is killed
+
+	Most    Footprint `json:"most"` // the largest of each in any sample
+	MostLog int64     `json:"most_log_bytes"`
+	Samples int       `json:"samples"`
+	Limits  Limits    `json:"limits"`
+
+	Violations map[Violation]uint64 `json:"violations"` // how many of each were found
+	Findings   []Finding            `json:"findings"`   // the first few
 
 	loading time.Duration
 }
 
-func (r *run) result(loading time.Duration, a *audience) Result {
+// Seen is the account of one watcher: Received and Dropped together are Committed.
+type Seen struct {
+	Name      string `json:"name"`
+	Received  uint64 `json:"received"`
+	Dropped   uint64 `json:"dropped"`
+	Committed uint64 `json:"committed"`
+}
+
+// Passed reports whether nothing was found.
+func (r Result) Passed() bool { return len(r.Violations) == 0 }
+
+// conclude adds up what a run has counted.
+func (r *run) conclude(result Result, m *monitor) Result {
 	r.findings.mu.Lock()
 	defer r.findings.mu.Unlock()
-	return Result{Seed: r.config.Seed, Steps: r.steps.Load(), Writes: r.writes.Load(),
-		Findings: r.findings.mu.first, Violations: r.findings.mu.counts, loading: loading}
+	result.Findings = slices.Clone(r.findings.mu.first)
+	result.Violations = map[Violation]uint64{}
+	for violation, n := range r.findings.mu.counts {
+		result.Violations[violation] = n
+	}
+	result.Verdict = "pass"
+	if !result.Passed() {
+		result.Verdict = "fail"
+	}
+	result.Seed, result.Callers, result.Seconds = r.config.Seed, r.config.Callers, result.loading.Seconds()
+	result.Steps, result.Calls = r.steps.Load(), map[string]uint64{}
+	for kind := range r.calls {
+		if n := r.calls[kind].Load(); n > 0 {
+			result.Calls[Kind(kind).String()] = n
+		}
+	}
+	result.Acknowledged, result.Refused = r.writes.Load(), r.refused.Load()
+	result.Unknown, result.Expired = r.doubts.Load(), r.sessionsOver.Load()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	result.Most, result.MostLog, result.Samples, result.Limits = m.mu.most, m.mu.mostLog, m.mu.samples, m.limits
+	return result
+}
+
+// Print prints the result for people.
+func (r Result) Print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(what string, n uint64, remark string, arguments ...any) {
+		fmt.Fprintf(table, "%-20s\t%s\t  %s\n", what, thousands(n), fmt.Sprintf(remark, arguments...))
+	}
+	calls := uint64(0)
+	for _, n := range r.Calls {
+		calls += n
+	}
+	row("calls", calls, "by %d callers in %.1f s; what each returned was judged", r.Callers, r.Seconds)
+	row("writes acknowledged", r.Acknowledged, "each read back")
+	row("writes refused", r.Refused, "by the quota of %d keys", quotaKeys)
+	row("outcomes unknown", r.Unknown, "writes whose call could not say; read to find out")
+	row("sessions over", r.Expired, "looked for after their time")
+	if r.Killed != nil {
+		row("kills", r.Killed.Kills, "of the store's process, %d of them while it opened; the slowest opening took %v",
+			r.Killed.Opening, r.Killed.SlowestOpen.Round(time.Millisecond))
+	}
+	for _, seen := range r.Watchers {
+		row("events received", seen.Received, "by the watcher of %s, %s dropped, %s committed", seen.Name,
+			thousands(seen.Dropped), thousands(seen.Committed))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nat most, in %d samples: %s of heap, %s resident, %d goroutines, %d descriptors, %s of log\n", r.Samples,
+		mebibytes(r.Most.Heap), mebibytes(r.Most.Resident), r.Most.Goroutines, r.Most.Descriptors, mebibytes(r.MostLog))
+	if r.Reopened {
+		fmt.Fprintln(out, "ended, opened again, and everything read once more")
+	}
+	for _, finding := range r.Findings {
+		fmt.Fprintf(out, "\n%v", finding)
+	}
+	if r.Passed() {
+		_, err := fmt.Fprintf(out, "\nPASS: no promise was broken (seed %d)\n", r.Seed)
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n\nFAIL: %s\nthe same workload again: %s\n", r.Summary(), r.Command)
+	return err
+}
+
+// Summary names the violations with their counts.
+func (r Result) Summary() string {
+	var parts []string
+	for violation, n := range r.Violations {
+		parts = append(parts, string(violation)+" "+thousands(n)+"×")
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}
+
+// thousands writes a number with a comma in front of every three digits.
+func thousands(n uint64) string {
+	digits := strconv.FormatUint(n, 10)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
 }

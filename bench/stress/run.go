@@ -3,7 +3,7 @@ package stress
 import (
 	"context"
 	"errors"
-	"slices"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +19,8 @@ type Config struct {
 	// Steps bounds the load by what each caller does instead of by time: for
 	// tests. 0 means no bound.
 	Steps    int
+	Limits   Limits
+	Log      string                      // the path of the write-ahead log, whose size is watched; may be empty
 	Progress func(elapsed time.Duration) // called ten times a second; may be nil
 }
 
@@ -67,17 +69,57 @@ func newRun(target Target, config Config) *run {
 	return r
 }
 
-// Run puts the target under stress. The target is empty and stays open.
-// Cancelling ctx ends the load early, with the verdict so far.
+// Run puts the target under stress. The target is empty, and stays open unless
+// a call of it never returns: then goroutines are left behind. Cancelling ctx
+// ends the load early, with the verdict so far.
 func Run(ctx context.Context, target Target, config Config) Result {
 	r := newRun(target, config)
+	monitor := r.monitor()
+	finished := make(chan Result, 1)
+	go func() { finished <- r.stress(ctx) }()
+	select {
+	case result := <-finished:
+		monitor.leave()
+		return r.conclude(result, monitor)
+	case <-monitor.stalled:
+		return r.conclude(Result{}, monitor)
+	}
+}
+
+// What some targets can do besides. Nobody else calls them while they do.
+type (
+	// reopener ends the store, kindly or not, and opens it again.
+	reopener interface{ Reopen() error }
+	// disturber ends the store at random moments, while it is called, and
+	// opens it again each time.
+	disturber interface {
+		Disturb(ctx context.Context, random *rand.Rand)
+		Killed() Killed
+	}
+)
+
+// stress is all of a run.
+func (r *run) stress(ctx context.Context) (result Result) {
 	audience := r.gather()
-	started := time.Now()
 	r.load(ctx)
-	loading := time.Since(started)
-	r.verifyAll()
-	audience.leave()
-	return r.result(loading, audience)
+	result.loading = time.Since(r.began)
+	r.fillTenants()
+	r.endSessions()
+	r.verify()
+	result.Watchers = audience.leave()
+	if target, ok := r.target.(reopener); ok {
+		if err := target.Reopen(); err != nil {
+			r.findings.add(CallFailed, "reopen: %v", err)
+			return result
+		}
+		r.verify()
+		result.Reopened = true
+	}
+	if target, ok := r.target.(disturber); ok {
+		killed := target.Killed()
+		result.Killed = &killed
+	}
+	return result
 }
 
 // load runs all callers until they are done.
@@ -88,91 +130,14 @@ func (r *run) load(ctx context.Context) {
 	}
 	defer stop()
 	r.findings.enough = stop
-	var group sync.WaitGroup
+	var group, disturbing sync.WaitGroup
+	if target, ok := r.target.(disturber); ok {
+		disturbing.Go(func() { target.Disturb(running, rand.New(rand.NewPCG(r.config.Seed, hash("disturb")))) })
+	}
 	for _, c := range r.callers {
 		group.Go(func() { c.work(running) })
 	}
 	group.Wait()
-}
-
-// verifyAll reads everything when nobody writes any more.
-func (r *run) verifyAll() {
-	r.fillTenants()
-	r.endSessions()
-	for _, c := range r.callers {
-		for _, k := range append(c.cells, c.tenant...) {
-			c.verify(k)
-		}
-		for _, g := range c.stamps.groups {
-			g.checked = 0
-		}
-		c.verifyStamps()
-		c.count()
-	}
-	r.verifyWhole()
-}
-
-// verifyWhole compares the list of groups and the count of all keys with what
-// all models together hold.
-func (r *run) verifyWhole() {
-	keys, groups := map[string]int{hotGroup: 0}, []string{}
-	for _, c := range r.callers {
-		for _, k := range append(c.cells, c.tenant...) {
-			if k.present() {
-				keys[k.group]++
-			}
-		}
-		for _, g := range c.stamps.groups {
-			if g.present() {
-				keys[g.group] = stampKeys
-			}
-		}
-	}
-	for _, h := range r.registers {
-		if h.border() > 0 {
-			keys[hotGroup]++
-		}
-	}
-	total := 0
-	for group, n := range keys {
-		if n > 0 {
-			groups = append(groups, group)
-			total += n
-		}
-	}
-	slices.Sort(groups)
-	c := r.callers[0]
-	call := Call{Kind: Groups}
-	if answer := c.do(call); answer.Err != nil {
-		c.unexpected(call, answer.Err)
-	} else if !slices.Equal(answer.Names, groups) {
-		r.findings.add(WrongCount, "Groups() lists %d groups, %d were left: %s", len(answer.Names), len(groups), firstDifference(answer.Names, groups))
-	}
-	call = Call{Kind: CountAll}
-	if answer := c.do(call); answer.Err != nil {
-		c.unexpected(call, answer.Err)
-	} else if answer.Count != int64(total) {
-		r.findings.add(WrongCount, "CountAll() = %d, %d keys were left", answer.Count, total)
-	}
-	call = Call{Kind: Usage, Group: quotaNamespace}
-	if answer := c.do(call); answer.Err != nil {
-		c.unexpected(call, answer.Err)
-	} else if answer.Count != r.tenants.Load() {
-		r.findings.add(WrongCount, "Usage(%s) = %d keys, %d were left", quotaNamespace, answer.Count, r.tenants.Load())
-	}
-}
-
-// firstDifference is the first name that is in one list only.
-func firstDifference(got, want []string) string {
-	for _, name := range got {
-		if !slices.Contains(want, name) {
-			return name + " ought not to be there"
-		}
-	}
-	for _, name := range want {
-		if !slices.Contains(got, name) {
-			return name + " is missing"
-		}
-	}
-	return "they are not in order"
+	stop()
+	disturbing.Wait()
 }

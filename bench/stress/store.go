@@ -1,6 +1,7 @@
 package stress
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -21,18 +22,49 @@ type storeTarget struct {
 	scope *api.ScopedStore
 }
 
+// fileTarget is one that can be opened again.
+type fileTarget struct {
+	*storeTarget
+	path string
+}
+
 // Open opens the store at path, ":memory:" for one in memory, as a Target.
 func Open(path string) (Target, error) {
+	target, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if path == ":memory:" {
+		return target, nil
+	}
+	return &fileTarget{target, path}, nil
+}
+
+func open(path string) (*storeTarget, error) {
 	store, err := api.New(path, api.WithWatchBuffer(watchBuffer))
 	if err != nil {
 		return nil, err
 	}
 	scope, err := api.NewScopedWithQuota(store, quotaNamespace, api.QuotaConfig{MaxKeys: quotaKeys})
 	if err != nil {
-		_ = store.Close()
-		return nil, err
+		return nil, errors.Join(err, store.Close())
 	}
 	return &storeTarget{store, scope}, nil
+}
+
+// Footprint is that of this process, whatever store it has open.
+func (t *fileTarget) Footprint() (Footprint, error) { return ownFootprint(), nil }
+
+// Reopen closes the store and opens it again. Nobody may be calling it.
+func (t *fileTarget) Reopen() error {
+	if err := t.Close(); err != nil {
+		return err
+	}
+	target, err := open(t.path)
+	if err == nil {
+		t.storeTarget = target
+	}
+	return err
 }
 
 func (t *storeTarget) Close() error { return t.store.Close() }

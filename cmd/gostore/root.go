@@ -78,7 +78,7 @@ called wrongly.`,
 	root.PersistentFlags().StringVar(&a.database, "db", "", "the database's `PATH`")
 	root.AddCommand(
 		a.importCommand(), a.getCommand(), a.setCommand(),
-		a.deleteCommand(), a.countCommand(), a.demoCommand(),
+		a.deleteCommand(), a.countCommand(), a.demoCommand(), a.stressCommand(),
 	)
 	return root
 }

@@ -1,0 +1,80 @@
+package stress
+
+import "slices"
+
+// verify reads everything when nobody writes any more.
+func (r *run) verify() {
+	for _, c := range r.callers {
+		for _, k := range slices.Concat(c.cells, c.tenant) {
+			c.verify(k)
+		}
+		c.verifyOwn()
+		c.count()
+	}
+	r.verifyWhole()
+}
+
+// verifyWhole compares the list of groups and the count of all keys with what
+// all models together hold.
+func (r *run) verifyWhole() {
+	keys, groups := map[string]int{hotGroup: 0}, []string{}
+	for _, c := range r.callers {
+		for _, k := range slices.Concat(c.cells, c.tenant) {
+			if k.present() {
+				keys[k.group]++
+			}
+		}
+		for _, g := range c.stamps.groups {
+			if g.present() {
+				keys[g.group] = stampKeys
+			}
+		}
+	}
+	for _, h := range r.registers {
+		if h.border() > 0 {
+			keys[hotGroup]++
+		}
+	}
+	total := 0
+	for group, n := range keys {
+		if n > 0 {
+			groups = append(groups, group)
+			total += n
+		}
+	}
+	slices.Sort(groups)
+	c := r.callers[0]
+	call := Call{Kind: Groups}
+	if answer := c.do(call); answer.Err != nil {
+		c.unexpected(call, answer.Err)
+	} else if !slices.Equal(answer.Names, groups) {
+		r.findings.add(WrongCount, "Groups() lists %d groups, %d were left: %s", len(answer.Names), len(groups), firstDifference(answer.Names, groups))
+	}
+	call = Call{Kind: CountAll}
+	if answer := c.do(call); answer.Err != nil {
+		c.unexpected(call, answer.Err)
+	} else if answer.Count != int64(total) {
+		r.findings.add(WrongCount, "CountAll() = %d, %d keys were left", answer.Count, total)
+	}
+	call = Call{Kind: Usage, Group: quotaNamespace}
+	if answer := c.do(call); answer.Err != nil {
+		c.unexpected(call, answer.Err)
+	} else if answer.Count != r.tenants.Load() {
+		r.findings.add(WrongCount, "Usage(%s) = %d keys, %d were left", quotaNamespace, answer.Count, r.tenants.Load())
+	}
+}
+
+// firstDifference is the first name that is in one list only.
+func firstDifference(got, want []string) string {
+	for _, name := range got {
+		if !slices.Contains(want, name) {
+			return name + " ought not to be there"
+		}
+	}
+	for _, name := range want {
+		if !slices.Contains(got, name) {
+			return name + " is missing"
+		}
+	}
+	return "they are not in order"
+}

@@ -1,0 +1,93 @@
+package stress
+
+import (
+	"bufio"
+	"encoding/gob"
+	"errors"
+	"io"
+	"sync"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// Between a run and a store in another process go messages in gob, which
+// carries any bytes (JSON does not), over the store's standard input and
+// output. Answers come in any order.
+
+// request is a call on its way to the store.
+type request struct {
+	ID      uint64
+	Measure bool // no call: what does the process take?
+	Call    Call
+}
+
+// response is its answer. The first one, with the ID 0, says that the store is open.
+type response struct {
+	ID     uint64
+	Answer Answer // without its Err
+	Takes  Footprint
+	Failed failure
+}
+
+// failure is an error on its way. Of those that a run tells apart the identity
+// is kept, of the others the text.
+type failure struct {
+	Cause int // 0: none, otherwise causes[Cause-1]
+	Text  string
+}
+
+// causes is what a run tells apart. Both ends are the same program.
+var causes = []error{errors.New("other"), api.NotFoundError, api.QuotaExceededError, api.UnknownOutcomeError}
+
+// remoteError is an error that came from the store's process.
+type remoteError struct {
+	text  string
+	cause error
+}
+
+func (e remoteError) Error() string { return e.text }
+func (e remoteError) Unwrap() error { return e.cause }
+
+func pack(err error) failure {
+	if err == nil {
+		return failure{}
+	}
+	for i, cause := range causes {
+		if errors.Is(err, cause) {
+			return failure{i + 1, err.Error()}
+		}
+	}
+	return failure{1, err.Error()}
+}
+
+func (f failure) unpack() error {
+	if f.Cause == 0 {
+		return nil
+	}
+	return remoteError{f.Text, causes[f.Cause-1]}
+}
+
+// sender writes messages, each at once.
+type sender struct {
+	mu struct {
+		sync.Mutex
+		out     *bufio.Writer
+		encoder *gob.Encoder
+	}
+}
+
+func newSender(to io.Writer) *sender {
+	s := &sender{}
+	s.mu.out = bufio.NewWriter(to)
+	s.mu.encoder = gob.NewEncoder(s.mu.out)
+	return s
+}
+
+func (s *sender) send(message any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.mu.encoder.Encode(message); err != nil {
+		return err
+	}
+	return s.mu.out.Flush()
+}
