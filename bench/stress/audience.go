@@ -2,6 +2,7 @@ package stress
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,9 +18,10 @@ type member struct {
 	slow     bool // it pauses, so that it falls behind
 	received atomic.Uint64
 
-	seen   map[any]uint64 // by cell, or register and writer: the last write that an event told of
-	latest uint64         // the latest beginning of a write that an event told of
-	at     time.Time      // of the last event
+	seen     map[any]uint64 // by cell, or register and writer: the last write that an event told of
+	latest   uint64         // the latest beginning of a write that an event told of
+	at       time.Time      // of the last event
+	revision uint64         // of the last event
 }
 
 // audience is all of them.
@@ -86,13 +88,23 @@ func (a *audience) judge(m *member, event api.Event) {
 	if event.Timestamp.Before(m.at) {
 		a.run.findings.add(EventOrder, "watcher of %s: an event of %v came after one of %v", m.name, event.Timestamp, m.at)
 	}
-	m.at = event.Timestamp
+	if event.Revision < m.revision || event.Revision == 0 {
+		a.run.findings.add(EventOrder, "watcher of %s: an event of revision %d came after one of revision %d", m.name, event.Revision, m.revision)
+	}
+	m.at, m.revision = event.Timestamp, event.Revision
+	a.run.saw(event.Revision)
 	if !m.matches(change{event.Type, event.Group, event.Key}) {
 		a.run.findings.add(EventExtra, "watcher of %s: got an event of %s/%s", m.name, event.Group, event.Key)
 	}
-	if event.Group == hotGroup {
+	switch event.Group {
+	case hotGroup:
 		a.followsHot(m, event)
 		return
+	case counterGroup:
+		a.followsCounter(m, event)
+		return
+	case bankGroup, sessionGroup:
+		return // they are counted
 	}
 	k := a.cells[[2]string{event.Group, event.Key}]
 	if k == nil {
@@ -100,7 +112,7 @@ func (a *audience) judge(m *member, event api.Event) {
 	}
 	if k != nil {
 		a.follows(m, k, event)
-	} else if event.Group != sessionGroup {
+	} else {
 		a.run.findings.add(EventExtra, "watcher of %s: an event of %s/%s, which nobody writes", m.name, event.Group, event.Key)
 	}
 }
@@ -115,7 +127,7 @@ func (a *audience) follows(m *member, k *cell, event api.Event) {
 	switch event.Type {
 	case api.EventSet:
 		n, tick, ok = parse(k.group, event.Key, event.Value)
-		again = event.Key != k.key
+		again = event.Key != k.key || k.touched(n)
 	case api.EventExpire:
 		n, tick, ok = parse(k.group, event.Key, event.Value)
 		again = true
@@ -163,6 +175,19 @@ func (a *audience) followsHot(m *member, event api.Event) {
 	m.seen[source{h, writer}] = write
 	ended, known := h.endOf(writer, write)
 	a.inTime(m, event, tick, ended, known)
+}
+
+// followsCounter judges an event of a counter: additions come one by one.
+func (a *audience) followsCounter(m *member, event api.Event) {
+	sum, err := strconv.ParseUint(event.Value, 10, 64)
+	if err != nil || event.Type != api.EventSet {
+		a.run.findings.add(EventExtra, "watcher of %s: %v of %s/%s, which no addition caused", m.name, event.Type, event.Group, event.Key)
+		return
+	}
+	if last := m.seen[event.Key]; sum <= last {
+		a.run.findings.add(EventOrder, "watcher of %s: %s/%s became %d, after it had become %d", m.name, event.Group, event.Key, sum, last)
+	}
+	m.seen[event.Key] = sum
 }
 
 // inTime judges an event of a write whose call had returned at the tick ended,

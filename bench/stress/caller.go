@@ -12,10 +12,8 @@ import (
 )
 
 const (
-	ownKeys = 24 // of each caller
-	// One write in so many of an own key deletes it, and one sets it with a
-	// time to live that outlasts the run.
-	ownDeletes, ownLives = 6, 5
+	ownKeys    = 24 // of each caller
+	ownDeletes = 6  // one write in so many of an own key deletes it
 )
 
 // caller is one goroutine that calls the store. What it does next follows
@@ -27,11 +25,13 @@ type caller struct {
 	group  string  // of its own keys
 	cells  []*cell // its own keys
 
-	tenant        []*cell   // its keys under the quota
-	stamps        *stampSet // its groups that are written as a whole
-	hotWrites     uint64    // of registers, so far
-	sessions      []session // not known to be over
+	tenant        []*cell            // its keys under the quota
+	stamps        *stampSet          // its groups that are written as a whole
+	hotWrites     uint64             // of registers, so far
+	sums          [counterKeys]int64 // that it made, of each counter
+	sessions      []session          // not known to be over
 	sessionsBegun uint64
+	touches       uint64 // that it made
 
 	kills uint64       // of the target, as far as it has noticed
 	since atomic.Int64 // when its present call began, in Unix nanoseconds; 0 between calls
@@ -108,26 +108,38 @@ func (c *caller) verifyGroup(group string, cells []*cell) {
 func (c *caller) step() {
 	own := c.cells[c.random.IntN(len(c.cells))]
 	switch dice := c.random.IntN(100); {
-	case dice < 34:
+	case dice < 26:
 		c.write(own)
-	case dice < 40:
+	case dice < 30:
 		c.verify(own)
-	case dice < 50:
+	case dice < 40:
 		c.readOther()
-	case dice < 52:
+	case dice < 42:
 		c.count()
-	case dice < 54:
+	case dice < 44:
 		c.writeWatched(own)
-	case dice < 60:
+	case dice < 47:
+		c.tryInVain(own)
+	case dice < 49:
+		c.touch(own)
+	case dice < 51:
+		c.revise()
+	case dice < 56:
 		c.writeHot()
-	case dice < 72:
+	case dice < 66:
 		c.readHot()
-	case dice < 78:
+	case dice < 71:
 		c.writeTenant()
-	case dice < 84:
+	case dice < 76:
 		c.writeStamps()
-	case dice < 92:
+	case dice < 83:
 		c.scanStamps()
+	case dice < 88:
+		c.addOne()
+	case dice < 92:
+		c.transfer()
+	case dice < 94:
+		c.audit()
 	default:
 		c.keepSession()
 	}
@@ -154,40 +166,29 @@ func (c *caller) write(k *cell) {
 		c.verify(k)
 	}
 	n, started := k.issued.Add(1), c.now()
-	c.finish(k, n, started, c.do(c.callOf(k, n, started)))
-}
-
-// callOf is the call that makes write n of a key.
-func (c *caller) callOf(k *cell, n, started uint64) Call {
-	call := Call{Kind: Set, Group: k.group, Key: k.key}
-	switch {
-	case k.deletes(n):
-		call.Kind = Delete
-		return call
-	case mix(hash(k.group, k.key), n, 1)%ownLives == 0:
-		call.Kind, call.TimeToLive = SetWithTTL, forever
-	}
-	call.Value = valueOf(k.group, k.key, n, started)
-	return call
+	call := c.callOf(k, n, started)
+	c.finish(k, n, started, call, c.do(call))
 }
 
 // finish notes what became of write n.
-func (c *caller) finish(k *cell, n, started uint64, answer Answer) {
-	switch {
-	case answer.Err == nil:
-		c.acknowledged(k, n, started)
-	case c.inDoubt(answer.Err):
-		c.resolve(k, n, started)
-	default:
-		c.unexpected(c.callOf(k, n, started), answer.Err)
-		c.resolve(k, n, started)
+func (c *caller) finish(k *cell, n, started uint64, call Call, answer Answer) {
+	if answer.Err == nil {
+		c.acknowledged(k, n, started, call)
+		k.revision = answer.Revision
+		c.saw(answer.Revision)
+		return
 	}
+	if !c.inDoubt(answer.Err) {
+		c.unexpected(call, answer.Err)
+	}
+	c.resolve(k, n, started, call)
 }
 
 // acknowledged notes that write n of a key took place, and its event.
-func (c *caller) acknowledged(k *cell, n, started uint64) {
+func (c *caller) acknowledged(k *cell, n, started uint64, call Call) {
 	was := k.present()
 	k.acknowledge(n, started, c.now())
+	k.revision, k.expires = 0, call.Kind == SetWithTTL
 	c.writes.Add(1)
 	if !k.deletes(n) {
 		c.ledger.committed(change{api.EventSet, k.group, k.key})
@@ -198,7 +199,7 @@ func (c *caller) acknowledged(k *cell, n, started uint64) {
 
 // resolve finds out whether a write took place whose call did not say so. Its
 // caller is the only one to write the key.
-func (c *caller) resolve(k *cell, n, started uint64) {
+func (c *caller) resolve(k *cell, n, started uint64, call Call) {
 	value, found, ok := c.get(k.group, k.key)
 	if !ok {
 		return
@@ -207,7 +208,7 @@ func (c *caller) resolve(k *cell, n, started uint64) {
 	before := k.present()
 	switch {
 	case k.deletes(n) && !found, !k.deletes(n) && found && value == valueOf(k.group, k.key, n, started):
-		c.acknowledged(k, n, started)
+		c.acknowledged(k, n, started, call)
 	case found == before && (!found || value == valueOf(k.group, k.key, k.number(), k.started)):
 		// It did not take place.
 	default:
@@ -233,7 +234,11 @@ func (c *caller) get(group, key string) (value string, found, ok bool) {
 
 // verify reads a key of the caller's own, of which it knows exactly what is there.
 func (c *caller) verify(k *cell) {
-	value, found, ok := c.get(k.group, k.key)
+	read := c.get
+	if c.random.IntN(2) == 0 || k.touched(k.number()) { // Get does not tell when it expires
+		read = func(string, string) (string, bool, bool) { return c.entry(k) }
+	}
+	value, found, ok := read(k.group, k.key)
 	if !ok {
 		return
 	}

@@ -18,8 +18,13 @@ type cell struct {
 	acked  atomic.Uint64 // the last write known to have taken place: its number doubled, plus one if it left a value
 	ended  atomic.Uint64 // the tick at which the call of acked returned, or a later one
 
+	touches atomic.Uint64 // the number of the last write that was touched
+
 	checked uint64 // the last number that its owner has read; owned by the owner
-	started uint64 // the tick in the value of acked; owned by the owner
+	// What acked left, as its owner knows it.
+	started  uint64 // the tick in the value
+	revision uint64 // 0: not known
+	expires  bool   // some time or other
 }
 
 // newCell is a key of which one write in so many is a deletion.
@@ -90,6 +95,18 @@ func (c *cell) judge(value string, found bool, before, issued uint64) (Violation
 	}
 	return "", ""
 }
+
+// touch notes that the caller is about to change when the key expires. From
+// then on events tell of its present write more than once, and later than its
+// call returned.
+func (c *cell) touch() {
+	c.ended.Store(underWay)
+	c.touches.Store(c.number())
+}
+
+// touched reports whether there may be several events of write n. It does not
+// know of all writes before the last one that was touched.
+func (c *cell) touched(n uint64) bool { return n <= c.touches.Load() }
 
 // nextDelete is the first write after n that deletes; none after last.
 func (c *cell) nextDelete(n, last uint64) (number uint64, ok bool) {

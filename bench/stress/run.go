@@ -37,12 +37,15 @@ type run struct {
 	began   time.Time
 
 	registers []*register
-	tenants   atomic.Int64 // keys under the quota that are there for certain
+	counters  []*counter
+	revisions atomic.Uint64 // the highest that anybody has seen
+	tenants   atomic.Int64  // keys under the quota that are there for certain
 
 	clock        atomic.Uint64 // the logical clock: see now
 	steps        atomic.Uint64
 	writes       atomic.Uint64 // acknowledged
 	refused      atomic.Uint64 // by the quota
+	conflicts    atomic.Uint64 // conditional writes that somebody else got ahead of
 	doubts       atomic.Uint64 // writes whose call did not say what became of them
 	sessionsOver atomic.Uint64 // reads that found a session to be over
 	calls        [len(kindNames)]atomic.Uint64
@@ -62,6 +65,9 @@ func newRun(target Target, config Config) *run {
 	r := &run{config: config, target: target, began: time.Now()}
 	for i := range hotKeys {
 		r.registers = append(r.registers, newRegister(i))
+	}
+	for i := range counterKeys {
+		r.counters = append(r.counters, newCounter(i))
 	}
 	for number := range config.Callers {
 		r.callers = append(r.callers, newCaller(r, number))
@@ -101,6 +107,7 @@ type (
 // stress is all of a run.
 func (r *run) stress(ctx context.Context) (result Result) {
 	audience := r.gather()
+	r.openBank()
 	r.load(ctx)
 	result.loading = time.Since(r.began)
 	r.fillTenants()

@@ -101,6 +101,36 @@ func (t *storeTarget) write(call Call) (answer Answer) {
 	case PurgeExpired:
 		answer.Count, answer.Err = t.store.PurgeExpired()
 	default:
+		return t.writeIf(call)
+	}
+	return answer
+}
+
+// writeIf does what depends on what is there.
+func (t *storeTarget) writeIf(call Call) (answer Answer) {
+	switch call.Kind {
+	case SetIfAbsent:
+		answer.Revision, answer.Err = t.store.SetIfAbsent(call.Group, call.Key, call.Value)
+	case CompareAndSet:
+		answer.Revision, answer.Err = t.store.CompareAndSet(call.Group, call.Key, call.Value, call.Revision)
+	case CompareAndDelete:
+		answer.Err = t.store.CompareAndDelete(call.Group, call.Key, call.Revision)
+	case Touch:
+		answer.Err = t.store.Touch(call.Group, call.Key, call.TimeToLive)
+	case Persist:
+		answer.Err = t.store.Persist(call.Group, call.Key)
+	case Increment:
+		answer.Count, answer.Err = t.store.Increment(call.Group, call.Key, call.Delta)
+	case Batch:
+		var batch api.Batch
+		for _, c := range call.Conditions {
+			batch.IfRevision(c.Group, c.Key, c.Revision)
+		}
+		for _, item := range call.Items {
+			batch.Set(item.Group, item.Key, item.Value)
+		}
+		answer.Revision, answer.Err = t.store.Batch(&batch)
+	default:
 		answer.Err = fmt.Errorf("a write of unknown kind %d", call.Kind)
 	}
 	return answer
@@ -110,6 +140,12 @@ func (t *storeTarget) read(call Call) (answer Answer) {
 	switch call.Kind {
 	case Get:
 		answer.Value, answer.Err = t.store.Get(call.Group, call.Key)
+	case Entry:
+		var entry api.Entry
+		entry, answer.Err = t.store.Entry(call.Group, call.Key)
+		answer.Value, answer.Revision, answer.Expires = entry.Value, entry.Revision, !entry.ExpiresAt.IsZero()
+	case Revision:
+		answer.Revision, answer.Err = t.store.Revision()
 	case GetAll:
 		var all map[string]string
 		all, answer.Err = t.store.GetAll(call.Group)

@@ -44,8 +44,16 @@ const (
 	DeleteGroup
 	DeletePrefix
 	PurgeExpired
+	SetIfAbsent
+	CompareAndSet
+	CompareAndDelete
+	Touch
+	Persist
+	Increment
+	Batch // sets Items if Conditions hold
 
 	Get
+	Entry
 	GetAll
 	All
 	GetPage
@@ -53,11 +61,15 @@ const (
 	CountAll
 	Groups
 	Usage
+	Revision
 )
 
 var kindNames = [...]string{Set: "Set", SetWithTTL: "SetWithTTL", SetScoped: "SetScoped", SetAll: "SetAll",
-	Delete: "Delete", DeleteGroup: "DeleteGroup", DeletePrefix: "DeletePrefix", PurgeExpired: "PurgeExpired", Get: "Get", GetAll: "GetAll",
-	All: "All", GetPage: "GetPage", Count: "Count", CountAll: "CountAll", Groups: "Groups", Usage: "Usage"}
+	Delete: "Delete", DeleteGroup: "DeleteGroup", DeletePrefix: "DeletePrefix", PurgeExpired: "PurgeExpired",
+	SetIfAbsent: "SetIfAbsent", CompareAndSet: "CompareAndSet", CompareAndDelete: "CompareAndDelete",
+	Touch: "Touch", Persist: "Persist", Increment: "Increment", Batch: "Batch",
+	Get: "Get", Entry: "Entry", GetAll: "GetAll", All: "All", GetPage: "GetPage", Count: "Count",
+	CountAll: "CountAll", Groups: "Groups", Usage: "Usage", Revision: "Revision"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -71,7 +83,16 @@ type Call struct {
 	Value         string
 	TimeToLive    time.Duration
 	Items         []api.Item
+	Conditions    []Condition
+	Revision      uint64 // that the key has to have
+	Delta         int64
 	Offset, Limit int
+}
+
+// Condition of a Batch is that a key has this revision.
+type Condition struct {
+	Group, Key string
+	Revision   uint64
 }
 
 // Answer is what a call returned. With an Err nothing else counts.
@@ -80,8 +101,11 @@ type Answer struct {
 	Value string
 	Rows  []api.KeyValue // in the order the store gave them
 	Names []string
-	Count int64 // keys; of Usage too
+	Count int64 // keys, of Usage too; what Increment made
 	Extra int64 // the groups of Usage
+	// Revision is the store's, the entry's, or that of a conditional write.
+	Revision uint64
+	Expires  bool // of an entry: some time or other
 }
 
 // Footprint is what a process takes. What a system doesn't tell is 0.

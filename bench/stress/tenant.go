@@ -55,7 +55,7 @@ func (c *caller) putTenant(k *cell, n uint64) (refused bool) {
 		}
 		return true
 	}
-	c.finish(k, n, started, answer)
+	c.finish(k, n, started, call, answer)
 	switch is := k.present(); {
 	case is && (!was || k.deletes(n)):
 		c.countTenants(c.tenants.Add(1))

@@ -1,6 +1,9 @@
 package stress
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // verify reads everything when nobody writes any more.
 func (r *run) verify() {
@@ -11,13 +14,16 @@ func (r *run) verify() {
 		c.verifyOwn()
 		c.count()
 	}
+	r.callers[0].audit()
+	r.callers[0].revise()
+	r.verifyCounters()
 	r.verifyWhole()
 }
 
 // verifyWhole compares the list of groups and the count of all keys with what
 // all models together hold.
 func (r *run) verifyWhole() {
-	keys, groups := map[string]int{hotGroup: 0}, []string{}
+	keys, groups := map[string]int{bankGroup: accounts}, []string{}
 	for _, c := range r.callers {
 		for _, k := range slices.Concat(c.cells, c.tenant) {
 			if k.present() {
@@ -33,6 +39,11 @@ func (r *run) verifyWhole() {
 	for _, h := range r.registers {
 		if h.border() > 0 {
 			keys[hotGroup]++
+		}
+	}
+	for _, h := range r.counters {
+		if value, _ := strconv.Atoi(r.callers[0].do(Call{Kind: Get, Group: counterGroup, Key: h.key}).Value); value > 0 {
+			keys[counterGroup]++
 		}
 	}
 	total := 0

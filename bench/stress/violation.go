@@ -10,22 +10,25 @@ type Violation string
 
 // The violations. Which observation proves each is in docs/adr/0022.
 const (
-	LostWrite     Violation = "lost-write"     // an acknowledged write is not there
-	PhantomWrite  Violation = "phantom-write"  // something is there that nobody wrote, or that was refused
-	StaleRead     Violation = "stale-read"     // a read missed what was there before it began
-	ExpiredRead   Violation = "expired-read"   // a key was read after its time
-	EarlyExpiry   Violation = "early-expiry"   // a key was gone before its time
-	TornScan      Violation = "torn-scan"      // a scan, or a commit, was seen in part
-	WrongCount    Violation = "wrong-count"    // a count, a usage or a list of groups is off
-	QuotaExceeded Violation = "quota-exceeded" // more keys than the quota allows
-	QuotaRefused  Violation = "quota-refused"  // a write was refused that had room
-	EventOrder    Violation = "event-order"    // events came in another order than the commits
-	EventMissing  Violation = "event-missing"  // received + dropped < committed
-	EventExtra    Violation = "event-extra"    // received + dropped > committed, or an event of nothing
-	EventLate     Violation = "event-late"     // a write returned before its event was with the watcher
-	CallFailed    Violation = "call-failed"    // a call returned an error that it had no reason for
-	Stalled       Violation = "stalled"        // calls that never return
-	Overgrown     Violation = "overgrown"      // memory, goroutines, descriptors or log over their limit
+	LostWrite      Violation = "lost-write"      // an acknowledged write is not there
+	PhantomWrite   Violation = "phantom-write"   // something is there that nobody wrote, or that was refused
+	StaleRead      Violation = "stale-read"      // a read missed what was there before it began
+	ExpiredRead    Violation = "expired-read"    // a key was read after its time
+	EarlyExpiry    Violation = "early-expiry"    // a key was gone before its time
+	TornScan       Violation = "torn-scan"       // a scan, or a commit, was seen in part
+	WrongCount     Violation = "wrong-count"     // a count, a counter, a usage or a list of groups is off
+	WrongCondition Violation = "wrong-condition" // a conditional write was carried out, or refused, against its condition
+	WrongRevision  Violation = "wrong-revision"  // a revision is not what it was, or does not follow the one before
+	BrokenSum      Violation = "broken-sum"      // writes that keep a sum were seen not to
+	QuotaExceeded  Violation = "quota-exceeded"  // more keys than the quota allows
+	QuotaRefused   Violation = "quota-refused"   // a write was refused that had room
+	EventOrder     Violation = "event-order"     // events came in another order than the commits
+	EventMissing   Violation = "event-missing"   // received + dropped < committed
+	EventExtra     Violation = "event-extra"     // received + dropped > committed, or an event of nothing
+	EventLate      Violation = "event-late"      // a write returned before its event was with the watcher
+	CallFailed     Violation = "call-failed"     // a call returned an error that it had no reason for
+	Stalled        Violation = "stalled"         // calls that never return
+	Overgrown      Violation = "overgrown"       // memory, goroutines, descriptors or log over their limit
 )
 
 const (

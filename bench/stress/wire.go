@@ -32,8 +32,9 @@ type response struct {
 // failure is an error on its way. Of those that a run tells apart the identity
 // is kept, of the others the text.
 type failure struct {
-	Cause int // 0: none, otherwise causes[Cause-1]
-	Text  string
+	Cause    int // 0: none, otherwise causes[Cause-1]
+	Text     string
+	Mismatch *api.RevisionMismatchError // instead of Cause
 }
 
 // causes is what a run tells apart. Both ends are the same program.
@@ -52,15 +53,22 @@ func pack(err error) failure {
 	if err == nil {
 		return failure{}
 	}
+	var mismatch *api.RevisionMismatchError
+	if errors.As(err, &mismatch) {
+		return failure{Mismatch: mismatch}
+	}
 	for i, cause := range causes {
 		if errors.Is(err, cause) {
-			return failure{i + 1, err.Error()}
+			return failure{Cause: i + 1, Text: err.Error()}
 		}
 	}
-	return failure{1, err.Error()}
+	return failure{Cause: 1, Text: err.Error()}
 }
 
 func (f failure) unpack() error {
+	if f.Mismatch != nil {
+		return f.Mismatch
+	}
 	if f.Cause == 0 {
 		return nil
 	}
