@@ -44,13 +44,14 @@ type monitor struct {
 		most    Footprint
 		mostLog int64
 		samples int
+		over    map[string]bool // limits that were exceeded already
 	}
-	over map[string]bool // limits that were exceeded already; owned by measure
 }
 
 func (r *run) monitor() *monitor {
 	m := &monitor{run: r, limits: r.config.Limits.orDefault(r.config.Callers), stalled: make(chan struct{}),
-		done: make(chan struct{}), over: map[string]bool{}}
+		done: make(chan struct{})}
+	m.mu.over = map[string]bool{}
 	m.group.Go(m.watch)
 	m.group.Go(m.measure)
 	return m
@@ -73,16 +74,17 @@ func (m *monitor) watch() {
 				return
 			}
 		}
+		m.sampleLog()
 		if m.run.config.Progress != nil {
 			m.run.config.Progress(time.Since(m.run.began))
 		}
 	}
 }
 
-// measure samples once a second, as a garbage collection goes with it, and at
-// the end.
+// measure samples once a second, as a garbage collection goes with it, in short
+// runs more often, and at the end.
 func (m *monitor) measure() {
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(min(max(m.run.config.Duration/10, 100*time.Millisecond), time.Second))
 	defer ticker.Stop()
 	for last := false; !last; m.sample() {
 		select {
@@ -95,20 +97,11 @@ func (m *monitor) measure() {
 
 func (m *monitor) sample() {
 	takes, err := m.run.target.Footprint()
-	size := int64(0)
-	if m.run.config.Log != "" {
-		// Stat opens nothing: opening and closing a live database's files
-		// would drop the store's own locks on them.
-		if info, err := os.Stat(m.run.config.Log); err == nil {
-			size = info.Size()
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.check("bytes of write-ahead log", &m.mu.mostLog, size, m.limits.Log)
 	if err != nil {
 		return // the store is gone, which its callers will say
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.mu.samples++
 	m.check("bytes of heap after a collection", &m.mu.most.Heap, takes.Heap, m.limits.Heap)
 	m.check("bytes of resident memory", &m.mu.most.Resident, takes.Resident, m.limits.Resident)
@@ -116,10 +109,24 @@ func (m *monitor) sample() {
 	m.check("descriptors", &m.mu.most.Descriptors, takes.Descriptors, m.limits.Descriptors)
 }
 
+func (m *monitor) sampleLog() {
+	if m.run.config.Log == "" {
+		return
+	}
+	// Stat opens nothing: opening and closing a live database's files would
+	// drop the store's own locks on them.
+	if info, err := os.Stat(m.run.config.Log); err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.check("bytes of write-ahead log", &m.mu.mostLog, info.Size(), m.limits.Log)
+	}
+}
+
+// check is called with mu held.
 func (m *monitor) check(what string, most *int64, now, limit int64) {
 	*most = max(*most, now)
-	if now > limit && !m.over[what] {
-		m.over[what] = true
+	if now > limit && !m.mu.over[what] {
+		m.mu.over[what] = true
 		m.run.findings.add(Overgrown, "%d %s, %d allowed", now, what, limit)
 	}
 }

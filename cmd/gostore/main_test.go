@@ -18,7 +18,14 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is the program itself when it is started as 'gostore stress' starts
+// itself again.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "stress" && os.Args[2] == serveName {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // outcome is what a command line came to.
 type outcome struct {
@@ -130,32 +137,36 @@ func TestRun_Misuse(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"no command":            {nil, "name a command; see 'gostore --help'"},
-		"unknown command":       {[]string{"gte"}, `unknown command "gte" for "gostore" Did you mean this? get; see 'gostore --help'`},
-		"unknown flag":          {[]string{"get", "--bd", db, "g", "k"}, "unknown flag: --bd; see 'gostore get --help'"},
-		"a value with a dash":   {[]string{"set", "--db", db, "g", "k", "-40"}, "unknown shorthand flag: '4' in -40; see 'gostore set --help'"},
-		"no database":           {[]string{"get", "g", "k"}, "name the database with --db PATH; see 'gostore get --help'"},
-		"a database in memory":  {[]string{"set", "--db", ":memory:", "g", "k", "v"}, "--db :memory: would be gone when the command ends; name a file; see 'gostore set --help'"},
-		"too few arguments":     {[]string{"get", "--db", db, "g"}, "needs exactly GROUP KEY, got 1 argument(s); see 'gostore get --help'"},
-		"too many arguments":    {[]string{"count", "--db", db, "g", "h"}, "needs exactly GROUP, got 2 argument(s); see 'gostore count --help'"},
-		"no time to live":       {[]string{"set", "--db", db, "--ttl", "-1s", "g", "k", "v"}, "--ttl -1s: the key would have expired already; use 'gostore delete' to remove it; see 'gostore set --help'"},
-		"no duration":           {[]string{"set", "--db", db, "--ttl", "soon", "g", "k", "v"}, `invalid argument "soon" for "--ttl" flag: time: invalid duration "soon"; see 'gostore set --help'`},
-		"import: no group":      {[]string{"import", "--db", db, "--key-column", "1", "--value-rest"}, "give either --group NAME or --group-column N; see 'gostore import --help'"},
-		"import: two groups":    {append(columns, "--group-column", "3"), "give either --group NAME or --group-column N; see 'gostore import --help'"},
-		"import: no key":        {[]string{"import", "--db", db, "--group", "g", "--value-rest"}, "give --key-column N; see 'gostore import --help'"},
-		"import: no value":      {[]string{"import", "--db", db, "--group", "g", "--key-column", "1"}, "give either --value-column N or --value-rest; see 'gostore import --help'"},
-		"import: two values":    {append(columns, "--value-rest"), "give either --value-column N or --value-rest; see 'gostore import --help'"},
-		"import: column 0":      {append(columns, "--key-column", "0"), "--key-column 0: columns count from 1; see 'gostore import --help'"},
-		"import: format":        {append(columns, "--format", "json"), `--format "json": use tsv or csv; see 'gostore import --help'`},
-		"import: delimiters":    {append(columns, "--delimiter", ";;"), `--delimiter ";;": use one character; see 'gostore import --help'`},
-		"import: no delimiter":  {append(columns, "--delimiter", ""), `--delimiter "": use one character; see 'gostore import --help'`},
-		"import: line end":      {append(columns, "--delimiter", "\n"), "the delimiter can't be a line end; see 'gostore import --help'"},
-		"import: quote":         {append(columns, "--format", "csv", "--delimiter", `"`), "the delimiter can't be the quote of CSV; see 'gostore import --help'"},
-		"import: two files":     {append(columns, "a", "b"), "needs one FILE at most, got 2; see 'gostore import --help'"},
-		"demo: an argument":     {[]string{"demo", "10s"}, `unknown command "10s" for "gostore demo"; see 'gostore demo --help'`},
-		"demo: too short":       {[]string{"demo", "--for", "10ms"}, "--for 10ms: use at least 1s; see 'gostore demo --help'"},
-		"demo: in memory":       {[]string{"demo", "--db", ":memory:"}, "--db :memory: can't be reopened; name a file, or leave --db out; see 'gostore demo --help'"},
-		"help of nothing known": {[]string{"--nothing"}, "unknown flag: --nothing; see 'gostore --help'"},
+		"no command":             {nil, "name a command; see 'gostore --help'"},
+		"unknown command":        {[]string{"gte"}, `unknown command "gte" for "gostore" Did you mean this? get; see 'gostore --help'`},
+		"unknown flag":           {[]string{"get", "--bd", db, "g", "k"}, "unknown flag: --bd; see 'gostore get --help'"},
+		"a value with a dash":    {[]string{"set", "--db", db, "g", "k", "-40"}, "unknown shorthand flag: '4' in -40; see 'gostore set --help'"},
+		"no database":            {[]string{"get", "g", "k"}, "name the database with --db PATH; see 'gostore get --help'"},
+		"a database in memory":   {[]string{"set", "--db", ":memory:", "g", "k", "v"}, "--db :memory: would be gone when the command ends; name a file; see 'gostore set --help'"},
+		"too few arguments":      {[]string{"get", "--db", db, "g"}, "needs exactly GROUP KEY, got 1 argument(s); see 'gostore get --help'"},
+		"too many arguments":     {[]string{"count", "--db", db, "g", "h"}, "needs exactly GROUP, got 2 argument(s); see 'gostore count --help'"},
+		"no time to live":        {[]string{"set", "--db", db, "--ttl", "-1s", "g", "k", "v"}, "--ttl -1s: the key would have expired already; use 'gostore delete' to remove it; see 'gostore set --help'"},
+		"no duration":            {[]string{"set", "--db", db, "--ttl", "soon", "g", "k", "v"}, `invalid argument "soon" for "--ttl" flag: time: invalid duration "soon"; see 'gostore set --help'`},
+		"import: no group":       {[]string{"import", "--db", db, "--key-column", "1", "--value-rest"}, "give either --group NAME or --group-column N; see 'gostore import --help'"},
+		"import: two groups":     {append(columns, "--group-column", "3"), "give either --group NAME or --group-column N; see 'gostore import --help'"},
+		"import: no key":         {[]string{"import", "--db", db, "--group", "g", "--value-rest"}, "give --key-column N; see 'gostore import --help'"},
+		"import: no value":       {[]string{"import", "--db", db, "--group", "g", "--key-column", "1"}, "give either --value-column N or --value-rest; see 'gostore import --help'"},
+		"import: two values":     {append(columns, "--value-rest"), "give either --value-column N or --value-rest; see 'gostore import --help'"},
+		"import: column 0":       {append(columns, "--key-column", "0"), "--key-column 0: columns count from 1; see 'gostore import --help'"},
+		"import: format":         {append(columns, "--format", "json"), `--format "json": use tsv or csv; see 'gostore import --help'`},
+		"import: delimiters":     {append(columns, "--delimiter", ";;"), `--delimiter ";;": use one character; see 'gostore import --help'`},
+		"import: no delimiter":   {append(columns, "--delimiter", ""), `--delimiter "": use one character; see 'gostore import --help'`},
+		"import: line end":       {append(columns, "--delimiter", "\n"), "the delimiter can't be a line end; see 'gostore import --help'"},
+		"import: quote":          {append(columns, "--format", "csv", "--delimiter", `"`), "the delimiter can't be the quote of CSV; see 'gostore import --help'"},
+		"import: two files":      {append(columns, "a", "b"), "needs one FILE at most, got 2; see 'gostore import --help'"},
+		"demo: an argument":      {[]string{"demo", "10s"}, `unknown command "10s" for "gostore demo"; see 'gostore demo --help'`},
+		"demo: too short":        {[]string{"demo", "--for", "10ms"}, "--for 10ms: use at least 1s; see 'gostore demo --help'"},
+		"demo: in memory":        {[]string{"demo", "--db", ":memory:"}, "--db :memory: can't be reopened; name a file, or leave --db out; see 'gostore demo --help'"},
+		"stress: an argument":    {[]string{"stress", "10s"}, `unknown command "10s" for "gostore stress"; see 'gostore stress --help'`},
+		"stress: no time":        {[]string{"stress", "--for", "0"}, "--for 0s: use at least 100ms; see 'gostore stress --help'"},
+		"stress: no callers":     {[]string{"stress", "--callers", "-1"}, "--callers -1: use 1 to 4096; see 'gostore stress --help'"},
+		"stress: kill in memory": {[]string{"stress", "--kill", "--db", ":memory:"}, "--kill with --db :memory:: such a store ends with its process; name a file, or leave --db out; see 'gostore stress --help'"},
+		"help of nothing known":  {[]string{"--nothing"}, "unknown flag: --nothing; see 'gostore --help'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, outcome{misused, "", "gostore: " + test.want + "\n"}, gostore(test.arguments...))
