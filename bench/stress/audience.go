@@ -3,6 +3,7 @@ package stress
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type member struct {
 	slow     bool // it pauses, so that it falls behind
 	received atomic.Uint64
 
+	tenants  tenantSet      // the keys under the quota, by the events
 	seen     map[any]uint64 // by cell, or register and writer: the last write that an event told of
 	latest   uint64         // the latest beginning of a write that an event told of
 	at       time.Time      // of the last event
@@ -54,7 +56,7 @@ func (r *run) gather() *audience {
 		{account: &account{group: sessionGroup, key: "*"}, name: "the sessions"},
 		{account: &account{group: quotaPrefix + "team-0000", key: "*"}, name: "a group under the quota"},
 	} {
-		m.seen = map[any]uint64{}
+		m.seen, m.tenants = map[any]uint64{}, tenantSet{}
 		if m.watcher = r.target.Watch(m.group, m.key); m.watcher == nil {
 			return a // they end with their process: there are none
 		}
@@ -91,6 +93,12 @@ func (a *audience) judge(m *member, event api.Event) {
 	if event.Revision < m.revision || event.Revision == 0 {
 		a.run.findings.add(EventOrder, "watcher of %s: an event of revision %d came after one of revision %d", m.name, event.Revision, m.revision)
 	}
+	if event.Revision > m.revision {
+		a.countTenants(m)
+	}
+	if strings.HasPrefix(event.Group, quotaPrefix) {
+		m.tenants.follow(event)
+	}
 	m.at, m.revision = event.Timestamp, event.Revision
 	a.run.saw(event.Revision)
 	if !m.matches(change{event.Type, event.Group, event.Key}) {
@@ -114,6 +122,14 @@ func (a *audience) judge(m *member, event api.Event) {
 		a.follows(m, k, event)
 	} else {
 		a.run.findings.add(EventExtra, "watcher of %s: an event of %s/%s, which nobody writes", m.name, event.Group, event.Key)
+	}
+}
+
+// countTenants judges the keys under the quota after a commit: what the events
+// say is exact while none was dropped.
+func (a *audience) countTenants(m *member) {
+	if n := len(m.tenants); n > quotaKeys && m.watcher.Dropped() == 0 {
+		a.run.findings.add(QuotaExceeded, "watcher of %s: %d keys after revision %d, the quota allows %d", m.name, n, m.revision, quotaKeys)
 	}
 }
 
@@ -211,6 +227,7 @@ func (a *audience) leave() (seen []Seen) {
 	}
 	a.group.Wait()
 	for _, m := range a.members {
+		a.countTenants(m)
 		got, least := m.received.Load()+m.watcher.Dropped(), m.certain.Load()
 		most := least + m.doubtful.Load()
 		if got < least {

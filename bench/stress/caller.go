@@ -291,14 +291,32 @@ func (c *caller) diagnose(k *cell, value string, found bool) Violation {
 func (c *caller) readOther() {
 	other := c.callers[c.random.IntN(len(c.callers))]
 	k := other.cells[c.random.IntN(len(other.cells))]
-	before := k.acked.Load()
-	value, found, ok := c.get(k.group, k.key)
-	if !ok {
+	c.lookAgain(func() (Violation, string) {
+		before := k.acked.Load()
+		value, found, ok := c.get(k.group, k.key)
+		if !ok {
+			return "", ""
+		}
+		return k.judge(value, found, before, k.issued.Load())
+	})
+}
+
+// lookAgain reports what a look at the store finds. When it misses something
+// it is repeated, to tell a read that was stale from a write that is gone.
+func (c *caller) lookAgain(look func() (Violation, string)) {
+	violation, detail := look()
+	if detail == "" {
 		return
 	}
-	if violation, detail := k.judge(value, found, before, k.issued.Load()); detail != "" {
-		c.findings.add(violation, "%s", detail)
+	if violation == LostWrite || violation == StaleRead {
+		violation = LostWrite
+		for range 3 {
+			if _, again := look(); again == "" {
+				violation = StaleRead
+			}
+		}
 	}
+	c.findings.add(violation, "%s", detail)
 }
 
 // count compares the store's counts with the caller's own.

@@ -79,7 +79,7 @@ func TestRun_AHealthyStoreSurvivesItsProcess(t *testing.T) {
 
 // What an acknowledged write is worth shows when the process is killed.
 func TestRun_CatchesAWriteThatAKillLoses(t *testing.T) {
-	result := Run(context.Background(), spawn(t, "lazy"), bounded(2_000))
+	result := Run(context.Background(), spawn(t, "lazy"), untilCaught(20_000))
 	assert.NotZero(t, result.Violations[LostWrite], result.Findings)
 }
 

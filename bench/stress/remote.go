@@ -165,8 +165,10 @@ func (t *remote) Killed() Killed {
 // Disturb kills the process at random moments until ctx ends, and leaves one
 // that works, or calls that fail.
 func (t *remote) Disturb(ctx context.Context, random *rand.Rand) {
-	const longest, opening = 800 * time.Millisecond, 30 * time.Millisecond
+	const opening = 30 * time.Millisecond
 	for {
+		// On a slow machine too something has to be done between two kills.
+		longest := max(800*time.Millisecond, 4*t.Killed().SlowestOpen)
 		select {
 		case <-ctx.Done():
 			return

@@ -18,7 +18,10 @@ type Config struct {
 	Duration time.Duration // of the load; verifying comes on top
 	// Steps bounds the load by what each caller does instead of by time: for
 	// tests. 0 means no bound.
-	Steps    int
+	Steps int
+	// Enough is the number of findings that ends the load: by default 1000, as
+	// a store that breaks one promise often breaks thousands.
+	Enough   int
 	Limits   Limits
 	Log      string                      // the path of the write-ahead log, whose size is watched; may be empty
 	Progress func(elapsed time.Duration) // called ten times a second; may be nil
@@ -63,6 +66,9 @@ func (r *run) inDoubt(err error) bool {
 
 func newRun(target Target, config Config) *run {
 	r := &run{config: config, target: target, began: time.Now()}
+	if r.findings.most = uint64(config.Enough); config.Enough == 0 {
+		r.findings.most = 1000
+	}
 	for i := range hotKeys {
 		r.registers = append(r.registers, newRegister(i))
 	}
@@ -136,7 +142,12 @@ func (r *run) load(ctx context.Context) {
 		running, stop = context.WithTimeout(ctx, r.config.Duration)
 	}
 	defer stop()
+	r.findings.mu.Lock()
 	r.findings.enough = stop
+	if r.findings.mu.total >= r.findings.most {
+		stop()
+	}
+	r.findings.mu.Unlock()
 	var group, disturbing sync.WaitGroup
 	if target, ok := r.target.(disturber); ok {
 		disturbing.Go(func() { target.Disturb(running, rand.New(rand.NewPCG(r.config.Seed, hash("disturb")))) })

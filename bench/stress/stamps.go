@@ -212,15 +212,19 @@ func (c *caller) scanStamps() {
 		return
 	}
 	g := s.groups[c.random.IntN(len(s.groups))]
-	before := g.acked.Load()
-	call := c.scanOf(g.group)
-	rows, ok := c.rows(call)
-	if !ok {
-		return
-	}
-	if violation, detail := s.judge(g, rows, before, g.issued.Load()); detail != "" {
-		c.findings.add(violation, "%v: %s", call.Kind, detail)
-	}
+	c.lookAgain(func() (Violation, string) {
+		before := g.acked.Load()
+		call := c.scanOf(g.group)
+		rows, ok := c.rows(call)
+		if !ok {
+			return "", ""
+		}
+		violation, detail := s.judge(g, rows, before, g.issued.Load())
+		if detail != "" {
+			detail = call.Kind.String() + ": " + detail
+		}
+		return violation, detail
+	})
 }
 
 // judge says what is wrong with a scan of a group.

@@ -18,6 +18,18 @@ const (
 	brevity = time.Millisecond
 )
 
+// tenantSet is the keys under the quota that are there, by group and key.
+type tenantSet map[[2]string]bool
+
+func (s tenantSet) follow(event api.Event) {
+	at := [2]string{event.Group, event.Key}
+	if event.Type == api.EventSet {
+		s[at] = true
+	} else {
+		delete(s, at)
+	}
+}
+
 // newTenant is the keys that a caller would like to have in the namespace with
 // the quota. All callers together would like twice as many as it allows.
 func newTenant(number, callers int) (cells []*cell) {

@@ -31,12 +31,7 @@ const (
 	Overgrown      Violation = "overgrown"       // memory, goroutines, descriptors or log over their limit
 )
 
-const (
-	keptFindings = 20
-	// tooMany is when a run ends early: the verdict won't change, and a store
-	// that breaks one promise often breaks thousands.
-	tooMany = 1000
-)
+const keptFindings = 20
 
 // Finding is one violation with what was seen.
 type Finding struct {
@@ -48,7 +43,8 @@ func (f Finding) String() string { return string(f.Violation) + ": " + f.Detail 
 
 // findings are what a run has found.
 type findings struct {
-	enough func() // called once there are tooMany
+	most   uint64 // when there are as many
+	enough func() // is called
 	mu     struct {
 		sync.Mutex
 		first  []Finding
@@ -70,7 +66,7 @@ func (f *findings) add(violation Violation, format string, arguments ...any) {
 	if len(f.mu.first) < keptFindings && f.mu.counts[violation] <= keptFindings/4 {
 		f.mu.first = append(f.mu.first, Finding{violation, fmt.Sprintf(format, arguments...)})
 	}
-	if f.mu.total == tooMany && f.enough != nil {
+	if f.mu.total == f.most && f.enough != nil {
 		f.enough()
 	}
 }
