@@ -20,6 +20,7 @@ REF   ?= main
 MEASURE = $(GO) test $(PKG) -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT)
 
 FUZZTIME ?= 20s
+STRESSTIME ?= 10s
 
 comma := ,
 empty :=
@@ -98,6 +99,11 @@ bench-compare: ## the same at REF (main) and here, compared by benchstat
 .PHONY: soak
 soak: ## 64 callers for five minutes: nothing may grow
 	$(GO) test ./api -run '^TestSoak$$' -soak=5m -timeout 10m -count=1 -v
+
+.PHONY: stress
+stress: ## try to break a store for STRESSTIME (10s), then once more while its process is killed
+	$(GO) run ./cmd/gostore stress --for $(STRESSTIME)
+	$(GO) run ./cmd/gostore stress --for $(STRESSTIME) --kill
 
 .PHONY: demo
 demo: ## half a minute of everything at once, then every write verified
