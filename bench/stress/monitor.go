@@ -9,11 +9,11 @@ import (
 
 // Limits are what a run may take at most. Zero means the default.
 type Limits struct {
-	Heap        int64 `json:"heap_bytes"`     // default 256 MiB; the checker's own models are part of it
-	Resident    int64 `json:"resident_bytes"` // default 1 GiB
+	Heap        int64 `json:"heap_bytes"`     // default 64 MiB and 1 MiB for each caller, whose model is part of it
+	Resident    int64 `json:"resident_bytes"` // default 512 MiB and 4 MiB for each caller
 	Goroutines  int64 `json:"goroutines"`     // default 4 for each caller and 200
 	Descriptors int64 `json:"descriptors"`    // default 256
-	Log         int64 `json:"log_bytes"`      // of the write-ahead log's file; default 64 MiB
+	Log         int64 `json:"log_bytes"`      // of the write-ahead log's file; default 32 MiB
 }
 
 func (l Limits) orDefault(callers int) Limits {
@@ -21,8 +21,8 @@ func (l Limits) orDefault(callers int) Limits {
 		limit   *int64
 		without int64
 	}{
-		{&l.Heap, 256 << 20}, {&l.Resident, 1 << 30}, {&l.Goroutines, int64(4*callers + 200)},
-		{&l.Descriptors, 256}, {&l.Log, 64 << 20},
+		{&l.Heap, int64(64+callers) << 20}, {&l.Resident, int64(512+4*callers) << 20}, {&l.Goroutines, int64(4*callers + 200)},
+		{&l.Descriptors, 256}, {&l.Log, 32 << 20},
 	} {
 		if *each.limit == 0 {
 			*each.limit = each.without
