@@ -1,6 +1,8 @@
 package stress
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/api"
@@ -15,17 +17,24 @@ type change struct {
 // account is how many events a watcher is owed.
 type account struct {
 	group, key string        // what it watches
+	prefixes   []string      // or, of a subscriber that does not follow everything, what its groups begin with
 	certain    atomic.Uint64 // of changes that took place
 	doubtful   atomic.Uint64 // of changes that may have
 }
 
 // matches is the rule of api.Watch.
 func (a *account) matches(c change) bool {
+	if a.prefixes != nil {
+		return slices.ContainsFunc(a.prefixes, func(prefix string) bool { return strings.HasPrefix(c.group, prefix) })
+	}
 	if a.group != "*" && a.group != c.group {
 		return false
 	}
 	return a.key == "*" || a.key == c.key // a deleted group has the key ""
 }
+
+// everything reports whether it matches every change.
+func (a *account) everything() bool { return a.group == "*" && a.key == "*" && a.prefixes == nil }
 
 // ledger keeps the accounts of the watchers that last as long as the run.
 type ledger struct{ accounts []*account }

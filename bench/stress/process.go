@@ -2,6 +2,7 @@ package stress
 
 import (
 	"bufio"
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 var (
 	errNotClosed = errors.New("the store did not close in time")
 	errGone      = errors.New("the store's process is gone")
+
+	errNoSubscriptions = errors.New("the store has no subscriptions")
 )
 
 // process is a process that runs Serve. When this one ends, even by SIGKILL,
@@ -29,16 +32,16 @@ type process struct {
 	mu      struct {
 		sync.Mutex
 		last    uint64
-		waiting map[uint64]chan response // nil when it is gone
-		wanted  bool                     // its end is our doing
-		err     error                    // how it ended
+		waiting map[uint64]*inbox // nil when it is gone
+		wanted  bool              // its end is our doing
+		err     error             // how it ended
 	}
 }
 
 // start starts one.
 func start(program []string) (*process, error) {
 	p := &process{command: exec.Command(program[0], program[1:]...), opened: make(chan struct{}), gone: make(chan struct{})}
-	p.mu.waiting = map[uint64]chan response{}
+	p.mu.waiting = map[uint64]*inbox{}
 	p.command.Stderr = &p.stderr
 	stdin, err := p.command.StdinPipe()
 	if err != nil {
@@ -70,10 +73,12 @@ func (p *process) receive(answers *gob.Decoder) {
 		}
 		p.mu.Lock()
 		waiting := p.mu.waiting[r.ID]
-		delete(p.mu.waiting, r.ID)
+		if r.Event == nil {
+			delete(p.mu.waiting, r.ID)
+		}
 		p.mu.Unlock()
 		if waiting != nil {
-			waiting <- r
+			waiting.put(r)
 		}
 	}
 	err := p.command.Wait()
@@ -83,27 +88,102 @@ func (p *process) receive(answers *gob.Decoder) {
 		p.mu.err = fmt.Errorf("%w: it ended by itself: %v: %s", errGone, err, p.stderr.text())
 	}
 	for _, waiting := range p.mu.waiting {
-		close(waiting)
+		waiting.end()
 	}
 	p.mu.waiting = nil
+}
+
+// post sends a request. Where its answers will be is nil if the process has
+// ended before.
+func (p *process) post(r request) (id uint64, answers *inbox) {
+	answers = newInbox()
+	p.mu.Lock()
+	if p.mu.waiting == nil {
+		p.mu.Unlock()
+		return 0, nil
+	}
+	p.mu.last++
+	r.ID = p.mu.last
+	p.mu.waiting[r.ID] = answers
+	p.mu.Unlock()
+	_ = p.calls.send(r) // if that fails the process is ending
+	return r.ID, answers
 }
 
 // ask sends a request and waits for its answer. Without one the process has
 // ended; sent reports whether the request may have reached it.
 func (p *process) ask(r request) (answer response, answered, sent bool) {
-	waiting := make(chan response, 1)
-	p.mu.Lock()
-	if p.mu.waiting == nil {
-		p.mu.Unlock()
+	_, answers := p.post(r)
+	if answers == nil {
 		return response{}, false, false
 	}
-	p.mu.last++
-	r.ID = p.mu.last
-	p.mu.waiting[r.ID] = waiting
-	p.mu.Unlock()
-	_ = p.calls.send(r) // if that fails the process is ending
-	answer, answered = <-waiting
+	answer, answered = answers.take(context.Background())
 	return answer, answered, true
+}
+
+// forget tells the process that nobody is interested in a subscription any more.
+func (p *process) forget(id uint64) {
+	p.mu.Lock()
+	delete(p.mu.waiting, id)
+	p.mu.Unlock()
+	_ = p.calls.send(request{ID: id, Cancel: true})
+}
+
+// inbox is where the answers to a request gather. It takes any number, so that
+// one who does not fetch his holds up nobody else's.
+type inbox struct {
+	ready chan struct{} // holds something when there may be something new
+	mu    struct {
+		sync.Mutex
+		answers []response
+		ended   bool
+	}
+}
+
+func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
+
+func (i *inbox) put(r response) {
+	i.mu.Lock()
+	i.mu.answers = append(i.mu.answers, r)
+	i.mu.Unlock()
+	i.signal()
+}
+
+// end says that nothing will be added.
+func (i *inbox) end() {
+	i.mu.Lock()
+	i.mu.ended = true
+	i.mu.Unlock()
+	i.signal()
+}
+
+func (i *inbox) signal() {
+	select {
+	case i.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for the next answer. There is none when the inbox or ctx has ended.
+func (i *inbox) take(ctx context.Context) (answer response, ok bool) {
+	for {
+		i.mu.Lock()
+		if len(i.mu.answers) > 0 {
+			answer, i.mu.answers = i.mu.answers[0], i.mu.answers[1:]
+			i.mu.Unlock()
+			return answer, true
+		}
+		ended := i.mu.ended
+		i.mu.Unlock()
+		if ended {
+			return response{}, false
+		}
+		select {
+		case <-i.ready:
+		case <-ctx.Done():
+			return response{}, false
+		}
+	}
 }
 
 // kill ends the process at once, without a chance to clean up, and waits for that.

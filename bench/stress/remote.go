@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -95,7 +96,7 @@ func (t *remote) ask(r request) (answer response, lost bool, err error) {
 		if answered {
 			return answer, false, nil
 		}
-		if sent && r.Call.Kind.Writes() && !r.Measure {
+		if sent && !r.repeatable() {
 			return response{}, true, nil
 		}
 		if err := process.failure(); err != nil {
@@ -132,6 +133,46 @@ func (t *remote) Footprint() (Footprint, error) {
 }
 
 func (t *remote) Watch(string, string) Watcher { return nil }
+
+// Subscribe ends with errGone when the process does.
+func (t *remote) Subscribe(ctx context.Context, wish Wish) iter.Seq2[api.Event, error] {
+	if !subscriptions {
+		return nil
+	}
+	return func(yield func(api.Event, error) bool) {
+		process, err := t.current()
+		if err != nil {
+			yield(api.Event{}, err)
+			return
+		}
+		id, answers := process.post(request{Subscribe: &wish})
+		if answers == nil {
+			t.forget(process)
+			yield(api.Event{}, errors.Join(errGone, process.failure()))
+			return
+		}
+		for {
+			answer, ok := answers.take(ctx)
+			switch {
+			case !ok && ctx.Err() != nil:
+				process.forget(id)
+				yield(api.Event{}, ctx.Err())
+				return
+			case !ok:
+				yield(api.Event{}, errGone)
+				return
+			case answer.Event == nil:
+				if err := answer.Failed.unpack(); err != nil {
+					yield(api.Event{}, err)
+				}
+				return
+			case !yield(*answer.Event, nil):
+				process.forget(id)
+				return
+			}
+		}
+	}
+}
 
 func (t *remote) Close() error {
 	process, err := t.current()

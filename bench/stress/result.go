@@ -26,8 +26,8 @@ type Result struct {
 	Conflicts    uint64            `json:"conflicts"`    // conditional writes that somebody else got ahead of
 	Unknown      uint64            `json:"unknown"`      // writes whose call could not say what became of them
 	Expired      uint64            `json:"expired"`      // sessions that were looked for after their time
-	Watchers     []Seen            `json:"watchers"`
-	Reopened     bool              `json:"reopened"` // all was verified again after closing and opening the store
+	Watchers     []Seen            `json:"watchers"`     // subscribers too
+	Reopened     bool              `json:"reopened"`     // all was verified again after closing and opening the store
 
 	Killed *Killed `json:"killed,omitempty"` // with a store in a process that is killed
 
@@ -42,12 +42,15 @@ type Result struct {
 	loading time.Duration
 }
 
-// Seen is the account of one watcher: Received and Dropped together are Committed.
+// Seen is the account of one watcher or subscriber: Received and Dropped
+// together are Committed, but for those who were told of Gaps.
 type Seen struct {
 	Name      string `json:"name"`
 	Received  uint64 `json:"received"`
-	Dropped   uint64 `json:"dropped"`
+	Dropped   uint64 `json:"dropped,omitempty"`
 	Committed uint64 `json:"committed"`
+	Gaps      uint64 `json:"gaps,omitempty"`    // revisions that a subscriber was told it had missed
+	Resumed   uint64 `json:"resumed,omitempty"` // how often a subscriber went on from its last revision
 }
 
 // Passed reports whether nothing was found.
@@ -103,8 +106,14 @@ func (r Result) Print(out io.Writer) error {
 			r.Killed.Opening, r.Killed.SlowestOpen.Round(time.Millisecond))
 	}
 	for _, seen := range r.Watchers {
-		row("events received", seen.Received, "by the watcher of %s, %s dropped, %s committed", seen.Name,
-			thousands(seen.Dropped), thousands(seen.Committed))
+		remark := "by the " + seen.Name + ", " + thousands(seen.Dropped) + " dropped"
+		if seen.Gaps > 0 {
+			remark += ", told of " + thousands(seen.Gaps) + " missed revisions"
+		}
+		if seen.Resumed > 0 {
+			remark += ", resumed " + thousands(seen.Resumed) + " times"
+		}
+		row("events received", seen.Received, "%s, %s committed", remark, thousands(seen.Committed))
 	}
 	if err := table.Flush(); err != nil {
 		return err

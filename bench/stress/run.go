@@ -44,6 +44,8 @@ type run struct {
 	revisions atomic.Uint64 // the highest that anybody has seen
 	tenants   atomic.Int64  // keys under the quota that are there for certain
 
+	marked bool // the run's last commit was made
+
 	clock        atomic.Uint64 // the logical clock: see now
 	steps        atomic.Uint64
 	writes       atomic.Uint64 // acknowledged
@@ -120,6 +122,7 @@ func (r *run) stress(ctx context.Context) (result Result) {
 	r.endSessions()
 	r.verify()
 	result.Watchers = audience.leave()
+	r.marked = true
 	if target, ok := r.target.(reopener); ok {
 		if err := target.Reopen(); err != nil {
 			r.findings.add(CallFailed, "reopen: %v", err)

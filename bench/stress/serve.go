@@ -2,6 +2,7 @@ package stress
 
 import (
 	"bufio"
+	"context"
 	"encoding/gob"
 	"errors"
 	"io"
@@ -39,11 +40,30 @@ func serve(target Target, in io.Reader, out io.Writer) error {
 // answerAll carries out each call in a goroutine of its own.
 func answerAll(target Target, requests *gob.Decoder, answers *sender) {
 	var group sync.WaitGroup
-	defer group.Wait()
+	subscriptions := map[uint64]context.CancelFunc{}
+	defer func() {
+		for _, cancel := range subscriptions {
+			cancel()
+		}
+		group.Wait()
+	}()
 	for {
 		var r request
 		if requests.Decode(&r) != nil {
 			return // the end, or the end in the middle of a message
+		}
+		if r.Cancel {
+			if cancel := subscriptions[r.ID]; cancel != nil {
+				cancel()
+				delete(subscriptions, r.ID)
+			}
+			continue
+		}
+		if r.Subscribe != nil {
+			ctx, cancel := context.WithCancel(context.Background())
+			subscriptions[r.ID] = cancel
+			group.Go(func() { sendEvents(ctx, target, r, answers) })
+			continue
 		}
 		group.Go(func() {
 			reply := response{ID: r.ID}
@@ -58,4 +78,24 @@ func answerAll(target Target, requests *gob.Decoder, answers *sender) {
 			_ = answers.send(reply) // nobody reads it: the end will come in, too
 		})
 	}
+}
+
+// sendEvents sends what a subscription yields, and then that it has ended.
+func sendEvents(ctx context.Context, target Target, r request, answers *sender) {
+	events, last := target.Subscribe(ctx, *r.Subscribe), response{ID: r.ID}
+	if events == nil {
+		last.Failed = pack(errNoSubscriptions)
+		_ = answers.send(last)
+		return
+	}
+	for event, err := range events {
+		if err != nil {
+			last.Failed = pack(err)
+			break
+		}
+		if answers.send(response{ID: r.ID, Event: &event}) != nil {
+			return
+		}
+	}
+	_ = answers.send(last)
 }

@@ -1,6 +1,7 @@
 package stress
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -186,6 +187,14 @@ func gather[T any](values iter.Seq2[T, error]) (all []T, err error) {
 
 func (t *storeTarget) Watch(group, key string) Watcher {
 	return &storeWatcher{t.store, t.store.Watch(group, key)}
+}
+
+// subscriptions says whether the store has them.
+const subscriptions = false
+
+// Subscribe is the store's.
+func (t *storeTarget) Subscribe(ctx context.Context, wish Wish) iter.Seq2[api.Event, error] {
+	return nil
 }
 
 type storeWatcher struct {

@@ -1,6 +1,8 @@
 package stress
 
 import (
+	"context"
+	"iter"
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
@@ -16,6 +18,9 @@ type Target interface {
 	// Watch begins to watch; "*" is a wildcard for either. It is nil where
 	// the target has no watchers.
 	Watch(group, key string) Watcher
+	// Subscribe follows the log until ctx ends, or the subscription does. It
+	// is nil where the target has no subscriptions.
+	Subscribe(ctx context.Context, wish Wish) iter.Seq2[api.Event, error]
 	// Footprint is what the store's process takes right now, after a garbage
 	// collection.
 	Footprint() (Footprint, error)
@@ -30,6 +35,25 @@ type Watcher interface {
 	Dropped() uint64
 	Close() // Next then yields what is left, and ends
 }
+
+// Wish is what a subscription is to yield.
+type Wish struct {
+	Prefixes []string // what the names of groups begin with; none: everything
+	From     uint64
+	State    bool
+	Slow     Slowness
+	Buffer   int // 0: the store's default
+}
+
+// Slowness is the policy for a subscriber that falls behind.
+type Slowness uint8
+
+// The policies.
+const (
+	CatchUp Slowness = iota
+	Skip
+	End
+)
 
 // Kind names a call.
 type Kind uint8

@@ -46,6 +46,9 @@ func (r *run) verifyWhole() {
 			keys[counterGroup]++
 		}
 	}
+	if r.marked {
+		keys[endGroup] = 1
+	}
 	total := 0
 	for group, n := range keys {
 		if n > 0 {

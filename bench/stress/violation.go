@@ -25,6 +25,7 @@ const (
 	EventOrder     Violation = "event-order"     // events came in another order than the commits
 	EventMissing   Violation = "event-missing"   // received + dropped < committed
 	EventExtra     Violation = "event-extra"     // received + dropped > committed, or an event of nothing
+	Diverged       Violation = "diverged"        // what the events add up to is not what the store holds
 	EventLate      Violation = "event-late"      // a write returned before its event was with the watcher
 	CallFailed     Violation = "call-failed"     // a call returned an error that it had no reason for
 	Stalled        Violation = "stalled"         // calls that never return

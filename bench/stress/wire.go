@@ -2,6 +2,7 @@ package stress
 
 import (
 	"bufio"
+	"context"
 	"encoding/gob"
 	"errors"
 	"io"
@@ -16,10 +17,15 @@ import (
 
 // request is a call on its way to the store.
 type request struct {
-	ID      uint64
-	Measure bool // no call: what does the process take?
-	Call    Call
+	ID        uint64
+	Call      Call
+	Measure   bool  // no call: what does the process take?
+	Subscribe *Wish // no call: its answers are events, until the last one
+	Cancel    bool  // no call: end the subscription with this ID
 }
+
+// repeatable reports whether it may be made again when its answer got lost.
+func (r request) repeatable() bool { return r.Measure || !r.Call.Kind.Writes() }
 
 // response is its answer. The first one, with the ID 0, says that the store is open.
 type response struct {
@@ -27,6 +33,7 @@ type response struct {
 	Answer Answer // without its Err
 	Takes  Footprint
 	Failed failure
+	Event  *api.Event // of a subscription; nil in its last answer
 }
 
 // failure is an error on its way. Of those that a run tells apart the identity
@@ -38,7 +45,7 @@ type failure struct {
 }
 
 // causes is what a run tells apart. Both ends are the same program.
-var causes = []error{errors.New("other"), api.NotFoundError, api.QuotaExceededError, api.UnknownOutcomeError}
+var causes = []error{errors.New("other"), api.NotFoundError, api.QuotaExceededError, api.UnknownOutcomeError, context.Canceled}
 
 // remoteError is an error that came from the store's process.
 type remoteError struct {
