@@ -81,6 +81,13 @@ func Open(config Config) (*Engine, error) {
 		e.callbacks.Stop()
 		return nil, errors.Join(err, database.Close())
 	}
+	// The writer reads it again when it starts, which nobody waits for.
+	revision, err := e.reads.Revision(context.Background())
+	if err != nil {
+		e.callbacks.Stop()
+		return nil, fmt.Errorf("read the revision: %w", errors.Join(err, database.Close()))
+	}
+	e.head.Store(revision)
 	if e.actors, err = e.start(); err != nil {
 		e.callbacks.Stop()
 		return nil, fmt.Errorf("start actors: %w", errors.Join(err, database.Close()))
