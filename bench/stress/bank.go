@@ -33,12 +33,29 @@ func (r *run) openBank() {
 	r.ledger.committed(owed...)
 }
 
-// transfer moves money from one account to another, on condition that neither
-// has changed since it was read.
+// transfer moves money from one account to another.
 func (c *caller) transfer() {
 	from := c.random.IntN(accounts)
 	to := (from + 1 + c.random.IntN(accounts-1)) % accounts
 	amount := int64(1 + c.random.IntN(100))
+	if c.random.IntN(2) == 0 {
+		c.transferByBatch(from, to, amount)
+		return
+	}
+	call := Call{Kind: Transfer, Group: bankGroup, Key: accountKey(from), Value: accountKey(to), Delta: amount}
+	answer := c.do(call)
+	switch {
+	case errors.Is(answer.Err, errTooPoor):
+	case errors.Is(answer.Err, errConflict):
+		c.conflicts.Add(1)
+	default:
+		c.transferred(call, answer, from, to)
+	}
+}
+
+// transferByBatch does so on condition that neither account has changed since
+// it was read.
+func (c *caller) transferByBatch(from, to int, amount int64) {
 	batch := Call{Kind: Batch}
 	for i, each := range []struct {
 		account int

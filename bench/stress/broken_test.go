@@ -132,7 +132,7 @@ type slipper struct {
 }
 
 func (s *slipper) Do(call Call) Answer {
-	if call.Kind != SetScoped && !(call.Kind.Writes() && strings.HasPrefix(call.Group, quotaPrefix)) {
+	if call.Kind != SetScoped && (!call.Kind.Writes() || !strings.HasPrefix(call.Group, quotaPrefix)) {
 		return s.Target.Do(call)
 	}
 	s.mu.Lock()

@@ -9,10 +9,10 @@ import (
 )
 
 // TestMain is also the program that keeps a store to be killed: it is started
-// again with "serve", a path, and "healthy" or "lazy".
+// again with "serve", a path, and "healthy" or "forgetful".
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "serve" {
-		if err := serveForTest(os.Args[2], os.Args[3] == "lazy"); err != nil {
+		if err := serveForTest(os.Args[2], os.Args[3] == "forgetful"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

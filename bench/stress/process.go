@@ -85,7 +85,7 @@ func (p *process) receive(answers *gob.Decoder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.mu.wanted {
-		p.mu.err = fmt.Errorf("%w: it ended by itself: %v: %s", errGone, err, p.stderr.text())
+		p.mu.err = fmt.Errorf("%w: it ended by itself: %w: %s", errGone, err, p.stderr.text())
 	}
 	for _, waiting := range p.mu.waiting {
 		waiting.end()

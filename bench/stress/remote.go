@@ -136,9 +136,6 @@ func (t *remote) Watch(string, string) Watcher { return nil }
 
 // Subscribe ends with errGone when the process does.
 func (t *remote) Subscribe(ctx context.Context, wish Wish) iter.Seq2[api.Event, error] {
-	if !subscriptions {
-		return nil
-	}
 	return func(yield func(api.Event, error) bool) {
 		process, err := t.current()
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"forge.lthn.ai/core/go-store/api"
 )
@@ -131,10 +132,55 @@ func (t *storeTarget) writeIf(call Call) (answer Answer) {
 			batch.Set(item.Group, item.Key, item.Value)
 		}
 		answer.Revision, answer.Err = t.store.Batch(&batch)
+	case Transfer:
+		answer.Err = named(t.transfer(call.Group, call.Key, call.Value, call.Delta))
 	default:
 		answer.Err = fmt.Errorf("a write of unknown kind %d", call.Kind)
 	}
 	return answer
+}
+
+// transfer moves an amount from one account to another, if it is there.
+func (t *storeTarget) transfer(group, from, to string, amount int64) error {
+	return t.store.Transaction(func(tx *api.Transaction) error {
+		value, err := tx.Get(group, from)
+		if err != nil {
+			return err
+		}
+		balance, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return err
+		}
+		if balance < amount {
+			return errTooPoor
+		}
+		if err := tx.Set(group, from, strconv.FormatInt(balance-amount, 10)); err != nil {
+			return err
+		}
+		_, err = tx.Increment(group, to, amount)
+		return err
+	})
+}
+
+var (
+	// errTooPoor: an account does not hold what was to be taken from it.
+	errTooPoor = errors.New("the account holds too little")
+	// Two errors of the store that have values are told by these.
+	errConflict = errors.New("transaction gave up")
+	errFuture   = errors.New("no such revision yet")
+)
+
+// named adds them.
+func named(err error) error {
+	var conflict *api.ConflictError
+	var future *api.FutureRevisionError
+	switch {
+	case errors.As(err, &conflict):
+		return fmt.Errorf("%w: %w", errConflict, err)
+	case errors.As(err, &future):
+		return fmt.Errorf("%w: %w", errFuture, err)
+	}
+	return err
 }
 
 func (t *storeTarget) read(call Call) (answer Answer) {
@@ -189,13 +235,22 @@ func (t *storeTarget) Watch(group, key string) Watcher {
 	return &storeWatcher{t.store, t.store.Watch(group, key)}
 }
 
-// subscriptions says whether the store has them.
-const subscriptions = false
-
 // Subscribe is the store's.
 func (t *storeTarget) Subscribe(ctx context.Context, wish Wish) iter.Seq2[api.Event, error] {
-	return nil
+	options := api.SubscribeOptions{From: wish.From, State: wish.State, Slow: slownesses[wish.Slow], Buffer: wish.Buffer}
+	for _, prefix := range wish.Prefixes {
+		options.Filters = append(options.Filters, api.Filter{Group: api.Prefix(prefix)})
+	}
+	return func(yield func(api.Event, error) bool) {
+		for event, err := range t.store.Subscribe(ctx, options) {
+			if !yield(event, named(err)) {
+				return
+			}
+		}
+	}
 }
+
+var slownesses = [...]api.SlowPolicy{CatchUp: api.SlowCatchUp, Skip: api.SlowSkip, End: api.SlowEnd}
 
 type storeWatcher struct {
 	store *api.Store

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
-	"forge.lthn.ai/core/go-store/kv"
 )
 
 const (
@@ -36,6 +35,7 @@ type subscriber struct {
 	same    []api.Event // what it has seen of it
 	synced  bool        // with a State: it is complete
 	replica map[string]map[string]string
+	reached atomic.Uint64 // last, for others
 	gaps    atomic.Uint64 // revisions
 	resumed atomic.Uint64
 }
@@ -78,7 +78,12 @@ func (a *audience) markEnd() {
 	a.run.ledger.committed(change{api.EventSet, endGroup, "end"})
 	a.end.Store(answer.Revision)
 	for _, m := range a.members {
-		if m.sub != nil {
+		if m.sub == nil {
+			continue
+		}
+		if m.sub.reached.Load() >= answer.Revision {
+			m.sub.stop() // it has seen the end without knowing, and waits for more
+		} else {
 			time.AfterFunc(patience, m.sub.stop) // it has finished by then
 		}
 	}
@@ -106,7 +111,11 @@ func (s *subscriber) follow() {
 			return
 		}
 		if err := s.listen(); err != nil && !s.forgives(err) {
-			s.complain(CallFailed, "after revision %d: %v", s.last, err)
+			violation := CallFailed
+			if errors.Is(err, errFuture) {
+				violation = EventExtra // it was told of a commit that the store does not know
+			}
+			s.complain(violation, "after revision %d: %v", s.last, err)
 			return
 		}
 		if !s.finished() {
@@ -119,6 +128,7 @@ func (s *subscriber) follow() {
 // finished reports whether the last commit was seen, or was among those that
 // it was told it had missed.
 func (s *subscriber) finished() bool {
+	s.reached.Store(s.last) // before end is read: see markEnd
 	end := s.audience.end.Load()
 	return end > 0 && s.last >= end
 }
@@ -126,7 +136,7 @@ func (s *subscriber) finished() bool {
 // forgives reports whether a subscription may end like this.
 func (s *subscriber) forgives(err error) bool {
 	return errors.Is(err, errGone) || errors.Is(err, context.Canceled) ||
-		s.wish.Slow == End && errors.Is(err, kv.SlowConsumerError)
+		s.wish.Slow == End && errors.Is(err, api.SlowConsumerError)
 }
 
 func (s *subscriber) complain(violation Violation, format string, arguments ...any) {
@@ -148,10 +158,10 @@ func (s *subscriber) listen() error {
 		switch {
 		case err != nil:
 			return err
-		case event.Type == kv.EventGap:
+		case event.Type == api.EventGap:
 			s.gap(event)
 			again = nil
-		case event.Type == kv.EventSynced:
+		case event.Type == api.EventSynced:
 			s.synced, s.last, s.same = true, event.Revision, nil
 		case wish.State && !s.synced:
 			s.apply(event)

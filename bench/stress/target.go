@@ -74,7 +74,8 @@ const (
 	Touch
 	Persist
 	Increment
-	Batch // sets Items if Conditions hold
+	Batch    // sets Items if Conditions hold
+	Transfer // in a transaction: Delta from the account Key to the account Value
 
 	Get
 	Entry
@@ -91,7 +92,7 @@ const (
 var kindNames = [...]string{Set: "Set", SetWithTTL: "SetWithTTL", SetScoped: "SetScoped", SetAll: "SetAll",
 	Delete: "Delete", DeleteGroup: "DeleteGroup", DeletePrefix: "DeletePrefix", PurgeExpired: "PurgeExpired",
 	SetIfAbsent: "SetIfAbsent", CompareAndSet: "CompareAndSet", CompareAndDelete: "CompareAndDelete",
-	Touch: "Touch", Persist: "Persist", Increment: "Increment", Batch: "Batch",
+	Touch: "Touch", Persist: "Persist", Increment: "Increment", Batch: "Batch", Transfer: "Transfer",
 	Get: "Get", Entry: "Entry", GetAll: "GetAll", All: "All", GetPage: "GetPage", Count: "Count",
 	CountAll: "CountAll", Groups: "Groups", Usage: "Usage", Revision: "Revision"}
 

@@ -45,7 +45,8 @@ type failure struct {
 }
 
 // causes is what a run tells apart. Both ends are the same program.
-var causes = []error{errors.New("other"), api.NotFoundError, api.QuotaExceededError, api.UnknownOutcomeError, context.Canceled}
+var causes = []error{errors.New("other"), api.NotFoundError, api.QuotaExceededError, api.UnknownOutcomeError, context.Canceled,
+	api.SlowConsumerError, errTooPoor, errConflict, errFuture}
 
 // remoteError is an error that came from the store's process.
 type remoteError struct {
