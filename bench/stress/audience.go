@@ -93,19 +93,19 @@ func (a *audience) leave() (seen []Seen) {
 
 // settle compares what a member has seen with what it was owed.
 func (a *audience) settle(m *member) Seen {
-	s := Seen{Name: m.name, Received: m.received.Load(), Committed: m.certain.Load()}
+	s := Seen{Name: m.name, Received: m.received.Load(), Committed: m.certain.Load(), Doubtful: m.doubtful.Load()}
 	if m.sub != nil {
 		m.sub.report(&s)
 	} else {
 		s.Dropped = m.watcher.Dropped()
 	}
 	if m.sub != nil && m.sub.joinedLate() {
-		s.Committed = s.Received // what came before it is not known
+		s.Committed, s.Doubtful = s.Received, 0 // what came before it is not known
 		return s
 	}
 	if got := s.Received + s.Dropped; got < s.Committed && s.Gaps == 0 {
 		a.run.findings.add(EventMissing, "%s: %d received and %d dropped, but %d were committed", m.name, s.Received, s.Dropped, s.Committed)
-	} else if most := s.Committed + m.doubtful.Load(); got > most {
+	} else if most := s.Committed + s.Doubtful; got > most {
 		a.run.findings.add(EventExtra, "%s: %d received and %d dropped, but only %d were committed", m.name, s.Received, s.Dropped, most)
 	}
 	return s

@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -190,4 +191,81 @@ func TestRun_CatchesAStaleRead(t *testing.T) {
 	result := Run(context.Background(), target, untilCaught(20_000))
 	assert.NotZero(t, result.Violations[StaleRead], result.Findings)
 	assert.Zero(t, result.Violations[EventMissing]+result.Violations[EventOrder], result.Findings)
+}
+
+// skipper loses one revision of what subscribers are told.
+type skipper struct{ Target }
+
+func (s *skipper) Subscribe(ctx context.Context, wish Wish) iter.Seq2[api.Event, error] {
+	inner := s.Target.Subscribe(ctx, wish)
+	return func(yield func(api.Event, error) bool) {
+		for event, err := range inner {
+			if event.Revision != 500 && !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestRun_CatchesARevisionThatIsMissing(t *testing.T) {
+	result := Run(context.Background(), &skipper{openTarget(t, ":memory:")}, untilCaught(20_000))
+	assert.NotZero(t, result.Violations[EventMissing], result.Findings)
+	assert.Zero(t, result.Violations[LostWrite]+result.Violations[StaleRead], result.Findings)
+}
+
+// halver commits the second half of a batch by itself.
+type halver struct {
+	Target
+	batches atomic.Uint64
+}
+
+func (h *halver) Do(call Call) Answer {
+	if call.Kind != SetAll || h.batches.Add(1) < 100 || len(call.Items) < 2 {
+		return h.Target.Do(call)
+	}
+	first, second := call, call
+	first.Items, second.Items = call.Items[:3], call.Items[3:]
+	if answer := h.Target.Do(first); answer.Err != nil {
+		return answer
+	}
+	return h.Target.Do(second)
+}
+
+func TestRun_CatchesABatchInTwoCommits(t *testing.T) {
+	result := Run(context.Background(), &halver{Target: openTarget(t, ":memory:")}, bounded(20_000))
+	assert.NotZero(t, result.Violations[TornScan]+result.Violations[EventMissing], result.Findings)
+	assert.Zero(t, result.Violations[LostWrite], result.Findings)
+}
+
+// hoarder reads keys for ever once they were read.
+type hoarder struct {
+	Target
+	mu struct {
+		sync.Mutex
+		read map[string]Answer
+	}
+}
+
+func (h *hoarder) Do(call Call) Answer {
+	answer := h.Target.Do(call)
+	if call.Kind != Get || call.Group != sessionGroup {
+		return answer
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if kept, ok := h.mu.read[call.Key]; ok {
+		return kept
+	}
+	if answer.Err == nil {
+		h.mu.read[call.Key] = answer
+	}
+	return answer
+}
+
+func TestRun_CatchesAnExpiredKeyThatIsRead(t *testing.T) {
+	target := &hoarder{Target: openTarget(t, ":memory:")}
+	target.mu.read = map[string]Answer{}
+	result := Run(context.Background(), target, bounded(20_000))
+	assert.NotZero(t, result.Violations[ExpiredRead], result.Findings)
+	assert.Len(t, result.Violations, 1, result.Findings)
 }

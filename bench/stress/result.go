@@ -49,8 +49,9 @@ type Seen struct {
 	Received  uint64 `json:"received"`
 	Dropped   uint64 `json:"dropped,omitempty"`
 	Committed uint64 `json:"committed"`
-	Gaps      uint64 `json:"gaps,omitempty"`    // revisions that a subscriber was told it had missed
-	Resumed   uint64 `json:"resumed,omitempty"` // how often a subscriber went on from its last revision
+	Doubtful  uint64 `json:"doubtful,omitempty"` // committed besides, or not: nobody was told
+	Gaps      uint64 `json:"gaps,omitempty"`     // revisions that a subscriber was told it had missed
+	Resumed   uint64 `json:"resumed,omitempty"`  // how often a subscriber went on from its last revision
 }
 
 // Passed reports whether nothing was found.
@@ -113,7 +114,11 @@ func (r Result) Print(out io.Writer) error {
 		if seen.Resumed > 0 {
 			remark += ", resumed " + thousands(seen.Resumed) + " times"
 		}
-		row("events received", seen.Received, "%s, %s committed", remark, thousands(seen.Committed))
+		remark += ", " + thousands(seen.Committed) + " committed"
+		if seen.Doubtful > 0 {
+			remark += " and up to " + thousands(seen.Doubtful) + " more"
+		}
+		row("events received", seen.Received, "%s", remark)
 	}
 	if err := table.Flush(); err != nil {
 		return err

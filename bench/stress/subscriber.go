@@ -14,8 +14,9 @@ const (
 	// endGroup has the run's last commit, so that a subscriber knows when
 	// it has seen everything.
 	endGroup = "the end"
-	// A slow subscriber pauses after so many events, for so long.
-	slowEvery, slowPause = 200, 20 * time.Millisecond
+	// A slow subscriber pauses after so many events, for so long, unless it is
+	// so many revisions behind: the log does not go back for ever.
+	slowEvery, slowPause, slowest = 200, 20 * time.Millisecond, 5000
 	// A restless one turns away after so many events on average.
 	restlessAfter = 300
 )
@@ -185,7 +186,7 @@ func (s *subscriber) listen() error {
 
 // rest pauses now and then, if it is slow and the run goes on.
 func (s *subscriber) rest() {
-	if s.member.slow && s.member.received.Load()%slowEvery == 0 {
+	if s.member.slow && s.member.received.Load()%slowEvery == 0 && s.audience.run.revisions.Load() < s.last+slowest {
 		select {
 		case <-s.audience.leaving:
 		case <-time.After(slowPause):
