@@ -1,0 +1,68 @@
+package bench
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// nothing is a target that does nothing: what is measured against it is the
+// harness.
+type nothing struct{ value string }
+
+func (nothing) Set(string, string, string) error           { return nil }
+func (n nothing) Get(string, string) (string, bool, error) { return n.value, true, nil }
+func (nothing) Close() error                               { return nil }
+
+const (
+	calibrationCallers = 64
+	calibrationRounds  = 5
+	calibrationRound   = 40 * time.Millisecond
+)
+
+// calibrate measures what the harness adds to every operation. The median of a
+// few short rounds: it is for the reader of a report, not a benchmark.
+func calibrate(ctx context.Context, plan *Plan) Calibration {
+	c := Calibration{Callers: calibrationCallers}
+	c.SetNs, c.SetCPU = overhead(ctx, plan, "set", calibrationRound)
+	c.GetNs, c.GetCPU = overhead(ctx, plan, "get-hot", calibrationRound)
+	return c
+}
+
+// overhead is the harness's own time an operation of a workload, elapsed and
+// of the processors together.
+func overhead(ctx context.Context, plan *Plan, workload string, round time.Duration) (elapsed, processors float64) {
+	selected, err := SelectWorkloads([]string{workload})
+	if err != nil {
+		panic(err) // it is one of ours
+	}
+	w := &selected[0]
+	s := &session{
+		ctx: ctx, plan: plan, target: nothing{plan.ValueSize.value(newRandom(plan.Seed, 0))},
+		keys: newKeyspace(plan.Keys, plan.Distribution == Sequential), sizes: plan.ValueSize, callers: calibrationCallers,
+	}
+	if s.sizes.Least < s.sizes.Most { // what was read must be long enough
+		s.target = nothing{Sizes{Least: s.sizes.Most, Most: s.sizes.Most}.value(newRandom(plan.Seed, 0))}
+	}
+	job, err := w.begin(s)
+	if err != nil {
+		panic(err) // nothing can fail
+	}
+	callers := (&runner{plan: plan}).makeCallers(w, calibrationCallers, 0)
+	times := make([]float64, 0, calibrationRounds)
+	for range calibrationRounds {
+		collectGarbage()
+		o, err := drive(ctx, callers, phase{length: round, step: job.step})
+		if err != nil || o.operations == 0 {
+			break
+		}
+		times = append(times, float64(o.elapsed)/float64(o.operations))
+	}
+	if len(times) == 0 {
+		return 0, 0 // interrupted
+	}
+	slices.Sort(times)
+	elapsed = times[len(times)/2]
+	return elapsed, elapsed * float64(min(runtime.GOMAXPROCS(0), calibrationCallers))
+}

@@ -1,0 +1,112 @@
+package bench
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// expiryLoaders is how many goroutines write the keys that will expire.
+	expiryLoaders = 256
+	// expiryProbe is the share of them that is written first, to find out how
+	// long the rest will take.
+	expiryProbe = 50
+	// expiryLimit is how long after the last deadline keys may take to go.
+	expiryLimit = 30 * time.Second
+	// expiryBuffer keeps the one who counts from losing what a purge of
+	// thousands of keys tells at once.
+	expiryBuffer = 1 << 16
+)
+
+var expiryWorkloads = []Workload{{
+	Name: "ttl", About: "overwrite keys while many others expire",
+	Writes: true, Needs: []Need{NeedExpiry}, stamped: true, cold: true, fresh: true,
+	settings: Settings{EventBuffer: expiryBuffer},
+	data:     func(p *Plan) dataset { return dataset{name: "ttl", keys: min(p.Keys, 10_000), sizes: p.ValueSize} },
+	begin:    (*session).expire,
+}}
+
+const expiringGroup = "expiring"
+
+// expire writes Plan.Expiring keys whose deadlines are spread evenly over the
+// time that is measured, and then has callers overwrite others meanwhile. The
+// lag of a key is the time from its deadline, as its writer knows it (the begin
+// of the call and the time to live), to the moment when the harness is told
+// that it was removed.
+func (s *session) expire() (*work, error) {
+	got := newReceipts()
+	got.begin() // there is no warm-up
+	expirer := s.target.(Expirer)
+	receive := receiver(got, 0)
+	stop, err := expirer.OnExpire(expiringGroup, func(_, value string) { receive(value) })
+	if err != nil {
+		return nil, err
+	}
+	begin, err := s.writeExpiring(expirer)
+	if err != nil {
+		return nil, err
+	}
+	if err := sleep(s.ctx, time.Duration(begin-clock())); err != nil { // until the first of them is due
+		return nil, err
+	}
+	number := min(s.plan.Keys, 10_000)
+	return &work{
+		step: func(c *Caller) (Kind, error) { return s.setKey(c, c.Keys.next(c.Random, number)) },
+		settle: func(m *measurement) error {
+			limit := begin + s.window + int64(expiryLimit)
+			for got.all() < int64(s.plan.Expiring) && clock() < limit {
+				if err := sleep(s.ctx, time.Millisecond); err != nil {
+					return err
+				}
+			}
+			missed, err := stop()
+			m.expiry = newDelivered(1, int64(s.plan.Expiring), got)
+			if err == nil && got.all()+int64(missed) < int64(s.plan.Expiring) {
+				err = fmt.Errorf("bench: of %d keys %d were not removed %v after their time", s.plan.Expiring,
+					int64(s.plan.Expiring)-got.all()-int64(missed), expiryLimit)
+			}
+			return err
+		},
+	}, nil
+}
+
+// writeExpiring writes the keys and returns when the first of them is due.
+func (s *session) writeExpiring(expirer Expirer) (begin int64, err error) {
+	keys, probe := s.plan.Expiring, max(s.plan.Expiring/expiryProbe, 1)
+	started := clock()
+	far := started + int64(time.Hour)
+	if err := s.writeDue(expirer, 0, probe, func(int) int64 { return far }); err != nil {
+		return 0, err
+	}
+	took := clock() - started
+	begin = clock() + took*int64(keys)/int64(probe)*2 + int64(500*time.Millisecond)
+	due := func(i int) int64 { return begin + s.window*int64(i)/int64(keys) }
+	return begin, s.writeDue(expirer, 0, keys, due) // those of the probe again: now they are due like the others
+}
+
+// writeDue writes the keys from the first up to the last number, each due at
+// its moment.
+func (s *session) writeDue(expirer Expirer, from, to int, due func(i int) int64) error {
+	var next atomic.Int64
+	next.Store(int64(from))
+	var group sync.WaitGroup
+	errs := make(chan error, expiryLoaders)
+	for loader := range expiryLoaders {
+		group.Go(func() {
+			random := newRandom(s.plan.Seed, uint64(loader)<<32)
+			for i := int(next.Add(1) - 1); i < to; i = int(next.Add(1) - 1) {
+				at := due(i)
+				left := max(at-clock(), int64(time.Millisecond))
+				if err := expirer.SetWithTTL(expiringGroup, hex(scramble(uint64(i))), s.sizes.stamped(random, clock()+left), left); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	close(errs)
+	return <-errs // nil if there is none
+}
