@@ -21,8 +21,8 @@ const (
 	calibrationRound   = 40 * time.Millisecond
 )
 
-// calibrate measures what the harness adds to every operation. The median of a
-// few short rounds: it is for the reader of a report, not a benchmark.
+// calibrate measures what the harness adds to every operation: the fastest of a
+// few short rounds, since whatever else the machine does can only add to it.
 func calibrate(ctx context.Context, plan *Plan) Calibration {
 	c := Calibration{Callers: calibrationCallers}
 	c.SetNs, c.SetCPU = overhead(ctx, plan, "set", calibrationRound)
@@ -62,7 +62,6 @@ func overhead(ctx context.Context, plan *Plan, workload string, round time.Durat
 	if len(times) == 0 {
 		return 0, 0 // interrupted
 	}
-	slices.Sort(times)
-	elapsed = times[len(times)/2]
+	elapsed = slices.Min(times)
 	return elapsed, elapsed * float64(min(runtime.GOMAXPROCS(0), calibrationCallers))
 }

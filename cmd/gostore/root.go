@@ -79,6 +79,7 @@ called wrongly.`,
 	root.AddCommand(
 		a.importCommand(), a.getCommand(), a.setCommand(),
 		a.deleteCommand(), a.countCommand(), a.demoCommand(), a.stressCommand(),
+		a.benchCommand(),
 	)
 	return root
 }

@@ -28,6 +28,12 @@ func Duration(out io.Writer, description string, total time.Duration) *Bar {
 	return newBar(out, total.Milliseconds(), description)
 }
 
+// Steps shows how many of total steps are done. What is being done stands in
+// front of it (Describe).
+func Steps(out io.Writer, description string, total int64) *Bar {
+	return newBar(out, total, description, progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true))
+}
+
 func newBar(out io.Writer, total int64, description string, options ...progressbar.Option) *Bar {
 	if total == 0 || !isTerminal(out) {
 		return nil

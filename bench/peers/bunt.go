@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tidwall/buntdb"
+
+	"forge.lthn.ai/core/go-store/bench"
+)
+
+func buntContender() bench.Contender {
+	return bench.Contender{
+		Name: "buntdb", Durability: powerCut,
+		Note: "SyncPolicy Always; all data in memory, an append-only file beside it; a group is a prefix",
+		Open: openBunt,
+		Excuses: excuses(map[bench.Need]string{
+			bench.NeedTransaction: "its transactions stand in a queue, one at a time: there is no conflict to run again for",
+		}),
+	}
+}
+
+func openBunt(folder string, _ bench.Settings) (bench.Target, error) {
+	db, err := buntdb.Open(filepath.Join(folder, "bunt.db"))
+	if err != nil {
+		return nil, err
+	}
+	t := &buntTarget{db: db}
+	var config buntdb.Config
+	if err := errors.Join(db.ReadConfig(&config)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	config.SyncPolicy = buntdb.Always
+	config.OnExpiredSync = t.expire
+	if err := db.SetConfig(config); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return t, nil
+}
+
+type buntTarget struct {
+	db *buntdb.DB
+	mu struct {
+		sync.Mutex
+		prefix  string
+		receive func(key, value string) // nil: nobody wants to know
+	}
+}
+
+// expire is what the database calls for each key whose time is over; deleting
+// it is left to us.
+func (t *buntTarget) expire(key, value string, tx *buntdb.Tx) error {
+	t.mu.Lock()
+	prefix, receive := t.mu.prefix, t.mu.receive
+	t.mu.Unlock()
+	if _, err := tx.Delete(key); err != nil && !errors.Is(err, buntdb.ErrNotFound) {
+		return err
+	}
+	if rest, ours := strings.CutPrefix(key, prefix); ours && receive != nil {
+		receive(rest, value)
+	}
+	return nil
+}
+
+func (t *buntTarget) Set(group, key, value string) error {
+	return t.set(group, key, value, nil)
+}
+
+func (t *buntTarget) set(group, key, value string, options *buntdb.SetOptions) error {
+	return t.db.Update(func(tx *buntdb.Tx) error {
+		_, _, err := tx.Set(string(join(group, key)), value, options)
+		return err
+	})
+}
+
+func (t *buntTarget) SetWithTTL(group, key, value string, nanoseconds int64) error {
+	return t.set(group, key, value, &buntdb.SetOptions{Expires: true, TTL: time.Duration(nanoseconds)})
+}
+
+func (t *buntTarget) OnExpire(group string, receive func(key, value string)) (func() (uint64, error), error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mu.prefix, t.mu.receive = string(join(group, "")), receive
+	return func() (uint64, error) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.mu.receive = nil
+		return 0, nil
+	}, nil
+}
+
+func (t *buntTarget) Get(group, key string) (value string, found bool, err error) {
+	err = t.db.View(func(tx *buntdb.Tx) error {
+		value, err = tx.Get(string(join(group, key)))
+		return err
+	})
+	if errors.Is(err, buntdb.ErrNotFound) {
+		return "", false, nil
+	}
+	return value, err == nil, err
+}
+
+func (t *buntTarget) Delete(group, key string) error {
+	return t.db.Update(func(tx *buntdb.Tx) error {
+		if _, err := tx.Delete(string(join(group, key))); err != nil && !errors.Is(err, buntdb.ErrNotFound) {
+			return err
+		}
+		return nil
+	})
+}
+
+func (t *buntTarget) GetAll(group string) (map[string]string, error) {
+	all := make(map[string]string)
+	err := t.iterate(group, "", func(key, value string) bool {
+		all[key] = value
+		return true
+	})
+	return all, err
+}
+
+func (t *buntTarget) Page(group string, offset, limit int) (int, error) {
+	page := make([]bench.Item, 0, limit)
+	err := t.iterate(group, "", func(key, value string) bool {
+		if offset > 0 {
+			offset--
+			return true
+		}
+		page = append(page, bench.Item{Key: key, Value: value})
+		return len(page) < limit
+	})
+	return len(page), err
+}
+
+func (t *buntTarget) Scan(group, key string, limit int) (int, error) {
+	page := make([]bench.Item, 0, limit)
+	err := t.iterate(group, key, func(key, value string) bool {
+		page = append(page, bench.Item{Key: key, Value: value})
+		return len(page) < limit
+	})
+	return len(page), err
+}
+
+func (t *buntTarget) iterate(group, from string, visit func(key, value string) bool) error {
+	return t.db.View(func(tx *buntdb.Tx) error {
+		return tx.AscendRange("", string(join(group, from)), string(beyond(group)), func(key, value string) bool {
+			return visit(key[len(group)+1:], value)
+		})
+	})
+}
+
+func (t *buntTarget) Load(items []bench.Item) error {
+	return t.db.Update(func(tx *buntdb.Tx) error {
+		for _, item := range items {
+			if _, _, err := tx.Set(string(join(item.Group, item.Key)), item.Value, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *buntTarget) Close() error { return t.db.Close() }
