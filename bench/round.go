@@ -234,9 +234,6 @@ func (p *site) loadBatches(ctx context.Context, plan *Plan, loader Loader) error
 	return nil
 }
 
-// closeFresh removes the stores of a workload whose data nobody else wants.
-func (r *runner) closeFresh() {}
-
 // closeSites closes what is still open: ephemeral stores.
 func (r *runner) closeSites() {
 	for _, place := range r.sites {

@@ -123,7 +123,6 @@ func (r *runner) measure(ctx context.Context, w *Workload, callers int) []Cell {
 			}
 		}
 	}
-	r.closeFresh()
 	return summarise(entries)
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,10 @@ const (
 	// expiryProbe is the share of them that is written first, to find out how
 	// long the rest will take.
 	expiryProbe = 50
+	// The keys are written in as many rounds' time as expiryPatience says, and
+	// at least in expiryLeast: a store that syncs each alone writes fewer.
+	expiryPatience = 60
+	expiryLeast    = 3 * time.Second
 	// expiryLimit is how long after the last deadline keys may take to go.
 	expiryLimit = 30 * time.Second
 	// expiryBuffer keeps the one who counts from losing what a purge of
@@ -44,7 +49,7 @@ func (s *session) expire() (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	begin, err := s.writeExpiring(expirer)
+	keys, begin, err := s.writeExpiring(expirer)
 	if err != nil {
 		return nil, err
 	}
@@ -56,47 +61,47 @@ func (s *session) expire() (*work, error) {
 		step: func(c *Caller) (Kind, error) { return s.setKey(c, c.Keys.next(c.Random, number)) },
 		settle: func(m *measurement) error {
 			limit := begin + s.window + int64(expiryLimit)
-			for got.all() < int64(s.plan.Expiring) && clock() < limit {
+			for got.all() < int64(keys) && clock() < limit {
 				if err := sleep(s.ctx, time.Millisecond); err != nil {
 					return err
 				}
 			}
 			missed, err := stop()
-			m.expiry = newDelivered(1, int64(s.plan.Expiring), got)
-			if err == nil && got.all()+int64(missed) < int64(s.plan.Expiring) {
-				err = fmt.Errorf("bench: of %d keys %d were not removed %v after their time", s.plan.Expiring,
-					int64(s.plan.Expiring)-got.all()-int64(missed), expiryLimit)
+			m.expiry = newDelivered(1, int64(keys), got)
+			if left := int64(keys) - got.all() - int64(missed); err == nil && left > 0 {
+				err = fmt.Errorf("bench: of %d keys %d were not removed %v after their time", keys, left, expiryLimit)
 			}
 			return err
 		},
 	}, nil
 }
 
-// writeExpiring writes the keys and returns when the first of them is due.
-func (s *session) writeExpiring(expirer Expirer) (begin int64, err error) {
-	keys, probe := s.plan.Expiring, max(s.plan.Expiring/expiryProbe, 1)
+// writeExpiring writes the keys, or as many as can be written in the time for
+// it, and returns how many and when the first of them is due.
+func (s *session) writeExpiring(expirer Expirer) (keys int, begin int64, err error) {
+	keys = s.plan.Expiring
+	probe := min(keys, max(keys/expiryProbe, expiryLoaders))
 	started := clock()
 	far := started + int64(time.Hour)
-	if err := s.writeDue(expirer, 0, probe, func(int) int64 { return far }); err != nil {
-		return 0, err
+	if err := s.writeDue(expirer, probe, func(int) int64 { return far }); err != nil {
+		return 0, 0, err
 	}
-	took := clock() - started
-	begin = clock() + took*int64(keys)/int64(probe)*2 + int64(500*time.Millisecond)
-	due := func(i int) int64 { return begin + s.window*int64(i)/int64(keys) }
-	return begin, s.writeDue(expirer, 0, keys, due) // those of the probe again: now they are due like the others
+	each := float64(clock()-started) / float64(probe)
+	keys = max(probe, min(keys, int(float64(max(expiryPatience*s.window, int64(expiryLeast)))/each)))
+	begin = clock() + int64(2*each*float64(keys)) + int64(200*time.Millisecond)
+	// Those of the probe again: now they are due like the others.
+	return keys, begin, s.writeDue(expirer, keys, func(i int) int64 { return begin + s.window*int64(i)/int64(keys) })
 }
 
-// writeDue writes the keys from the first up to the last number, each due at
-// its moment.
-func (s *session) writeDue(expirer Expirer, from, to int, due func(i int) int64) error {
+// writeDue writes so many keys, each due at its moment.
+func (s *session) writeDue(expirer Expirer, keys int, due func(i int) int64) error {
 	var next atomic.Int64
-	next.Store(int64(from))
 	var group sync.WaitGroup
 	errs := make(chan error, expiryLoaders)
 	for loader := range expiryLoaders {
 		group.Go(func() {
 			random := newRandom(s.plan.Seed, uint64(loader)<<32)
-			for i := int(next.Add(1) - 1); i < to; i = int(next.Add(1) - 1) {
+			for i := int(next.Add(1) - 1); i < keys && s.ctx.Err() == nil; i = int(next.Add(1) - 1) {
 				at := due(i)
 				left := max(at-clock(), int64(time.Millisecond))
 				if err := expirer.SetWithTTL(expiringGroup, hex(scramble(uint64(i))), s.sizes.stamped(random, clock()+left), left); err != nil {
@@ -108,5 +113,5 @@ func (s *session) writeDue(expirer Expirer, from, to int, due func(i int) int64)
 	}
 	group.Wait()
 	close(errs)
-	return <-errs // nil if there is none
+	return errors.Join(<-errs, s.ctx.Err()) // nil if there is none
 }

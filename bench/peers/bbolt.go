@@ -126,6 +126,32 @@ func (t *bboltTarget) scan(group, from string, offset, limit int) (int, error) {
 	return len(page), err
 }
 
+// Transaction runs alone: there are no conflicts, and no shared commits.
+func (t *bboltTarget) Transaction(function func(bench.Transaction) error) error {
+	return t.db.Update(func(tx *bbolt.Tx) error { return function(bboltTransaction{tx}) })
+}
+
+func (t *bboltTarget) Conflicts() uint64 { return 0 }
+
+type bboltTransaction struct{ tx *bbolt.Tx }
+
+func (b bboltTransaction) Get(group, key string) (string, bool, error) {
+	bucket := b.tx.Bucket([]byte(group))
+	if bucket == nil {
+		return "", false, nil
+	}
+	raw := bucket.Get([]byte(key))
+	return string(raw), raw != nil, nil
+}
+
+func (b bboltTransaction) Set(group, key, value string) error {
+	bucket, err := b.tx.CreateBucketIfNotExists([]byte(group))
+	if err != nil {
+		return err
+	}
+	return bucket.Put([]byte(key), []byte(value))
+}
+
 func (t *bboltTarget) Load(items []bench.Item) error {
 	return t.db.Update(func(tx *bbolt.Tx) error {
 		for _, item := range items {

@@ -13,7 +13,7 @@ func excuses(exceptions map[bench.Need]string) map[bench.Need]string {
 		bench.NeedSubscribe:   "has no log of changes to follow",
 		bench.NeedScope:       "no namespaces, no quotas",
 		bench.NeedGroupDelete: "no groups",
-		bench.NeedTransaction: "no serialisable transactions that run again on a conflict",
+		bench.NeedTransaction: "no transactions that read and write",
 	}
 	for need, why := range exceptions {
 		all[need] = why
