@@ -33,7 +33,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: format vet test lint ## all a change has to pass before it is proposed
+check: format vet test check-peers lint ## all a change has to pass before it is proposed
 
 .PHONY: format
 format: ## fail if gofmt would change a file
@@ -95,6 +95,20 @@ bench-compare: ## the same at REF (main) and here, compared by benchstat
 	echo "measuring $(REF)" && (cd "$$folder/ref" && $(MEASURE)) > "$$folder/before" && \
 	echo "measuring here" && $(MEASURE) > "$$folder/after" && \
 	$(BENCHSTAT) "$(REF)=$$folder/before" "here=$$folder/after"
+
+.PHONY: peers
+peers: ## about a minute beside bbolt, badger, pebble, buntdb and the rest; PEERS=--full takes an hour or two
+	$(GO) run -C bench/peers . $(or $(PEERS),--quick)
+
+.PHONY: check-peers
+check-peers: ## vet and test the module of the peers' adapters
+	@test -z "$$($(GO) -C bench/peers mod tidy -diff)" || { echo "run go mod tidy in bench/peers"; exit 1; }
+	$(GO) -C bench/peers vet ./...
+	$(GO) -C bench/peers test ./...
+
+.PHONY: harness
+harness: ## what the benchmark harness itself costs: at most 100 ns an operation
+	$(GO) test ./bench -run '^$$' -bench Harness -benchtime 10x
 
 .PHONY: soak
 soak: ## 64 callers for five minutes: nothing may grow

@@ -45,6 +45,7 @@ var layers = []struct {
 	{"bench", nil}, // the harness knows no store
 	{"bench/floor", []string{"bench"}},
 	{"bench/report", []string{"bench"}},
+	{"bench/command", []string{"bench", "bench/report"}},
 	{"bench/...", []string{"api", "bench/..."}},
 }
 
