@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"runtime"
-	"slices"
 	"time"
 )
 
@@ -50,18 +49,21 @@ func overhead(ctx context.Context, plan *Plan, workload string, round time.Durat
 		panic(err) // nothing can fail
 	}
 	callers := (&runner{plan: plan}).makeCallers(w, calibrationCallers, 0)
-	times := make([]float64, 0, calibrationRounds)
 	for range calibrationRounds {
 		collectGarbage()
+		before, _ := processorTime()
 		o, err := drive(ctx, callers, phase{length: round, step: job.step})
 		if err != nil || o.operations == 0 {
-			break
+			break // interrupted
 		}
-		times = append(times, float64(o.elapsed)/float64(o.operations))
+		each := float64(o.elapsed) / float64(o.operations)
+		used := each * float64(min(runtime.GOMAXPROCS(0), calibrationCallers))
+		if after, told := processorTime(); told {
+			used = float64(after-before) / float64(o.operations)
+		}
+		if elapsed == 0 || each < elapsed {
+			elapsed, processors = each, used
+		}
 	}
-	if len(times) == 0 {
-		return 0, 0 // interrupted
-	}
-	elapsed = slices.Min(times)
-	return elapsed, elapsed * float64(min(runtime.GOMAXPROCS(0), calibrationCallers))
+	return elapsed, processors
 }

@@ -129,14 +129,12 @@ func (c *Caller) fail(err error) {
 // the time that they have waited: to leave them out would hide the very stall
 // that kept them waiting.
 func (c *Caller) keepRate(ctx context.Context, p phase, begin int64, callers int, stopped *atomic.Bool) {
-	interval := float64(callers) / p.rate * float64(time.Second)
-	first := float64(begin) + float64(c.Number)/p.rate*float64(time.Second)
 	end := begin + int64(p.length)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	c.lateness = newHistogram()
 	for i := 0; !stopped.Load(); i++ {
-		due := int64(first + float64(i)*interval)
+		due := begin + int64(float64(c.Number+i*callers)/p.rate*float64(time.Second))
 		if due >= end {
 			return
 		}

@@ -58,7 +58,7 @@ type Calibration struct {
 	Callers int     `json:"callers"`
 	SetNs   float64 `json:"set_ns"` // elapsed time ÷ operations
 	GetNs   float64 `json:"get_ns"`
-	SetCPU  float64 `json:"set_cpu_ns"` // the same times the processors at work
+	SetCPU  float64 `json:"set_cpu_ns"` // processor time ÷ operations
 	GetCPU  float64 `json:"get_cpu_ns"`
 }
 

@@ -63,7 +63,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	set := pflag.NewFlagSet("peers", pflag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	flags := command.Add(set, command.Defaults{
-		Duration: time.Minute, Workloads: []string{"set", "get-hot", "mixed", "ycsb-a", "getall"}, Callers: []int{1, 64}, Keys: 10_000,
+		Duration: 40 * time.Second, Workloads: []string{"set", "get-hot", "mixed", "ycsb-a", "getall"}, Callers: []int{1, 64}, Keys: 10_000,
 	})
 	quick := set.Bool("quick", false, "about a minute: what happens without --full too")
 	names := set.StringSlice("stores", nil, "only these, `NAMES` with commas; ratios are to the first: "+strings.Join(allNames(), ", "))

@@ -124,6 +124,7 @@ func notes(r *bench.Result) string {
 		}
 		fmt.Fprintln(&b)
 	}
+	fmt.Fprintln(&b, "A ratio is a store's throughput ÷ that of the first store that can do the workload: the median over pairs of neighbouring rounds, the least and the greatest.")
 	fmt.Fprintln(&b, Harness(r))
 	fmt.Fprintln(&b, Setting(r))
 	return b.String()
@@ -136,11 +137,18 @@ func silently(d *bench.Delivery) string {
 	return ""
 }
 
+// harnessLimit is what the harness may cost an operation, in nanoseconds.
+const harnessLimit = 100
+
 // Harness says what the harness itself costs.
 func Harness(r *bench.Result) string {
 	h := r.Harness
-	return fmt.Sprintf("The harness itself, at %d callers against a target that does nothing: %.0f ns a set, %.0f ns a get (elapsed; %.0f and %.0f ns of processor time).",
+	text := fmt.Sprintf("The harness itself, at %d callers against a target that does nothing: %.0f ns a set, %.0f ns a get (elapsed; %.0f and %.0f ns of processor time).",
 		h.Callers, h.SetNs, h.GetNs, h.SetCPU, h.GetCPU)
+	if max(h.SetNs, h.GetNs) > harnessLimit {
+		text += fmt.Sprintf(" That is more than the %d ns it should be: other work has the processors, and all figures are the worse for it.", harnessLimit)
+	}
+	return text
 }
 
 // Setting says how and where it was measured.
