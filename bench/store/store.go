@@ -3,6 +3,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -128,6 +129,44 @@ func (t *target) listen(group, key string, receive func(api.Event)) (stop func()
 		ended.Wait()
 		return watcher.Dropped(), nil
 	}
+}
+
+// Subscribe delivers until stop, or the store's Close.
+func (t *target) Subscribe(group string, receive func(value string)) (stop func() error, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	events := t.store.Subscribe(ctx, api.SubscribeOptions{Filters: []api.Filter{{Group: api.Exactly(group)}}})
+	ended := make(chan error, 1)
+	go func() {
+		for event, err := range events {
+			if err != nil {
+				ended <- err
+				return
+			}
+			if event.Type == api.EventSet {
+				receive(event.Value)
+			}
+		}
+		ended <- nil
+	}()
+	return func() error {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) && !errors.Is(err, api.ClosedError) {
+			return err
+		}
+		return nil
+	}, nil
+}
+
+func (t *target) Transaction(function func(bench.Transaction) error) error {
+	return t.store.Transaction(func(tx *api.Transaction) error { return function(transaction{tx}) })
+}
+
+func (t *target) Conflicts() uint64 { return t.store.Conflicts() }
+
+type transaction struct{ *api.Transaction }
+
+func (t transaction) Get(group, key string) (string, bool, error) {
+	return found(t.Transaction.Get(group, key))
 }
 
 // OnCommit tells commits apart by their time, which all events of one carry.
