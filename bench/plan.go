@@ -60,7 +60,7 @@ func FullPlan() Plan {
 // Fit chooses round lengths so that the whole takes about as long as it should.
 func (p *Plan) Fit(total time.Duration, contenders int) {
 	// What is left of the time goes into opening, loading and closing.
-	const measuring, warming = 0.55, 0.25
+	const measuring, warming = 0.45, 0.25
 	rounds := p.rounds(contenders)
 	p.Round = time.Duration(measuring / (1 + warming) * float64(total) / float64(max(rounds, 1)))
 	p.Round = min(max(p.Round.Round(time.Millisecond), 20*time.Millisecond), 5*time.Second)

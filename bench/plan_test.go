@@ -71,7 +71,7 @@ func TestPlan_Validate(t *testing.T) {
 func TestPlan_Fit(t *testing.T) {
 	p := smallPlan(t, "set")
 	p.Fit(10*time.Second, 2) // 2 contenders, 3 rounds
-	assert.InDelta(t, 10*0.55/1.25/6, p.Round.Seconds(), 0.001)
+	assert.InDelta(t, 10*0.45/1.25/6, p.Round.Seconds(), 0.001)
 	p.Fit(time.Hour, 2)
 	assert.Equal(t, 5*time.Second, p.Round)
 	p.Fit(time.Second, 1000)

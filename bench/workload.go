@@ -72,7 +72,7 @@ func Workloads() []Workload { return slices.Clone(workloads) }
 
 // QuickWorkloads are those of a short run.
 func QuickWorkloads() []string {
-	return []string{"set", "get-hot", "get-missing", "mixed", "ycsb-a", "getall", "page", "quota", "transaction", "watch-100", "ttl"}
+	return []string{"set", "get-hot", "mixed", "ycsb-a", "getall", "quota", "transaction", "watch-100", "ttl"}
 }
 
 // SelectWorkloads finds workloads by name, by the name of their family ("get"

@@ -152,7 +152,7 @@ func bound(a *plot.Axis, spec axis, lines []series, ends func(point) (least, mos
 		a.Min, a.Max = a.Min/1.3, a.Max*1.3
 		return
 	}
-	slack := max((a.Max-a.Min)*0.05, 1e-3)
+	slack := max((a.Max-a.Min)*0.08, 1e-3)
 	a.Min, a.Max = a.Min-slack, a.Max+slack
 }
 
@@ -241,11 +241,12 @@ func roundTime(nanoseconds float64) string {
 // 90 % and 99 % as between 99 % and 99.9 %.
 func nines(quantile float64) float64 { return -math.Log10(1 - quantile) }
 
-// quantileAxis is an axis of quantiles.
+// quantileAxis is an axis of quantiles. Its begin has no label: there is no room
+// for one beside that of 50 %.
 func quantileAxis() axis {
 	labels := map[float64]string{}
 	var values []float64
-	for _, q := range []float64{0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999} {
+	for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999} {
 		labels[nines(q)] = fmt.Sprintf("%.6g %%", q*100)
 		values = append(values, nines(q))
 	}
