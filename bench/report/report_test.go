@@ -124,6 +124,7 @@ func TestMarkdown(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Markdown(&out, example()))
 	assert.Contains(t, out.String(), "| set | 1 | one | 1,000 |")
+	assert.Equal(t, 1, strings.Count(out.String(), "can't: nothing is ever deleted"))
 	assert.Contains(t, out.String(), "\n- one survives: power cut\n")
 }
 

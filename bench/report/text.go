@@ -18,13 +18,13 @@ import (
 
 // Text writes the result as tables for a terminal.
 func Text(out io.Writer, r *bench.Result) error {
-	_, err := io.WriteString(out, figures(r).Render()+"\n\n"+notes(r))
+	_, err := io.WriteString(out, figures(r, across).Render()+"\n\n"+notes(r))
 	return err
 }
 
 // Markdown writes the table of figures and the notes as Markdown.
 func Markdown(out io.Writer, r *bench.Result) error {
-	text := figures(r).RenderMarkdown() + "\n\n"
+	text := figures(r, once).RenderMarkdown() + "\n\n"
 	for line := range strings.Lines(notes(r)) {
 		text += "- " + line
 	}
@@ -32,8 +32,8 @@ func Markdown(out io.Writer, r *bench.Result) error {
 	return err
 }
 
-// figures has a row for each cell.
-func figures(r *bench.Result) table.Writer {
+// figures has a row for each cell. wide puts a text where figures would stand.
+func figures(r *bench.Result, wide func(text string) table.Row) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
@@ -55,19 +55,19 @@ func figures(r *bench.Result) table.Writer {
 			t.AppendSeparator()
 		}
 		workload, callers = cell.Workload, cell.Callers
-		row := append(table.Row{name, count, cell.Contender}, cellFigures(cell)...)
+		row := append(table.Row{name, count, cell.Contender}, cellFigures(cell, wide)...)
 		t.AppendRow(row, table.RowConfig{AutoMerge: cell.Cannot+cell.Failed != "", AutoMergeAlign: text.AlignLeft})
 	}
 	return t
 }
 
 // cellFigures are a cell's columns from the fourth on.
-func cellFigures(cell bench.Cell) table.Row {
+func cellFigures(cell bench.Cell, wide func(text string) table.Row) table.Row {
 	switch {
 	case cell.Cannot != "":
-		return across("can't: " + cell.Cannot)
+		return wide("can't: " + cell.Cannot)
 	case cell.Failed != "":
-		return across("FAILED: see below")
+		return wide("FAILED: see below")
 	}
 	all := cell.Latency["all"]
 	row := table.Row{
@@ -83,8 +83,12 @@ func cellFigures(cell bench.Cell) table.Row {
 	return row
 }
 
-// across is one cell over all columns of figures.
+// across is one cell over all columns of figures: those that say the same are
+// merged.
 func across(text string) table.Row { return table.Row{text, text, text, text, text, text} }
+
+// once is for Markdown, which merges nothing.
+func once(text string) table.Row { return table.Row{text, "", "", "", "", ""} }
 
 // notes are what a reader of the table has to know, a line each.
 func notes(r *bench.Result) string {
