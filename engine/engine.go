@@ -68,7 +68,8 @@ func Open(config Config) (*Engine, error) {
 	}
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, DiscardLog: config.DiscardLog, Logger: config.Logger})
+		Readers: config.Readers, DiscardLog: config.DiscardLog, Logger: config.Logger,
+		CheckLog: verifyLog, CheckLogBytes: verifiedBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +77,6 @@ func Open(config Config) (*Engine, error) {
 		callbacks: notifier.NewCallbacks(config.Logger)}
 	if config.ReadOnly {
 		return e, nil
-	}
-	if err := e.verifyLog(); err != nil {
-		e.callbacks.Stop()
-		return nil, errors.Join(err, database.Close())
 	}
 	// The writer reads it again when it starts, which nobody waits for.
 	revision, err := e.reads.Revision(context.Background())

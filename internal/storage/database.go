@@ -19,6 +19,12 @@ type Config struct {
 	Readers    int           // connections for point reads; default GOMAXPROCS, at least 2
 	DiscardLog bool          // begin the log anew, at the next revision
 	Logger     *slog.Logger  // default: nothing is logged
+
+	// CheckLog refuses a file by the last CheckLogBytes of its log, the newest
+	// row first, before anything is written to it. It may be nil, and is not
+	// called if the log is discarded or the database read-only.
+	CheckLog      func(newest []kv.LogRow) error
+	CheckLogBytes int
 }
 
 // Reads is the read side. All of it is safe for concurrent use, and none of it
@@ -57,8 +63,6 @@ type Reads interface {
 	// Log is the log's rows from a revision on, oldest first: whole rows, at
 	// least one if there is one, and no more once they weigh bytes.
 	Log(ctx context.Context, from uint64, bytes int) ([]kv.LogRow, error)
-	// LogTail is the log's newest rows, newest first, with the same bounds.
-	LogTail(ctx context.Context, bytes int) ([]kv.LogRow, error)
 }
 
 // Writer is the write side. It has no lock: one goroutine at a time owns it.

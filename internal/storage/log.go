@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -141,19 +143,29 @@ func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
 	return revision, err
 }
 
-// LogTail is the newest rows of the log, newest first.
-func (f *fileReads) LogTail(ctx context.Context, bytes int) (rows []kv.LogRow, err error) {
-	err = f.pool.with(ctx, func(r *reader) error {
-		rows, err = readLog(r.logTail, math.MaxInt64, bytes)
-		return err
-	})
-	return rows, err
-}
-
 func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.LogRow, err error) {
 	err = f.pool.with(ctx, func(r *reader) error {
 		rows, err = readLog(r.log, from, bytes)
 		return err
 	})
 	return rows, err
+}
+
+// checkLog has the end of the log looked at, as the connection sees it.
+func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
+	if config.CheckLog == nil {
+		return nil
+	}
+	stmt, _, err := conn.PrepareTransient(sqlLogTail)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", d.explain(err))
+	}
+	rows, err := readLog(stmt, math.MaxInt64, config.CheckLogBytes)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", d.explain(errors.Join(err, stmt.Finalize())))
+	}
+	if err := stmt.Finalize(); err != nil {
+		return err
+	}
+	return config.CheckLog(rows)
 }

@@ -93,18 +93,6 @@ func (m *memory) Revision(ctx context.Context) (uint64, error) {
 	return f.log.last, nil
 }
 
-func (m *memory) LogTail(ctx context.Context, bytes int) (rows []kv.LogRow, err error) {
-	f, err := m.load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := len(f.log.rows) - 1; i >= 0 && bytes > 0; i-- {
-		rows = append(rows, f.log.rows[i].LogRow)
-		bytes -= len(rows[len(rows)-1].Record)
-	}
-	return rows, nil
-}
-
 func (m *memory) Log(ctx context.Context, from uint64, bytes int) ([]kv.LogRow, error) {
 	f, err := m.load(ctx)
 	if err != nil {

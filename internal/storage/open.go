@@ -211,6 +211,8 @@ func (d *Database) prepareSchema(conn *sqlite.Conn, config Config) (err error) {
 		if err := sqlitex.ExecuteScript(conn, sqlDiscardLog, nil); err != nil {
 			return fmt.Errorf("discard the log: %w", d.explain(err))
 		}
+	} else if err := d.checkLog(conn, config); err != nil {
+		return err
 	}
 	if err := execute(conn, "COMMIT"); err != nil {
 		return ensureSchemaError(d.explain(err))
