@@ -73,6 +73,22 @@ func WithReaders(connections int) Option {
 	return func(c *engine.Config) error { c.Readers = connections; return positive("readers", connections) }
 }
 
+// WithReadCache sets how many bytes of lately read keys are kept in memory:
+// 16 MiB by default, 0 for none. Reads see every write that has returned, with
+// and without it. A key takes its bytes and those of its group and value, and
+// some 300 more; values of more than a sixteenth of the cache are not kept.
+func WithReadCache(bytes int) Option {
+	return func(c *engine.Config) error {
+		if bytes < 0 {
+			return fmt.Errorf("read cache %d: must be zero or positive: %w", bytes, InvalidOptionError)
+		}
+		if c.ReadCache = bytes; bytes == 0 {
+			c.ReadCache = -1
+		}
+		return nil
+	}
+}
+
 // WithMaxInFlight sets how many mutations are admitted at a time: 4096 by
 // default. More wait, until their context ends.
 func WithMaxInFlight(requests int) Option {

@@ -30,6 +30,7 @@ type Config struct {
 	ReadOnly      bool
 	Durability    kv.Durability
 	Readers       int           // connections for point reads; default GOMAXPROCS, at least 2
+	ReadCache     int           // bytes of rows kept in memory; default 16 MiB, negative: none
 	MaxInFlight   int           // requests admitted at a time; default 4096
 	WatchBuffer   int           // capacity of a watcher's channel; default 16
 	PurgeInterval time.Duration // from a deadline to the row's removal; default 100 ms
@@ -51,6 +52,7 @@ const century = 100 * 365 * 24 * time.Hour
 // complete fills the defaults in and refuses what can't work.
 func (c Config) complete() (Config, error) {
 	fill(&c.Readers, max(runtime.GOMAXPROCS(0), 2))
+	fill(&c.ReadCache, 16<<20)
 	fill(&c.MaxInFlight, 4096)
 	fill(&c.WatchBuffer, 16)
 	fill(&c.PurgeInterval, 100*time.Millisecond)

@@ -18,6 +18,7 @@ import (
 	"forge.lthn.ai/core/go-store/actors/reaper"
 	"forge.lthn.ai/core/go-store/actors/writer"
 	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/cache"
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -35,6 +36,7 @@ type Engine struct {
 	clock     *clock.Clock
 	database  *storage.Database
 	reads     storage.Reads
+	cache     *cache.Cache // nil: none
 	callbacks *notifier.Callbacks
 	head      atomic.Uint64 // the last revision committed; the writer sets it
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
@@ -78,6 +80,7 @@ func Open(config Config) (*Engine, error) {
 	if config.ReadOnly {
 		return e, nil
 	}
+	e.openCache()
 	// The writer reads it again when it starts, which nobody waits for.
 	revision, err := e.reads.Revision(context.Background())
 	if err != nil {
@@ -189,6 +192,7 @@ func (e *Engine) Close() error {
 		}
 		e.callbacks.Stop()
 		err = e.database.Close()
+		e.closeCache()
 		if e.actors != nil {
 			e.actors.release()
 		}

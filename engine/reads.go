@@ -14,7 +14,7 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	if e.closed.Load() {
 		return kv.Row{}, kv.ClosedError
 	}
-	row, found, err := e.reads.Get(ctx, group, key)
+	row, found, err := e.stored(ctx, group, key)
 	if err != nil {
 		return kv.Row{}, err
 	}

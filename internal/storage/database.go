@@ -134,6 +134,20 @@ type Writer interface {
 	Resynchronise() error
 }
 
+// Version says how far the database had come when something was read.
+type Version uint64
+
+// GetAt is Reads.Get, with the version that it was read at.
+func (d *Database) GetAt(ctx context.Context, group, key string) (kv.Row, bool, Version, error) {
+	return d.reads.(interface {
+		getAt(ctx context.Context, group, key string) (kv.Row, bool, Version, error)
+	}).getAt(ctx, group, key)
+}
+
+// Current reports whether nothing was committed since the version, and nothing
+// is being committed. Of a read-only database it never says so.
+func (d *Database) Current(v Version) bool { return d.changes.settled(uint64(v)) }
+
 // Database is an open database.
 type Database struct {
 	path    string

@@ -18,6 +18,7 @@ import (
 // the figures.
 type memory struct {
 	done      <-chan struct{}        // closed by Database.Close
+	changes   *sequence              // moved by commits
 	ended     *atomic.Pointer[error] // of a snapshot: why it is no more
 	committed atomic.Pointer[forest] // never changed once published
 }

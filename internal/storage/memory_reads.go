@@ -29,19 +29,25 @@ func (m *memory) check(ctx context.Context) error {
 			return *reason
 		}
 	}
-	return contextError(ctx)
+	return ContextError(ctx)
 }
 
 func (m *memory) Get(ctx context.Context, group, key string) (kv.Row, bool, error) {
+	row, found, _, err := m.getAt(ctx, group, key)
+	return row, found, err
+}
+
+func (m *memory) getAt(ctx context.Context, group, key string) (kv.Row, bool, Version, error) {
+	v := Version(m.changes.n.Load()) // older than what is seen, never newer
 	f, err := m.load(ctx)
 	if err != nil {
-		return kv.Row{}, false, err
+		return kv.Row{}, false, v, err
 	}
 	row, found := f.rows.Get(&kv.Row{Group: group, Key: key})
 	if !found {
-		return kv.Row{}, false, nil
+		return kv.Row{}, false, v, nil
 	}
-	return *row, true, nil
+	return *row, true, v, nil
 }
 
 // walk visits the rows of a range, checking the context now and then.

@@ -63,7 +63,10 @@ func (w *memoryWriter) Commit() error {
 		return err
 	}
 	if len(w.changes) > 0 || w.logged {
-		w.publish()
+		_ = w.memory.changes.moving(func() error { // publish can't fail
+			w.publish()
+			return nil
+		})
 	}
 	w.forget()
 	return nil

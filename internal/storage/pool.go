@@ -94,7 +94,7 @@ func (p *pool) take(ctx context.Context) (*reader, error) {
 		case <-p.closed:
 			return nil, kv.ClosedError
 		case <-ctx.Done():
-			return nil, contextError(ctx)
+			return nil, ContextError(ctx)
 		}
 	}
 	if r != nil {
@@ -188,7 +188,7 @@ func (p *pool) await(ctx context.Context, back chan *reader) (r *reader, err err
 	case <-p.closed:
 		err = kv.ClosedError
 	case <-ctx.Done():
-		err = contextError(ctx)
+		err = ContextError(ctx)
 	}
 	p.mu.Lock()
 	i := slices.Index(p.mu.waiting, back)
@@ -362,7 +362,7 @@ func (p *pool) check(ctx context.Context) error {
 	case <-p.closed:
 		return kv.ClosedError
 	default:
-		return contextError(ctx)
+		return ContextError(ctx)
 	}
 }
 
@@ -374,7 +374,8 @@ func (p *pool) explain(err error) error {
 	return err
 }
 
-func contextError(ctx context.Context) error {
+// ContextError is what a call answers whose context has ended, if it has.
+func ContextError(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("gave up: %w", err)
 	}

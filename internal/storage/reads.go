@@ -25,11 +25,16 @@ func (d *Database) openReaders(config Config) error {
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
 }
 
-// Get is written out: it is what most calls are.
 func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error) {
+	row, found, _, err = f.getAt(ctx, group, key)
+	return row, found, err
+}
+
+// getAt is written out: it is what most calls are.
+func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
 	r, err := f.pool.take(ctx)
 	if err != nil {
-		return row, false, err
+		return row, false, 0, err
 	}
 	if err = r.refresh(); err == nil {
 		row, found, err = r.getRow(group, key)
@@ -38,8 +43,9 @@ func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, fou
 		r.finish()
 		err = f.pool.explain(err)
 	}
+	v = Version(r.began)
 	f.pool.give(r)
-	return row, found, err
+	return row, found, v, err
 }
 
 func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {

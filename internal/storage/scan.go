@@ -120,7 +120,7 @@ func (s *scan[T]) turn(ctx context.Context) error {
 	case <-s.pool.closed:
 		return kv.ClosedError
 	case <-ctx.Done():
-		return contextError(ctx)
+		return ContextError(ctx)
 	}
 	return s.next(ctx, chunkRows, chunkBytes)
 }

@@ -66,7 +66,7 @@ func (m *memory) snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	frozen := &memory{done: m.done, ended: new(atomic.Pointer[error])}
+	frozen := &memory{done: m.done, changes: new(sequence), ended: new(atomic.Pointer[error])}
 	frozen.committed.Store(f)
 	return &Snapshot{revision: f.log.last, memory: frozen}, nil
 }

@@ -1,0 +1,39 @@
+package engine
+
+import (
+	"context"
+
+	"forge.lthn.ai/core/go-store/internal/cache"
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// openCache makes the read cache of a store that nobody else writes to.
+func (e *Engine) openCache() {
+	if e.config.ReadCache > 0 {
+		e.cache = cache.New(e.config.ReadCache, e.database)
+	}
+}
+
+// writing is the database's writer as the writer actor is to use it: with the
+// cache kept equal to what it commits.
+func (e *Engine) writing() storage.Writer {
+	if e.cache == nil {
+		return e.database.Writer()
+	}
+	return e.cache.Writer(e.database.Writer())
+}
+
+// stored is a key's row, dead or alive.
+func (e *Engine) stored(ctx context.Context, group, key string) (kv.Row, bool, error) {
+	if e.cache == nil {
+		return e.reads.Get(ctx, group, key)
+	}
+	return e.cache.Get(ctx, group, key)
+}
+
+func (e *Engine) closeCache() {
+	if e.cache != nil {
+		e.cache.Close()
+	}
+}

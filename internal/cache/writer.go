@@ -1,0 +1,226 @@
+package cache
+
+import (
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// manyChanges is how many changes of one commit are worth being looked at one by
+// one. More make everything stale, which costs less.
+const manyChanges = 16 << 10
+
+// Writer keeps the cache equal to what its database's writer commits. It notes
+// what changes rows, and wraps COMMIT; all else it passes on.
+type Writer struct {
+	storage.Writer
+	cache   *Cache
+	changes []change // of the open transaction, in order
+	mark    int      // their number at Savepoint
+	marking bool     // marks may be set
+	marked  int      // those of the changes from this one on are
+}
+
+// change is one key that was written or removed, or a group that was removed.
+type change struct {
+	row     kv.Row
+	kind    kind
+	refresh bool // the key was in the cache, and this is its last change
+}
+
+type kind uint8
+
+const (
+	written kind = iota
+	removed
+	groupRemoved
+)
+
+// Writer wraps the database's writer. Whoever writes must do so through it, from
+// the first write on.
+func (c *Cache) Writer(w storage.Writer) *Writer { return &Writer{Writer: w, cache: c} }
+
+func (w *Writer) Upsert(row kv.Row) error {
+	return w.note(w.Writer.Upsert(row), change{row: row})
+}
+
+func (w *Writer) Insert(row kv.Row) error {
+	return w.note(w.Writer.Insert(row), change{row: row})
+}
+
+func (w *Writer) Update(row kv.Row) (changed bool, err error) {
+	if changed, err = w.Writer.Update(row); changed {
+		err = w.note(err, change{row: row})
+	}
+	return changed, err
+}
+
+func (w *Writer) Delete(group, key string) (changed bool, err error) {
+	if changed, err = w.Writer.Delete(group, key); changed {
+		err = w.note(err, change{row: kv.Row{Group: group, Key: key}, kind: removed})
+	}
+	return changed, err
+}
+
+func (w *Writer) DeleteGroup(group string) (n int64, err error) {
+	if n, err = w.Writer.DeleteGroup(group); n > 0 {
+		err = w.note(err, change{row: kv.Row{Group: group}, kind: groupRemoved})
+	}
+	return n, err
+}
+
+// note adds a change. What failed has changed nothing, or is rolled back.
+func (w *Writer) note(err error, c change) error {
+	if err == nil {
+		w.changes = append(w.changes, c)
+	}
+	return err
+}
+
+func (w *Writer) Savepoint() error {
+	w.mark = len(w.changes)
+	return w.Writer.Savepoint()
+}
+
+func (w *Writer) RollbackTo() error {
+	err := w.Writer.RollbackTo()
+	if err == nil {
+		w.cut(w.mark)
+	}
+	return err
+}
+
+func (w *Writer) Begin() error {
+	w.cut(0)
+	return w.Writer.Begin()
+}
+
+func (w *Writer) Rollback() error {
+	w.cut(0)
+	return w.Writer.Rollback()
+}
+
+// Resynchronise also ends what a panic left half-way.
+func (w *Writer) Resynchronise() error {
+	w.settle(false)
+	w.cut(0)
+	return w.Writer.Resynchronise()
+}
+
+// Commit marks what changed, commits, and unmarks it.
+func (w *Writer) Commit() error {
+	committed := false
+	defer func() {
+		w.settle(committed)
+		w.cut(0)
+	}()
+	w.announce()
+	err := w.Writer.Commit()
+	if storage.IsIndeterminate(err) {
+		w.cache.forget() // whatever is on disk, what is read from now on says
+	}
+	committed = err == nil
+	return err
+}
+
+// cut forgets the changes behind the first n, and lets go of their values.
+func (w *Writer) cut(n int) {
+	n = min(n, len(w.changes))
+	clear(w.changes[n:])
+	w.changes, w.mark = w.changes[:n], min(w.mark, n)
+}
+
+// announce marks every change and takes its row out of the cache, last change
+// first: the first that finds a row there decides what comes in its place.
+func (w *Writer) announce() {
+	w.marking, w.marked = true, len(w.changes)
+	c := w.cache
+	if len(w.changes) > manyChanges {
+		c.forgetting()
+		return
+	}
+	for w.marked > 0 {
+		w.marked--
+		ch := &w.changes[w.marked]
+		epoch := c.epoch(ch.row.Group)
+		if ch.kind == groupRemoved {
+			begin(epoch)
+			continue
+		}
+		c.marks[c.stripe(ch.row.Group, ch.row.Key)].Add(1)
+		_, present := c.rows.Invalidate(place{ch.row.Group, ch.row.Key})
+		// Behind a group's removal (before it in time) the row is no more.
+		ch.refresh = present && epoch.Load()%2 == 0
+	}
+}
+
+// settle ends what announce began. Changes that were committed come into the
+// cache where their rows were.
+func (w *Writer) settle(committed bool) {
+	if !w.marking {
+		return
+	}
+	w.marking = false
+	c := w.cache
+	if len(w.changes) > manyChanges {
+		c.forgotten()
+		return
+	}
+	marked := w.changes[w.marked:]
+	for i := range marked {
+		if marked[i].kind == groupRemoved {
+			end(c.epoch(marked[i].row.Group))
+		}
+	}
+	for i := range marked {
+		ch := &marked[i]
+		if ch.kind == groupRemoved {
+			continue
+		}
+		if committed && ch.refresh {
+			c.replace(ch)
+		}
+		c.marks[c.stripe(ch.row.Group, ch.row.Key)].Add(-1)
+	}
+}
+
+// replace puts a committed change in the place of the row that it changed.
+func (c *Cache) replace(ch *change) {
+	at, row := ownRow(ch.row)
+	if int(weight(at, &entry{row: row})) > c.largest {
+		return
+	}
+	epoch := c.epoch(row.Group)
+	e := &entry{row: row, found: ch.kind == written, group: epoch, epoch: epoch.Load()}
+	if !e.found {
+		e.row = kv.Row{}
+	}
+	c.rows.Set(at, e)
+}
+
+// begin makes an epoch odd, end makes it even again, another than before. Both
+// may be called again.
+func begin(epoch *atomic.Uint64) {
+	if epoch.Load()%2 == 0 {
+		epoch.Add(1)
+	}
+}
+
+func end(epoch *atomic.Uint64) {
+	if epoch.Load()%2 != 0 {
+		epoch.Add(1)
+	}
+}
+
+func (c *Cache) forgetting() {
+	for i := range c.epochs {
+		begin(&c.epochs[i])
+	}
+}
+
+func (c *Cache) forgotten() {
+	for i := range c.epochs {
+		end(&c.epochs[i])
+	}
+}
