@@ -11,7 +11,7 @@ import (
 // openCache makes the read cache of a store that nobody else writes to.
 func (e *Engine) openCache() {
 	if e.config.ReadCache > 0 {
-		e.cache = cache.New(e.config.ReadCache, e.database)
+		e.cache = cache.New(e.config.ReadCache, e.database, e.config.Failpoint)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -62,6 +63,7 @@ type Cache struct {
 	seed    maphash.Seed
 	marks   [stripes]atomic.Int32  // more than zero: a key of the stripe is being committed
 	epochs  [stripes]atomic.Uint64 // of groups, by hash; odd: one is being deleted
+	fail    failpoint.Hook
 }
 
 type place struct{ group, key string }
@@ -75,8 +77,8 @@ type entry struct {
 }
 
 // New makes a cache of so many bytes, at least one.
-func New(bytes int, source Source) *Cache {
-	c := &Cache{source: source, seed: maphash.MakeSeed(), largest: bytes / largestShare}
+func New(bytes int, source Source, fail failpoint.Hook) *Cache {
+	c := &Cache{source: source, fail: fail, seed: maphash.MakeSeed(), largest: bytes / largestShare}
 	c.rows = otter.Must(&otter.Options[place, *entry]{
 		MaximumWeight: uint64(bytes),
 		Weigher:       func(at place, e *entry) uint32 { return weight(at, e) },
@@ -117,6 +119,7 @@ func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.
 	if mark.Load() > 0 || !c.source.Current(version) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
 		return // which saves the lock
 	}
+	c.fail.Hit("cache.fill")
 	at := own(group, key)
 	if found {
 		row.Group, row.Key = at.group, at.key

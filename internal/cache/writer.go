@@ -9,7 +9,7 @@ import (
 
 // manyChanges is how many changes of one commit are worth being looked at one by
 // one. More make everything stale, which costs less.
-const manyChanges = 16 << 10
+const manyChanges = stripes
 
 // Writer keeps the cache equal to what its database's writer commits. It notes
 // what changes rows, and wraps COMMIT; all else it passes on.
@@ -116,11 +116,13 @@ func (w *Writer) Commit() error {
 		w.cut(0)
 	}()
 	w.announce()
+	w.cache.fail.Hit("cache.commit")
 	err := w.Writer.Commit()
 	if storage.IsIndeterminate(err) {
 		w.cache.forget() // whatever is on disk, what is read from now on says
 	}
 	committed = err == nil
+	w.cache.fail.Hit("cache.committed")
 	return err
 }
 

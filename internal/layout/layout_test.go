@@ -34,7 +34,7 @@ var layers = []struct {
 	{"internal/clock", nil},
 	{"internal/failpoint", nil},
 	{"internal/layout", nil},
-	{"internal/cache", []string{"kv", "internal/storage"}},
+	{"internal/cache", []string{"kv", "internal/failpoint", "internal/storage"}},
 	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint"}},
 	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/commitlog", "internal/failpoint", "internal/storage"}},
 	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/failpoint"}},
