@@ -63,7 +63,8 @@ type Cache struct {
 	seed    maphash.Seed
 	marks   [stripes]atomic.Int32  // more than zero: a key of the stripe is being committed
 	epochs  [stripes]atomic.Uint64 // of groups, by hash; odd: one is being deleted
-	fail    failpoint.Hook
+	fail    failpoint.Hook         // in COMMIT
+	filling func()                 // for tests: a row was found good and is about to come in
 }
 
 type place struct{ group, key string }
@@ -119,7 +120,9 @@ func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.
 	if mark.Load() > 0 || !c.source.Current(version) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
 		return // which saves the lock
 	}
-	c.fail.Hit("cache.fill")
+	if c.filling != nil {
+		c.filling()
+	}
 	at := own(group, key)
 	if found {
 		row.Group, row.Key = at.group, at.key

@@ -48,11 +48,12 @@ func newBench(t *testing.T, path string) *bench {
 	d, err := storage.Open(storage.Config{Path: path, Durability: kv.DurabilityBuffered})
 	require.NoError(t, err)
 	b := &bench{t: t, database: d}
-	b.cache = New(1<<20, source{b}, func(step string) {
-		if step == "cache.fill" && b.late {
+	b.cache = New(1<<20, source{b}, nil)
+	b.cache.filling = func() {
+		if b.late {
 			b.reading()
 		}
-	})
+	}
 	b.writer = b.cache.Writer(&inner{d.Writer(), b})
 	t.Cleanup(func() {
 		b.cache.Close()
