@@ -92,7 +92,7 @@ func (p projections) Committed(fact *kv.Committed) {
 func (p projections) Resynchronise(state kv.Resynchronise) {
 	p.reaper.Resynchronise(state.Earliest)
 	p.quota.Resynchronise(state.Usage)
-	p.notifier.Resynchronise()
+	p.notifier.Resynchronise(state.Announced)
 }
 
 // counter joins the writer's port to the quota actor's.

@@ -45,7 +45,7 @@ func (e *Engine) Subscribe(ctx context.Context, options kv.SubscribeOptions) ite
 	position := options.From - 1
 	if options.From == 0 && err == nil {
 		// From now: from the moment of this call, not of the loop.
-		position, err = e.Revision(ctx)
+		position, err = e.logged(ctx)
 	}
 	return func(yield func(kv.Event, error) bool) {
 		f := &feed{engine: e, ctx: ctx, options: options, yield: yield, position: position, reported: position}
@@ -68,7 +68,7 @@ func (f *feed) run() error {
 			return err
 		}
 	}
-	current, err := f.engine.Revision(f.ctx)
+	current, err := f.engine.logged(f.ctx)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,16 @@ func (f *feed) run() error {
 		return f.poll()
 	}
 	return f.follow()
+}
+
+// logged is the last revision that the log has. Revision is less for a moment
+// after each COMMIT, and after one of unknown outcome until the next: whoever
+// reads the log may have seen more.
+func (e *Engine) logged(ctx context.Context) (uint64, error) {
+	if e.closed.Load() {
+		return 0, kv.ClosedError
+	}
+	return e.reads.Revision(ctx)
 }
 
 func (f *feed) check() error {
@@ -98,16 +108,17 @@ func (f *feed) follow() error {
 	defer ticks.stop()
 	joined := false
 	for {
-		select { // what came first is first
+		behind := s.Behind() // before the chunks: none comes after it until he has caught up
+		select {
 		case chunk := <-s.Chunks:
-			s.Took(chunk)
-			if err := f.chunk(chunk); err != nil {
+			if err := f.chunk(s, chunk); err != nil {
 				return err
 			}
 			continue
 		default:
 		}
-		if behind := s.Behind(); behind != 0 {
+		if behind != 0 {
+			f.position = max(f.position, s.Sent())
 			if err := f.rejoin(s, joined); err != nil {
 				return err
 			}
@@ -116,8 +127,7 @@ func (f *feed) follow() error {
 		}
 		select {
 		case chunk := <-s.Chunks:
-			s.Took(chunk)
-			if err := f.chunk(chunk); err != nil {
+			if err := f.chunk(s, chunk); err != nil {
 				return err
 			}
 		case <-s.Wake:
@@ -142,7 +152,7 @@ func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 		case kv.SlowEnd:
 			return kv.SlowConsumerError
 		case kv.SlowSkip:
-			current, err := f.engine.Revision(f.ctx)
+			current, err := f.engine.logged(f.ctx)
 			if err != nil {
 				return err
 			}
@@ -179,7 +189,11 @@ func (f *feed) poll() error {
 }
 
 // chunk yields what the notifier sent.
-func (f *feed) chunk(events []kv.Event) error {
+func (f *feed) chunk(s *notifier.Subscription, events []kv.Event) error {
+	s.Took(events)
+	if err := f.ctx.Err(); err != nil { // there may be no end of chunks
+		return err
+	}
 	if events[0].Type == kv.EventProgress {
 		return f.mark(events[0])
 	}
@@ -289,6 +303,6 @@ func (f *feed) rows(rows []kv.LogRow) (err error) {
 			return err
 		}
 	}
-	clear(f.events) // a subscriber who waits holds nothing
+	clear(f.events[:cap(f.events)]) // a subscriber who waits holds nothing
 	return nil
 }

@@ -25,9 +25,10 @@ type NamespaceUsage struct {
 // Resynchronise tells projections to forget what they know and start again
 // from this: the writer was started anew or can't say what its last commit did.
 type Resynchronise struct {
-	Revision uint64 // the last one committed
-	Earliest int64  // the earliest deadline stored, NoDeadline if none
-	Usage    []NamespaceUsage
+	Revision  uint64 // the last one committed
+	Announced uint64 // every event up to this one was handed on
+	Earliest  int64  // the earliest deadline stored, NoDeadline if none
+	Usage     []NamespaceUsage
 }
 
 // Durability says when an acknowledged write is safe.

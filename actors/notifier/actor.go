@@ -14,7 +14,6 @@ import (
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
-	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -54,7 +53,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		a.forgetActor(m.Who)
 	case *actor.Restarting:
-		a.subscribed.passAll() // whatever of the delivery they have had
+		a.passCurrent()
 		a.send()
 		a.release()
 	case *actor.Stopping:
@@ -109,14 +108,12 @@ func (m unsubscribe) handle(a *Actor, _ actor.Context) {
 }
 
 func (m mark) handle(a *Actor, _ actor.Context) {
-	if m.subscription.Behind() == 0 {
-		m.subscription.offer([]kv.Event{m.progress})
-	}
+	m.subscription.mark(m.progress)
 	a.Failpoint.Hit("notifier.mark")
 }
 
-func (resynchronise) handle(a *Actor, _ actor.Context) {
-	a.subscribed.passAll()
+func (m resynchronise) handle(a *Actor, _ actor.Context) {
+	a.subscribed.passAll(m.sent)
 	a.Failpoint.Hit("notifier.resynchronise")
 }
 
@@ -172,6 +169,14 @@ func (a *Actor) send() {
 			}
 			return true
 		})
+	}
+}
+
+// passCurrent has subscribers read the delivery in hand in the log, whatever of
+// it they have had.
+func (a *Actor) passCurrent() {
+	if a.current != nil && len(a.current.Events) > 0 {
+		a.subscribed.passAll(a.current.Events[0].Revision - 1)
 	}
 }
 

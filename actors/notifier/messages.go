@@ -53,8 +53,11 @@ type mark struct {
 	progress     kv.Event
 }
 
-// resynchronise says that events may be missing.
-type resynchronise struct{ actorsystem.Quiet }
+// resynchronise says that events may be missing after a revision.
+type resynchronise struct {
+	actorsystem.Quiet
+	sent uint64
+}
 
 // deliver brings committed events and the requests that wait for them.
 type deliver struct {

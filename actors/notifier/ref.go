@@ -87,9 +87,9 @@ func (r Ref) Mark(s *Subscription, progress kv.Event) {
 	r.root.Send(r.pid, mark{subscription: s, progress: progress})
 }
 
-// Resynchronise has all subscribers read the log: nobody knows which events of
-// the last commit came here.
-func (r Ref) Resynchronise() { r.root.Send(r.pid, resynchronise{}) }
+// Resynchronise has all subscribers read the log after a revision up to which
+// every event was handed over: nobody knows which ones after it were.
+func (r Ref) Resynchronise(sent uint64) { r.root.Send(r.pid, resynchronise{sent: sent}) }
 
 // Done is closed when the notifier has stopped.
 func (r Ref) Done() <-chan struct{} { return r.done }

@@ -37,7 +37,7 @@ func TestPanicsLoseNoAnswerAndNoEvent(t *testing.T) {
 					b.deliver(t, set("g", "k", fmt.Sprint(i)), set("g", "l", fmt.Sprint(i)))
 					require.Equal(t, 1, len(received(w))+int(w.Dropped()), "round %d", i)
 					b.Mark(s, kv.Event{Type: kv.EventProgress})
-					b.Resynchronise()
+					b.Resynchronise(0)
 					b.Unsubscribe(s)
 					require.NotZero(t, s.Behind())
 					select {

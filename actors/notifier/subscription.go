@@ -29,6 +29,8 @@ type Subscription struct {
 	queued  atomic.Int64  // events in chunks
 	behind  atomic.Uint64 // 0, or a number that is new each time events went past chunks
 	overrun atomic.Bool   // they did since chunks was full
+	sent    atomic.Uint64 // when they first did, all that is wanted up to this revision was in chunks
+	marked  atomic.Bool   // an EventProgress is in chunks
 
 	// Owned by the notifier.
 	open    bool
@@ -39,7 +41,7 @@ type Subscription struct {
 
 // newSubscription is one of somebody who has everything to read yet.
 func newSubscription(filters []kv.Filter, limit int) *Subscription {
-	chunks, wake := make(chan []kv.Event, limit), make(chan struct{}, 1)
+	chunks, wake := make(chan []kv.Event, limit+1), make(chan struct{}, 1) // one for an EventProgress
 	s := &Subscription{filters: filters, limit: int64(limit), chunks: chunks, Chunks: chunks, wake: wake, Wake: wake, number: 1}
 	s.behind.Store(s.number)
 	return s
@@ -58,13 +60,25 @@ func (s *Subscription) CaughtUp(number uint64) bool { return s.behind.CompareAnd
 // the last call.
 func (s *Subscription) Overrun() bool { return s.overrun.Swap(false) }
 
+// Sent is how far Chunks went before Behind was not 0: who has received all of
+// them has everything that he wants up to this revision. However long ago his
+// last event was, he need not look for others in the log before it.
+func (s *Subscription) Sent() uint64 { return s.sent.Load() }
+
 // Took notes that a chunk was received.
-func (s *Subscription) Took(chunk []kv.Event) { s.queued.Add(-int64(len(chunk))) }
+func (s *Subscription) Took(chunk []kv.Event) {
+	if chunk[0].Type == kv.EventProgress {
+		s.marked.Store(false)
+		return
+	}
+	s.queued.Add(-int64(len(chunk)))
+}
 
 // offer sends a chunk, or lets it go past. The notifier calls it.
 func (s *Subscription) offer(chunk []kv.Event) {
+	before := chunk[0].Revision - 1
 	if s.behind.Load() != 0 {
-		s.pass()
+		s.pass(before)
 		return
 	}
 	// An empty buffer takes any commit, so that a large one overruns nobody.
@@ -77,11 +91,30 @@ func (s *Subscription) offer(chunk []kv.Event) {
 		}
 	}
 	s.overrun.Store(true)
-	s.pass()
+	s.pass(before)
 }
 
-// pass says that there is something to read in the log. The notifier calls it.
-func (s *Subscription) pass() {
+// mark sends an EventProgress, unless one is on the way or events are
+// elsewhere. It takes no event's place: nobody is slow because of it. The
+// notifier calls it.
+func (s *Subscription) mark(progress kv.Event) {
+	if s.behind.Load() != 0 || s.marked.Load() {
+		return
+	}
+	s.marked.Store(true)
+	select {
+	case s.chunks <- []kv.Event{progress}:
+	default: // can't be: there is a place for it
+		s.marked.Store(false)
+	}
+}
+
+// pass says that there is something to read in the log, after the revision up
+// to which everything was sent. The notifier calls it.
+func (s *Subscription) pass(sent uint64) {
+	if s.behind.Load() == 0 {
+		s.sent.Store(sent)
+	}
 	s.number++
 	s.behind.Store(s.number)
 	select {
@@ -185,7 +218,7 @@ func (s *subscriptions) remove(one *Subscription) {
 func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 	for _, one := range *s.everything.Load() {
 		if lost {
-			one.pass()
+			one.pass(events[0].Revision - 1)
 		} else {
 			one.offer(events)
 		}
@@ -212,7 +245,7 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 	}
 	for _, one := range s.touched {
 		if lost {
-			one.pass()
+			one.pass(events[0].Revision - 1)
 		} else {
 			one.offer(one.matched)
 		}
@@ -229,10 +262,11 @@ func (s *subscriptions) abandon() {
 	s.touched = s.touched[:0]
 }
 
-// passAll has everybody read the log. It is for the notifier only.
-func (s *subscriptions) passAll() {
+// passAll has everybody read the log, after the revision up to which every
+// event was delivered here. It is for the notifier only.
+func (s *subscriptions) passAll(sent uint64) {
 	for _, one := range *s.everything.Load() {
-		one.pass()
+		one.pass(sent)
 	}
-	s.changes.all(func(one *Subscription) { one.pass() })
+	s.changes.all(func(one *Subscription) { one.pass(sent) })
 }

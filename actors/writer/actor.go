@@ -166,7 +166,7 @@ func (a *Actor) start() {
 }
 
 func (a *Actor) publishState() {
-	a.Projections.Resynchronise(kv.Resynchronise{Revision: a.log.Last, Earliest: a.earliest, Usage: a.ledger.usage()})
+	a.Projections.Resynchronise(kv.Resynchronise{Revision: a.log.Last, Announced: a.Announced.Load(), Earliest: a.earliest, Usage: a.ledger.usage()})
 }
 
 func (m apply) handle(a *Actor) {

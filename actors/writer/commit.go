@@ -70,6 +70,7 @@ func (a *Actor) commit() {
 	a.Failpoint.Hit("writer.committed")
 	a.settle()
 	a.publish()
+	a.Announced.Store(a.log.Last) // not if that fails: nobody knows then how far it came
 	a.finish()
 }
 
@@ -192,7 +193,6 @@ func (a *Actor) publish() {
 func (a *Actor) announce() {
 	events, unasked := a.events, a.tx.unasked
 	a.events, a.tx.unasked = nil, nil
-	defer a.Announced.Store(a.log.Last)
 	if len(unasked) > 0 {
 		a.Audience.Unasked(unasked)
 	}

@@ -1,0 +1,145 @@
+package notifier
+
+import (
+	"testing"
+
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/require"
+)
+
+// at is an event of a revision.
+func at(revision uint64, key string) kv.Event {
+	return kv.Event{Type: kv.EventSet, Group: "g", Key: key, Revision: revision}
+}
+
+// joined is a subscriber of everything, or of some filters, who has read the log.
+func (b *bench) joined(t *testing.T, limit int, filters ...kv.Filter) *Subscription {
+	t.Helper()
+	if len(filters) == 0 {
+		filters = []kv.Filter{{}}
+	}
+	s := b.Subscribe(filters, limit)
+	require.NotZero(t, s.Behind(), "everything is to be read yet")
+	require.True(t, s.CaughtUp(s.Behind()))
+	return s
+}
+
+// settle waits until the notifier has handled what it was sent.
+func (b *bench) settle() { b.Unsubscribe(b.Subscribe([]kv.Filter{{Group: kv.Exactly("nobody's")}}, 1)) }
+
+// taken is what is in the channel, chunk by chunk.
+func taken(s *Subscription) (chunks [][]kv.Event) {
+	for {
+		select {
+		case chunk := <-s.Chunks:
+			s.Took(chunk)
+			chunks = append(chunks, chunk)
+		default:
+			return chunks
+		}
+	}
+}
+
+func TestChunksUntilTheBufferIsFull(t *testing.T) {
+	b := start(t, 1, nil)
+	s := b.joined(t, 3)
+	b.deliver(t, at(1, "a"), at(1, "b"))
+	b.deliver(t, at(2, "a"))
+	require.Zero(t, s.Behind())
+	require.False(t, s.Overrun())
+	b.deliver(t, at(3, "a"))
+	b.deliver(t, at(4, "a"))
+	behind := s.Behind()
+	require.NotZero(t, behind)
+	require.EqualValues(t, 2, s.Sent())
+	require.True(t, s.Overrun())
+	require.False(t, s.Overrun(), "it is told once")
+	require.Equal(t, [][]kv.Event{{at(1, "a"), at(1, "b")}, {at(2, "a")}}, taken(s))
+	b.deliver(t, at(5, "a"))
+	require.Empty(t, taken(s), "nothing comes by chunks until he has caught up")
+	require.False(t, s.CaughtUp(behind), "more went past")
+	require.False(t, s.Overrun(), "but not because he was slow once more")
+	require.EqualValues(t, 2, s.Sent())
+	require.True(t, s.CaughtUp(s.Behind()))
+	b.deliver(t, at(6, "a"))
+	require.Equal(t, [][]kv.Event{{at(6, "a")}}, taken(s))
+}
+
+// A commit that is larger than the buffer overruns nobody who waits for it.
+func TestALargeCommitFindsAnEmptyBuffer(t *testing.T) {
+	b := start(t, 1, nil)
+	s := b.joined(t, 1)
+	for revision := uint64(1); revision < 10; revision++ {
+		b.deliver(t, at(revision, "a"), at(revision, "b"), at(revision, "c"))
+		require.Zero(t, s.Behind())
+		require.Len(t, taken(s), 1)
+	}
+}
+
+// A mark comes behind the events before it, takes none of their places, and is
+// no reason to call anybody slow.
+func TestAMarkTakesNoPlace(t *testing.T) {
+	b := start(t, 1, nil)
+	s := b.joined(t, 1)
+	mark := func(revision uint64) kv.Event { return kv.Event{Type: kv.EventProgress, Revision: revision} }
+	b.deliver(t, at(1, "a"))
+	b.Mark(s, mark(1))
+	b.Mark(s, mark(1))
+	b.settle()
+	require.Zero(t, s.Behind())
+	require.False(t, s.Overrun())
+	require.Equal(t, [][]kv.Event{{at(1, "a")}, {mark(1)}}, taken(s))
+	b.Mark(s, mark(1))
+	b.settle()
+	b.deliver(t, at(2, "a"), at(2, "b")) // too large, but nothing waits but the mark
+	require.Zero(t, s.Behind())
+	require.Equal(t, [][]kv.Event{{mark(1)}, {at(2, "a"), at(2, "b")}}, taken(s))
+	b.Mark(s, mark(2))
+	b.settle()
+	require.Equal(t, [][]kv.Event{{mark(2)}}, taken(s), "and further ones follow")
+	b.deliver(t, at(3, "a"))
+	b.deliver(t, at(4, "a"))
+	require.NotZero(t, s.Behind())
+	b.Mark(s, mark(4))
+	b.settle()
+	require.Equal(t, [][]kv.Event{{at(3, "a")}}, taken(s), "whoever is behind is told nothing of his progress")
+}
+
+func TestEachEventOnceHoweverManyFiltersFit(t *testing.T) {
+	b := start(t, 1, nil)
+	s := b.joined(t, 8, kv.Filter{Group: kv.Exactly("g")}, kv.Filter{Key: kv.Prefix("a")}, kv.Filter{Group: kv.Prefix("g"), Key: kv.Exactly("ab")},
+		kv.Filter{Group: kv.Exactly("g")})
+	gone := kv.Event{Type: kv.EventDeleteGroup, Group: "g", Revision: 2}
+	b.deliver(t, at(1, "ab"), at(1, "b"), gone)
+	require.Equal(t, [][]kv.Event{{at(1, "ab"), at(1, "b"), gone}}, taken(s))
+	b.Unsubscribe(s)
+	require.False(t, b.Listening())
+	require.True(t, b.subscribed.deletions.empty())
+}
+
+// Only what was not sent has to be read: what came before is not, however long
+// ago it was, since it may not be in the log any more.
+func TestHowFarChunksWent(t *testing.T) {
+	b := start(t, 1, nil)
+	quiet := b.joined(t, 1, kv.Filter{Key: kv.Exactly("quiet")})
+	loud := b.joined(t, 100)
+	for revision := uint64(1); revision <= 50; revision++ {
+		b.deliver(t, at(revision, "k"))
+	}
+	b.Resynchronise(50)
+	b.settle()
+	for _, s := range []*Subscription{quiet, loud} {
+		require.NotZero(t, s.Behind())
+		require.False(t, s.Overrun())
+		require.EqualValues(t, 50, s.Sent())
+		require.True(t, s.CaughtUp(s.Behind()))
+	}
+	b.deliverAs(t, admission.Delivery{Lost: true, Events: []kv.Event{at(60, "k"), at(61, "quiet")}})
+	require.NotZero(t, quiet.Behind())
+	require.EqualValues(t, 59, quiet.Sent())
+	b.Resynchronise(59)
+	b.settle()
+	require.EqualValues(t, 59, quiet.Sent())
+}
