@@ -145,7 +145,7 @@ func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		faults := testkit.NewFaults()
 		e := open(t, Config{Path: path, Failpoint: faults.Hook, Durability: kv.DurabilityBuffered, History: kv.History{Revisions: 20}})
-		options := kv.SubscribeOptions{Filters: []kv.Filter{{Group: kv.Exactly("quiet")}}, Buffer: 1}
+		options := kv.SubscribeOptions{Filters: []kv.Filter{{Group: kv.Exactly("quiet")}}, Buffer: 1, Progress: time.Millisecond}
 		skipping := options
 		skipping.Slow = kv.SlowSkip
 		patient, hasty := subscribe(t, e, options), subscribe(t, e, skipping)
@@ -154,16 +154,34 @@ func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 				must(t, e, set("noise", "k", "v"))
 			}
 		}
+		next := func(s *handOver) kv.Event {
+			for {
+				if event := s.next(); event.Type != kv.EventProgress {
+					return event
+				}
+			}
+		}
+		// Progress comes to those only who have read the log to its end.
+		joined := func() {
+			reached := must(t, e, set("noise", "k", "v")).Revision
+			for _, s := range []*handOver{patient, hasty} {
+				for event := s.next(); event.Revision < reached; event = s.next() {
+					require.Equal(t, kv.EventProgress, event.Type)
+				}
+			}
+		}
+		joined()
 		must(t, e, set("quiet", "k", "1"))
-		require.Equal(t, "1", patient.next().Value)
-		require.Equal(t, "1", hasty.next().Value)
+		require.Equal(t, "1", next(patient).Value)
+		require.Equal(t, "1", next(hasty).Value)
 		noise()
 		faults.Plan("writer.apply", 1)
 		_, err := apply(t, e, set("noise", "k", "v"))
 		require.ErrorIs(t, err, kv.RolledBackError)
 		must(t, e, set("quiet", "k", "2"))
-		require.Equal(t, "2", patient.next().Value)
-		require.Equal(t, "2", hasty.next().Value)
+		require.Equal(t, "2", next(patient).Value)
+		require.Equal(t, "2", next(hasty).Value)
+		joined()
 		noise()
 		// The loops hold the first of these in hand and the second in memory.
 		values := []string{"3", "4", "5", "6"}
@@ -172,9 +190,9 @@ func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 			revisions[i] = must(t, e, set("quiet", "k", value)).Revision
 		}
 		for _, value := range values {
-			require.Equal(t, value, patient.next().Value)
+			require.Equal(t, value, next(patient).Value)
 		}
-		for event := hasty.next(); ; event = hasty.next() {
+		for event := next(hasty); ; event = next(hasty) {
 			if event.Type == kv.EventSet {
 				require.Equal(t, revisions[0], event.Revision)
 				revisions = revisions[1:]
