@@ -30,15 +30,14 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	return row, nil
 }
 
-// Revision is the last one committed.
+// Revision is the last one committed, as a read sees it: what the writer has
+// published is behind that for a moment, so that a key could have a revision
+// that the store had not reached.
 func (e *Engine) Revision(ctx context.Context) (uint64, error) {
 	if e.closed.Load() {
 		return 0, kv.ClosedError
 	}
-	if e.actors == nil { // the owner commits beside us
-		return e.reads.Revision(ctx)
-	}
-	return e.head.Load(), nil
+	return e.reads.Revision(ctx)
 }
 
 // GroupExists reports whether the group has a live row.
