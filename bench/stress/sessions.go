@@ -24,7 +24,8 @@ type session struct {
 	begun, returned time.Time
 }
 
-// keepSession looks whether a session that ought to be over is, or else starts one.
+// keepSession looks whether a session that ought to be over is, or else reads
+// one that ought not to be, or starts one.
 func (c *caller) keepSession() {
 	for i, s := range c.sessions {
 		if time.Since(s.returned) > s.life+slack {
@@ -33,11 +34,11 @@ func (c *caller) keepSession() {
 			return
 		}
 	}
-	if len(c.sessions) < openSessions {
-		c.startSession()
+	if open := len(c.sessions); open == openSessions || open > 0 && c.random.IntN(3) == 0 {
+		c.readSession(c.sessions[c.random.IntN(open)])
 		return
 	}
-	c.readSession(c.sessions[c.random.IntN(len(c.sessions))])
+	c.startSession()
 }
 
 func (c *caller) startSession() {
