@@ -21,6 +21,8 @@ var (
 	InvalidQuotaError     = kv.InvalidQuotaError     // a negative limit
 	InvalidOptionError    = kv.InvalidOptionError    // an option outside its range, or two that exclude each other
 	InvalidPageError      = kv.InvalidPageError      // a negative offset or limit
+	InvalidScanError      = kv.InvalidScanError      // a negative limit, or a range of keys upside down
+	InvalidCursorError    = kv.InvalidCursorError    // of another store or another scan, or tampered with
 	TooLargeError         = kv.TooLargeError         // a group, key, value or commit over its limit
 	ReadOnlyError         = kv.ReadOnlyError         // a mutation on a store opened WithReadOnly
 	NotANumberError       = kv.NotANumberError       // an Increment of something else, or past 64 bits
@@ -41,6 +43,13 @@ var SlowConsumerError = kv.SlowConsumerError
 var (
 	// ClosedError: the store is closed.
 	ClosedError = kv.ClosedError
+	// SnapshotClosedError: the snapshot was closed.
+	SnapshotClosedError = kv.SnapshotClosedError
+	// SnapshotExpiredError: the snapshot had reached its age limit, or a scan
+	// had and was in the way. Take a new one; a scan goes on from its cursor.
+	SnapshotExpiredError = kv.SnapshotExpiredError
+	// TooManySnapshotsError: 256 snapshots are open. Close one first.
+	TooManySnapshotsError = kv.TooManySnapshotsError
 	// UnknownOutcomeError: the write was admitted, but nobody can say whether
 	// it was committed: its context ended first, or the disk failed during
 	// COMMIT. Read to find out.

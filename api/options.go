@@ -89,6 +89,17 @@ func WithReadCache(bytes int) Option {
 	}
 }
 
+// WithSnapshotAge sets how long a Snapshot may be open before it ends by itself:
+// a minute by default. A loop over a scan that takes longer ends too, with
+// SnapshotExpiredError, but only if it keeps the write-ahead log from being
+// emptied.
+func WithSnapshotAge(age time.Duration) Option {
+	return func(c *engine.Config) error {
+		c.SnapshotAge = age
+		return positive("snapshot age", age)
+	}
+}
+
 // WithMaxInFlight sets how many mutations are admitted at a time: 4096 by
 // default. More wait, until their context ends.
 func WithMaxInFlight(requests int) Option {

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"strings"
 	"text/template"
 
+	"forge.lthn.ai/core/go-store/engine"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -49,9 +51,11 @@ func (s *Store) GroupExists(group string) (bool, error) {
 // GetAll is every key of a group with its value, from one snapshot; an empty
 // map for a group without keys. All of it is in memory at once: see All and
 // GetPage for large groups.
-func (s *Store) GetAll(group string) (map[string]string, error) {
+func (s *Store) GetAll(group string) (map[string]string, error) { return gather(s.All(group)) }
+
+func gather(entries iter.Seq2[KeyValue, error]) (map[string]string, error) {
 	all := make(map[string]string)
-	for entry, err := range s.All(group) {
+	for entry, err := range entries {
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +66,9 @@ func (s *Store) GetAll(group string) (map[string]string, error) {
 
 // GetPage is at most limit keys of a group with their values, after the first
 // offset, in the byte order of the keys. A limit of 0 is an empty page. It
-// fails with InvalidPageError when one of them is negative.
+// fails with InvalidPageError when one of them is negative. The keys before the
+// offset are walked over: to go through all of a large group use Scan and its
+// cursors.
 func (s *Store) GetPage(group string, offset, limit int) ([]KeyValue, error) {
 	if err := checkPage(offset, limit); err != nil {
 		return nil, wrap("GetPage", err)
@@ -82,8 +88,12 @@ func checkPage(offset, limit int) error {
 // keys, from one snapshot: what the loop's body writes is not seen by it. An
 // error is yielded once, last. The body may call anything, Close included.
 func (s *Store) All(group string) iter.Seq2[KeyValue, error] {
+	return all(s.ctx, s.engine, group)
+}
+
+func all(ctx context.Context, from scanner, group string) iter.Seq2[KeyValue, error] {
 	return func(yield func(KeyValue, error) bool) {
-		for entry, err := range s.engine.Scan(s.ctx, group) {
+		for entry, err := range from.Scan(ctx, engine.GroupQuery(group)) {
 			if err != nil {
 				yield(KeyValue{}, wrap("All", err))
 				return

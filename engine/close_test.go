@@ -42,7 +42,7 @@ var everything = map[string]func(e *Engine) error{
 	"Usage":        func(e *Engine) error { return second(e.Usage(context.Background(), "n")) },
 	"first Usage":  func(e *Engine) error { return second(e.Usage(context.Background(), fmt.Sprint("u", serial.Add(1)))) },
 	"Scan": func(e *Engine) error {
-		for _, err := range e.Scan(context.Background(), "n:g") {
+		for _, err := range e.Scan(context.Background(), GroupQuery("n:g")) {
 			if err != nil {
 				return err
 			}
@@ -162,7 +162,7 @@ func TestCloseFromInsideAScan(t *testing.T) {
 		must(t, e, m)
 		var last error
 		testkit.Within(t, "the scan", func() {
-			for _, last = range e.Scan(context.Background(), "g") {
+			for _, last = range e.Scan(context.Background(), GroupQuery("g")) {
 				if !e.closed.Load() {
 					assert.NoError(t, e.Close())
 				}

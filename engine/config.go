@@ -31,6 +31,7 @@ type Config struct {
 	Durability    kv.Durability
 	Readers       int           // connections for point reads; default GOMAXPROCS, at least 2
 	ReadCache     int           // bytes of rows kept in memory; default 16 MiB, negative: none
+	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096
 	WatchBuffer   int           // capacity of a watcher's channel; default 16
 	PurgeInterval time.Duration // from a deadline to the row's removal; default 100 ms
@@ -53,6 +54,7 @@ const century = 100 * 365 * 24 * time.Hour
 func (c Config) complete() (Config, error) {
 	fill(&c.Readers, max(runtime.GOMAXPROCS(0), 2))
 	fill(&c.ReadCache, 16<<20)
+	fill(&c.SnapshotAge, time.Minute)
 	fill(&c.MaxInFlight, 4096)
 	fill(&c.WatchBuffer, 16)
 	fill(&c.PurgeInterval, 100*time.Millisecond)
@@ -77,7 +79,7 @@ func (c Config) complete() (Config, error) {
 		{"readers", c.Readers}, {"requests in flight", c.MaxInFlight}, {"watch buffer", c.WatchBuffer},
 		{"group size", c.Limits.Group}, {"key size", c.Limits.Key},
 		{"value size", c.Limits.Value}, {"commit size", c.Limits.Commit},
-		{"purge interval", int(min(c.PurgeInterval, 1))},
+		{"purge interval", int(min(c.PurgeInterval, 1))}, {"snapshot age", int(min(c.SnapshotAge, 1))},
 		{"history revisions", c.History.Revisions},
 		{"history bytes", int(min(c.History.Bytes, 1))},
 		{"history age", int(min(c.History.Age, 1))},

@@ -37,6 +37,7 @@ type Engine struct {
 	database  *storage.Database
 	reads     storage.Reads
 	cache     *cache.Cache // nil: none
+	snapshots atomic.Int64 // how many are open
 	callbacks *notifier.Callbacks
 	head      atomic.Uint64 // the last revision committed; the writer sets it
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
@@ -70,7 +71,7 @@ func Open(config Config) (*Engine, error) {
 	}
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, DiscardLog: config.DiscardLog, Logger: config.Logger,
+		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, Logger: config.Logger,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes})
 	if err != nil {
 		return nil, err

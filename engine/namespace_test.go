@@ -187,7 +187,7 @@ func TestSetAllIsOneChange(t *testing.T) {
 		go func() {
 			for !stop.Load() {
 				seen := make(map[string]bool)
-				for row, err := range e.Scan(context.Background(), "atomic") {
+				for row, err := range e.Scan(context.Background(), GroupQuery("atomic")) {
 					if err != nil {
 						torn <- err
 						return

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -65,15 +66,35 @@ func (e *Engine) Page(ctx context.Context, group string, offset, limit int) ([]k
 	return e.reads.Page(ctx, group, offset, limit, e.clock.Millis())
 }
 
-// Scan yields the live rows of a group in the order of their keys, from one
-// snapshot. An error is yielded once, last.
-func (e *Engine) Scan(ctx context.Context, group string) iter.Seq2[kv.Row, error] {
+// GetMany is the live rows of those keys that have one, at one moment.
+func (e *Engine) GetMany(ctx context.Context, group string, keys []string) ([]kv.Row, error) {
+	if e.closed.Load() {
+		return nil, kv.ClosedError
+	}
+	rows, err := e.reads.GetMany(ctx, group, keys)
+	return living(rows, e.clock.Millis()), err
+}
+
+// living is those rows that are live.
+func living(rows []kv.Row, now int64) []kv.Row {
+	return slices.DeleteFunc(rows, func(row kv.Row) bool { return !row.Live(now) })
+}
+
+// Query says which rows a scan yields.
+type Query = storage.Query
+
+// GroupQuery asks for all rows of a group.
+func GroupQuery(group string) Query { return storage.GroupQuery(group) }
+
+// Scan yields the live rows of a query in its order, from one snapshot. An
+// error is yielded once, last.
+func (e *Engine) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 	return func(yield func(kv.Row, error) bool) {
 		if e.closed.Load() {
 			yield(kv.Row{}, kv.ClosedError)
 			return
 		}
-		e.reads.Scan(ctx, storage.GroupQuery(group), e.clock.Millis())(yield)
+		e.reads.Scan(ctx, q, e.clock.Millis())(yield)
 	}
 }
 

@@ -19,6 +19,11 @@ var (
 	InvalidQuotaError     = errors.New("invalid quota")
 	InvalidOptionError    = errors.New("invalid option")
 	InvalidPageError      = errors.New("invalid page")
+	// InvalidScanError: a negative limit, or a range of keys upside down.
+	InvalidScanError = errors.New("invalid scan")
+	// InvalidCursorError: a cursor of another store or another scan, or one
+	// that was tampered with.
+	InvalidCursorError = errors.New("invalid cursor")
 	// TooLargeError: a group, key, value or commit is over its size limit.
 	TooLargeError = errors.New("too large")
 	// ReadOnlyError: a mutation on a store that was opened WithReadOnly.
@@ -46,6 +51,12 @@ var (
 	ClosedError = errors.New("store is closed")
 	// SnapshotClosedError: the snapshot was closed.
 	SnapshotClosedError = errors.New("snapshot is closed")
+	// SnapshotExpiredError: the snapshot, or the scan, was ended because it had
+	// reached its age limit. Take a new one; a scan goes on from its cursor.
+	SnapshotExpiredError = errors.New("snapshot has expired")
+	// TooManySnapshotsError: so many snapshots are open that one has to be
+	// closed first.
+	TooManySnapshotsError = errors.New("too many open snapshots")
 	// UnknownOutcomeError: the write was admitted, but whether it was
 	// committed can't be known: its context ended first, or the disk failed
 	// during COMMIT. Read to find out; writing the same again is safe.

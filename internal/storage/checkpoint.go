@@ -27,8 +27,9 @@ import (
 // are over in microseconds, but on a busy machine one may stand still half-way:
 // so the writer waits a moment (RESTART rather than PASSIVE), and longer, some
 // times in a row, once forcePages are reached. A scan whose loop stands still
-// is not waited for any longer than that, and ever more rarely: the WAL then
-// grows until the loop goes on.
+// is not waited for any longer than that, and ever more rarely; past its age it is
+// ended. Until then the WAL
+// grows.
 //
 // A failed checkpoint loses nothing: what is in the WAL is as safe as what is
 // in the database. It is logged and made up for by the next.
@@ -59,8 +60,9 @@ const (
 
 type checkpoints struct {
 	logger  *slog.Logger
-	conn    *sqlite.Conn  // owned by the goroutine
-	readers *pool         // whose kept transactions would be in the way
+	conn    *sqlite.Conn // owned by the goroutine
+	readers *pool        // whose kept transactions would be in the way
+	scanAge time.Duration // see Config.ScanAge
 	wake    chan struct{} // capacity one: something below has changed
 	quit    chan struct{}
 	ended   chan struct{}
@@ -95,7 +97,7 @@ func startCheckpoints(path string, config Config, readers *pool, done <-chan str
 	}
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
-		logger: config.Logger, conn: conn, readers: readers,
+		logger: config.Logger, conn: conn, readers: readers, scanAge: config.ScanAge,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go c.run()
@@ -187,7 +189,8 @@ func (w *fileWriter) Checkpoint() error {
 		c.vain, c.tries = 0, 0
 	case forced:
 		c.vain++
-		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages)
+		ended := c.readers.expire(c.scanAge)
+		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages, "ended", ended)
 	case c.tries < tailTries:
 		c.tries++
 		c.tail.Store(true) // what is left costs little: again before the next transaction

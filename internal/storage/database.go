@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -17,6 +18,7 @@ type Config struct {
 	ReadOnly   bool          // beside an owner; no lock, no Writer, nothing is created
 	Durability kv.Durability // when a commit is safe
 	Readers    int           // connections for point reads; default GOMAXPROCS, at least 2
+	ScanAge    time.Duration // a scan or snapshot older than this ends if it keeps the WAL from starting anew; default a minute
 	DiscardLog bool          // begin the log anew, at the next revision
 	Logger     *slog.Logger  // default: nothing is logged
 
@@ -40,6 +42,9 @@ type Config struct {
 type Reads interface {
 	// Get is the stored row, dead or alive.
 	Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error)
+	// GetMany is the stored rows of those keys that are there, dead or alive, in
+	// the order of the keys given, all at one moment.
+	GetMany(ctx context.Context, group string, keys []string) ([]kv.Row, error)
 	// GroupExists reports whether the group has a live row.
 	GroupExists(ctx context.Context, group string, now int64) (bool, error)
 	// Count counts live rows.

@@ -50,6 +50,20 @@ func (m *memory) getAt(ctx context.Context, group, key string) (kv.Row, bool, Ve
 	return *row, true, v, nil
 }
 
+// GetMany looks several keys up in one version.
+func (m *memory) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if row, found := f.rows.Get(&kv.Row{Group: group, Key: key}); found {
+			rows = append(rows, *row)
+		}
+	}
+	return rows, nil
+}
+
 // walk visits the rows of a range, checking the context now and then.
 func (m *memory) walk(ctx context.Context, r kv.Range, visit func(*kv.Row) bool) error {
 	f, err := m.load(ctx)

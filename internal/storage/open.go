@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -28,6 +29,9 @@ func Open(config Config) (_ *Database, err error) {
 	}
 	if config.Readers <= 0 {
 		config.Readers = max(2, runtime.GOMAXPROCS(0))
+	}
+	if config.ScanAge <= 0 {
+		config.ScanAge = time.Minute
 	}
 	d := &Database{path: config.Path, done: make(chan struct{})}
 	defer func() {

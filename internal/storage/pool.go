@@ -55,8 +55,9 @@ type pool struct {
 // hold is a connection that belongs to one scan or snapshot. Close takes it
 // when nobody is using it, so use happens under the lock.
 type hold struct {
-	pool *pool
-	mu   struct {
+	pool  *pool
+	since time.Time
+	mu    struct {
 		sync.Mutex
 		reader *reader // nil once Close has taken it, or it was given back
 		reason error   // why it is nil
@@ -254,7 +255,7 @@ func (p *pool) own(r *reader) (*hold, bool) {
 
 // register lets Close find a hold's connection. Called under the lock.
 func (p *pool) register(r *reader) *hold {
-	h := &hold{pool: p}
+	h := &hold{pool: p, since: time.Now()}
 	h.mu.reader = r
 	p.mu.held[h] = struct{}{}
 	return h
@@ -277,6 +278,50 @@ func (p *pool) with(ctx context.Context, f func(*reader) error) error {
 	return p.explain(err)
 }
 
+// aside calls f with a connection that has no place, for reads that take long:
+// point reads don't wait for them, and fewer run than there are processors.
+func (p *pool) aside(ctx context.Context, f func(*reader) error) error {
+	leave, err := p.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	r, err := p.borrow(ctx)
+	if err != nil {
+		return p.explain(err)
+	}
+	h, owned := p.own(r)
+	if !owned {
+		p.repay(r) // which closes it
+		return kv.ClosedError
+	}
+	defer h.release(kv.SnapshotClosedError)
+	return h.use(func(r *reader) (err error) {
+		if err = r.refresh(); err == nil {
+			err = f(r)
+		}
+		if err != nil {
+			r.finish()
+		}
+		return err
+	})
+}
+
+// turn waits until one of those that compute for long may begin.
+func (p *pool) turn(ctx context.Context) (leave func(), err error) {
+	if err := p.check(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case p.turns <- struct{}{}:
+		return func() { <-p.turns }, nil
+	case <-p.closed:
+		return nil, kv.ClosedError
+	case <-ctx.Done():
+		return nil, ContextError(ctx)
+	}
+}
+
 // use calls f with the connection, unless Close has taken it.
 func (h *hold) use(f func(*reader) error) error {
 	h.pool.running <- struct{}{}
@@ -293,12 +338,24 @@ func (h *hold) use(f func(*reader) error) error {
 // called again, and the first reason stands.
 func (h *hold) release(reason error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	r := h.mu.reader
+	r := h.take(reason)
+	h.mu.Unlock()
+	h.forget(r)
+}
+
+// take leaves the reason in the connection's place. Called under the lock.
+func (h *hold) take(reason error) (r *reader) {
+	if r = h.mu.reader; r != nil {
+		h.mu.reader, h.mu.reason = nil, reason
+	}
+	return r
+}
+
+// forget gives back what take has taken, if anything.
+func (h *hold) forget(r *reader) {
 	if r == nil {
 		return
 	}
-	h.mu.reader, h.mu.reason = nil, reason
 	p := h.pool
 	p.mu.Lock()
 	delete(p.mu.held, h)
@@ -327,6 +384,28 @@ func (p *pool) unpinned(f func()) {
 	f()
 }
 
+// expire ends scans and snapshots that are older than the limit and at rest:
+// somebody has forgotten them, or takes too long.
+func (p *pool) expire(age time.Duration) (ended int) {
+	var old []*hold
+	p.mu.Lock()
+	for h := range p.mu.held {
+		if time.Since(h.since) > age {
+			old = append(old, h)
+		}
+	}
+	p.mu.Unlock()
+	for _, h := range old {
+		if h.mu.TryLock() { // one that is at work has its turn next time
+			r := h.take(kv.SnapshotExpiredError)
+			h.mu.Unlock()
+			h.forget(r)
+			ended++
+		}
+	}
+	return ended
+}
+
 // close takes all connections, wherever they are, and closes them. closed is
 // closed by then, which interrupts the statements that run.
 func (p *pool) close() (err error) {
@@ -342,10 +421,7 @@ func (p *pool) close() (err error) {
 	p.mu.Unlock()
 	for h := range held {
 		h.mu.Lock()
-		if h.mu.reader != nil {
-			readers = append(readers, h.mu.reader)
-			h.mu.reader, h.mu.reason = nil, kv.ClosedError
-		}
+		readers = append(readers, h.take(kv.ClosedError))
 		h.mu.Unlock()
 	}
 	for _, r := range readers {

@@ -48,6 +48,35 @@ func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, f
 	return row, found, v, err
 }
 
+// GetMany looks several keys up at one moment.
+func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
+	how := f.pool.aside
+	if len(keys) <= firstChunkRows {
+		how = f.pool.with
+	}
+	err = how(ctx, func(r *reader) error {
+		if err := r.pin(); err != nil {
+			return err
+		}
+		for i, key := range keys {
+			if i%firstChunkRows == 0 {
+				if err := f.pool.check(ctx); err != nil {
+					return err
+				}
+			}
+			row, found, err := r.getRow(group, key)
+			if err != nil {
+				return err
+			}
+			if found {
+				rows = append(rows, row)
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
 func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {
 	err = f.pool.with(ctx, func(r *reader) (err error) {
 		found, err = r.groupExists(group, now)
@@ -57,7 +86,11 @@ func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (f
 }
 
 func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, err error) {
-	err = f.pool.with(ctx, func(r *reader) (err error) {
+	how := f.pool.aside
+	if _, single := (&Query{Groups: rng}).single(); single {
+		how = f.pool.with
+	}
+	err = how(ctx, func(r *reader) (err error) {
 		n, err = r.countLive(rng, now)
 		return err
 	})
@@ -65,7 +98,7 @@ func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, 
 }
 
 func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
-	err = f.pool.with(ctx, func(r *reader) error {
+	err = f.pool.aside(ctx, func(r *reader) error {
 		return numbers(r.usage, rng, &now, usageInto(&usage))
 	})
 	return usage, err

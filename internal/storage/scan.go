@@ -111,17 +111,11 @@ func (s *scan[T]) first(ctx context.Context) error {
 func (s *scan[T]) turn(ctx context.Context) error {
 	clear(s.rows)
 	s.rows = s.rows[:0]
-	if err := s.pool.check(ctx); err != nil {
+	leave, err := s.pool.turn(ctx)
+	if err != nil {
 		return err
 	}
-	select {
-	case s.pool.turns <- struct{}{}:
-		defer func() { <-s.pool.turns }()
-	case <-s.pool.closed:
-		return kv.ClosedError
-	case <-ctx.Done():
-		return ContextError(ctx)
-	}
+	defer leave()
 	return s.next(ctx, chunkRows, chunkBytes)
 }
 

@@ -108,6 +108,23 @@ func (s *Snapshot) Get(ctx context.Context, group, key string) (row kv.Row, foun
 	return row, found, err
 }
 
+// GetMany is Reads.GetMany.
+func (s *Snapshot) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
+	if s.memory != nil {
+		return s.memory.GetMany(ctx, group, keys)
+	}
+	for _, key := range keys {
+		row, found, err := s.Get(ctx, group, key)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
 // GroupExists is Reads.GroupExists.
 func (s *Snapshot) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {
 	if s.memory != nil {

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// maxSnapshots bounds the snapshots that callers have open: a file's has a
+// connection each.
+const maxSnapshots = 256
+
+// Snapshot is what was committed at one moment, with expiry judged at that
+// moment too. Its methods may be called by any number of goroutines; a file's
+// calls follow each other.
+type Snapshot struct {
+	inner *storage.Snapshot
+	now   int64
+	end   func(reason error)
+	stop  func() bool // the age limit
+}
+
+// Snapshot pins what is committed now, until it is closed or has reached its
+// age limit.
+func (e *Engine) Snapshot(ctx context.Context) (*Snapshot, error) {
+	if e.closed.Load() {
+		return nil, kv.ClosedError
+	}
+	if e.snapshots.Add(1) > maxSnapshots {
+		e.snapshots.Add(-1)
+		return nil, kv.TooManySnapshotsError
+	}
+	inner, err := e.database.Snapshot(ctx)
+	if err != nil {
+		e.snapshots.Add(-1)
+		return nil, err
+	}
+	var once sync.Once
+	end := func(reason error) {
+		once.Do(func() {
+			inner.End(reason)
+			e.snapshots.Add(-1)
+		})
+	}
+	stop := e.clock.AfterFunc(e.config.SnapshotAge, func() { end(kv.SnapshotExpiredError) })
+	return &Snapshot{inner: inner, now: e.clock.Millis(), end: end, stop: stop}, nil
+}
+
+// Close ends the snapshot. Closing again does nothing.
+func (s *Snapshot) Close() {
+	s.stop()
+	s.end(kv.SnapshotClosedError)
+}
+
+// Revision is that of the last commit that the snapshot shows.
+func (s *Snapshot) Revision() uint64 { return s.inner.Revision() }
+
+// Get is Engine.Get.
+func (s *Snapshot) Get(ctx context.Context, group, key string) (kv.Row, error) {
+	row, found, err := s.inner.Get(ctx, group, key)
+	if err == nil && (!found || !row.Live(s.now)) {
+		return kv.Row{}, kv.NotFoundError
+	}
+	return row, err
+}
+
+// GetMany is Engine.GetMany.
+func (s *Snapshot) GetMany(ctx context.Context, group string, keys []string) ([]kv.Row, error) {
+	rows, err := s.inner.GetMany(ctx, group, keys)
+	return living(rows, s.now), err
+}
+
+// GroupExists is Engine.GroupExists.
+func (s *Snapshot) GroupExists(ctx context.Context, group string) (bool, error) {
+	return s.inner.GroupExists(ctx, group, s.now)
+}
+
+// Count is Engine.Count.
+func (s *Snapshot) Count(ctx context.Context, r kv.Range) (int, error) {
+	return s.inner.Count(ctx, r, s.now)
+}
+
+// Page is Engine.Page.
+func (s *Snapshot) Page(ctx context.Context, group string, offset, limit int) ([]kv.KeyValue, error) {
+	return s.inner.Page(ctx, group, offset, limit, s.now)
+}
+
+// Scan is Engine.Scan.
+func (s *Snapshot) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
+	return s.inner.Scan(ctx, q, s.now)
+}
+
+// Groups is Engine.Groups.
+func (s *Snapshot) Groups(ctx context.Context, r kv.Range) iter.Seq2[string, error] {
+	return s.inner.Groups(ctx, r, s.now)
+}
