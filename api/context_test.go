@@ -32,12 +32,27 @@ func reads(store handle) map[string]func() error {
 		"GroupExists": func() error { _, err := store.GroupExists("g"); return err },
 		"GetAll":      func() error { _, err := store.GetAll("g"); return err },
 		"GetPage":     func() error { _, err := store.GetPage("g", 0, 1); return err },
-		"Count":       func() error { _, err := store.Count("g"); return err },
-		"CountAll":    func() error { _, err := store.CountAll("g"); return err },
-		"Groups":      func() error { _, err := store.Groups("g"); return err },
-		"GetSplit":    func() error { _, err := store.GetSplit("g", "k", ","); return err },
-		"GetFields":   func() error { _, err := store.GetFields("g", "k"); return err },
-		"Render":      func() error { _, err := store.Render("{{ .k }}", "g"); return err },
+		"GetMany":     func() error { _, err := store.GetMany("g", "k"); return err },
+		"AppendValue": func() error { _, err := store.AppendValue(nil, "g", "k"); return err },
+		"Snapshot": func() error {
+			s, err := store.Snapshot()
+			if err == nil {
+				err = s.Close()
+			}
+			return err
+		},
+		"Scan": func() (last error) {
+			for _, err := range store.Scan(api.ScanOptions{}) {
+				last = err
+			}
+			return last
+		},
+		"Count":     func() error { _, err := store.Count("g"); return err },
+		"CountAll":  func() error { _, err := store.CountAll("g"); return err },
+		"Groups":    func() error { _, err := store.Groups("g"); return err },
+		"GetSplit":  func() error { _, err := store.GetSplit("g", "k", ","); return err },
+		"GetFields": func() error { _, err := store.GetFields("g", "k"); return err },
+		"Render":    func() error { _, err := store.Render("{{ .k }}", "g"); return err },
 		"All": func() (last error) {
 			for _, err := range store.All("g") {
 				last = err

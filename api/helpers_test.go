@@ -35,6 +35,10 @@ type handle interface {
 	DeletePrefix(groupPrefix string) error
 	GetAll(group string) (map[string]string, error)
 	GetPage(group string, offset, limit int) ([]api.KeyValue, error)
+	GetMany(group string, keys ...string) (map[string]string, error)
+	AppendValue(buffer []byte, group, key string) ([]byte, error)
+	Scan(options api.ScanOptions) iter.Seq2[api.ScanEntry, error]
+	Snapshot() (*api.Snapshot, error)
 	All(group string) iter.Seq2[api.KeyValue, error]
 	Count(group string) (int, error)
 	CountAll(groupPrefix string) (int, error)
