@@ -118,7 +118,8 @@ func (b *Batch) mutation(prefix string) kv.Mutation {
 // Batch carries out a batch in one commit and returns its revision, or 0 if it
 // changed nothing. When a condition does not hold, a write can't be done, or
 // the quota of a scoped store would be exceeded, nothing of it is written. All
-// of it together is bounded by SizeLimits.Commit. A nil batch is an empty one.
+// of it together, conditions included, is bounded by SizeLimits.Commit, and by
+// 262,144 writes. A nil batch is an empty one.
 func (s *Store) Batch(batch *Batch) (revision uint64, err error) {
 	if batch == nil {
 		batch = new(Batch)

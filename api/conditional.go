@@ -40,7 +40,7 @@ func (s *Store) SetIfAbsent(group, key, value string) (revision uint64, err erro
 
 // CompareAndSet writes a key whose revision is the one given, and returns the
 // new one. Like Set it clears the key's TTL. Revision 0 stands for a key that is
-// not there. When the key has another revision it fails with a
+// not there, AnyRevision for one that is, whatever its revision. When the key has another revision it fails with a
 // *RevisionMismatchError that carries it.
 func (s *Store) CompareAndSet(group, key, value string, revision uint64) (uint64, error) {
 	return s.change("CompareAndSet", kv.Mutation{Kind: kv.Set, Group: group, Key: key, Value: value,
@@ -48,8 +48,8 @@ func (s *Store) CompareAndSet(group, key, value string, revision uint64) (uint64
 }
 
 // CompareAndDelete removes a key whose revision is the one given. When it has
-// another one, or is not there, it fails with a *RevisionMismatchError. With
-// revision 0 it changes nothing and fails if the key is there.
+// another one, or is not there, it fails with a *RevisionMismatchError.
+// AnyRevision is that of every key that is there. With revision 0 it changes nothing and fails if the key is there.
 func (s *Store) CompareAndDelete(group, key string, revision uint64) error {
 	return s.apply("CompareAndDelete", kv.Mutation{Kind: kv.Delete, Group: group, Key: key,
 		Conditions: expect(group, key, revision)})

@@ -138,14 +138,16 @@ func WithHistory(history History) Option {
 // WithDiscardedLog begins the log of changes anew when New opens the store: the
 // way out if a part of it can't be read (a *CorruptLogError). Entries and their
 // revisions stay, and revisions go on where they were; subscriptions that would
-// resume from before get a *CompactedError.
+// resume from before get a *CompactedError. Use it once and take it out again:
+// it discards the log at every opening.
 func WithDiscardedLog() Option {
 	return func(c *engine.Config) error { c.DiscardLog = true; return nil }
 }
 
 // WithReadOnly opens a file that another store may own: reads see what was
 // committed when they begin, mutations fail with ReadOnlyError, watchers see
-// nothing and their channels are closed. The file must exist.
+// nothing and their channels are closed. Subscribe follows what the owner
+// commits. The file must exist.
 func WithReadOnly() Option {
 	return func(c *engine.Config) error { c.ReadOnly = true; return nil }
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -65,7 +66,7 @@ const (
 //   - Buffer: how many events may wait for him in memory; default 256. A single
 //     commit may hold more.
 //   - Progress: how often an EventProgress is yielded while nothing else is, if
-//     revisions were given meanwhile; 0: never.
+//     revisions were given meanwhile; a millisecond at least, 0: never.
 type SubscribeOptions = kv.SubscribeOptions
 
 // Subscribe yields committed changes in the order of their commits, each once:
@@ -76,7 +77,8 @@ type SubscribeOptions = kv.SubscribeOptions
 //
 // The subscription begins with this call, but takes memory only while there is
 // a loop over it, in which anything may be called; the loop holds nobody up. It
-// ends with an error, yielded once and last: ctx's when that ends, ClosedError
+// ends with an error, yielded once and last: ctx's when that ends (or that of
+// WithContext), ClosedError
 // when the store closes, a *CompactedError or a *FutureRevisionError when the
 // log does not hold what is asked for, InvalidOptionError, SlowConsumerError, or
 // a *CorruptLogError. A second loop begins anew.
@@ -87,7 +89,15 @@ type SubscribeOptions = kv.SubscribeOptions
 // On a store opened WithReadOnly it follows what another process commits, some
 // 20 ms behind it.
 func (s *Store) Subscribe(ctx context.Context, options SubscribeOptions) iter.Seq2[Event, error] {
-	return events("Subscribe", s.engine.Subscribe(ctx, options))
+	if ctx == nil {
+		return failed("Subscribe", fmt.Errorf("the context is nil: %w", InvalidOptionError))
+	}
+	return events("Subscribe", s.engine.SubscribeWithin(ctx, s.ctx, options))
+}
+
+// failed yields an error.
+func failed(function string, err error) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) { yield(Event{}, wrap(function, err)) }
 }
 
 // History yields what happened to a key, oldest first, as far as the log still

@@ -36,8 +36,9 @@ type Transaction struct {
 // holds nobody up, but keeps a snapshot, and with it the write-ahead log: it
 // should be short.
 //
-// A transaction that writes nothing commits nothing. What is written keeps to
-// SizeLimits.Commit.
+// A transaction that writes nothing commits nothing, and works on a read-only
+// store too. What is written, with the names of the keys that were read, keeps to
+// SizeLimits.Commit and to 262,144 writes.
 func (s *Store) Transaction(function func(tx *Transaction) error) error {
 	return s.transaction("", QuotaConfig{}, "", function)
 }

@@ -135,6 +135,9 @@ func (l Limits) check(m *kv.Mutation) error {
 	if m.Kind != kv.Batch {
 		return l.checkNames(m.Group, m.Key, m.Value)
 	}
+	if len(m.Operations) > maxOperations {
+		return fmt.Errorf("%d writes in one batch, limit %d: %w", len(m.Operations), maxOperations, kv.TooLargeError)
+	}
 	for i := range m.Operations {
 		o := &m.Operations[i]
 		if err := l.checkNames(o.Group, o.Key, o.Value); err != nil {
@@ -153,6 +156,9 @@ func (l Limits) checkNames(group, key, value string) error {
 	}
 	return tooLarge("value", len(value), l.Value)
 }
+
+// maxOperations bounds how long one batch can hold the writer up: some seconds.
+const maxOperations = 1 << 18
 
 func tooLarge(what string, size, limit int) error {
 	if size <= limit {

@@ -40,22 +40,46 @@ var errStopped = errors.New("the subscriber has left his loop")
 // Subscribe yields the events that match, in commit order, those of a request
 // together. An error is yielded once, last; the end of the context is one.
 func (e *Engine) Subscribe(ctx context.Context, options kv.SubscribeOptions) iter.Seq2[kv.Event, error] {
+	return e.SubscribeWithin(ctx, context.Background(), options)
+}
+
+// SubscribeWithin is a subscription that ends with either of two contexts.
+func (e *Engine) SubscribeWithin(ctx, bound context.Context, options kv.SubscribeOptions) iter.Seq2[kv.Event, error] {
 	options, err := options.Complete()
 	options.Filters = slices.Clone(options.Filters)
 	position := options.From - 1
 	if options.From == 0 && err == nil {
 		// From now: from the moment of this call, not of the loop.
-		position, err = e.logged(ctx)
+		position, err = e.Revision(ctx)
 	}
 	return func(yield func(kv.Event, error) bool) {
-		f := &feed{engine: e, ctx: ctx, options: options, yield: yield, position: position, reported: position}
+		f := &feed{engine: e, options: options, yield: yield, position: position, reported: position}
+		var release func()
+		f.ctx, release = join(ctx, bound)
+		defer release()
 		ended := err
 		if ended == nil {
 			ended = f.run()
 		}
+		if cause := context.Cause(f.ctx); cause != nil && errors.Is(ended, context.Canceled) {
+			ended = cause // of the two contexts' the one that has ended
+		}
 		if !errors.Is(ended, errStopped) {
 			yield(kv.Event{}, ended)
 		}
+	}
+}
+
+// join is a context that ends with either of two.
+func join(ctx, bound context.Context) (_ context.Context, release func()) {
+	if bound.Done() == nil {
+		return ctx, func() {}
+	}
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(bound, func() { cancel(bound.Err()) })
+	return both, func() {
+		stop()
+		cancel(nil)
 	}
 }
 
@@ -68,7 +92,7 @@ func (f *feed) run() error {
 			return err
 		}
 	}
-	current, err := f.engine.logged(f.ctx)
+	current, err := f.engine.Revision(f.ctx)
 	if err != nil {
 		return err
 	}
@@ -79,16 +103,6 @@ func (f *feed) run() error {
 		return f.poll()
 	}
 	return f.follow()
-}
-
-// logged is the last revision that the log has. Revision is less for a moment
-// after each COMMIT, and after one of unknown outcome until the next: whoever
-// reads the log may have seen more.
-func (e *Engine) logged(ctx context.Context) (uint64, error) {
-	if e.closed.Load() {
-		return 0, kv.ClosedError
-	}
-	return e.reads.Revision(ctx)
 }
 
 func (f *feed) check() error {
@@ -134,7 +148,9 @@ func (f *feed) follow() error {
 		case <-ticks.C:
 			// Events up to here are with the notifier: it passes this on
 			// behind them.
-			n.Mark(s, f.progress(f.engine.announced.Load()))
+			if announced := f.engine.announced.Load(); announced > f.reported {
+				n.Mark(s, f.progress(announced))
+			}
 			ticks.next()
 		case <-n.Done():
 			return kv.ClosedError
@@ -152,7 +168,7 @@ func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 		case kv.SlowEnd:
 			return kv.SlowConsumerError
 		case kv.SlowSkip:
-			current, err := f.engine.logged(f.ctx)
+			current, err := f.engine.Revision(f.ctx)
 			if err != nil {
 				return err
 			}
@@ -257,29 +273,16 @@ func (f *feed) skip(to uint64) error {
 // catchUp reads the log from the position to its end.
 func (f *feed) catchUp() error {
 	for {
-		// Before the rows: what they don't have of it has been removed.
-		current, err := f.engine.Revision(f.ctx)
-		if err != nil {
-			return err
-		}
-		rows, err := f.engine.reads.Log(f.ctx, f.position+1, feedBytes)
-		if err != nil {
-			return err
-		}
-		oldest := current + 1
-		if len(rows) > 0 {
-			oldest = rows[0].First
-		}
-		if oldest > f.position+1 {
-			if f.options.Slow != kv.SlowSkip {
-				return &kv.CompactedError{Requested: f.position + 1, Oldest: oldest}
-			}
-			if err := f.skip(oldest - 1); err != nil {
+		rows, err := f.engine.logRows(f.ctx, f.position+1)
+		var compacted *kv.CompactedError
+		if f.options.Slow == kv.SlowSkip && errors.As(err, &compacted) {
+			if err := f.skip(compacted.Oldest - 1); err != nil {
 				return err
 			}
+			continue
 		}
-		if len(rows) == 0 {
-			return nil
+		if err != nil || len(rows) == 0 {
+			return err
 		}
 		if err := f.rows(rows); err != nil {
 			return err
@@ -289,10 +292,7 @@ func (f *feed) catchUp() error {
 
 // rows yields what rows of the log hold.
 func (f *feed) rows(rows []kv.LogRow) (err error) {
-	for i, row := range rows {
-		if i > 0 && row.First != rows[i-1].Last+1 {
-			return missing(rows[i-1].Last+1, row.First-1)
-		}
+	for _, row := range rows {
 		if err := f.check(); err != nil {
 			return err
 		}

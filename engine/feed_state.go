@@ -31,6 +31,7 @@ func (f *feed) state() error {
 		}
 	}
 	f.position, f.reported = s.Revision(), s.Revision()
+	s.Close() // the loop's body may take its time with the marker
 	if !f.yield(kv.Event{Type: kv.EventSynced, Revision: f.position, Timestamp: e.clock.Now()}, nil) {
 		return errStopped
 	}

@@ -128,7 +128,7 @@ func TestSubscriberAfterAnUnknownOutcome(t *testing.T) {
 	failDisk(t, nil, times(1, lib.SQLITE_IOERR_FSYNC))
 	_, err := apply(t, e, set("g", "k", "2"))
 	require.ErrorIs(t, err, kv.UnknownOutcomeError)
-	logged, err := e.logged(context.Background())
+	logged, err := e.Revision(context.Background())
 	require.NoError(t, err)
 	resumed := subscribe(t, e, kv.SubscribeOptions{From: logged + 1})
 	must(t, e, set("g", "k", "3"))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
@@ -19,16 +20,41 @@ func verifyLog(rows []kv.LogRow) error {
 		if err := commitlog.Verify(row); err != nil {
 			return err
 		}
-		if i > 0 && row.Last+1 != rows[i-1].First {
-			return missing(row.Last+1, rows[i-1].First-1)
+		if i > 0 {
+			if err := commitlog.Adjoins(row, rows[i-1]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// missing is the error for revisions that the log should hold between others.
-func missing(first, last uint64) error {
-	return &kv.CorruptLogError{First: first, Last: last, Reason: "it is missing"}
+// logRows is rows of the log from a revision on, of which none is missing; no
+// rows if the log ends before it. A *kv.CompactedError says that the revision is
+// no longer there.
+func (e *Engine) logRows(ctx context.Context, from uint64) ([]kv.LogRow, error) {
+	// The end before the rows: what they then don't have has been removed.
+	current, err := e.Revision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := e.reads.Log(ctx, from, feedBytes)
+	if err != nil {
+		return nil, err
+	}
+	oldest := current + 1
+	if len(rows) > 0 {
+		oldest = rows[0].First
+	}
+	if oldest > from {
+		return nil, &kv.CompactedError{Requested: from, Oldest: oldest}
+	}
+	for i := 1; i < len(rows); i++ {
+		if err := commitlog.Adjoins(rows[i-1], rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // History yields what happened to a key, oldest first, as far as the log holds
@@ -48,9 +74,14 @@ func (e *Engine) history(ctx context.Context, filter kv.Filter, yield func(kv.Ev
 		return err
 	}
 	var events []kv.Event
-	for next := uint64(0); next <= current; {
-		rows, err := e.reads.Log(ctx, next, feedBytes)
-		if err != nil {
+	for next, begun := uint64(1), false; next <= current; {
+		rows, err := e.logRows(ctx, next)
+		var compacted *kv.CompactedError
+		if !begun && errors.As(err, &compacted) {
+			next = compacted.Oldest // as far as the log holds it
+			continue
+		}
+		if err != nil || len(rows) == 0 {
 			return err
 		}
 		for _, row := range rows {
@@ -62,10 +93,7 @@ func (e *Engine) history(ctx context.Context, filter kv.Filter, yield func(kv.Ev
 					return nil
 				}
 			}
-			next = row.Last + 1
-		}
-		if len(rows) == 0 {
-			return nil
+			next, begun = row.Last+1, true
 		}
 	}
 	return nil

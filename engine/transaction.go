@@ -126,12 +126,16 @@ func (e *Engine) verifyRanges(ctx context.Context, m *kv.Mutation) error {
 	}
 	var events []kv.Event
 	for next := m.Unchanged[0].Revision + 1; next <= e.head.Load(); {
-		rows, err := e.reads.Log(ctx, next, feedBytes)
+		rows, err := e.logRows(ctx, next)
+		var compacted *kv.CompactedError
+		if errors.As(err, &compacted) {
+			return fmt.Errorf("the log begins at revision %d by now: %w", compacted.Oldest, kv.ChangedError)
+		}
 		if err != nil {
 			return err
 		}
-		if len(rows) == 0 || rows[0].First > next {
-			return fmt.Errorf("revision %d is no longer in the log: %w", next, kv.ChangedError)
+		if len(rows) == 0 {
+			break
 		}
 		for _, row := range rows {
 			if events, err = commitlog.Decode(events[:0], row); err != nil {
@@ -177,8 +181,11 @@ func (tx *Transaction) end() {
 
 // view is the snapshot, taken at the first call.
 func (tx *Transaction) view() (*storage.Snapshot, error) {
-	if err := tx.check(); err != nil || tx.snapshot != nil {
-		return tx.snapshot, err
+	if err := tx.check(); err != nil {
+		return nil, err
+	}
+	if tx.snapshot != nil {
+		return tx.snapshot, nil
 	}
 	snapshot, err := tx.engine.database.Snapshot(tx.ctx)
 	if err != nil {
@@ -314,7 +321,7 @@ func (tx *Transaction) mutation() *kv.Mutation {
 	}
 	m := &kv.Mutation{Kind: kv.Batch, Namespace: tx.namespace, Quota: tx.quota}
 	for _, r := range tx.cleared {
-		m.Operations = append(m.Operations, kv.Operation{Kind: kv.DeletePrefix, Range: r})
+		m.Operations = append(m.Operations, kv.Operation{Kind: kv.DeletePrefix, Group: r.From, Range: r})
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(tx.writes), place.compare) {
 		m.Operations = append(m.Operations, tx.writes[at])

@@ -38,8 +38,8 @@ func (o SubscribeOptions) Complete() (SubscribeOptions, error) {
 	case o.Buffer < 0 || o.Buffer > 1<<20:
 		return o, fmt.Errorf("buffer of %d events: must be between 1 and %d, or 0 for %d: %w",
 			o.Buffer, 1<<20, DefaultSubscribeBuffer, InvalidOptionError)
-	case o.Progress < 0:
-		return o, fmt.Errorf("progress every %v: must not be negative: %w", o.Progress, InvalidOptionError)
+	case o.Progress < 0 || o.Progress > 0 && o.Progress < time.Millisecond:
+		return o, fmt.Errorf("progress every %v: must be a millisecond at least, or 0 for none: %w", o.Progress, InvalidOptionError)
 	}
 	if o.Buffer == 0 {
 		o.Buffer = DefaultSubscribeBuffer

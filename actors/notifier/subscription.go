@@ -27,6 +27,7 @@ type Subscription struct {
 	chunks  chan []kv.Event
 	wake    chan struct{}
 	queued  atomic.Int64  // events in chunks
+	bytes   atomic.Int64  // of those
 	behind  atomic.Uint64 // 0, or a number that is new each time events went past chunks
 	overrun atomic.Bool   // they did since chunks was full
 	sent    atomic.Uint64 // when they first did, all that is wanted up to this revision was in chunks
@@ -39,9 +40,17 @@ type Subscription struct {
 	event   int        // the last one in it that was matched, from 1
 }
 
+const (
+	// maxQueued is how many bytes may wait for a subscriber, unless one commit
+	// has more.
+	maxQueued = 4 << 20
+	// maxChunks is how many commits may.
+	maxChunks = 4096
+)
+
 // newSubscription is one of somebody who has everything to read yet.
 func newSubscription(filters []kv.Filter, limit int) *Subscription {
-	chunks, wake := make(chan []kv.Event, limit+1), make(chan struct{}, 1) // one for an EventProgress
+	chunks, wake := make(chan []kv.Event, min(limit, maxChunks)+1), make(chan struct{}, 1) // one for an EventProgress
 	s := &Subscription{filters: filters, limit: int64(limit), chunks: chunks, Chunks: chunks, wake: wake, Wake: wake, number: 1}
 	s.behind.Store(s.number)
 	return s
@@ -72,6 +81,16 @@ func (s *Subscription) Took(chunk []kv.Event) {
 		return
 	}
 	s.queued.Add(-int64(len(chunk)))
+	s.bytes.Add(-weigh(chunk))
+}
+
+// weigh is what the strings of a chunk take, in bytes.
+func weigh(chunk []kv.Event) (bytes int64) {
+	for i := range chunk {
+		e := &chunk[i]
+		bytes += int64(len(e.Group) + len(e.Key) + len(e.Value))
+	}
+	return bytes
 }
 
 // offer sends a chunk, or lets it go past. The notifier calls it.
@@ -82,10 +101,12 @@ func (s *Subscription) offer(chunk []kv.Event) {
 		return
 	}
 	// An empty buffer takes any commit, so that a large one overruns nobody.
-	if queued := s.queued.Load(); queued == 0 || queued+int64(len(chunk)) <= s.limit {
+	queued, bytes := s.queued.Load(), weigh(chunk)
+	if queued == 0 || queued+int64(len(chunk)) <= s.limit && s.bytes.Load()+bytes <= maxQueued {
 		select {
 		case s.chunks <- chunk:
 			s.queued.Add(int64(len(chunk)))
+			s.bytes.Add(bytes)
 			return
 		default:
 		}

@@ -78,6 +78,10 @@ func (a *Actor) commit() {
 // that the whole transaction is lost.
 func (a *Actor) applyAll() error {
 	for i := range a.batch {
+		if a.tx.weight > endBatch {
+			a.postpone(i)
+			break
+		}
 		j := &a.batch[i]
 		if a.park(j) {
 			continue
@@ -97,6 +101,13 @@ func (a *Actor) applyAll() error {
 	var err error
 	a.buffer, err = a.tx.seal(a.buffer)
 	return err
+}
+
+// postpone has the rest of the batch wait for the next commit.
+func (a *Actor) postpone(from int) {
+	a.pending = append(slices.Clone(a.batch[from:]), a.pending...)
+	clear(a.batch[from:])
+	a.batch = a.batch[:from]
 }
 
 // applyOne applies one mutation, whole or not at all.

@@ -89,11 +89,16 @@ func (t *transaction) recall(after uint64) error {
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
-	if len(rows) == 0 || rows[len(rows)-1].Last < committed {
+	if len(rows) == 0 || rows[0].First > after+1 || rows[len(rows)-1].Last < committed {
 		return fmt.Errorf("too much was committed meanwhile: %w", kv.ChangedError)
 	}
 	var events []kv.Event
-	for _, row := range rows {
+	for i, row := range rows {
+		if i > 0 {
+			if err := commitlog.Adjoins(rows[i-1], row); err != nil {
+				return err
+			}
+		}
 		if events, err = commitlog.Decode(events, row); err != nil {
 			return err
 		}

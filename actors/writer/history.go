@@ -13,13 +13,16 @@ import (
 const (
 	// maxRecord bounds what one commit adds to the log. Requests have limits of
 	// their own; this is for the values of expired rows that they remove.
-	maxRecord = 512 << 20
+	maxRecord = 128 << 20
+	// endBatch is what a commit may weigh before it takes no further requests.
+	endBatch = 64 << 20
 	// keptBuffer is the largest buffer for records that is kept between commits.
 	keptBuffer = 1 << 20
 
 	// Surplus rows of the log are removed some at a time, so that no commit
-	// waits long for it, and only once there is something worth it: the log may
-	// be larger than its bounds by 1/trimSlack.
+	// waits long for it, but at least as much as the commit adds, and only once
+	// there is something worth it: the log may be larger than its bounds by
+	// 1/trimSlack.
 	trimSlack = 16
 	trimRows  = 256
 	trimBytes = 4 << 20
@@ -66,7 +69,7 @@ func (t *transaction) record(buffer []byte) ([]byte, error) {
 	if err := t.database.AppendLog(row, t.log.End); err != nil {
 		return buffer, fmt.Errorf("write the log: %w", err)
 	}
-	if err := t.trim(); err != nil {
+	if err := t.trim(int64(len(buffer))); err != nil {
 		return buffer, fmt.Errorf("trim the log: %w", err)
 	}
 	return buffer, nil
@@ -86,25 +89,38 @@ func none(int64) int64        { return 0 }
 
 // trim removes the oldest rows while the log exceeds its bounds. The newest
 // row always stays: it says what the last revision is.
-func (t *transaction) trim() error {
+func (t *transaction) trim(added int64) error {
 	if !t.exceeds(t.log.First, t.log.Begin, t.log.Oldest, slack) {
 		return nil
 	}
+	for removed := int64(0); removed < max(added, 1); {
+		extent, err := t.surplus(max(added, trimBytes) - removed)
+		if err != nil || extent.First == t.log.First {
+			return err
+		}
+		removed += extent.Begin - t.log.Begin
+		t.log.LogExtent = extent
+		if err := t.database.TrimLog(extent.First - 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// surplus is what is left of the log without its oldest rows: as many as exceed
+// the bounds, but at most trimRows, and no more once they weigh bytes.
+func (t *transaction) surplus(bytes int64) (extent storage.LogExtent, err error) {
+	extent = t.log.LogExtent
 	marks, err := t.database.OldestLog(trimRows + 1)
 	if err != nil {
-		return err
+		return extent, err
 	}
-	extent, removed := t.log.LogExtent, int64(0)
-	for i := 0; i < len(marks)-1 && removed < trimBytes; i++ {
+	for i := 0; i < len(marks)-1 && bytes > 0; i++ {
 		if !t.exceeds(extent.First, extent.Begin, extent.Oldest, none) {
 			break
 		}
-		removed += marks[i].End - extent.Begin
+		bytes -= marks[i].End - extent.Begin
 		extent.First, extent.Begin, extent.Oldest = marks[i].Last+1, marks[i].End, marks[i+1].At
 	}
-	if extent.First == t.log.First {
-		return nil
-	}
-	t.log.LogExtent = extent
-	return t.database.TrimLog(extent.First - 1)
+	return extent, nil
 }

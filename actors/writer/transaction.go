@@ -76,6 +76,7 @@ func (t *transaction) keep(m mark, outcome *kv.Outcome) {
 // apply does what the mutation asks for. After an error the caller rolls the
 // savepoint back.
 func (t *transaction) apply(m *kv.Mutation) (outcome kv.Outcome, err error) {
+	before := t.weight
 	if err := t.check(m); err != nil {
 		return outcome, err
 	}
@@ -90,9 +91,9 @@ func (t *transaction) apply(m *kv.Mutation) (outcome kv.Outcome, err error) {
 		operation := m.Operation()
 		outcome.Number, err = t.operate(m, &operation)
 	}
-	if err == nil && t.weight > maxRecord {
-		err = fmt.Errorf("a change of %d bytes, expired values included, limit %d: purge first: %w",
-			t.weight, maxRecord, kv.TooLargeError)
+	if weight := t.weight - before; err == nil && weight > maxRecord {
+		err = fmt.Errorf("it changes %d bytes, with the values that it touches or finds expired, limit %d: "+
+			"do it in parts, or purge first: %w", weight, maxRecord, kv.TooLargeError)
 	}
 	return outcome, err
 }
@@ -269,6 +270,7 @@ const cutShort = 1 << 20
 // whether there may be more.
 func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, err error) {
 	t.fact.Purged = true
+	before := t.weight
 	if !t.mayExpire() {
 		return 0, false, nil
 	}
@@ -281,7 +283,7 @@ func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, er
 			return 0, false, err
 		}
 	}
-	return int64(len(rows)), len(rows) == limit || t.weight >= cutShort, nil
+	return int64(len(rows)), len(rows) == limit || t.weight-before >= cutShort, nil
 }
 
 // removed books rows of one group that are gone.

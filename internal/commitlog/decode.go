@@ -37,6 +37,15 @@ func Verify(row kv.LogRow) error {
 	return nil
 }
 
+// Adjoins checks that no revision is missing between two rows. Its error is a
+// *kv.CorruptLogError.
+func Adjoins(previous, next kv.LogRow) error {
+	if next.First == previous.Last+1 {
+		return nil
+	}
+	return &kv.CorruptLogError{First: previous.Last + 1, Last: next.First - 1, Reason: "it is missing"}
+}
+
 // open checks everything about a record but its effects, and returns those.
 func open(row kv.LogRow) (effects []byte, err error) {
 	record := row.Record

@@ -60,8 +60,8 @@ const (
 
 type checkpoints struct {
 	logger  *slog.Logger
-	conn    *sqlite.Conn // owned by the goroutine
-	readers *pool        // whose kept transactions would be in the way
+	conn    *sqlite.Conn  // owned by the goroutine
+	readers *pool         // whose kept transactions would be in the way
 	scanAge time.Duration // see Config.ScanAge
 	wake    chan struct{} // capacity one: something below has changed
 	quit    chan struct{}

@@ -12,9 +12,11 @@ import (
 // hold of it stays as it was while the writer appends behind their end, in the
 // same array, or cuts its own view shorter.
 type memoryLog struct {
-	rows []memoryLogRow // dense, oldest first
-	end  int64
-	last uint64
+	rows    []memoryLogRow // dense, oldest first
+	end     int64
+	last    uint64
+	trimmed int64 // bytes of the rows before these in the same array
+	cut     int   // how many those are
 }
 
 type memoryLogRow struct {
@@ -60,15 +62,26 @@ func (w *memoryWriter) OldestLog(rows int) (marks []LogMark, err error) {
 	return marks, nil
 }
 
-// TrimLog removes the rows up to a revision. Their memory is free when the array
-// is next outgrown: until then readers may be looking at it.
+// TrimLog removes the rows up to a revision. Readers may still look at them, so
+// they stay in the array until there are as many, or as much, as those that are
+// left: those then get an array of their own.
 func (w *memoryWriter) TrimLog(through uint64) error {
 	if err := w.check(true); err != nil {
 		return err
 	}
 	l := &w.working.log
-	l.rows = l.rows[sort.Search(len(l.rows), func(i int) bool { return l.rows[i].Last > through }):]
-	w.logged = true
+	n := sort.Search(len(l.rows), func(i int) bool { return l.rows[i].Last > through })
+	for _, row := range l.rows[:n] {
+		l.trimmed += int64(len(row.Record))
+	}
+	l.rows, l.cut, w.logged = l.rows[n:], l.cut+n, true
+	left := int64(0)
+	if len(l.rows) > 0 {
+		left = l.end - l.rows[0].end + int64(len(l.rows[0].Record))
+	}
+	if l.cut > len(l.rows) || l.trimmed > left {
+		l.rows, l.cut, l.trimmed = slices.Clone(l.rows), 0, 0
+	}
 	return nil
 }
 

@@ -81,13 +81,15 @@ func ensureSchema(conn *sqlite.Conn) error {
 			return err
 		}
 	}
-	if version == int64(schemaVersion) {
-		return nil
+	if version != int64(schemaVersion) {
+		if err := stamp(conn); err != nil {
+			return err
+		}
 	}
-	if err := stamp(conn); err != nil || version >= logVersion {
-		return err
-	}
-	return execute(conn, "UPDATE store_meta SET base_revision = 1 WHERE EXISTS (SELECT 1 FROM entries)")
+	// Rows that nothing in the log accounts for were there before it: those of
+	// older versions, or what another program has put into a file that was new.
+	return execute(conn, "UPDATE store_meta SET base_revision = 1 WHERE base_revision = 0"+
+		" AND NOT EXISTS (SELECT 1 FROM log) AND EXISTS (SELECT 1 FROM entries)")
 }
 
 // logVersion is the first schema with revisions. The rows that are there when a
