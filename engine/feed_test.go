@@ -230,20 +230,3 @@ func TestCancelledWhileEventsCome(t *testing.T) {
 	require.ErrorIs(t, ended, context.Canceled)
 	require.Equal(t, 100, n)
 }
-
-// TestRevisionAtOnce: a store knows its revision before its writer does.
-func TestRevisionAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store.db")
-	before := open(t, Config{Path: path})
-	must(t, before, set("g", "k", "v"))
-	closeNow(t, before)
-	pause := testkit.NewPause("writer.start")
-	e := open(t, Config{Path: path, Failpoint: pause.Hook})
-	testkit.Await(t, "the writer's start", pause.Reached)
-	defer close(pause.Resume)
-	revision, err := e.Revision(context.Background())
-	require.NoError(t, err)
-	require.EqualValues(t, 1, revision)
-	h := subscribe(t, e, kv.SubscribeOptions{From: 1})
-	require.EqualValues(t, 1, h.next().Revision)
-}

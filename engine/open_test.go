@@ -84,3 +84,18 @@ func TestLastValueOfEachKeyAfterReopening(t *testing.T) {
 		require.NoError(t, model.Saw(p, value(t, e, p.Group, p.Key)))
 	}
 }
+
+// TestRevisionAtOnce: a store knows its revision before its writer does.
+func TestRevisionAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	before := open(t, Config{Path: path})
+	must(t, before, set("g", "k", "v"))
+	closeNow(t, before)
+	pause := testkit.NewPause("writer.start")
+	e := open(t, Config{Path: path, Failpoint: pause.Hook})
+	testkit.Await(t, "the writer's start", pause.Reached)
+	defer close(pause.Resume)
+	revision, err := e.Revision(context.Background())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, revision)
+}
