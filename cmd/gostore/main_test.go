@@ -18,10 +18,13 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// TestMain is the program itself when it is started as 'gostore stress' starts
-// itself again.
+// asProgram in the environment has the test binary be the program.
+const asProgram = "GOSTORE_TEST_AS_PROGRAM"
+
+// TestMain is the program itself when a test starts it so, or as 'gostore
+// stress' starts itself again.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "stress" && os.Args[2] == serveName {
+	if len(os.Args) > 2 && os.Args[1] == "stress" && os.Args[2] == serveName || os.Getenv(asProgram) != "" {
 		main()
 	}
 	goleak.VerifyTestMain(m)
@@ -159,6 +162,11 @@ func TestRun_Misuse(t *testing.T) {
 		"import: line end":       {append(columns, "--delimiter", "\n"), "the delimiter can't be a line end; see 'gostore import --help'"},
 		"import: quote":          {append(columns, "--format", "csv", "--delimiter", `"`), "the delimiter can't be the quote of CSV; see 'gostore import --help'"},
 		"import: two files":      {append(columns, "a", "b"), "needs one FILE at most, got 2; see 'gostore import --help'"},
+		"watch: nothing":         {[]string{"watch", "--db", db}, "needs GROUP, or GROUP KEY, got 0 argument(s); see 'gostore watch --help'"},
+		"watch: from and state":  {[]string{"watch", "--db", db, "--from", "3", "--state", "g"}, "give --from REV or --state, not both; see 'gostore watch --help'"},
+		"watch: from 0":          {[]string{"watch", "--db", db, "--from", "0", "g"}, "--from 0: revisions count from 1; see 'gostore watch --help'"},
+		"watch: from before":     {[]string{"watch", "--db", db, "--from", "-1", "g"}, `invalid argument "-1" for "--from" flag: strconv.ParseUint: parsing "-1": invalid syntax; see 'gostore watch --help'`},
+		"history: a group":       {[]string{"history", "--db", db, "g"}, "needs exactly GROUP KEY, got 1 argument(s); see 'gostore history --help'"},
 		"demo: an argument":      {[]string{"demo", "10s"}, `unknown command "10s" for "gostore demo"; see 'gostore demo --help'`},
 		"demo: too short":        {[]string{"demo", "--for", "10ms"}, "--for 10ms: use at least 1s; see 'gostore demo --help'"},
 		"demo: in memory":        {[]string{"demo", "--db", ":memory:"}, "--db :memory: can't be reopened; name a file, or leave --db out; see 'gostore demo --help'"},

@@ -78,7 +78,8 @@ called wrongly.`,
 	root.PersistentFlags().StringVar(&a.database, "db", "", "the database's `PATH`")
 	root.AddCommand(
 		a.importCommand(), a.getCommand(), a.setCommand(),
-		a.deleteCommand(), a.countCommand(), a.demoCommand(), a.stressCommand(),
+		a.deleteCommand(), a.countCommand(), a.watchCommand(), a.historyCommand(),
+		a.demoCommand(), a.stressCommand(),
 		a.benchCommand(),
 	)
 	return root

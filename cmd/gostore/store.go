@@ -13,9 +13,10 @@ import (
 type access int
 
 const (
-	reading  access = iota // read-only, so that it works beside a program that has the database open
-	changing               // the database must be there
-	creating               // it is created if it isn't
+	reading   access = iota // read-only, so that it works beside a program that has the database open
+	following               // reading, for so long that nobody must be kept out meanwhile
+	changing                // the database must be there
+	creating                // it is created if it isn't
 )
 
 // withStore opens the database, runs work on it and closes it.
@@ -32,8 +33,11 @@ func (a *app) withStore(how access, options []api.Option, work func(*api.Store) 
 		}
 	}
 	open := api.New
-	if how == reading {
+	switch how {
+	case reading:
 		open = openReading
+	case following:
+		open = openFollowing
 	}
 	store, err := open(a.database, options...)
 	if err != nil {
@@ -58,6 +62,19 @@ func openReading(path string, options ...api.Option) (*api.Store, error) {
 	return nil, err
 }
 
+// openFollowing is openReading, but a database that had to be written to is
+// closed then and opened for reading.
+func openFollowing(path string, options ...api.Option) (*api.Store, error) {
+	store, err := openReading(path, options...)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Close(); err != nil {
+		return nil, err
+	}
+	return api.New(path, append(options, api.WithReadOnly())...)
+}
+
 // explain puts an error in the terms of the command line.
 func (a *app) explain(err error) string {
 	var locked *api.LockedError
@@ -66,7 +83,10 @@ func (a *app) explain(err error) string {
 		if locked.PID != 0 {
 			owner = fmt.Sprintf("process %d", locked.PID)
 		}
-		return fmt.Sprintf("%s is in use by %s; wait until it closes the database ('gostore get' and 'gostore count' work beside it)", a.database, owner)
+		return fmt.Sprintf("%s is in use by %s; wait until it closes the database ('gostore get', 'count', 'watch' and 'history' work beside it)", a.database, owner)
+	}
+	if text, ok := explainRevision(err); ok {
+		return text
 	}
 	return err.Error()
 }
