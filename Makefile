@@ -119,6 +119,10 @@ stress: ## try to break a store for STRESSTIME (10s), then once more while its p
 	$(GO) run ./cmd/gostore stress --for $(STRESSTIME)
 	$(GO) run ./cmd/gostore stress --for $(STRESSTIME) --kill
 
+.PHONY: kill
+kill: ## owners and subscribers in processes that are killed, for a minute
+	$(GO) test ./api -run '^TestKilledOwnersAndSubscribers$$' -kill=1m -timeout 10m -count=1 -v
+
 .PHONY: demo
 demo: ## half a minute of everything at once, then every write verified
 	$(GO) run ./cmd/gostore demo

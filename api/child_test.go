@@ -23,6 +23,9 @@ const (
 	taskHold  = "hold"  // open the store, keep it until standard input ends
 	taskWrite = "write" // set key after key, print the number of each that was acknowledged, until killed
 	taskSeed  = "seed"  // write childRows keys with the original's design, keep it open until killed
+	// See kill_test.go.
+	taskTorrent = "torrent"
+	taskFollow  = "follow"
 
 	childGroup = "child"
 	childRows  = 100
@@ -37,8 +40,13 @@ func runChild(task, path string) (code int) {
 }
 
 func childWork(task, path string) error {
-	if task == taskSeed {
+	switch task {
+	case taskSeed:
 		return childSeed(path)
+	case taskTorrent:
+		return childTorrent(path)
+	case taskFollow:
+		return childFollow(path)
 	}
 	store, err := api.New(path)
 	if err != nil {
