@@ -58,7 +58,9 @@ const (
 //
 //   - Filters: an event is yielded if one of them fits; none: every event.
 //   - From: the first revision wanted, 0 for the next one. To resume, ask for
-//     the one after the last Revision that was seen.
+//     the one after the last Revision that was dealt with. Events of a batch
+//     share theirs: who left his loop among them asks for that one again, and
+//     gets all of it.
 //   - State: begin with the entries that there are, an EventSet for each with
 //     its revision and without Timestamp, in the order of groups and keys; then
 //     an EventSynced; then every change after it. It excludes From.
