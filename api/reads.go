@@ -53,12 +53,17 @@ func (s *Store) GroupExists(group string) (bool, error) {
 // GetPage for large groups.
 func (s *Store) GetAll(group string) (map[string]string, error) { return gather(s.All(group)) }
 
+// gather makes the map when it knows how large: one that grows moves all it has.
 func gather(entries iter.Seq2[KeyValue, error]) (map[string]string, error) {
-	all := make(map[string]string)
+	var list []KeyValue
 	for entry, err := range entries {
 		if err != nil {
 			return nil, err
 		}
+		list = append(list, entry)
+	}
+	all := make(map[string]string, len(list))
+	for _, entry := range list {
 		all[entry.Key] = entry.Value
 	}
 	return all, nil

@@ -222,6 +222,8 @@ func TestEndedContexts(t *testing.T) {
 func everyRead(ctx context.Context, d *Database) map[string]error {
 	r, errs := d.Reads(), map[string]error{}
 	_, _, errs["Get"] = r.Get(ctx, "g", "k")
+	_, errs["GetMany"] = r.GetMany(ctx, "g", []string{"k"})
+	_, errs["GetMany, aside"] = r.GetMany(ctx, "g", make([]string, 2*firstChunkRows))
 	_, errs["GroupExists"] = r.GroupExists(ctx, "g", 0)
 	_, errs["Count"] = r.Count(ctx, everything, 0)
 	_, errs["Page"] = r.Page(ctx, "g", 0, 10, 0)
