@@ -71,9 +71,26 @@ func (p *Plan) Fit(total time.Duration, contenders int) {
 func (p *Plan) rounds(contenders int) int {
 	n := 0
 	for i := range p.Workloads {
-		n += len(p.callersOf(&p.Workloads[i])) * contenders * p.Rounds
+		w := &p.Workloads[i]
+		n += len(p.callersOf(w)) * contenders * p.roundsOf(w)
 	}
 	return n
+}
+
+// roundOf is how long a round of a workload takes.
+func (p *Plan) roundOf(w *Workload) time.Duration {
+	if w.length == nil {
+		return p.Round
+	}
+	return w.length(p)
+}
+
+// roundsOf is how many rounds a workload has. A long one is enough.
+func (p *Plan) roundsOf(w *Workload) int {
+	if w.length != nil && w.length(p) > expiryLong {
+		return 1
+	}
+	return p.Rounds
 }
 
 // callersOf is the numbers of callers that a workload runs at.

@@ -78,6 +78,23 @@ func TestPlan_Fit(t *testing.T) {
 	assert.Equal(t, 20*time.Millisecond, p.Round)
 }
 
+// A million keys are not due in one second, and a minute of it is enough.
+func TestPlan_RoundsOfExpiry(t *testing.T) {
+	p := smallPlan(t, "ttl")
+	ttl, set := &p.Workloads[0], &Workload{}
+	p.Expiring = 50_000
+	assert.Equal(t, 2*time.Second, p.roundOf(ttl))
+	assert.Equal(t, 3, p.roundsOf(ttl))
+	p.Expiring = 1_000_000
+	assert.Equal(t, 40*time.Second, p.roundOf(ttl))
+	assert.Equal(t, 1, p.roundsOf(ttl))
+	assert.Equal(t, 1, p.rounds(1))
+	assert.Equal(t, p.Round, p.roundOf(set))
+	assert.Equal(t, 3, p.roundsOf(set))
+	p.Expiring = 1
+	assert.Equal(t, p.Round, p.roundOf(ttl))
+}
+
 func TestPlan_CallersOf(t *testing.T) {
 	p := smallPlan(t, "set")
 	p.Callers = []int{1, 64, 512}

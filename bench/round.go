@@ -32,7 +32,7 @@ func (r *runner) round(ctx context.Context, w *Workload, contender *Contender, c
 
 	s := &session{
 		ctx: ctx, plan: r.plan, target: place.target, keys: place.keys, sizes: place.data.sizes,
-		callers: callers, window: int64(r.plan.Round),
+		callers: callers, length: r.plan.roundOf(w),
 	}
 	job, err := w.begin(s)
 	if err != nil {
@@ -71,7 +71,7 @@ func (r *runner) drive(ctx context.Context, w *Workload, job *work, m *measureme
 		job.start()
 	}
 	var err error
-	m.outcome, err = drive(ctx, callers, phase{r.plan.Round, r.plan.Rate, job.step})
+	m.outcome, err = drive(ctx, callers, phase{r.plan.roundOf(w), r.plan.Rate, job.step})
 	m.round.Operations, m.round.Seconds = m.operations, m.elapsed.Seconds()
 	for _, caller := range callers {
 		m.calls += int64(caller.Calls)

@@ -97,7 +97,7 @@ func (r *runner) measure(ctx context.Context, w *Workload, callers int) []Cell {
 		c := &r.contenders[i]
 		entries[i] = &entry{contender: c, cell: Cell{Workload: w.Name, Callers: callers, Contender: c.Name}}
 	}
-	for round := range r.plan.Rounds {
+	for round := range r.plan.roundsOf(w) {
 		for _, e := range entries {
 			r.progress(r.done, r.total, w.Name+", "+e.contender.Name)
 			r.done++

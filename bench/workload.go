@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Workload says what callers do to a target, on which data, and how the time
@@ -31,6 +32,7 @@ type Workload struct {
 	settings Settings
 	data     func(p *Plan) dataset
 	begin    func(s *session) (*work, error)
+	length   func(p *Plan) time.Duration // of a round; nil: the plan's
 }
 
 // work is one round of a workload, after its preparation and before its end.
@@ -113,7 +115,7 @@ type session struct {
 	keys    *keyspace
 	sizes   Sizes
 	callers int
-	window  int64 // nanoseconds that will be measured
+	length  time.Duration // of what will be measured
 }
 
 // chooser is what Caller.Keys becomes: the plan's distribution, unless the

@@ -9,8 +9,8 @@ import (
 const (
 	watchedKey  = "watched"
 	subscribers = 16
-	// arrivalLimit is how long subscribers may take to receive what was written.
-	arrivalLimit = time.Minute
+	// arrivalStall is how long not one of the events that are left may come.
+	arrivalStall = 30 * time.Second
 )
 
 var eventWorkloads = []Workload{
@@ -109,16 +109,28 @@ func (s *session) subscribe() (*work, error) {
 		start: got.begin,
 		settle: func(m *measurement) error {
 			all := m.calls * subscribers
-			for begin := clock(); got.all() < all && clock()-begin < int64(arrivalLimit); {
-				if err := sleep(s.ctx, time.Millisecond); err != nil {
-					return errors.Join(err, end())
-				}
+			if err := s.awaitAll(got, all, arrivalStall); err != nil {
+				return errors.Join(err, end())
 			}
 			if got.all() != all {
-				return errors.Join(fmt.Errorf("bench: %d events for subscribers: %d were received after %v", all, got.all(), arrivalLimit), end())
+				return errors.Join(fmt.Errorf("bench: %d events for subscribers: %d were received, and none of the others came for %v", all, got.all(), arrivalStall), end())
 			}
 			m.delivery = newDelivered(subscribers, m.outcome.operations*subscribers, got)
 			return end()
 		},
 	}, nil
+}
+
+// awaitAll waits until so many events were received, or none came for a while.
+func (s *session) awaitAll(got *receipts, events int64, stall time.Duration) error {
+	last, since := got.all(), clock()
+	for last < events && clock()-since < int64(stall) {
+		if err := sleep(s.ctx, time.Millisecond); err != nil {
+			return err
+		}
+		if now := got.all(); now != last {
+			last, since = now, clock()
+		}
+	}
+	return nil
 }

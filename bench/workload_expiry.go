@@ -14,12 +14,19 @@ const (
 	// expiryProbe is the share of them that is written first, to find out how
 	// long the rest will take.
 	expiryProbe = 50
-	// The keys are written in as many rounds' time as expiryPatience says, and
-	// at least in expiryLeast: a store that syncs each alone writes fewer.
-	expiryPatience = 60
+	// expiryPace is how many keys are due in a second. A million of them in a
+	// second would measure nothing but how long it takes to remove a million.
+	expiryPace = 25_000
+	// A round that is longer than expiryLong is the only one.
+	expiryLong = 5 * time.Second
+	// The keys are written in expiryPatience times the time in which they are
+	// due, and at least in expiryLeast: a store that syncs each alone writes
+	// fewer.
+	expiryPatience = 3
 	expiryLeast    = 3 * time.Second
-	// expiryLimit is how long after the last deadline keys may take to go.
-	expiryLimit = 30 * time.Second
+	// expiryStall is how long not one of the keys that are left may go: a store
+	// that is slow to remove them is not wrong.
+	expiryStall = 30 * time.Second
 	// expiryBuffer keeps the one who counts from losing what a purge of
 	// thousands of keys tells at once.
 	expiryBuffer = 1 << 16
@@ -31,7 +38,13 @@ var expiryWorkloads = []Workload{{
 	settings: Settings{EventBuffer: expiryBuffer},
 	data:     func(p *Plan) dataset { return dataset{name: "ttl", keys: min(p.Keys, 10_000), sizes: p.ValueSize} },
 	begin:    (*session).expire,
+	length:   (*Plan).expiryLength,
 }}
+
+// expiryLength is how long a round takes in which keys expire.
+func (p *Plan) expiryLength() time.Duration {
+	return max(p.Round, time.Duration(p.Expiring)*time.Second/expiryPace)
+}
 
 const expiringGroup = "expiring"
 
@@ -60,16 +73,13 @@ func (s *session) expire() (*work, error) {
 	return &work{
 		step: func(c *Caller) (Kind, error) { return s.setKey(c, c.Keys.next(c.Random, number)) },
 		settle: func(m *measurement) error {
-			limit := begin + s.window + int64(expiryLimit)
-			for got.all() < int64(keys) && clock() < limit {
-				if err := sleep(s.ctx, time.Millisecond); err != nil {
-					return err
-				}
+			if err := s.awaitAll(got, int64(keys), expiryStall); err != nil {
+				return err
 			}
 			missed, err := stop()
 			m.expiry = newDelivered(1, int64(keys), got)
 			if left := int64(keys) - got.all() - int64(missed); err == nil && left > 0 {
-				err = fmt.Errorf("bench: of %d keys %d were not removed %v after their time", keys, left, expiryLimit)
+				err = fmt.Errorf("bench: of %d keys %d were not removed after their time, and none of them went for %v", keys, left, expiryStall)
 			}
 			return err
 		},
@@ -87,10 +97,10 @@ func (s *session) writeExpiring(expirer Expirer) (keys int, begin int64, err err
 		return 0, 0, err
 	}
 	each := float64(clock()-started) / float64(probe)
-	keys = max(probe, min(keys, int(float64(max(expiryPatience*s.window, int64(expiryLeast)))/each)))
+	keys = max(probe, min(keys, int(float64(max(expiryPatience*int64(s.length), int64(expiryLeast)))/each)))
 	begin = clock() + int64(2*each*float64(keys)) + int64(200*time.Millisecond)
 	// Those of the probe again: now they are due like the others.
-	return keys, begin, s.writeDue(expirer, keys, func(i int) int64 { return begin + s.window*int64(i)/int64(keys) })
+	return keys, begin, s.writeDue(expirer, keys, func(i int) int64 { return begin + int64(float64(s.length)*float64(i)/float64(keys)) })
 }
 
 // writeDue writes so many keys, each due at its moment.
