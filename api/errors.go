@@ -48,7 +48,8 @@ var (
 	// SnapshotExpiredError: the snapshot had reached its age limit, or a scan
 	// had and was in the way. Take a new one; a scan goes on from its cursor.
 	SnapshotExpiredError = kv.SnapshotExpiredError
-	// TooManySnapshotsError: 256 snapshots are open. Close one first.
+	// TooManySnapshotsError: 256 snapshots are open, or 512 with transactions
+	// that have read and subscriptions that read the state. Close one first.
 	TooManySnapshotsError = kv.TooManySnapshotsError
 	// UnknownOutcomeError: the write was admitted, but nobody can say whether
 	// it was committed: its context ended first, or the disk failed during

@@ -54,8 +54,8 @@ var (
 	// SnapshotExpiredError: the snapshot, or the scan, was ended because it had
 	// reached its age limit. Take a new one; a scan goes on from its cursor.
 	SnapshotExpiredError = errors.New("snapshot has expired")
-	// TooManySnapshotsError: so many snapshots are open that one has to be
-	// closed first.
+	// TooManySnapshotsError: so many snapshots, or transactions, are open that
+	// one has to be closed first.
 	TooManySnapshotsError = errors.New("too many open snapshots")
 	// UnknownOutcomeError: the write was admitted, but whether it was
 	// committed can't be known: its context ended first, or the disk failed

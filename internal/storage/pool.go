@@ -27,6 +27,9 @@ const (
 	// use, for one of them to come back: most do within microseconds, and to
 	// open another takes about as long as this.
 	spareWait = 10 * time.Millisecond
+	// maxLent is how many connections there may be for snapshots at all: each
+	// takes some 400 kB and two descriptors.
+	maxLent = 512
 )
 
 // pool shares a fixed number of connections among point reads and first chunks
@@ -166,6 +169,11 @@ func (p *pool) borrow(ctx context.Context) (r *reader, err error) {
 			return r, err // what comes back stays lent
 		}
 		p.mu.Lock()
+	}
+	if r == nil && p.mu.lent >= maxLent {
+		p.mu.Unlock()
+		return nil, fmt.Errorf("%d snapshots, transactions and loops over scans are open: close some: %w",
+			maxLent, kv.TooManySnapshotsError)
 	}
 	p.mu.lent++
 	p.mu.Unlock()
