@@ -11,6 +11,8 @@ import (
 // TestSnapshotsAreBounded: connections take memory and descriptors that the
 // writer needs too. One that is closed makes room for another.
 func TestSnapshotsAreBounded(t *testing.T) {
+	defer func(before int) { maxLent = before }(maxLent)
+	maxLent = 20
 	d := open(t, temporary(t))
 	var snapshots []*Snapshot
 	for range maxLent {

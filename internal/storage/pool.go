@@ -27,10 +27,11 @@ const (
 	// use, for one of them to come back: most do within microseconds, and to
 	// open another takes about as long as this.
 	spareWait = 10 * time.Millisecond
-	// maxLent is how many connections there may be for snapshots at all: each
-	// takes some 400 kB and two descriptors.
-	maxLent = 512
 )
+
+// maxLent is how many connections there may be for snapshots at all: each takes
+// some 400 kB and two descriptors. Only tests change it.
+var maxLent = 512
 
 // pool shares a fixed number of connections among point reads and first chunks
 // of scans. Nobody runs a caller's code while holding one, so waiting for one
