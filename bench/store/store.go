@@ -28,7 +28,7 @@ var Levels = []Level{Sync, Buffered, Memory}
 
 // Contender is go-store at a level of durability.
 func Contender(level Level) bench.Contender {
-	c := bench.Contender{Name: "store-" + string(level), Excuses: excuses}
+	c := bench.Contender{Name: "store-" + string(level)}
 	switch level {
 	case Sync:
 		c.Durability = "power cut (fsync before the call returns)"
@@ -42,10 +42,6 @@ func Contender(level Level) bench.Contender {
 		c.Open = func(_ string, settings bench.Settings) (bench.Target, error) { return openPath(":memory:", settings) }
 	}
 	return c
-}
-
-var excuses = map[bench.Need]string{
-	bench.NeedScan: "its scans begin at a group's first key",
 }
 
 func open(options ...api.Option) func(string, bench.Settings) (bench.Target, error) {
@@ -88,6 +84,17 @@ func (t *target) GetAll(group string) (map[string]string, error) { return t.stor
 func (t *target) Page(group string, offset, limit int) (int, error) {
 	page, err := t.store.GetPage(group, offset, limit)
 	return len(page), err
+}
+
+func (t *target) Scan(group, key string, limit int) (int, error) {
+	page := make([]api.KeyValue, 0, limit)
+	for entry, err := range t.store.Scan(api.ScanOptions{Groups: api.Exactly(group), From: key, Limit: limit}) {
+		if err != nil {
+			return 0, err
+		}
+		page = append(page, api.KeyValue{Key: entry.Key, Value: entry.Value})
+	}
+	return len(page), nil
 }
 
 func (t *target) Load(items []bench.Item) error {

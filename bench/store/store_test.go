@@ -46,7 +46,7 @@ func TestEveryWorkload(t *testing.T) {
 			assert.False(t, cell.Delivery.Silent)
 		}
 	}
-	assert.Equal(t, "nothing of it is left after Close", cannot["get-cold, store-memory"])
+	assert.Equal(t, map[string]string{"get-cold, store-memory": "nothing of it is left after Close"}, cannot)
 }
 
 func TestContender_Levels(t *testing.T) {
