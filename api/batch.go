@@ -30,6 +30,28 @@ func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration) *
 	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
 }
 
+// SetUntil writes a key that expires at a moment, to the millisecond: the one
+// that Entry.ExpiresAt tells, so that entries can be copied from store to store
+// and expire as they would have. The zero time is never. With a moment that has
+// passed when the batch is committed the key has expired already: no read
+// returns it, and its EventSet is followed by an EventExpire.
+func (b *Batch) SetUntil(group, key, value string, expiresAt time.Time) *Batch {
+	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, Deadline: deadline(expiresAt)})
+}
+
+// deadline is expiresAt as an operation has it, where 0 is none: what is past
+// remains past.
+func deadline(expiresAt time.Time) int64 {
+	switch {
+	case expiresAt.IsZero():
+		return kv.NoDeadline
+	case expiresAt.After(time.UnixMilli(kv.NoDeadline - 1)): // its milliseconds would overflow
+		return kv.NoDeadline
+	default:
+		return max(expiresAt.UnixMilli(), 1)
+	}
+}
+
 // Touch has a key expire timeToLive after the commit. If the key is not there
 // the batch fails with NotFoundError.
 func (b *Batch) Touch(group, key string, timeToLive time.Duration) *Batch {

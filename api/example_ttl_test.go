@@ -70,3 +70,32 @@ func ExampleWithPurgeInterval() {
 	// set ada token-1
 	// expire ada token-1
 }
+
+// Entries that are copied to another store expire there when they would have
+// expired here.
+func ExampleBatch_SetUntil() {
+	from, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer from.Close()
+	to, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer to.Close()
+	if err := from.SetWithTTL("sessions", "alice", "token-1", time.Hour); err != nil {
+		log.Fatal(err)
+	}
+
+	entry, err := from.Entry("sessions", "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := to.Batch(new(api.Batch).SetUntil("sessions", "alice", entry.Value, entry.ExpiresAt)); err != nil {
+		log.Fatal(err)
+	}
+	there, err := to.Entry("sessions", "alice")
+	fmt.Println(there.Value, there.ExpiresAt.Equal(entry.ExpiresAt), err)
+	// Output: token-1 true <nil>
+}
