@@ -1,4 +1,5 @@
-// Package rows reads delimited text as rows of group, key and value.
+// Package rows reads delimited text as rows of group, key and value, and writes
+// such text.
 //
 // It keeps the bytes of every field as they are: encoding/csv does not (it
 // turns CRLF inside a quoted field into LF), and it would read on without
@@ -8,6 +9,8 @@ package rows
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -30,12 +33,14 @@ type Layout struct {
 	Group       string // used if GroupColumn is 0
 	KeyColumn   int
 	ValueColumn int // 0: the value is the rest of the record after the key column, as it stands there
+	// ExpiresColumn is when the row expires, in Unix milliseconds; empty: never.
+	ExpiresColumn int // 0: no row does
 }
 
 // Validate says what is wrong with a layout.
 func (l Layout) Validate() error {
 	switch {
-	case l.GroupColumn < 0 || l.KeyColumn < 1 || l.ValueColumn < 0:
+	case l.GroupColumn < 0 || l.KeyColumn < 1 || l.ValueColumn < 0 || l.ExpiresColumn < 0:
 		return errors.New("columns count from 1")
 	case l.Delimiter == '\n' || l.Delimiter == '\r':
 		return errors.New("the delimiter can't be a line end")
@@ -50,9 +55,9 @@ func (l Layout) Validate() error {
 // columns is how many columns a record needs at least.
 func (l Layout) columns() int {
 	if l.ValueColumn == 0 {
-		return max(l.GroupColumn, l.KeyColumn+1)
+		return max(l.GroupColumn, l.KeyColumn+1, l.ExpiresColumn)
 	}
-	return max(l.GroupColumn, l.KeyColumn, l.ValueColumn)
+	return max(l.GroupColumn, l.KeyColumn, l.ValueColumn, l.ExpiresColumn)
 }
 
 // row picks a row from the fields of a record.
@@ -69,8 +74,21 @@ func (l Layout) row(record []byte, fields []field) (Row, error) {
 	} else {
 		row.Value = string(record[fields[l.KeyColumn].start:])
 	}
+	if l.ExpiresColumn > 0 {
+		if text := string(fields[l.ExpiresColumn-1].text); text != "" {
+			milliseconds, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return Row{}, fmt.Errorf("column %d is %q, not when the row expires in milliseconds since 1970", l.ExpiresColumn, text)
+			}
+			row.Expires = Moment(milliseconds)
+		}
+	}
 	return row, nil
 }
+
+// Moment is Unix milliseconds as a time that is never the zero one: what is
+// past stays past.
+func Moment(milliseconds int64) time.Time { return time.UnixMilli(max(milliseconds, 1)) }
 
 func plural(n int, noun string) string {
 	if n == 1 {

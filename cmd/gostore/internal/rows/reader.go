@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 	"unicode/utf8"
 )
 
@@ -17,8 +18,9 @@ const maxRecord = 64 << 20
 // Row is one record of the input.
 type Row struct {
 	Group, Key, Value string
-	Line              int   // where the record begins, from 1
-	End               int64 // how many bytes of the input were read with it
+	Expires           time.Time // zero: never
+	Line              int       // where the record begins, from 1
+	End               int64     // how many bytes of the input were read with it
 }
 
 // LineError says in which line the input is bad, and what is wrong there.

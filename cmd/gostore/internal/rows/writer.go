@@ -1,0 +1,83 @@
+package rows
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Writer writes rows with the columns group, key, value and, in Unix
+// milliseconds or empty, when the row expires. It refuses what another reader
+// might take for something else, or change: in either format bytes that are no
+// UTF-8, NUL and CR (readers turn CR LF, even in quotes, into LF); in Plain
+// fields the delimiter and line ends too.
+type Writer struct {
+	out     *bufio.Writer
+	format  Format
+	started bool
+	line    []byte // reused
+}
+
+// NewWriter writes CSV (Quoted), or tab-separated fields (Plain). Call Flush
+// when done.
+func NewWriter(out io.Writer, format Format) *Writer {
+	return &Writer{out: bufio.NewWriterSize(out, 64<<10), format: format}
+}
+
+// Write writes one row. A row that can't be carried is not written; the error
+// names it.
+func (w *Writer) Write(row Row) error {
+	w.line = w.line[:0]
+	for _, part := range []struct{ name, text string }{{"group", row.Group}, {"key", row.Key}, {"value", row.Value}} {
+		if err := w.field(part.text); err != nil {
+			return fmt.Errorf("key %q in group %q: the %s %w", row.Key, row.Group, part.name, err)
+		}
+	}
+	if !row.Expires.IsZero() {
+		w.line = strconv.AppendInt(w.line, row.Expires.UnixMilli(), 10)
+	}
+	w.line = append(w.line, '\n')
+	w.started = true
+	_, err := w.out.Write(w.line)
+	return err
+}
+
+// Flush writes what is still in memory.
+func (w *Writer) Flush() error { return w.out.Flush() }
+
+const byteOrderMark = "\ufeff"
+
+// field appends a field and the delimiter behind it.
+func (w *Writer) field(text string) error {
+	first := !w.started && len(w.line) == 0
+	switch {
+	case !utf8.ValidString(text):
+		return errors.New("has bytes that are not UTF-8")
+	case strings.Contains(text, "\x00"):
+		return errors.New("has a NUL byte")
+	case strings.Contains(text, "\r"):
+		return errors.New("has a carriage return")
+	case w.format == Plain && strings.Contains(text, "\t"):
+		return errors.New("has a tab")
+	case w.format == Plain && strings.Contains(text, "\n"):
+		return errors.New("has a line end")
+	case w.format == Plain && first && strings.HasPrefix(text, byteOrderMark):
+		return errors.New("begins with a byte order mark, which readers drop at the start of a file")
+	}
+	if w.format == Plain {
+		w.line = append(append(w.line, text...), '\t')
+		return nil
+	}
+	if strings.ContainsAny(text, ",\"\n") || strings.HasPrefix(text, byteOrderMark) {
+		w.line = append(w.line, '"')
+		w.line = append(w.line, strings.ReplaceAll(text, `"`, `""`)...)
+		w.line = append(w.line, '"', ',')
+		return nil
+	}
+	w.line = append(append(w.line, text...), ',')
+	return nil
+}
