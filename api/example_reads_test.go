@@ -53,6 +53,20 @@ func ExampleStore_GetAll() {
 	// map[] <nil>
 }
 
+func ExampleStore_Stats() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := errors.Join(store.Set("config", "theme", "dark"), store.Set("todo", "1", "tea")); err != nil {
+		log.Fatal(err)
+	}
+	stats, err := store.Stats()
+	fmt.Println(stats.Keys, stats.Groups, stats.Revision, err)
+	// Output: 2 2 2 <nil>
+}
+
 func ExampleStore_GetPage() {
 	store, err := api.New(":memory:")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -39,6 +40,30 @@ func (e *Engine) Revision(ctx context.Context) (uint64, error) {
 		return 0, kv.ClosedError
 	}
 	return e.reads.Revision(ctx)
+}
+
+// Stats says what the store holds. Its parts are of moments that follow each
+// other closely.
+func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {
+	if e.closed.Load() {
+		return stats, kv.ClosedError
+	}
+	everything, now := kv.PrefixRange(""), e.clock.Millis()
+	live, err := e.reads.Usage(ctx, everything, now)
+	if err != nil {
+		return stats, err
+	}
+	dead, err := e.reads.Expired(ctx, everything, now)
+	if err != nil {
+		return stats, err
+	}
+	log, err := e.reads.LogExtent(ctx)
+	stats = kv.Stats{Keys: live.Keys, Groups: live.Groups, Expired: dead.Keys,
+		Revision: log.Last, OldestRevision: log.First, LogBytes: log.End - log.Begin}
+	if log.First <= log.Last {
+		stats.LogBegins = time.UnixMilli(log.Oldest)
+	}
+	return stats, err
 }
 
 // GroupExists reports whether the group has a live row.

@@ -68,6 +68,8 @@ type Reads interface {
 	// Log is the log's rows from a revision on, oldest first: whole rows, at
 	// least one if there is one, and no more once they weigh bytes.
 	Log(ctx context.Context, from uint64, bytes int) ([]kv.LogRow, error)
+	// LogExtent is what the log holds.
+	LogExtent(ctx context.Context) (LogExtent, error)
 }
 
 // Writer is the write side. It has no lock: one goroutine at a time owns it.

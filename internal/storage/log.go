@@ -151,6 +151,23 @@ func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.
 	return rows, err
 }
 
+func (f *fileReads) LogExtent(ctx context.Context) (extent LogExtent, err error) {
+	err = f.pool.with(ctx, func(r *reader) error {
+		found, err := one(r.logExtent, func(stmt *sqlite.Stmt) error {
+			extent = LogExtent{First: uint64(stmt.ColumnInt64(0)), Last: uint64(stmt.ColumnInt64(1)),
+				Begin: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3), Oldest: stmt.ColumnInt64(4)}
+			return nil
+		})
+		if err != nil || found {
+			return err
+		}
+		extent.Last, err = readRevision(r.latest)
+		extent.First = extent.Last + 1
+		return err
+	})
+	return extent, err
+}
+
 // checkLog has the end of the log looked at, as the connection sees it.
 func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
 	if config.CheckLog == nil {

@@ -89,13 +89,24 @@ func (w *memoryWriter) LogExtent() (extent LogExtent, err error) {
 	if err := w.check(false); err != nil {
 		return extent, err
 	}
-	l := &w.working.log
-	extent = LogExtent{First: l.last + 1, Last: l.last, Begin: l.end, End: l.end}
+	return w.working.log.extent(), nil
+}
+
+func (l *memoryLog) extent() LogExtent {
+	extent := LogExtent{First: l.last + 1, Last: l.last, Begin: l.end, End: l.end}
 	if len(l.rows) > 0 {
 		oldest := &l.rows[0]
 		extent.First, extent.Begin, extent.Oldest = oldest.First, oldest.end-int64(len(oldest.Record)), oldest.At
 	}
-	return extent, nil
+	return extent
+}
+
+func (m *memory) LogExtent(ctx context.Context) (LogExtent, error) {
+	f, err := m.load(ctx)
+	if err != nil {
+		return LogExtent{}, err
+	}
+	return f.log.extent(), nil
 }
 
 func (m *memory) Revision(ctx context.Context) (uint64, error) {

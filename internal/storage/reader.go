@@ -47,7 +47,7 @@ type reader struct {
 	get, isLive, count, page *sqlite.Stmt
 	groups                   *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
-	latest, log              *sqlite.Stmt
+	latest, log, logExtent   *sqlite.Stmt
 	begin, end               *sqlite.Stmt
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
@@ -70,6 +70,7 @@ func openReader(path string, settings []string, s *sequence, done <-chan struct{
 		{&r.begin, "BEGIN"},
 		{&r.latest, sqlRevision},
 		{&r.log, sqlReadLog},
+		{&r.logExtent, sqlLogExtent},
 		{&r.end, "COMMIT"},
 	})
 	if err != nil {

@@ -106,6 +106,13 @@ const (
 		ORDER BY last_revision LIMIT ?1`
 	sqlNewestLog = `SELECT last_revision, log_end FROM log ORDER BY last_revision DESC LIMIT 1`
 
+	// Both ends of the log at one moment.
+	sqlLogExtent = `SELECT oldest.first_revision, newest.last_revision,
+			oldest.log_end - octet_length(oldest.record), newest.log_end, oldest.committed_at
+		FROM log AS oldest, log AS newest
+		WHERE oldest.last_revision = (SELECT min(last_revision) FROM log)
+			AND newest.last_revision = (SELECT max(last_revision) FROM log)`
+
 	sqlDiscardLog = `UPDATE store_meta SET base_revision = max(base_revision,
 		coalesce((SELECT last_revision FROM log ORDER BY last_revision DESC LIMIT 1), 0));
 		DELETE FROM log`

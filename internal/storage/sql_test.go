@@ -47,6 +47,7 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 		sqlGroups:        {covering + " (group_name>? AND group_name<?)", key + " (group_name=?)"},
 		sqlUsage:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)", key + " (group_name=?)"},
 		sqlExpired:       {expiry + " (expires_at<?)", key + " (group_name=?)"},
+		sqlLogExtent:     {"SEARCH oldest USING INTEGER PRIMARY KEY", "SEARCH newest USING INTEGER PRIMARY KEY"},
 		sqlPhysicalUsage: {covering + " (group_name>? AND group_name<?)"},
 	} {
 		steps := plan(t, conn, statement)
