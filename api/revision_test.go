@@ -48,8 +48,12 @@ func TestRevisionIsNotBehindWhatWasRead(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if revision, err := store.Revision(); err != nil || revision < entry.Revision {
-					return fmt.Errorf("revision %d after an entry of revision %d (%v)", revision, entry.Revision, err)
+				revision, err := store.Revision()
+				if err != nil {
+					return err
+				}
+				if revision < entry.Revision {
+					return fmt.Errorf("revision %d after an entry of revision %d", revision, entry.Revision)
 				}
 			}
 			return nil

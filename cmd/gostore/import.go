@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/cmd/gostore/internal/dump"
 	"forge.lthn.ai/core/go-store/cmd/gostore/internal/progress"
 	"forge.lthn.ai/core/go-store/cmd/gostore/internal/rows"
 )
@@ -23,17 +27,29 @@ type importFlags struct {
 	keyColumn         int
 	valueColumn       int
 	valueRest         bool
+	expiresColumn     int
 }
+
+// tableFlags are those that say what a table looks like.
+var tableFlags = []string{"delimiter", "group", "group-column", "key-column", "value-column", "value-rest", "expires-column"}
 
 func (a *app) importCommand() *cobra.Command {
 	var flags importFlags
 	command := &cobra.Command{
-		Use:   "import --db PATH (--group NAME | --group-column N) --key-column N (--value-column N | --value-rest) [FILE | -]",
-		Short: "Write the rows of a table, creating the database if need be",
-		Long: `Writes each row of a table as a key, from a file or from standard input. Columns
-count from 1. A row whose key is there already replaces its value.
+		Use: `import --db PATH [--format jsonl] [FILE | -]
+  gostore import --db PATH (--group NAME | --group-column N) --key-column N (--value-column N | --value-rest) [--expires-column N] [FILE | -]`,
+		Short: "Write what 'gostore export' has written, or a table, creating the database if need be",
+		Long: `Writes the entries of an export, or each row of a table as a key, from a file or
+from standard input. A key that is there already is replaced.
 
-Without --format a file whose name ends in .csv is CSV and anything else TSV:
+An export is what 'gostore export' writes as JSON Lines. It is expected when no
+flag says what a table looks like. Keys that expire do so at the moment at which
+they would have; those that have expired since are skipped and counted. A line
+that is damaged, missing or out of its place is known by its sum, and an export
+that was cut off by its missing end.
+
+Of a table, columns count from 1. Without --format a file whose name ends in
+.csv is CSV and anything else TSV:
   tsv  fields stand between tabs, or another --delimiter; nothing quotes or
        escapes, a field is what stands there
   csv  fields stand between commas, or another --delimiter, and may be quoted
@@ -41,12 +57,15 @@ Without --format a file whose name ends in .csv is CSV and anything else TSV:
 
 Lines end with LF or CRLF. Empty lines are skipped. All other bytes are kept as
 they are, whether UTF-8 or not, but for a byte order mark at the very start.
+The column of expiries is in milliseconds since 1970, or empty for never.
 
 Rows are committed in batches of 1,000, each of them whole or not at all. The
 import stops at the first bad line and says how many rows are committed; its
 batch is not. Importing the mended file again is safe.`,
-		Example: `  gostore import --db u.db --delimiter ';' --group-column 3 --key-column 1 --value-column 2 UnicodeData.txt
-  zcat hosts.tsv.gz | gostore import --db h.db --group hosts --key-column 1 --value-rest`,
+		Example: `  gostore export --db a.db | gostore import --db b.db
+  gostore import --db u.db --delimiter ';' --group-column 3 --key-column 1 --value-column 2 UnicodeData.txt
+  zcat hosts.tsv.gz | gostore import --db h.db --group hosts --key-column 1 --value-rest
+  gostore import --db c.db --group-column 1 --key-column 2 --value-column 3 --expires-column 4 export.csv`,
 		Args: func(_ *cobra.Command, arguments []string) error {
 			if len(arguments) > 1 {
 				return fmt.Errorf("needs one FILE at most, got %d", len(arguments))
@@ -58,29 +77,54 @@ batch is not. Importing the mended file again is safe.`,
 			if len(arguments) == 1 {
 				name = arguments[0]
 			}
+			if isExport, err := flags.export(command, name); err != nil || isExport {
+				if err != nil {
+					return err
+				}
+				return a.importFrom(command, name, exportLimits, func(in io.Reader) source { return dump.NewReader(in) })
+			}
 			layout, err := flags.layout(command, name)
 			if err != nil {
 				return err
 			}
-			return a.importTable(command, layout, name)
+			return a.importFrom(command, name, sizeLimits, func(in io.Reader) source { return rows.NewReader(in, layout) })
 		},
 	}
 	set := command.Flags()
 	set.SortFlags = false
-	set.StringVar(&flags.format, "format", "", "`FORMAT` of the table: tsv or csv")
+	set.StringVar(&flags.format, "format", "", "`FORMAT` of the input: jsonl, tsv or csv")
 	set.StringVar(&flags.delimiter, "delimiter", "", "the one `CHARACTER` between fields; \\t is a tab")
 	set.StringVar(&flags.group, "group", "", "the group's `NAME` for every row")
 	set.IntVar(&flags.groupColumn, "group-column", 0, "the column `N` that names the row's group")
 	set.IntVar(&flags.keyColumn, "key-column", 0, "the column `N` that names the row's key")
 	set.IntVar(&flags.valueColumn, "value-column", 0, "the column `N` that is the row's value")
 	set.BoolVar(&flags.valueRest, "value-rest", false, "the value is the rest of the row after the key column, delimiters and quotes kept")
+	set.IntVar(&flags.expiresColumn, "expires-column", 0, "the column `N` that says when the row expires, in milliseconds since 1970")
+	complete(command, "format", "jsonl", "tsv", "csv")
 	return command
+}
+
+// export reports whether the input is to be an export.
+func (f importFlags) export(command *cobra.Command, name string) (bool, error) {
+	table := slices.IndexFunc(tableFlags, command.Flags().Changed)
+	switch {
+	case f.format == formatJSONL && table >= 0:
+		return false, misuse("--%s is of tables, not of --format jsonl", tableFlags[table])
+	case f.format == formatJSONL:
+		return true, nil
+	case f.format != "" || table >= 0:
+		return false, nil
+	case strings.EqualFold(filepath.Ext(name), ".csv"), strings.EqualFold(filepath.Ext(name), ".tsv"):
+		return false, nil // and what is missing will be said
+	default:
+		return true, nil
+	}
 }
 
 // layout checks the flags and says what the rows look like.
 func (f importFlags) layout(command *cobra.Command, name string) (rows.Layout, error) {
 	given := command.Flags().Changed
-	layout := rows.Layout{Group: f.group, GroupColumn: f.groupColumn, KeyColumn: f.keyColumn, ValueColumn: f.valueColumn}
+	layout := rows.Layout{Group: f.group, GroupColumn: f.groupColumn, KeyColumn: f.keyColumn, ValueColumn: f.valueColumn, ExpiresColumn: f.expiresColumn}
 	switch {
 	case given("group") == given("group-column"):
 		return layout, misuse("give either --group NAME or --group-column N")
@@ -89,18 +133,18 @@ func (f importFlags) layout(command *cobra.Command, name string) (rows.Layout, e
 	case given("value-column") == f.valueRest:
 		return layout, misuse("give either --value-column N or --value-rest")
 	}
-	for _, column := range []string{"group-column", "key-column", "value-column"} {
+	for _, column := range []string{"group-column", "key-column", "value-column", "expires-column"} {
 		if n, _ := command.Flags().GetInt(column); given(column) && n < 1 {
 			return layout, misuse("--%s %d: columns count from 1", column, n)
 		}
 	}
 	switch {
-	case f.format == "csv", f.format == "" && strings.EqualFold(filepath.Ext(name), ".csv"):
+	case f.format == formatCSV, f.format == "" && strings.EqualFold(filepath.Ext(name), ".csv"):
 		layout.Format, layout.Delimiter = rows.Quoted, ','
-	case f.format == "tsv", f.format == "":
+	case f.format == formatTSV, f.format == "":
 		layout.Format, layout.Delimiter = rows.Plain, '\t'
 	default:
-		return layout, misuse("--format %q: use tsv or csv", f.format)
+		return layout, misuse("--format %q: use jsonl, tsv or csv", f.format)
 	}
 	if given("delimiter") {
 		delimiter := strings.ReplaceAll(f.delimiter, `\t`, "\t")
@@ -115,8 +159,8 @@ func (f importFlags) layout(command *cobra.Command, name string) (rows.Layout, e
 	return layout, nil
 }
 
-// importTable imports the named table and reports.
-func (a *app) importTable(command *cobra.Command, layout rows.Layout, name string) error {
+// importFrom imports what is in the named file and reports.
+func (a *app) importFrom(command *cobra.Command, name string, limits api.SizeLimits, open func(io.Reader) source) error {
 	in, size := a.stdin, int64(progress.Unknown)
 	if name == "-" {
 		name = "standard input"
@@ -137,16 +181,21 @@ func (a *app) importTable(command *cobra.Command, layout rows.Layout, name strin
 			size = info.Size()
 		}
 	}
-	options := []api.Option{api.WithSizeLimits(sizeLimits)}
+	options := []api.Option{api.WithSizeLimits(limits)}
 	return a.withStore(creating, options, func(store *api.Store) error {
 		load := &load{
-			reader: rows.NewReader(in, layout),
-			commit: store.SetAll,
+			reader: open(in),
+			commit: store.Batch,
+			now:    time.Now,
+			limits: limits,
 			bar:    progress.Bytes(a.stderr, "importing", size),
 		}
 		err := load.run(command.Context())
 		load.bar.Close()
 		if err != nil {
+			if errors.Is(err, dump.NotAnExportError) {
+				err = fmt.Errorf("%w; of a table say --key-column and the rest of its layout", err)
+			}
 			return fmt.Errorf("%s: %w; %s", name, err, load.committedSoFar())
 		}
 		return a.reportImport(load)
@@ -155,18 +204,24 @@ func (a *app) importTable(command *cobra.Command, layout rows.Layout, name strin
 
 func (a *app) reportImport(load *load) error {
 	skipped := ""
-	if n := load.reader.Skipped(); n > 0 {
-		skipped = fmt.Sprintf(", skipped %s", plural(n, "empty line"))
+	if load.expired > 0 {
+		skipped = fmt.Sprintf(", skipped %s", plural(load.expired, "expired row"))
+	}
+	if table, ok := load.reader.(*rows.Reader); ok && table.Skipped() > 0 {
+		skipped += fmt.Sprintf(", skipped %s", plural(table.Skipped(), "empty line"))
 	}
 	_, err := fmt.Fprintf(a.stdout, "imported %s%s\n", plural(load.committed, "row"), skipped)
 	return err
 }
 
-func plural(n int, noun string) string {
-	if n == 1 {
+// plural is a number of things; irregular is their plural if it has no s.
+func plural(n int, noun string, irregular ...string) string {
+	switch {
+	case n == 1:
 		return "1 " + noun
+	case len(irregular) > 0:
+		return fmt.Sprintf("%d %s", n, irregular[0])
+	default:
+		return fmt.Sprintf("%d %ss", n, noun)
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
-
-var errInterrupted = errors.New("interrupted")

@@ -179,11 +179,12 @@ func TestLoad_AFailedCommit(t *testing.T) {
 			commits := 0
 			l := &load{
 				reader: rows.NewReader(strings.NewReader(numbered(5_000)), layout),
-				commit: func([]api.Item) error {
+				limits: sizeLimits,
+				commit: func(*api.Batch) (uint64, error) {
 					if commits++; commits == 2 {
-						return test.err
+						return 0, test.err
 					}
-					return nil
+					return 1, nil
 				},
 			}
 			err := l.run(context.Background())
@@ -198,7 +199,8 @@ func TestLoad_InterruptedBetweenBatches(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	l := &load{
 		reader: rows.NewReader(strings.NewReader(numbered(5_000)), rows.Layout{Delimiter: '\t', KeyColumn: 1, ValueColumn: 2}),
-		commit: func([]api.Item) error { interrupt(); return nil },
+		commit: func(*api.Batch) (uint64, error) { interrupt(); return 1, nil },
+		limits: sizeLimits,
 	}
 	assert.ErrorIs(t, l.run(ctx), errInterrupted)
 	assert.Equal(t, 1_000, l.committed)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"forge.lthn.ai/core/go-store/api"
 	"forge.lthn.ai/core/go-store/cmd/gostore/internal/progress"
@@ -16,6 +17,10 @@ import (
 // fault.
 var sizeLimits = api.SizeLimits{Group: 64 << 10, Key: 64 << 10, Value: 16 << 20, Commit: 32 << 20}
 
+// exportLimits are those of an import of an export: the store that it came from
+// may have had larger ones than by default, and has held each of the rows.
+var exportLimits = api.SizeLimits{Group: 8 << 20, Key: 8 << 20, Value: 256 << 20, Commit: 288 << 20}
+
 const (
 	batchRows = 1_000
 	// batchBytes ends a batch early. One more row of the largest size still
@@ -23,21 +28,28 @@ const (
 	batchBytes = 15 << 20
 )
 
+// source is where rows come from: io.EOF ends them.
+type source interface{ Next() (rows.Row, error) }
+
 // load writes rows to a store, batch by batch. It reads the next batch while
 // the last one is being committed.
 type load struct {
-	reader *rows.Reader
-	commit func([]api.Item) error
+	reader source
+	commit func(*api.Batch) (revision uint64, err error)
+	now    func() time.Time // which rows have expired
+	limits api.SizeLimits
 	bar    *progress.Bar
 
 	committed int // rows
 	through   int // the line of the last of them
+	expired   int // rows that were skipped for it
 }
 
 // batch is a number of rows that are committed as one, or why there are none.
 type batch struct {
-	items       []api.Item
-	first, last int   // the lines of the first and last row
+	writes      api.Batch
+	expired     int
+	first, last int   // the lines of the first and last row that is written
 	end         int64 // bytes read so far
 	err         error
 }
@@ -48,7 +60,7 @@ type batch struct {
 func (l *load) run(ctx context.Context) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	batches := make(chan batch)
+	batches := make(chan *batch)
 	go l.read(reading, batches)
 	for {
 		select {
@@ -63,18 +75,21 @@ func (l *load) run(ctx context.Context) error {
 			case next.err != nil:
 				return next.err
 			}
-			if err := l.commit(next.items); err != nil {
-				return commitError(next, err)
+			l.expired += next.expired
+			if next.writes.Len() > 0 {
+				if _, err := l.commit(&next.writes); err != nil {
+					return commitError(next, err)
+				}
+				l.committed += next.writes.Len()
+				l.through = next.last
 			}
-			l.committed += len(next.items)
-			l.through = next.last
 			l.bar.Describe(fmt.Sprintf("importing, %d rows", l.committed))
 			l.bar.Set(next.end)
 		}
 	}
 }
 
-func commitError(failed batch, err error) error {
+func commitError(failed *batch, err error) error {
 	where := fmt.Sprintf("lines %d to %d", failed.first, failed.last)
 	if errors.Is(err, api.UnknownOutcomeError) {
 		return fmt.Errorf("%s may or may not be written, import them again: %w", where, err)
@@ -84,9 +99,9 @@ func commitError(failed batch, err error) error {
 
 // read sends batches until the input ends or is bad. The rows in front of a
 // bad one that do not fill a batch are dropped.
-func (l *load) read(ctx context.Context, out chan<- batch) {
+func (l *load) read(ctx context.Context, out chan<- *batch) {
 	defer close(out)
-	send := func(b batch) bool {
+	send := func(b *batch) bool {
 		select {
 		case out <- b:
 			return true
@@ -94,46 +109,48 @@ func (l *load) read(ctx context.Context, out chan<- batch) {
 			return false
 		}
 	}
-	var pending batch
-	size := 0
+	pending, size := new(batch), 0
 	for {
 		row, err := l.reader.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
-			err = checkSize(row)
+			err = l.checkSize(row)
 		}
 		if err != nil {
-			send(batch{err: err})
+			send(&batch{err: err})
 			return
 		}
-		if len(pending.items) == 0 {
+		pending.end = row.End
+		if !row.Expires.IsZero() && !row.Expires.After(l.now()) {
+			pending.expired++
+			continue
+		}
+		if pending.writes.Len() == 0 {
 			pending.first = row.Line
 		}
-		pending.items = append(pending.items, api.Item{Group: row.Group, Key: row.Key, Value: row.Value})
-		pending.last, pending.end = row.Line, row.End
+		pending.writes.SetUntil(row.Group, row.Key, row.Value, row.Expires)
+		pending.last = row.Line
 		size += len(row.Group) + len(row.Key) + len(row.Value)
-		if len(pending.items) == batchRows || size >= batchBytes {
+		if pending.writes.Len() == batchRows || size >= batchBytes {
 			if !send(pending) {
 				return
 			}
-			pending, size = batch{}, 0
+			pending, size = new(batch), 0
 		}
 	}
-	if len(pending.items) > 0 {
-		send(pending)
-	}
+	send(pending)
 }
 
-func checkSize(row rows.Row) error {
+func (l *load) checkSize(row rows.Row) error {
 	for _, part := range []struct {
 		name        string
 		size, limit int
 	}{
-		{"group", len(row.Group), sizeLimits.Group},
-		{"key", len(row.Key), sizeLimits.Key},
-		{"value", len(row.Value), sizeLimits.Value},
+		{"group", len(row.Group), l.limits.Group},
+		{"key", len(row.Key), l.limits.Key},
+		{"value", len(row.Value), l.limits.Value},
 	} {
 		if part.size > part.limit {
 			return &rows.LineError{Line: row.Line, Err: fmt.Errorf("the %s has %d bytes, more than %d: %w", part.name, part.size, part.limit, api.TooLargeError)}

@@ -156,7 +156,7 @@ func TestRun_Misuse(t *testing.T) {
 		"import: no value":       {[]string{"import", "--db", db, "--group", "g", "--key-column", "1"}, "give either --value-column N or --value-rest; see 'gostore import --help'"},
 		"import: two values":     {append(columns, "--value-rest"), "give either --value-column N or --value-rest; see 'gostore import --help'"},
 		"import: column 0":       {append(columns, "--key-column", "0"), "--key-column 0: columns count from 1; see 'gostore import --help'"},
-		"import: format":         {append(columns, "--format", "json"), `--format "json": use tsv or csv; see 'gostore import --help'`},
+		"import: format":         {append(columns, "--format", "json"), `--format "json": use jsonl, tsv or csv; see 'gostore import --help'`},
 		"import: delimiters":     {append(columns, "--delimiter", ";;"), `--delimiter ";;": use one character; see 'gostore import --help'`},
 		"import: no delimiter":   {append(columns, "--delimiter", ""), `--delimiter "": use one character; see 'gostore import --help'`},
 		"import: line end":       {append(columns, "--delimiter", "\n"), "the delimiter can't be a line end; see 'gostore import --help'"},

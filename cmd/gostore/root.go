@@ -48,6 +48,9 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 	if err == nil {
 		return succeeded
 	}
+	if isBrokenPipe(err) {
+		return succeeded // as with 'gostore list g | head': the reader has seen enough
+	}
 	var wrong misuseError
 	if a.started && !errors.As(err, &wrong) {
 		fmt.Fprintf(stderr, "gostore: %s\n", oneLine(a.explain(err)))
@@ -78,9 +81,10 @@ called wrongly.`,
 	root.PersistentFlags().StringVar(&a.database, "db", "", "the database's `PATH`")
 	root.AddCommand(
 		a.importCommand(), a.getCommand(), a.setCommand(),
-		a.deleteCommand(), a.countCommand(), a.watchCommand(), a.historyCommand(),
-		a.demoCommand(), a.stressCommand(),
-		a.benchCommand(),
+		a.deleteCommand(), a.countCommand(), a.listCommand(), a.groupsCommand(),
+		a.renderCommand(), a.statsCommand(), a.exportCommand(),
+		a.watchCommand(), a.historyCommand(),
+		a.demoCommand(), a.stressCommand(), a.benchCommand(),
 	)
 	return root
 }

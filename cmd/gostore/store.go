@@ -83,7 +83,7 @@ func (a *app) explain(err error) string {
 		if locked.PID != 0 {
 			owner = fmt.Sprintf("process %d", locked.PID)
 		}
-		return fmt.Sprintf("%s is in use by %s; wait until it closes the database ('gostore get', 'count', 'watch' and 'history' work beside it)", a.database, owner)
+		return fmt.Sprintf("%s is in use by %s; wait until it closes the database (the commands that only read, such as 'gostore get', 'watch' and 'export', work beside it)", a.database, owner)
 	}
 	if text, ok := explainRevision(err); ok {
 		return text

@@ -35,7 +35,7 @@ func Steps(out io.Writer, description string, total int64) *Bar {
 }
 
 func newBar(out io.Writer, total int64, description string, options ...progressbar.Option) *Bar {
-	if total == 0 || !isTerminal(out) {
+	if total == 0 || !IsTerminal(out) {
 		return nil
 	}
 	return draw(out, total, description, options...)
@@ -75,7 +75,8 @@ func (b *Bar) Close() {
 	}
 }
 
-func isTerminal(out io.Writer) bool {
+// IsTerminal reports whether somebody looks at what is written.
+func IsTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -2,7 +2,6 @@ package rows
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -28,13 +27,24 @@ func NewWriter(out io.Writer, format Format) *Writer {
 	return &Writer{out: bufio.NewWriterSize(out, 64<<10), format: format}
 }
 
-// Write writes one row. A row that can't be carried is not written; the error
-// names it.
+// RefusedError says why a row can't be carried.
+type RefusedError struct {
+	Group, Key string
+	Part       string // which of group, key and value
+	Why        string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("key %q in group %q: the %s %s", e.Key, e.Group, e.Part, e.Why)
+}
+
+// Write writes one row. A row that can't be carried is not written: the error is
+// a *RefusedError.
 func (w *Writer) Write(row Row) error {
 	w.line = w.line[:0]
 	for _, part := range []struct{ name, text string }{{"group", row.Group}, {"key", row.Key}, {"value", row.Value}} {
-		if err := w.field(part.text); err != nil {
-			return fmt.Errorf("key %q in group %q: the %s %w", row.Key, row.Group, part.name, err)
+		if why := w.field(part.text); why != "" {
+			return &RefusedError{Group: row.Group, Key: row.Key, Part: part.name, Why: why}
 		}
 	}
 	if !row.Expires.IsZero() {
@@ -51,33 +61,33 @@ func (w *Writer) Flush() error { return w.out.Flush() }
 
 const byteOrderMark = "\ufeff"
 
-// field appends a field and the delimiter behind it.
-func (w *Writer) field(text string) error {
+// field appends a field and the delimiter behind it, or says why it can't.
+func (w *Writer) field(text string) (refused string) {
 	first := !w.started && len(w.line) == 0
 	switch {
 	case !utf8.ValidString(text):
-		return errors.New("has bytes that are not UTF-8")
+		return "has bytes that are not UTF-8"
 	case strings.Contains(text, "\x00"):
-		return errors.New("has a NUL byte")
+		return "has a NUL byte"
 	case strings.Contains(text, "\r"):
-		return errors.New("has a carriage return")
+		return "has a carriage return"
 	case w.format == Plain && strings.Contains(text, "\t"):
-		return errors.New("has a tab")
+		return "has a tab"
 	case w.format == Plain && strings.Contains(text, "\n"):
-		return errors.New("has a line end")
+		return "has a line end"
 	case w.format == Plain && first && strings.HasPrefix(text, byteOrderMark):
-		return errors.New("begins with a byte order mark, which readers drop at the start of a file")
+		return "begins with a byte order mark, which readers drop at the start of a file"
 	}
 	if w.format == Plain {
 		w.line = append(append(w.line, text...), '\t')
-		return nil
+		return ""
 	}
 	if strings.ContainsAny(text, ",\"\n") || strings.HasPrefix(text, byteOrderMark) {
 		w.line = append(w.line, '"')
 		w.line = append(w.line, strings.ReplaceAll(text, `"`, `""`)...)
 		w.line = append(w.line, '"', ',')
-		return nil
+		return ""
 	}
 	w.line = append(append(w.line, text...), ',')
-	return nil
+	return ""
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/cmd/gostore/internal/dump"
+)
+
+func (a *app) renderCommand() *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "render --db PATH [--json] (TEMPLATE | @FILE | @-) GROUP",
+		Short: "Print a template filled in with a group's values",
+		Long: `Executes a template of Go's text/template with the group's keys as fields, so
+that {{ .theme }} is the value of the key theme and {{ index . "a key" }} that of
+any other, and prints the result as it is, without a line end of its own.
+
+The template is the argument itself, or is read from a file after an @, or from
+standard input with @-.
+
+With --json one object is printed; its member is text.`,
+		Example: `  gostore render --db app.db '{{ range $key, $value := . }}{{ $key }}={{ $value }}
+  {{ end }}' config
+  gostore render --db app.db @nginx.conf.tmpl site`,
+		Args: exactly("TEMPLATE", "GROUP"),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			template, err := a.template(arguments[0])
+			if err != nil {
+				return err
+			}
+			return a.reader(command, func(store *api.Store) error {
+				text, err := store.Render(template, arguments[1])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(a.stdout, dump.AppendText(nil, "text", text))
+				}
+				_, err = io.WriteString(a.stdout, text)
+				return err
+			})
+		},
+	}
+	jsonFlag(command, &asJSON, "one JSON object")
+	return command
+}
+
+// template is the text that an argument names.
+func (a *app) template(argument string) (string, error) {
+	name, named := strings.CutPrefix(argument, "@")
+	if !named {
+		return argument, nil
+	}
+	read := func() ([]byte, error) { return os.ReadFile(name) }
+	if name == "-" {
+		read = func() ([]byte, error) { return io.ReadAll(a.stdin) }
+	}
+	text, err := read()
+	return string(text), err
+}
