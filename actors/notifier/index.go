@@ -3,6 +3,7 @@ package notifier
 import (
 	"hash/maphash"
 	"maps"
+	"math/bits"
 	"slices"
 	"sync/atomic"
 
@@ -16,7 +17,8 @@ import (
 type index[T comparable] struct {
 	seed   maphash.Seed
 	shards [shards]atomic.Pointer[map[kv.Filter][]T]
-	kinds  [kv.MatchKinds][kv.MatchKinds]atomic.Int64 // filters of each kind, of group and of key: an event looks only for kinds that there are
+	kinds  [kv.MatchKinds * kv.MatchKinds]int // filters of each kind, of group and of key; the notifier's own
+	used   atomic.Uint32                      // has the bit of each kind that there is: an event looks for no other
 
 	// The lengths of prefixes in use: an event looks for its own prefixes of
 	// these lengths, however many filters there are.
@@ -38,7 +40,15 @@ func newIndex[T comparable]() *index[T] {
 	return &index[T]{seed: maphash.MakeSeed(), behind: make(map[uint64]int)}
 }
 
-func (x *index[T]) hash(f kv.Filter) uint64 { return maphash.Comparable(x.seed, f) }
+// hash mixes the hashes of the two names: maphash.Comparable of the whole filter
+// takes ten times as long.
+func (x *index[T]) hash(f kv.Filter) uint64 {
+	const odd = 0x9E3779B97F4A7C15
+	h := (maphash.String(x.seed, f.Group.Text()) + uint64(f.Group.Kind())) * odd
+	h = (bits.RotateLeft64(h, 29) ^ maphash.String(x.seed, f.Key.Text())) + uint64(f.Key.Kind())
+	h *= odd
+	return h ^ h>>31
+}
 
 func (x *index[T]) shard(hash uint64) *atomic.Pointer[map[kv.Filter][]T] {
 	return &x.shards[hash%shards]
@@ -61,12 +71,12 @@ func bloomBit(hash uint64) (word int, bit uint64) {
 }
 
 // add is for the notifier only. The lengths and the bit are there before the
-// filter is, and the kind's count after it: who sees a count finds the filter.
+// filter is, and its kind after it: who sees the kind finds the filter.
 func (x *index[T]) add(f kv.Filter, listener T) {
 	x.groups.add(f.Group)
 	x.keys.add(f.Key)
 	x.replace(f, append(slices.Clip(x.at(f)), listener))
-	x.kinds[f.Group.Kind()][f.Key.Kind()].Add(1)
+	x.count(f, 1)
 }
 
 // remove is for the notifier only.
@@ -78,10 +88,19 @@ func (x *index[T]) remove(f kv.Filter, listener T) {
 			left = append(left, other)
 		}
 	}
-	x.kinds[f.Group.Kind()][f.Key.Kind()].Add(-1)
+	x.count(f, -1)
 	x.replace(f, left)
 	x.groups.remove(f.Group)
 	x.keys.remove(f.Key)
+}
+
+func (x *index[T]) count(f kv.Filter, by int) {
+	kind := int(f.Group.Kind())*kv.MatchKinds + int(f.Key.Kind())
+	if x.kinds[kind] += by; x.kinds[kind] > 0 {
+		x.used.Or(1 << kind)
+	} else {
+		x.used.And(^uint32(1 << kind))
+	}
 }
 
 // replace publishes the listeners of a filter. The bit is set before the shard
@@ -118,34 +137,21 @@ func (x *index[T]) replace(f kv.Filter, listeners []T) {
 }
 
 // empty reports whether there is no listener at all.
-func (x *index[T]) empty() bool {
-	for i := range x.kinds {
-		for j := range x.kinds[i] {
-			if x.kinds[i][j].Load() > 0 {
-				return false
-			}
-		}
-	}
-	return true
-}
+func (x *index[T]) empty() bool { return x.used.Load() == 0 }
 
 // each calls yield with the listeners of every filter that fits, each filter
 // once, until yield returns false. It reports whether it did not.
 func (x *index[T]) each(group, key string, yield func([]T) bool) bool {
-	for groupKind := range kv.MatchKind(kv.MatchKinds) {
-		for keyKind := range kv.MatchKind(kv.MatchKinds) {
-			if x.kinds[groupKind][keyKind].Load() == 0 {
-				continue
-			}
-			fits := x.groups.eachMatch(groupKind, group, func(group kv.Match) bool {
-				return x.keys.eachMatch(keyKind, key, func(key kv.Match) bool {
-					listeners := x.at(kv.Filter{Group: group, Key: key})
-					return len(listeners) == 0 || yield(listeners)
-				})
+	for used := x.used.Load(); used != 0; used &= used - 1 {
+		kind := bits.TrailingZeros32(used)
+		fits := x.groups.eachMatch(kv.MatchKind(kind/kv.MatchKinds), group, func(group kv.Match) bool {
+			return x.keys.eachMatch(kv.MatchKind(kind%kv.MatchKinds), key, func(key kv.Match) bool {
+				listeners := x.at(kv.Filter{Group: group, Key: key})
+				return len(listeners) == 0 || yield(listeners)
 			})
-			if !fits {
-				return false
-			}
+		})
+		if !fits {
+			return false
 		}
 	}
 	return true
