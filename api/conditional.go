@@ -56,8 +56,9 @@ func (s *Store) CompareAndDelete(group, key string, revision uint64) error {
 }
 
 // Touch has a key expire timeToLive after now, whatever it did before, and
-// leaves its value alone. It has a revision and an EventSet with that value. A
-// time to live of zero or less has expired already. It fails with
+// leaves its value alone. It has a revision and an EventSet with that value, unless
+// the key expires at that millisecond already: then nothing changes. A time to
+// live of zero or less has expired already. It fails with
 // NotFoundError when there is no such key.
 func (s *Store) Touch(group, key string, timeToLive time.Duration) error {
 	return s.apply("Touch", kv.Mutation{Kind: kv.Touch, Group: group, Key: key, HasTTL: true, TimeToLive: timeToLive})
