@@ -28,6 +28,9 @@ To go on where a page of --limit ended, give its last key to --after.`,
 		Args:              exactly("GROUP"),
 		ValidArgsFunction: a.completeNames(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if keysOnly && asJSON {
+				return misuse("give either --keys or --json")
+			}
 			if err := page.begin(command); err != nil {
 				return err
 			}
@@ -57,7 +60,6 @@ To go on where a page of --limit ended, give its last key to --after.`,
 	page.flags(command, "KEY")
 	command.Flags().BoolVar(&keysOnly, "keys", false, "print the keys alone")
 	jsonFlag(command, &asJSON, "a JSON object a line")
-	command.MarkFlagsMutuallyExclusive("keys", "json")
 	return command
 }
 
