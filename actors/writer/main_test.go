@@ -84,7 +84,7 @@ func start(t *testing.T, o options) *bench {
 		o.batch = 32 << 20
 	}
 	if o.history == (kv.History{}) {
-		o.history = kv.History{Revisions: 1 << 30, Bytes: 1 << 40, Age: time.Hour * 1e4}
+		o.history = endless()
 	}
 	if o.log == nil {
 		o.log = slog.DiscardHandler

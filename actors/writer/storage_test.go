@@ -171,6 +171,41 @@ func (f *faulty) Snapshot() (*storage.Snapshot, error) {
 	return f.Writer.Snapshot()
 }
 
+func (f *faulty) AppendLog(row kv.LogRow, end int64) error {
+	if err := f.failing("AppendLog"); err != nil {
+		return err
+	}
+	return f.Writer.AppendLog(row, end)
+}
+
+func (f *faulty) ReadLog(from uint64, bytes int) ([]kv.LogRow, error) {
+	if err := f.failing("ReadLog"); err != nil {
+		return nil, err
+	}
+	return f.Writer.ReadLog(from, bytes)
+}
+
+func (f *faulty) OldestLog(rows int) ([]storage.LogMark, error) {
+	if err := f.failing("OldestLog"); err != nil {
+		return nil, err
+	}
+	return f.Writer.OldestLog(rows)
+}
+
+func (f *faulty) TrimLog(through uint64) error {
+	if err := f.failing("TrimLog"); err != nil {
+		return err
+	}
+	return f.Writer.TrimLog(through)
+}
+
+func (f *faulty) LogExtent() (storage.LogExtent, error) {
+	if err := f.failing("LogExtent"); err != nil {
+		return storage.LogExtent{}, err
+	}
+	return f.Writer.LogExtent()
+}
+
 // next has the next call of a method fail.
 func (b *bench) next(method string) {
 	b.settle()
