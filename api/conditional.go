@@ -56,9 +56,9 @@ func (s *Store) CompareAndDelete(group, key string, revision uint64) error {
 }
 
 // Touch has a key expire timeToLive after now, whatever it did before, and
-// leaves its value alone. It has a revision and an EventSet with that value, unless
-// the key expires at that millisecond already: then nothing changes. A time to
-// live of zero or less has expired already. It fails with
+// leaves its value alone. It has a revision and an EventSet with that value,
+// unless the key is to expire at that very millisecond anyway: then nothing
+// changes. A time to live of zero or less has expired already. It fails with
 // NotFoundError when there is no such key.
 func (s *Store) Touch(group, key string, timeToLive time.Duration) error {
 	return s.apply("Touch", kv.Mutation{Kind: kv.Touch, Group: group, Key: key, HasTTL: true, TimeToLive: timeToLive})
@@ -72,8 +72,9 @@ func (s *Store) Persist(group, key string) error {
 
 // Increment adds delta to a key that holds a decimal integer and returns the
 // sum. A key that is not there counts as 0; one with a TTL keeps it. It fails
-// with NotANumberError, and writes nothing, when the value is no integer or the
-// sum does not fit into 64 bits.
+// with NotANumberError, and writes nothing, when the value is no integer as
+// strconv.FormatInt writes it ("5" and "-5"; not "+5", "05" or " 5"), or the sum
+// does not fit into 64 bits.
 func (s *Store) Increment(group, key string, delta int64) (int64, error) {
 	outcome, err := s.engine.Apply(s.ctx, kv.Mutation{Kind: kv.Increment, Group: group, Key: key, Delta: delta})
 	return outcome.Number, wrap("Increment", err)
