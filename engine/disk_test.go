@@ -133,7 +133,7 @@ func TestFailingDiskUnderLoad(t *testing.T) {
 	l.finish()
 	l.verify(e)
 	verifyFeeds(t, e, l.feeds)
-	verifyLog(t, e)
+	verifyReplay(t, e)
 	expires(t, e, "afterwards")
 	closeNow(t, e)
 	l.verifyEvents()

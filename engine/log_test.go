@@ -49,9 +49,9 @@ func replay(state map[testkit.Place]kv.Row, events []kv.Event) error {
 	return nil
 }
 
-// verifyLog compares every row of the store, dead ones too, with what the log
+// verifyReplay compares every row of the store, dead ones too, with what the log
 // alone makes of an empty one: value, deadline and revision.
-func verifyLog(t *testing.T, e *Engine) {
+func verifyReplay(t *testing.T, e *Engine) {
 	t.Helper()
 	snapshot, err := e.database.Snapshot(context.Background())
 	require.NoError(t, err)
@@ -94,11 +94,11 @@ func TestTheLogIsWhatHappened(t *testing.T) {
 			}
 			source.Advance(time.Duration(random.IntN(200)) * time.Millisecond)
 			if i%100 == 99 {
-				verifyLog(t, e)
+				verifyReplay(t, e)
 				if path != ":memory:" {
 					closeNow(t, e)
 					e = open(t, config)
-					verifyLog(t, e)
+					verifyReplay(t, e)
 				}
 			}
 		}
@@ -166,10 +166,10 @@ func TestRevisionsAfterFaultsOfTheDisk(t *testing.T) {
 				before, err := e.Revision(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, before+1, must(t, e, set("g", "after", strconv.Itoa(round))).Revision)
-				verifyLog(t, e)
+				verifyReplay(t, e)
 			}
 			closeNow(t, e)
-			verifyLog(t, open(t, Config{Path: path}))
+			verifyReplay(t, open(t, Config{Path: path}))
 		})
 	}
 }

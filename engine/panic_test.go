@@ -78,7 +78,7 @@ func panicAt(t *testing.T, path, step string, times int) {
 	l.finish()
 	l.verify(e)
 	verifyFeeds(t, e, l.feeds)
-	verifyLog(t, e)
+	verifyReplay(t, e)
 	expires(t, e, "afterwards")
 	require.Zero(t, e.InFlight())
 	closeNow(t, e)
@@ -106,7 +106,7 @@ func TestPanicsAtRandom(t *testing.T) {
 				l.finish()
 				l.verify(e)
 				verifyFeeds(t, e, l.feeds)
-				verifyLog(t, e)
+				verifyReplay(t, e)
 				expires(t, e, "afterwards")
 				require.Zero(t, e.InFlight())
 				faults.Scatter(seed, 2) // Close survives it too

@@ -56,14 +56,6 @@ func (m *logModel) from(revision uint64, bytes int) (rows []kv.LogRow) {
 	return rows
 }
 
-func (m *logModel) tail(bytes int) (rows []kv.LogRow) {
-	for i := len(m.rows) - 1; i >= 0 && bytes > 0; i-- {
-		rows = append(rows, m.rows[i].LogRow)
-		bytes -= len(m.rows[i].Record)
-	}
-	return rows
-}
-
 // requireLog compares a database with the model, from within (the writer) and
 // from outside.
 func (m *logModel) requireLog(t *testing.T, d *Database, random *rand.Rand) {
@@ -91,9 +83,6 @@ func (m *logModel) requireLog(t *testing.T, d *Database, random *rand.Rand) {
 		require.NoError(t, err)
 		require.Equal(t, m.from(from, size), rows, "from %d, %d bytes", from, size)
 	}
-	rows, err := d.Reads().LogTail(background, size)
-	require.NoError(t, err)
-	require.Equal(t, m.tail(size), rows)
 }
 
 // Whatever is appended, trimmed and rolled back, the log of a file and that of
@@ -215,7 +204,6 @@ func TestTheLogWantsATransaction(t *testing.T) {
 			"OldestLog": second(w.OldestLog(1)),
 			"LogExtent": second(w.LogExtent()),
 			"Log":       second(d.Reads().Log(background, 0, 1)),
-			"LogTail":   second(d.Reads().LogTail(background, 1)),
 			"Revision":  second(d.Reads().Revision(background)),
 		} {
 			assert.ErrorIs(t, err, kv.ClosedError, what)
@@ -260,16 +248,13 @@ func TestReadersHoldTheirViewOfTheLog(t *testing.T) {
 				var held [][]kv.LogRow
 				var err error
 				for err == nil && !stop.Load() {
-					var rows, tail []kv.LogRow
-					if rows, err = d.Reads().Log(background, 0, 1<<random.IntN(16)); err == nil {
-						tail, err = d.Reads().LogTail(background, 1<<random.IntN(16))
-					}
-					slices.Reverse(tail)
-					held = append(held, rows, tail)
+					var rows []kv.LogRow
+					rows, err = d.Reads().Log(background, 0, 1<<random.IntN(16))
+					held = append(held, rows)
 					for _, rows := range held { // the old ones too
 						err = errors.Join(err, checkSealed(rows))
 					}
-					held = held[max(0, len(held)-6):]
+					held = held[max(0, len(held)-4):]
 				}
 				failures <- err
 			}()
@@ -334,7 +319,6 @@ func TestLogReadsObeyTheirContext(t *testing.T) {
 	cancel()
 	eachKind(t, func(t *testing.T, d *Database) {
 		assert.ErrorIs(t, second(d.Reads().Log(ended, 0, 1)), context.Canceled)
-		assert.ErrorIs(t, second(d.Reads().LogTail(ended, 1)), context.Canceled)
 		assert.ErrorIs(t, second(d.Reads().Revision(ended)), context.Canceled)
 	})
 }
