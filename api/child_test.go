@@ -26,6 +26,8 @@ const (
 	// See kill_test.go.
 	taskTorrent = "torrent"
 	taskFollow  = "follow"
+	// See revisions_test.go.
+	taskRevisions = "revisions"
 
 	childGroup = "child"
 	childRows  = 100
@@ -58,6 +60,9 @@ func childWork(task, path string) error {
 			return err
 		}
 		return store.Close()
+	}
+	if task == taskRevisions {
+		return childRevisions(store)
 	}
 	for i := 0; ; i++ {
 		if err := store.Set(childGroup, strconv.Itoa(i), strconv.Itoa(i)); err != nil {
