@@ -135,6 +135,23 @@ func TestTrimsAreBounded(t *testing.T) {
 	}
 }
 
+// TestTrimsKeepUp: a commit that adds more than what is removed at a time removes
+// as much as it adds, so that the log does not outgrow its bounds.
+func TestTrimsKeepUp(t *testing.T) {
+	const bound = 2 * trimBytes
+	history := endless()
+	history.Bytes = bound
+	b := start(t, options{history: history})
+	for i := range bound / 4096 {
+		require.NoError(t, b.apply(value(fmt.Sprint(i%10), 4096-100)).err)
+	}
+	for range 6 {
+		require.NoError(t, b.apply(value("large", trimBytes*3/2)).err)
+		extent := b.extent()
+		require.LessOrEqual(t, extent.End-extent.Begin, int64(bound+bound/trimSlack))
+	}
+}
+
 // TestUndoneTrims: a commit that trimmed and was rolled back has trimmed
 // nothing, neither in the database nor in the writer's figures.
 func TestUndoneTrims(t *testing.T) {
