@@ -2,11 +2,13 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -377,14 +379,20 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 		}
 		require.NoError(t, write(9, 100))
 		writing := make(chan error, 1)
-		go func() { writing <- together(4, func(i int) error { return write(i, 100) }) }()
+		var done atomic.Uint64 // the last revision, once all is written
+		go func() {
+			err := together(4, func(i int) error { return write(i, 100) })
+			last, failed := store.Revision()
+			done.Store(last)
+			// What comes after it, a mark at least, ends the loop below.
+			writing <- errors.Join(err, failed, store.Set("other", "k", "v"))
+		}()
 		options := api.SubscribeOptions{State: true, Buffer: 3, Progress: time.Millisecond,
 			Filters: []api.Filter{{Group: api.Prefix("g")}, {Group: api.Exactly("n"), Key: api.Prefix("n")}}}
 		marks, synced := map[uint64]replica{}, 0
 		copied := replica{}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		done := uint64(0) // the last revision, once all is written
 		testkit.Within(t, "the subscriber", func() {
 			for event, err := range store.Subscribe(ctx, options) {
 				if !assert.NoError(t, err) {
@@ -400,19 +408,12 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 					assert.Equal(t, synced == 0, event.Timestamp.IsZero(), "%v", event)
 					copied.apply(event)
 				}
-				select {
-				case err := <-writing:
-					assert.NoError(t, err)
-					done, err = store.Revision()
-					assert.NoError(t, err)
-					assert.NoError(t, store.Set("other", "k", "v"))
-				default:
-				}
-				if done > 0 && event.Revision > done {
+				if last := done.Load(); last > 0 && event.Revision > last {
 					return
 				}
 			}
 		})
+		require.NoError(t, testkit.Await(t, "the writers", writing))
 		require.Equal(t, 1, synced)
 		require.Greater(t, len(marks), 1)
 		original := replica{}
@@ -426,7 +427,7 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 				}
 			}
 			original.apply(event)
-			if event.Revision > done {
+			if event.Revision > done.Load() {
 				break
 			}
 		}
