@@ -213,7 +213,7 @@ func TestSubscribe_ConflictingOptions(t *testing.T) {
 	for name, options := range map[string]api.SubscribeOptions{
 		"State and From":    {State: true, From: 1},
 		"negative Buffer":   {Buffer: -1},
-		"huge Buffer":       {Buffer: 1 << 40},
+		"huge Buffer":       {Buffer: 1<<30 + 1},
 		"unknown policy":    {Slow: 7},
 		"negative policy":   {Slow: -1},
 		"negative Progress": {Progress: -time.Second},

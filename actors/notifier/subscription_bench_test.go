@@ -19,7 +19,7 @@ func BenchmarkWatched(b *testing.B) {
 			}
 			events := make([]kv.Event, 64)
 			for i := range events {
-				events[i] = set("bench", fmt.Sprintf("%016x", i*2654435761), "v")
+				events[i] = set("bench", fmt.Sprintf("%016x", uint64(i)*2654435761), "v")
 			}
 			for b.Loop() {
 				if r.Watched(events) {

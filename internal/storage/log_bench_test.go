@@ -31,7 +31,7 @@ func BenchmarkLogLayout(b *testing.B) {
 				for range batch {
 					revision++
 					value := strings.Repeat(string(rune('a'+random.IntN(26))), 100)
-					err := w.Upsert(kv.Row{Group: "g", Key: fmt.Sprintf("%016x", random.IntN(keys)*2654435761), Value: value,
+					err := w.Upsert(kv.Row{Group: "g", Key: fmt.Sprintf("%016x", random.Uint64N(keys)*2654435761), Value: value,
 						Deadline: kv.NoDeadline, Revision: revision})
 					if err == nil && layout == "rows" {
 						err = log(revision, revision, 160)
