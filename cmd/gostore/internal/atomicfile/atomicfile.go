@@ -22,7 +22,7 @@ type File struct {
 // Commit replaces it; it must be a regular file, or a link to one. Call Discard
 // in any case.
 func Create(path string) (*File, error) {
-	info, err := os.Lstat(path)
+	_, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -31,7 +31,8 @@ func Create(path string) (*File, error) {
 		if path, err = filepath.EvalSymlinks(path); err != nil {
 			return nil, err
 		}
-		if info, err = os.Stat(path); err != nil {
+		info, err := os.Stat(path)
+		if err != nil {
 			return nil, err
 		}
 		if !info.Mode().IsRegular() {
