@@ -623,3 +623,42 @@ func TestSubscribe_LoopsThatFail(t *testing.T) {
 	testkit.Await(t, "the goroutine", done)
 	subscribe(t, store, api.SubscribeOptions{}).quiet(store, "g")
 }
+
+// A read-only store follows whoever owns the file, over the owner's end and into
+// the next one's time.
+func TestSubscribe_ReadOnly(t *testing.T) {
+	path := newPath(t)
+	owner := openStore(t, path, api.WithHistory(api.History{Revisions: 20}), api.WithDurability(api.DurabilityBuffered))
+	require.NoError(t, owner.Set("g", "k", "1"))
+	reader := openStore(t, path, api.WithReadOnly())
+	now := subscribe(t, reader, api.SubscribeOptions{})
+	all := subscribe(t, reader, api.SubscribeOptions{From: 1})
+	state := subscribe(t, newScope(t, reader, "n"), api.SubscribeOptions{State: true, Progress: time.Millisecond})
+	require.Equal(t, api.EventSynced, state.next().Type)
+	require.Equal(t, "1", all.next().Value)
+	require.NoError(t, owner.Set("g", "k", "2"))
+	require.Equal(t, "2", now.next().Value)
+	mark := state.next()
+	require.Equal(t, api.EventProgress, mark.Type)
+	require.EqualValues(t, 2, mark.Revision)
+	require.NoError(t, owner.Close())
+	owner = openStore(t, path, api.WithHistory(api.History{Revisions: 20}), api.WithDurability(api.DurabilityBuffered))
+	require.NoError(t, owner.Set("n:g", "k", "3"))
+	for state.next().Type == api.EventProgress {
+	}
+	require.Equal(t, "3", now.next().Value)
+
+	var future *api.FutureRevisionError
+	require.ErrorAs(t, subscribe(t, reader, api.SubscribeOptions{From: 5}).end(), &future)
+	require.Equal(t, api.FutureRevisionError{Requested: 5, Current: 3}, *future)
+	for i := range 100 { // all stands at its second event
+		require.NoError(t, owner.Set("g", "k", strconv.Itoa(i)))
+	}
+	var compacted *api.CompactedError
+	last := all.drain()
+	require.ErrorAs(t, all.end(), &compacted)
+	require.Equal(t, last+1, compacted.Requested)
+	require.NoError(t, reader.Close())
+	now.drain()
+	require.ErrorIs(t, now.end(), api.ClosedError)
+}
