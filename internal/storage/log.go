@@ -74,32 +74,23 @@ func readLog(stmt *sqlite.Stmt, from uint64, bytes int) (rows []kv.LogRow, err e
 }
 
 // OldestLog is the oldest rows of the log without their records.
-func (w *fileWriter) OldestLog(rows int) ([]LogMark, error) {
-	marks, _, err := w.oldest(rows)
-	return marks, err
-}
-
-// oldest is OldestLog, with the size of the first row's record.
-func (w *fileWriter) oldest(rows int) (marks []LogMark, size int64, err error) {
+func (w *fileWriter) OldestLog(rows int) (marks []LogMark, err error) {
 	if w.conn == nil {
-		return nil, 0, kv.ClosedError
+		return nil, kv.ClosedError
 	}
 	stmt := w.oldestLog
 	stmt.BindInt64(1, int64(max(rows, 0)))
 	for {
 		found, err := stmt.Step()
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if !found {
-			return marks, size, stmt.Reset()
+			return marks, stmt.Reset()
 		}
 		marks = append(marks, LogMark{
 			Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)),
 			At: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3)})
-		if len(marks) == 1 {
-			size = stmt.ColumnInt64(4)
-		}
 	}
 }
 
@@ -117,21 +108,25 @@ func (w *fileWriter) TrimLog(through uint64) error {
 }
 
 // LogExtent is what the log holds.
-func (w *fileWriter) LogExtent() (extent LogExtent, err error) {
-	marks, size, err := w.oldest(1)
-	if err != nil {
-		return extent, err
+func (w *fileWriter) LogExtent() (LogExtent, error) {
+	if w.conn == nil {
+		return LogExtent{}, kv.ClosedError
 	}
-	if len(marks) == 0 {
-		extent.Last, err = readRevision(w.revision)
-		extent.First = extent.Last + 1
-		return extent, err
-	}
-	extent.First, extent.Begin, extent.Oldest = marks[0].First, marks[0].End-size, marks[0].At
-	_, err = one(w.newestLog, func(stmt *sqlite.Stmt) error {
-		extent.Last, extent.End = uint64(stmt.ColumnInt64(0)), stmt.ColumnInt64(1)
+	return readLogExtent(w.logExtent, w.revision)
+}
+
+// readLogExtent reads both ends of the log, or where an empty one goes on.
+func readLogExtent(ends, revision *sqlite.Stmt) (extent LogExtent, err error) {
+	found, err := one(ends, func(stmt *sqlite.Stmt) error {
+		extent = LogExtent{First: uint64(stmt.ColumnInt64(0)), Last: uint64(stmt.ColumnInt64(1)),
+			Begin: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3), Oldest: stmt.ColumnInt64(4)}
 		return nil
 	})
+	if err != nil || found {
+		return extent, err
+	}
+	extent.Last, err = readRevision(revision)
+	extent.First = extent.Last + 1
 	return extent, err
 }
 
@@ -152,17 +147,8 @@ func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.
 }
 
 func (f *fileReads) LogExtent(ctx context.Context) (extent LogExtent, err error) {
-	err = f.pool.with(ctx, func(r *reader) error {
-		found, err := one(r.logExtent, func(stmt *sqlite.Stmt) error {
-			extent = LogExtent{First: uint64(stmt.ColumnInt64(0)), Last: uint64(stmt.ColumnInt64(1)),
-				Begin: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3), Oldest: stmt.ColumnInt64(4)}
-			return nil
-		})
-		if err != nil || found {
-			return err
-		}
-		extent.Last, err = readRevision(r.latest)
-		extent.First = extent.Last + 1
+	err = f.pool.with(ctx, func(r *reader) (err error) {
+		extent, err = readLogExtent(r.logExtent, r.latest)
 		return err
 	})
 	return extent, err

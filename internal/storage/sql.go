@@ -102,9 +102,8 @@ const (
 		WHERE last_revision <= ?1 ORDER BY last_revision DESC`
 	sqlTrimLog = `DELETE FROM log WHERE last_revision <= ?1`
 
-	sqlOldestLog = `SELECT last_revision, first_revision, committed_at, log_end, octet_length(record) FROM log
+	sqlOldestLog = `SELECT last_revision, first_revision, committed_at, log_end FROM log
 		ORDER BY last_revision LIMIT ?1`
-	sqlNewestLog = `SELECT last_revision, log_end FROM log ORDER BY last_revision DESC LIMIT 1`
 
 	// Both ends of the log at one moment.
 	sqlLogExtent = `SELECT oldest.first_revision, newest.last_revision,

@@ -33,7 +33,7 @@ type fileWriter struct {
 	expired, earliest             *sqlite.Stmt
 	upsert                        *sqlite.Stmt // prepared on first use
 	appendLog, readLog, trimLog   *sqlite.Stmt
-	oldestLog, newestLog          *sqlite.Stmt
+	oldestLog, logExtent          *sqlite.Stmt
 	revision                      *sqlite.Stmt
 }
 
@@ -67,7 +67,7 @@ func (w *fileWriter) statements() []statement {
 		{&w.readLog, sqlReadLog},
 		{&w.trimLog, sqlTrimLog},
 		{&w.oldestLog, sqlOldestLog},
-		{&w.newestLog, sqlNewestLog},
+		{&w.logExtent, sqlLogExtent},
 		{&w.revision, sqlRevision},
 	}
 }
