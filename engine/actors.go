@@ -55,7 +55,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	if a.writer, err = writer.Spawn(system, writer.Config{
 		Database: e.writing(), Gate: a.gate, Clock: e.clock, Logger: logger, Failpoint: fail,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
-		History: e.config.History, Unlogged: e.config.Unlogged, Head: &e.head, Announced: &e.announced, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
+		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
 		return nil, err
 	}
 	a.reaper.Connect(a.writer)

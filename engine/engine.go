@@ -39,7 +39,6 @@ type Engine struct {
 	cache     *cache.Cache // nil: none
 	snapshots atomic.Int64 // how many are open
 	callbacks *notifier.Callbacks
-	head      atomic.Uint64 // the last revision committed; the writer sets it
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
 	conflicts atomic.Uint64 // of transactions
 	ended     chan struct{} // closed by Close
@@ -82,13 +81,6 @@ func Open(config Config) (*Engine, error) {
 		return e, nil
 	}
 	e.openCache()
-	// The writer reads it again when it starts, which nobody waits for.
-	revision, err := e.reads.Revision(context.Background())
-	if err != nil {
-		e.callbacks.Stop()
-		return nil, fmt.Errorf("read the revision: %w", errors.Join(err, database.Close()))
-	}
-	e.head.Store(revision)
 	if e.actors, err = e.start(); err != nil {
 		e.callbacks.Stop()
 		return nil, fmt.Errorf("start actors: %w", errors.Join(err, database.Close()))

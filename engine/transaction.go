@@ -125,7 +125,7 @@ func (e *Engine) verifyRanges(ctx context.Context, m *kv.Mutation) error {
 		return nil
 	}
 	var events []kv.Event
-	for next := m.Unchanged[0].Revision + 1; next <= e.head.Load(); {
+	for next := m.Unchanged[0].Revision + 1; next <= e.announced.Load(); {
 		rows, err := e.logRows(ctx, next)
 		var compacted *kv.CompactedError
 		if errors.As(err, &compacted) {

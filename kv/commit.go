@@ -6,7 +6,6 @@ import "time"
 // by it; it is shared and read-only.
 type Committed struct {
 	At       time.Time
-	Revision uint64           // the last one, of this commit or an earlier one
 	Deadline int64            // the earliest deadline that it wrote, NoDeadline if none
 	Purged   bool             // it removed expired rows, or found none left
 	Reaped   bool             // it did so for the reaper
@@ -25,7 +24,6 @@ type NamespaceUsage struct {
 // Resynchronise tells projections to forget what they know and start again
 // from this: the writer was started anew or can't say what its last commit did.
 type Resynchronise struct {
-	Revision  uint64 // the last one committed
 	Announced uint64 // every event up to this one was handed on
 	Earliest  int64  // the earliest deadline stored, NoDeadline if none
 	Usage     []NamespaceUsage

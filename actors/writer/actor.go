@@ -78,7 +78,6 @@ type Config struct {
 	Logger      *slog.Logger
 	History     kv.History     // bounds of the log
 	Unlogged    bool           // keep none: for measuring what it costs
-	Head        *atomic.Uint64 // the last revision committed; the writer alone sets it
 	Announced   *atomic.Uint64 // the last one whose events were handed on; the writer alone sets it
 	BatchBytes  int            // a batch is committed once its mutations weigh this much
 	Stopped     func()         // called when the writer has stopped, however that came
@@ -166,7 +165,7 @@ func (a *Actor) start() {
 }
 
 func (a *Actor) publishState() {
-	a.Projections.Resynchronise(kv.Resynchronise{Revision: a.log.Last, Announced: a.Announced.Load(), Earliest: a.earliest, Usage: a.ledger.usage()})
+	a.Projections.Resynchronise(kv.Resynchronise{Announced: a.Announced.Load(), Earliest: a.earliest, Usage: a.ledger.usage()})
 }
 
 func (m apply) handle(a *Actor) {

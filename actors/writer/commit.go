@@ -185,7 +185,6 @@ func (a *Actor) fail(err error) {
 func (a *Actor) settle() {
 	a.earliest = a.tx.earliest
 	a.log = a.tx.log
-	a.Head.Store(a.log.Last)
 	a.tx.fact.Usage = a.ledger.settle()
 }
 

@@ -46,7 +46,6 @@ func (a *Actor) readLog() error {
 	}
 	a.log = history{LogExtent: extent, bounds: a.History, none: a.Unlogged}
 	a.logKnown = true
-	a.Head.Store(extent.Last)
 	return nil
 }
 

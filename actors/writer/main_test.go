@@ -27,15 +27,15 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // bench is a writer on real storage; those that it speaks to are the test.
 type bench struct {
 	Ref
-	t        *testing.T
-	system   *actor.ActorSystem
-	source   *testkit.Clock
-	database *storage.Database
-	faulty   *faulty
-	gate     *admission.Gate
-	dead     chan struct{}
-	log      *slog.Logger
-	head     atomic.Uint64
+	t         *testing.T
+	system    *actor.ActorSystem
+	source    *testkit.Clock
+	database  *storage.Database
+	faulty    *faulty
+	gate      *admission.Gate
+	dead      chan struct{}
+	log       *slog.Logger
+	announced atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -98,7 +98,7 @@ func start(t *testing.T, o options) *bench {
 	b.mu.usage = make(map[string]kv.Usage)
 	b.gate = admission.NewGate(64, b.dead)
 	b.Ref, err = Spawn(system, Config{Database: b.faulty, Gate: b.gate, Clock: clock.New(b.source),
-		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Head: &b.head, Announced: new(atomic.Uint64), History: o.history,
+		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Announced: &b.announced, History: o.history,
 		Stopped: sync.OnceFunc(func() { close(b.dead) }), Failpoint: o.hook})
 	require.NoError(t, err)
 	t.Cleanup(func() {

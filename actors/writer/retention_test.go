@@ -30,7 +30,7 @@ func (b *bench) extent() storage.LogExtent {
 	require.NotEmpty(b.t, rows)
 	require.Equal(b.t, storage.LogExtent{First: rows[0].First, Last: rows[len(rows)-1].Last, Begin: extent.End - held,
 		End: extent.End, Oldest: rows[0].At}, extent)
-	require.Equal(b.t, extent.Last, b.head.Load())
+	require.Equal(b.t, extent.Last, b.announced.Load())
 	return extent
 }
 

@@ -112,7 +112,8 @@ func TestOneRevisionARequest(t *testing.T) {
 				require.Equal(t, last, e.Revision)
 			}
 			require.Len(t, b.logRows(), int(last))
-			require.Equal(t, last, b.head.Load())
+			b.settle()
+			require.Equal(t, last, b.announced.Load())
 			after := b.apply(set("g", "after"))
 			require.NoError(t, after.err)
 			require.Equal(t, last+1, after.Revision, "nothing was left out")
@@ -207,7 +208,7 @@ func TestPanicsKeepTheLogWhole(t *testing.T) {
 					}
 				}
 				b.settle()
-				require.Equal(t, last, b.head.Load())
+				require.Equal(t, last, b.announced.Load())
 				require.Equal(t, want, kinds(b.logged(0)))
 			})
 		})

@@ -306,7 +306,6 @@ func (t *transaction) removed(group string, rows int64) error {
 
 // seal ends the transaction's work, before COMMIT.
 func (t *transaction) seal(buffer []byte) (_ []byte, err error) {
-	t.fact.Revision = t.revision
 	if t.fact.Purged {
 		if t.earliest, err = t.database.Earliest(); err != nil {
 			return buffer, fmt.Errorf("earliest deadline: %w", err)
