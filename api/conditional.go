@@ -27,7 +27,11 @@ func (s *Store) Entry(group, key string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{Value: row.Value, Revision: row.Revision, ExpiresAt: kv.DeadlineTime(row.Deadline)}, nil
+	return entryOf(row), nil
+}
+
+func entryOf(row kv.Row) Entry {
+	return Entry{Value: row.Value, Revision: row.Revision, ExpiresAt: kv.DeadlineTime(row.Deadline)}
 }
 
 // SetIfAbsent writes a key that is not there, or has expired, and returns its

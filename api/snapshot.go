@@ -63,7 +63,7 @@ func (s *Snapshot) Entry(group, key string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{Value: row.Value, Revision: row.Revision, ExpiresAt: kv.DeadlineTime(row.Deadline)}, nil
+	return entryOf(row), nil
 }
 
 func (s *Snapshot) row(function, group, key string) (kv.Row, error) {

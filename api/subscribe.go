@@ -94,7 +94,7 @@ func (s *Store) Subscribe(ctx context.Context, options SubscribeOptions) iter.Se
 	if ctx == nil {
 		return failed("Subscribe", fmt.Errorf("the context is nil: %w", InvalidOptionError))
 	}
-	return events("Subscribe", s.engine.SubscribeWithin(ctx, s.ctx, options))
+	return events("Subscribe", s.engine.Subscribe(ctx, s.ctx, options))
 }
 
 // failed yields an error.

@@ -88,7 +88,7 @@ func (tx *Transaction) Entry(group, key string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{Value: row.Value, Revision: row.Revision, ExpiresAt: kv.DeadlineTime(row.Deadline)}, nil
+	return entryOf(row), nil
 }
 
 // Exists reports whether there is such a key.

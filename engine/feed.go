@@ -38,13 +38,8 @@ type feed struct {
 var errStopped = errors.New("the subscriber has left his loop")
 
 // Subscribe yields the events that match, in commit order, those of a request
-// together. An error is yielded once, last; the end of the context is one.
-func (e *Engine) Subscribe(ctx context.Context, options kv.SubscribeOptions) iter.Seq2[kv.Event, error] {
-	return e.SubscribeWithin(ctx, context.Background(), options)
-}
-
-// SubscribeWithin is a subscription that ends with either of two contexts.
-func (e *Engine) SubscribeWithin(ctx, bound context.Context, options kv.SubscribeOptions) iter.Seq2[kv.Event, error] {
+// together. An error is yielded once, last; the end of either context is one.
+func (e *Engine) Subscribe(ctx, bound context.Context, options kv.SubscribeOptions) iter.Seq2[kv.Event, error] {
 	options, err := options.Complete()
 	options.Filters = slices.Clone(options.Filters)
 	position := options.From - 1

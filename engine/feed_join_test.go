@@ -123,7 +123,7 @@ func TestNothingIsLeftOfALoop(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	loop := func(options kv.SubscribeOptions, body func()) func() {
 		return func() {
-			for _, err := range e.Subscribe(ctx, options) {
+			for _, err := range e.Subscribe(ctx, context.Background(), options) {
 				if err == nil {
 					body()
 				}
@@ -138,7 +138,7 @@ func TestNothingIsLeftOfALoop(t *testing.T) {
 	last := kv.SubscribeOptions{From: 3}
 	for name, run := range map[string]func(){
 		"break": func() {
-			for range e.Subscribe(ctx, last) {
+			for range e.Subscribe(ctx, context.Background(), last) {
 				listening()
 				break
 			}
@@ -152,7 +152,7 @@ func TestNothingIsLeftOfALoop(t *testing.T) {
 		"an error later":             loop(kv.SubscribeOptions{From: 1}, nil),
 		"the end of the context":     loop(last, func() { listening(); cancel() }),
 		"a context that has ended":   loop(last, nil),
-		"no loop":                    func() { e.Subscribe(context.Background(), kv.SubscribeOptions{}) },
+		"no loop":                    func() { e.Subscribe(context.Background(), context.Background(), kv.SubscribeOptions{}) },
 		"a state left in the middle": loop(kv.SubscribeOptions{State: true}, runtime.Goexit),
 	} {
 		if ctx.Err() != nil {

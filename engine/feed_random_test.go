@@ -39,7 +39,7 @@ func (o *observer) run(ctx context.Context, e *Engine) {
 }
 
 func (o *observer) once(ctx context.Context, e *Engine, options kv.SubscribeOptions, loop int) (resume bool) {
-	for event, err := range e.Subscribe(ctx, options) {
+	for event, err := range e.Subscribe(ctx, context.Background(), options) {
 		if errors.Is(err, kv.SlowConsumerError) && options.Slow == kv.SlowEnd {
 			return true
 		}

@@ -24,7 +24,7 @@ type handOver struct {
 func subscribe(t *testing.T, e *Engine, options kv.SubscribeOptions) *handOver {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &handOver{t: t, cancel: cancel, events: make(chan kv.Event), ended: make(chan error, 1)}
-	feed := e.Subscribe(ctx, options)
+	feed := e.Subscribe(ctx, context.Background(), options)
 	go func() {
 		for event, err := range feed {
 			if err != nil {
@@ -210,7 +210,7 @@ func TestCancelledWhileEventsCome(t *testing.T) {
 	e := open(t, Config{})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	feed := e.Subscribe(ctx, kv.SubscribeOptions{Filters: []kv.Filter{{Group: kv.Exactly("g")}}, Progress: time.Millisecond})
+	feed := e.Subscribe(ctx, context.Background(), kv.SubscribeOptions{Filters: []kv.Filter{{Group: kv.Exactly("g")}}, Progress: time.Millisecond})
 	must(t, e, set("other", "k", "v"))
 	n, ended := 0, error(nil)
 	testkit.Within(t, "the loop", func() {

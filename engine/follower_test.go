@@ -32,7 +32,7 @@ type follower struct {
 func follow(t *testing.T, e *Engine, options kv.SubscribeOptions) *follower {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &follower{options: options, cancel: cancel, done: make(chan struct{})}
-	feed := e.Subscribe(ctx, options)
+	feed := e.Subscribe(ctx, context.Background(), options)
 	go func() {
 		defer close(f.done)
 		for event, err := range feed {

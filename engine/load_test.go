@@ -152,7 +152,7 @@ func (w *worker) step() {
 
 // subscribe follows one key until its own write comes, or the store ends.
 func (w *worker) subscribe(p testkit.Place) {
-	feed := w.e.Subscribe(context.Background(), kv.SubscribeOptions{
+	feed := w.e.Subscribe(context.Background(), context.Background(), kv.SubscribeOptions{
 		Filters: []kv.Filter{{Group: kv.Exactly(p.Group), Key: kv.Exactly(p.Key)}}, Progress: time.Millisecond})
 	w.write(p, set(p.Group, p.Key, w.next()))
 	for _, err := range feed {

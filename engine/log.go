@@ -49,12 +49,7 @@ func (e *Engine) logRows(ctx context.Context, from uint64) ([]kv.LogRow, error) 
 	if oldest > from {
 		return nil, &kv.CompactedError{Requested: from, Oldest: oldest}
 	}
-	for i := 1; i < len(rows); i++ {
-		if err := commitlog.Adjoins(rows[i-1], rows[i]); err != nil {
-			return nil, err
-		}
-	}
-	return rows, nil
+	return rows, commitlog.Dense(rows)
 }
 
 // History yields what happened to a key, oldest first, as far as the log holds

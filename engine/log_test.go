@@ -27,7 +27,7 @@ func replay(state map[testkit.Place]kv.Row, events []kv.Event) error {
 		was, found := state[place]
 		switch e.Type {
 		case kv.EventSet:
-			state[place] = kv.Row{Group: e.Group, Key: e.Key, Value: e.Value, Deadline: kv.TimeDeadline(e.ExpiresAt), Revision: e.Revision}
+			state[place] = kv.Row{Group: e.Group, Key: e.Key, Value: e.Value, Deadline: deadlineOf(e), Revision: e.Revision}
 			continue
 		case kv.EventDeleteGroup:
 			size := len(state)
@@ -172,4 +172,12 @@ func TestRevisionsAfterFaultsOfTheDisk(t *testing.T) {
 			verifyReplay(t, open(t, Config{Path: path}))
 		})
 	}
+}
+
+// deadlineOf is the inverse of kv.DeadlineTime.
+func deadlineOf(e kv.Event) int64 {
+	if e.ExpiresAt.IsZero() {
+		return kv.NoDeadline
+	}
+	return e.ExpiresAt.UnixMilli()
 }

@@ -16,11 +16,3 @@ func DeadlineTime(deadline int64) time.Time {
 	}
 	return time.UnixMilli(deadline)
 }
-
-// TimeDeadline is the inverse of DeadlineTime.
-func TimeDeadline(at time.Time) int64 {
-	if at.IsZero() {
-		return NoDeadline
-	}
-	return at.UnixMilli()
-}

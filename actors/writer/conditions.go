@@ -92,13 +92,11 @@ func (t *transaction) recall(after uint64) error {
 	if len(rows) == 0 || rows[0].First > after+1 || rows[len(rows)-1].Last < committed {
 		return fmt.Errorf("too much was committed meanwhile: %w", kv.ChangedError)
 	}
+	if err := commitlog.Dense(rows); err != nil {
+		return err
+	}
 	var events []kv.Event
-	for i, row := range rows {
-		if i > 0 {
-			if err := commitlog.Adjoins(rows[i-1], row); err != nil {
-				return err
-			}
-		}
+	for _, row := range rows {
 		if events, err = commitlog.Decode(events, row); err != nil {
 			return err
 		}

@@ -46,6 +46,17 @@ func Adjoins(previous, next kv.LogRow) error {
 	return &kv.CorruptLogError{First: previous.Last + 1, Last: next.First - 1, Reason: "it is missing"}
 }
 
+// Dense checks that no revision is missing between rows, oldest first. Its error
+// is a *kv.CorruptLogError.
+func Dense(rows []kv.LogRow) error {
+	for i := 1; i < len(rows); i++ {
+		if err := Adjoins(rows[i-1], rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // open checks everything about a record but its effects, and returns those.
 func open(row kv.LogRow) (effects []byte, err error) {
 	record := row.Record
