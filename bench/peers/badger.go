@@ -73,38 +73,18 @@ func (t *badgerTarget) Delete(group, key string) error {
 }
 
 func (t *badgerTarget) GetAll(group string) (map[string]string, error) {
-	all := make(map[string]string)
-	err := t.iterate(group, "", func(key, value []byte) bool {
-		all[string(key)] = string(value)
-		return true
-	})
-	return all, err
+	return visitor[[]byte](t.iterate).getAll(group)
 }
 
 func (t *badgerTarget) Page(group string, offset, limit int) (int, error) {
-	page := make([]bench.Item, 0, limit)
-	err := t.iterate(group, "", func(key, value []byte) bool {
-		if offset > 0 {
-			offset--
-			return true
-		}
-		page = append(page, bench.Item{Key: string(key), Value: string(value)})
-		return len(page) < limit
-	})
-	return len(page), err
+	return visitor[[]byte](t.iterate).page(group, "", offset, limit)
 }
 
 func (t *badgerTarget) Scan(group, key string, limit int) (int, error) {
-	page := make([]bench.Item, 0, limit)
-	err := t.iterate(group, key, func(key, value []byte) bool {
-		page = append(page, bench.Item{Key: string(key), Value: string(value)})
-		return len(page) < limit
-	})
-	return len(page), err
+	return visitor[[]byte](t.iterate).page(group, key, 0, limit)
 }
 
-// iterate visits a group's keys from the first that is not less than from, in
-// order, until visit returns false.
+// iterate is a visitor.
 func (t *badgerTarget) iterate(group, from string, visit func(key, value []byte) bool) error {
 	prefix := join(group, "")
 	return t.db.View(func(tx *badger.Txn) error {

@@ -111,36 +111,18 @@ func (t *buntTarget) Delete(group, key string) error {
 }
 
 func (t *buntTarget) GetAll(group string) (map[string]string, error) {
-	all := make(map[string]string)
-	err := t.iterate(group, "", func(key, value string) bool {
-		all[key] = value
-		return true
-	})
-	return all, err
+	return visitor[string](t.iterate).getAll(group)
 }
 
 func (t *buntTarget) Page(group string, offset, limit int) (int, error) {
-	page := make([]bench.Item, 0, limit)
-	err := t.iterate(group, "", func(key, value string) bool {
-		if offset > 0 {
-			offset--
-			return true
-		}
-		page = append(page, bench.Item{Key: key, Value: value})
-		return len(page) < limit
-	})
-	return len(page), err
+	return visitor[string](t.iterate).page(group, "", offset, limit)
 }
 
 func (t *buntTarget) Scan(group, key string, limit int) (int, error) {
-	page := make([]bench.Item, 0, limit)
-	err := t.iterate(group, key, func(key, value string) bool {
-		page = append(page, bench.Item{Key: key, Value: value})
-		return len(page) < limit
-	})
-	return len(page), err
+	return visitor[string](t.iterate).page(group, key, 0, limit)
 }
 
+// iterate is a visitor.
 func (t *buntTarget) iterate(group, from string, visit func(key, value string) bool) error {
 	return t.db.View(func(tx *buntdb.Tx) error {
 		return tx.AscendRange("", string(join(group, from)), string(beyond(group)), func(key, value string) bool {

@@ -220,16 +220,21 @@ func (c *caller) resolve(k *cell, n, started uint64, call Call) {
 
 // get reads a key.
 func (c *caller) get(group, key string) (value string, found, ok bool) {
-	call := Call{Kind: Get, Group: group, Key: key}
-	answer := c.do(call)
+	answer, found, ok := c.look(Call{Kind: Get, Group: group, Key: key})
+	return answer.Value, found, ok
+}
+
+// look is a call that finds a key or does not.
+func (c *caller) look(call Call) (answer Answer, found, ok bool) {
+	answer = c.do(call)
 	if errors.Is(answer.Err, api.NotFoundError) {
-		return "", false, true
+		return Answer{}, false, true
 	}
 	if answer.Err != nil {
 		c.unexpected(call, answer.Err)
-		return "", false, false
+		return Answer{}, false, false
 	}
-	return answer.Value, true, true
+	return answer, true, true
 }
 
 // verify reads a key of the caller's own, of which it knows exactly what is there.

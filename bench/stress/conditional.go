@@ -35,14 +35,9 @@ func (c *caller) callOf(k *cell, n, started uint64) Call {
 // entry reads a key of the caller's own with its revision and its expiry,
 // which only the caller's writes change.
 func (c *caller) entry(k *cell) (value string, found, ok bool) {
-	call := Call{Kind: Entry, Group: k.group, Key: k.key}
-	answer := c.do(call)
-	if errors.Is(answer.Err, api.NotFoundError) {
-		return "", false, true
-	}
-	if answer.Err != nil {
-		c.unexpected(call, answer.Err)
-		return "", false, false
+	answer, found, ok := c.look(Call{Kind: Entry, Group: k.group, Key: k.key})
+	if !found {
+		return "", false, ok
 	}
 	if c.expects(k, answer.Value, true) {
 		if k.revision != 0 && answer.Revision != k.revision {
