@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"sync"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"forge.lthn.ai/core/go-store/bench"
+	"forge.lthn.ai/core/go-store/bench/floor"
 )
 
 // This file is what go-store is made of without go-store: held statements on
@@ -29,23 +29,11 @@ func bareContender() bench.Contender {
 	}
 }
 
-// bareTarget lets the first caller of a batch write it; the others wait.
 type bareTarget struct {
 	connection            *sqlite.Conn // used by who writes a batch
 	begin, upsert, commit *sqlite.Stmt
 	readers               chan *bareReader
-	mu                    struct {
-		sync.Mutex
-		next    *bareBatch // gathers writes
-		writing bool       // a caller is writing the batch before
-	}
-}
-
-type bareBatch struct {
-	items []bench.Item
-	lead  chan struct{} // has one of the batch's callers write it
-	done  chan struct{} // closed once err is set
-	err   error
+	sharing               *floor.Sharing[bench.Item]
 }
 
 type bareReader struct {
@@ -56,7 +44,7 @@ type bareReader struct {
 func openBare(folder string, _ bench.Settings) (_ bench.Target, err error) {
 	path := filepath.Join(folder, "bare.db")
 	t := &bareTarget{readers: make(chan *bareReader, max(runtime.GOMAXPROCS(0), 2))}
-	t.mu.next = newBareBatch()
+	t.sharing = floor.NewSharing(t.apply)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -111,10 +99,6 @@ func prepare(connection *sqlite.Conn, statements map[string]**sqlite.Stmt) (err 
 	return nil
 }
 
-func newBareBatch() *bareBatch {
-	return &bareBatch{lead: make(chan struct{}, 1), done: make(chan struct{})}
-}
-
 func (t *bareTarget) Set(group, key, value string) error {
 	return t.write(bench.Item{Group: group, Key: key, Value: value})
 }
@@ -122,33 +106,7 @@ func (t *bareTarget) Set(group, key, value string) error {
 func (t *bareTarget) Load(items []bench.Item) error { return t.write(items...) }
 
 func (t *bareTarget) write(items ...bench.Item) error {
-	t.mu.Lock()
-	b := t.mu.next
-	b.items = append(b.items, items...)
-	leads := !t.mu.writing
-	t.mu.writing = true
-	t.mu.Unlock()
-	if !leads {
-		select {
-		case <-b.done:
-			return b.err
-		case <-b.lead:
-		}
-	}
-	t.mu.Lock()
-	next := newBareBatch()
-	t.mu.next = next
-	t.mu.Unlock()
-
-	b.err = t.apply(b.items)
-	close(b.done)
-
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.mu.writing = len(next.items) > 0; t.mu.writing {
-		next.lead <- struct{}{}
-	}
-	return b.err
+	return t.sharing.Write(func(batch []bench.Item) []bench.Item { return append(batch, items...) })
 }
 
 func (t *bareTarget) apply(items []bench.Item) error {
