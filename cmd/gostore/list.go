@@ -36,19 +36,15 @@ To go on where a page of --limit ended, give its last key to --after.`,
 			}
 			return a.reader(command, func(store *api.Store) error {
 				return a.lines(func(out *bufio.Writer) error {
-					filter := api.Filter{Group: api.Exactly(arguments[0])}
-					for entry, err := range entries(command.Context(), store, filter) {
+					options := api.ScanOptions{Groups: api.Exactly(arguments[0]), KeysOnly: keysOnly, Limit: page.limit}
+					if page.begins {
+						options.From = page.behind + "\x00" // no key lies between
+					}
+					for entry, err := range store.Scan(options) {
 						if err != nil {
 							return err
 						}
-						if entry.Type != api.EventSet {
-							break
-						}
-						wanted, done := page.wants(entry.Key)
-						if !wanted {
-							continue
-						}
-						if err := printEntry(out, entry, keysOnly, asJSON); err != nil || done {
+						if err := printEntry(out, entry, keysOnly, asJSON); err != nil {
 							return err
 						}
 					}
@@ -63,7 +59,7 @@ To go on where a page of --limit ended, give its last key to --after.`,
 	return command
 }
 
-func printEntry(out *bufio.Writer, entry api.Event, keysOnly, asJSON bool) error {
+func printEntry(out *bufio.Writer, entry api.ScanEntry, keysOnly, asJSON bool) error {
 	if asJSON {
 		return printJSON(out, appendEntry(nil, entry.Key, entry.Value, entry.Revision, entry.ExpiresAt))
 	}
