@@ -662,7 +662,7 @@ func TestSubscribe_ReadOnly(t *testing.T) {
 	last := all.drain()
 	require.ErrorAs(t, all.end(), &compacted)
 	require.Equal(t, last+1, compacted.Requested)
+	waiting := subscribe(t, reader, api.SubscribeOptions{})
 	require.NoError(t, reader.Close())
-	now.drain()
-	require.ErrorIs(t, now.end(), api.ClosedError)
+	require.ErrorIs(t, waiting.end(), api.ClosedError)
 }
