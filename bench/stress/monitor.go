@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Limits are what a run may take at most. Zero means the default.
+// Limits are what a run may take at most, beyond what its process held before:
+// the largest growth, not the largest size. Zero means the default.
 type Limits struct {
 	Heap        int64 `json:"heap_bytes"`     // default 64 MiB and 1 MiB for each caller, whose model is part of it
 	Resident    int64 `json:"resident_bytes"` // default 512 MiB and 4 MiB for each caller
@@ -36,6 +37,7 @@ func (l Limits) orDefault(callers int) Limits {
 type monitor struct {
 	run     *run
 	limits  Limits
+	before  Footprint     // of the process, before the run
 	stalled chan struct{} // closed when a call has taken longer than patience
 	done    chan struct{} // closed to end it
 	group   sync.WaitGroup
@@ -52,6 +54,7 @@ func (r *run) monitor() *monitor {
 	m := &monitor{run: r, limits: r.config.Limits.orDefault(r.config.Callers), stalled: make(chan struct{}),
 		done: make(chan struct{})}
 	m.mu.over = map[string]bool{}
+	m.before, _ = r.target.Footprint() // of a store that is gone its callers will tell
 	m.group.Go(m.watch)
 	m.group.Go(m.measure)
 	return m
@@ -103,10 +106,10 @@ func (m *monitor) sample() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.samples++
-	m.check("bytes of heap after a collection", &m.mu.most.Heap, takes.Heap, m.limits.Heap)
-	m.check("bytes of resident memory", &m.mu.most.Resident, takes.Resident, m.limits.Resident)
-	m.check("goroutines", &m.mu.most.Goroutines, takes.Goroutines, m.limits.Goroutines)
-	m.check("descriptors", &m.mu.most.Descriptors, takes.Descriptors, m.limits.Descriptors)
+	m.check("bytes of heap after a collection", &m.mu.most.Heap, takes.Heap, m.before.Heap+m.limits.Heap)
+	m.check("bytes of resident memory", &m.mu.most.Resident, takes.Resident, m.before.Resident+m.limits.Resident)
+	m.check("goroutines", &m.mu.most.Goroutines, takes.Goroutines, m.before.Goroutines+m.limits.Goroutines)
+	m.check("descriptors", &m.mu.most.Descriptors, takes.Descriptors, m.before.Descriptors+m.limits.Descriptors)
 }
 
 func (m *monitor) sampleLog() {
