@@ -106,8 +106,11 @@ func (r Ref) ask(message func(done chan struct{}) Message) (answered bool) {
 	}
 }
 
-// Listening reports whether events are of use to anybody.
-func (r Ref) Listening() bool { return r.callbacks.Any() || !r.index.empty() || !r.subscribed.empty() }
+// Calling reports whether there are callbacks.
+func (r Ref) Calling() bool { return r.callbacks.Any() }
+
+// Listening reports whether there are watchers or subscribers.
+func (r Ref) Listening() bool { return !r.index.empty() || !r.subscribed.empty() }
 
 // Watched reports whether a watcher or subscriber wants one of the events.
 func (r Ref) Watched(events []kv.Event) bool {

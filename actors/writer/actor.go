@@ -37,9 +37,10 @@ const PurgeChunk = 256
 
 // Audience tells whether anybody listens. Its methods never block.
 type Audience interface {
-	// Listening reports whether events are of use to anybody at all.
-	Listening() bool
-	// Watched reports whether a watcher wants one of the events.
+	// Calling reports whether callers call somebody back with the events of
+	// their requests.
+	Calling() bool
+	// Watched reports whether a watcher or subscriber wants one of the events.
 	Watched(events []kv.Event) bool
 	// Deliver takes over a delivery: its events and requests.
 	Deliver(admission.Delivery)
@@ -111,11 +112,11 @@ type Actor struct {
 
 	batch    []job // being committed
 	phase    phase
-	events   []kv.Event // of the batch
+	events   []kv.Event // committed, and not announced yet
 	log      history
 	logKnown bool       // log is what the database holds
 	buffer   []byte     // for the log's records
-	scratch  []kv.Event // for events that nobody but the log wants; empty between batches
+	scratch  []kv.Event // for the events of a batch; empty between batches
 	earliest int64      // no stored deadline lies before this
 	ledger   *ledger
 	tx       transaction

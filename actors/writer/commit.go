@@ -61,12 +61,7 @@ func (a *Actor) commit() {
 		return
 	}
 	a.phase = committed
-	a.events = a.tx.shared()
-	if !a.tx.heard && a.Audience.Listening() {
-		// Somebody came meanwhile. If he has read the log already, that was
-		// before this commit was in it.
-		a.events = slices.Clone(a.tx.events)
-	}
+	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")
 	a.settle()
 	a.publish()
@@ -148,7 +143,7 @@ func (a *Actor) rollback() {
 
 // commitFailed answers a batch whose COMMIT returned an error.
 func (a *Actor) commitFailed(err error) {
-	events := a.tx.shared()
+	events := a.tx.events
 	a.rollback()
 	err = fmt.Errorf("commit: %w", err)
 	if !storage.IsIndeterminate(err) {
@@ -166,7 +161,7 @@ func (a *Actor) commitFailed(err error) {
 // lost tells watchers of events that may or may not have happened.
 func (a *Actor) lost(events []kv.Event) {
 	if len(events) > 0 && a.Audience.Watched(events) {
-		a.Audience.Deliver(admission.Delivery{Events: events, Lost: true})
+		a.Audience.Deliver(admission.Delivery{Events: slices.Clone(events), Lost: true})
 	}
 }
 
@@ -210,7 +205,7 @@ func (a *Actor) announce() {
 		a.answer()
 		return
 	}
-	delivery := admission.Delivery{Events: events, Requests: make([]*admission.Request, 0, len(a.batch))}
+	delivery := admission.Delivery{Events: slices.Clone(events), Requests: make([]*admission.Request, 0, len(a.batch))}
 	for i := range a.batch {
 		if r := a.batch[i].request; r != nil {
 			delivery.Requests = append(delivery.Requests, r)
@@ -244,10 +239,8 @@ func (a *Actor) release(j *job) {
 func (a *Actor) finish() {
 	clear(a.batch)
 	a.batch, a.events, a.phase = a.batch[:0], nil, idle
-	if !a.tx.heard {
-		clear(a.tx.events)
-		a.scratch = a.tx.events[:0]
-	}
+	clear(a.tx.events)
+	a.scratch = a.tx.events[:0]
 	if cap(a.buffer) > keptBuffer {
 		a.buffer = nil
 	}

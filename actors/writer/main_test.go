@@ -43,7 +43,7 @@ type bench struct {
 		resyncs  int
 		facts    []kv.Committed
 		unasked  []kv.Event
-		deaf     bool // nobody listens
+		deaf     bool // nobody is called back
 		watching bool // watchers want everything
 	}
 	delivered chan admission.Delivery // answered by the test's notifier
@@ -119,7 +119,7 @@ func (b *bench) close() {
 	require.NoError(b.t, b.database.Close())
 }
 
-func (b *bench) Listening() bool {
+func (b *bench) Calling() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.mu.deaf

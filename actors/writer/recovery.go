@@ -21,7 +21,7 @@ func (a *Actor) abandon() {
 	case came == committed:
 		a.announce()
 	case came == committing && !open:
-		a.lost(a.tx.shared())
+		a.lost(a.tx.events)
 		a.fail(fmt.Errorf("%w: the writer failed during COMMIT", kv.UnknownOutcomeError))
 	}
 }

@@ -3,6 +3,7 @@ package writer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,8 +22,8 @@ type transaction struct {
 	now      int64      // at, in Unix milliseconds
 	earliest int64      // no stored deadline lies before this
 	revision uint64     // of the last request that changed something
-	heard    bool       // somebody wants events; the log wants them always
-	events   []kv.Event // of all requests
+	calling  bool       // callers call somebody back with their requests' events
+	events   []kv.Event // of all requests; the array is the writer's own
 	weight   int        // of the events, in bytes
 	unasked  []kv.Event // events of mutations that no goroutine waits for
 	recent   recent     // what was committed before, as far as anybody has asked
@@ -31,14 +32,10 @@ type transaction struct {
 
 func (a *Actor) newTransaction() transaction {
 	at := a.Clock.Now()
-	t := transaction{
+	return transaction{
 		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest,
-		revision: a.log.Last, heard: a.Audience.Listening(), events: a.scratch[:0],
+		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
 		fact: kv.Committed{At: at, Deadline: kv.NoDeadline}}
-	if t.heard { // others will hold on to the events
-		t.events = make([]kv.Event, 0, len(a.batch))
-	}
-	return t
 }
 
 // mark is a point within the transaction to undo to; its zero value is BEGIN.
@@ -53,14 +50,6 @@ func (t *transaction) undo(m mark) {
 	t.ledger.undo(min(m.entries, len(t.ledger.journal)))
 }
 
-// shared is the events, if others may hold on to them.
-func (t *transaction) shared() []kv.Event {
-	if !t.heard {
-		return nil
-	}
-	return t.events
-}
-
 // keep makes what was done since the mark a request's own, with its revision.
 func (t *transaction) keep(m mark, outcome *kv.Outcome) {
 	if len(t.events) == m.events {
@@ -68,8 +57,8 @@ func (t *transaction) keep(m mark, outcome *kv.Outcome) {
 	}
 	t.revision++
 	outcome.Revision = t.revision
-	if t.heard {
-		outcome.Events = t.events[m.events:len(t.events):len(t.events)]
+	if t.calling {
+		outcome.Events = slices.Clone(t.events[m.events:])
 	}
 }
 
