@@ -67,8 +67,9 @@ func WithDurability(durability Durability) Option {
 }
 
 // WithReaders sets how many connections serve point reads of a file:
-// GOMAXPROCS by default, at least 2. Each takes some 400 kB. More calls than
-// that at a time wait for each other.
+// GOMAXPROCS by default, at least 2. Each takes some 400 kB and up to 2 MiB of
+// pages. More calls than that at a time wait for each other: twice as many help
+// programs that read more than the cache holds, beside writes.
 func WithReaders(connections int) Option {
 	return func(c *engine.Config) error { c.Readers = connections; return positive("readers", connections) }
 }

@@ -12,8 +12,8 @@
 //   - Between the mark that a change of a key sets before COMMIT and the end of
 //     that COMMIT's settling there is no row of the key in the cache, and none
 //     comes into it.
-//   - What a read brings from the database comes into the cache only if nothing
-//     was committed since before that read's transaction began.
+//   - What a read brings from the database comes into the cache only if no change
+//     of its key was committed since before that read's transaction began.
 //
 // So a Get that is served from here sees what one from the database would see at
 // that moment. docs/CONCURRENCY.md has the whole argument.
@@ -49,9 +49,9 @@ type Source interface {
 	// GetAt is the stored row, dead or alive, and the version that it was read
 	// at.
 	GetAt(ctx context.Context, group, key string) (row kv.Row, found bool, version storage.Version, err error)
-	// Current reports whether nothing was committed since the version, and
-	// nothing is being committed.
-	Current(version storage.Version) bool
+	// Current reports whether no change of the key was committed since the
+	// version, and none is being committed.
+	Current(version storage.Version, group, key string) bool
 }
 
 // Cache is safe for use by any number of goroutines; its Writer, by one at a
@@ -117,7 +117,7 @@ func (c *Cache) Get(ctx context.Context, group, key string) (kv.Row, bool, error
 // they miss is set before that Invalidate, which then takes the row out again.
 func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.Version) {
 	mark, epoch := &c.marks[c.stripe(group, key)], c.epoch(group)
-	if mark.Load() > 0 || !c.source.Current(version) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
+	if mark.Load() > 0 || !c.source.Current(version, group, key) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
 		return // which saves the lock
 	}
 	if c.filling != nil {
@@ -129,7 +129,7 @@ func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.
 	}
 	c.rows.Compute(at, func(*entry, bool) (*entry, otter.ComputeOp) {
 		e := &entry{row: row, found: found, group: epoch, epoch: epoch.Load()}
-		if e.epoch%2 != 0 || mark.Load() > 0 || !c.source.Current(version) {
+		if e.epoch%2 != 0 || mark.Load() > 0 || !c.source.Current(version, group, key) {
 			return nil, otter.CancelOp
 		}
 		return e, otter.WriteOp

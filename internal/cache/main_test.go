@@ -64,7 +64,9 @@ func newBench(t *testing.T, path string) *bench {
 
 type source struct{ *bench }
 
-func (s source) Current(v storage.Version) bool { return s.database.Current(v) }
+func (s source) Current(v storage.Version, group, key string) bool {
+	return s.database.Current(v, group, key)
+}
 
 func (s source) GetAt(ctx context.Context, group, key string) (kv.Row, bool, storage.Version, error) {
 	s.reads++

@@ -151,9 +151,12 @@ func (d *Database) GetAt(ctx context.Context, group, key string) (kv.Row, bool, 
 	}).getAt(ctx, group, key)
 }
 
-// Current reports whether nothing was committed since the version, and nothing
-// is being committed. Of a read-only database it never says so.
-func (d *Database) Current(v Version) bool { return d.changes.settled(uint64(v)) }
+// Current reports whether no change of a key was committed since the version,
+// and none is being committed. It may say no though there was none, and always
+// does of a read-only database.
+func (d *Database) Current(v Version, group, key string) bool {
+	return d.changes.settled(uint64(v)) || d.changes.unchanged(uint64(v), group, key)
+}
 
 // Database is an open database.
 type Database struct {

@@ -61,6 +61,7 @@ func (w *fileWriter) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err err
 	if err := w.writable(); err != nil {
 		return false, err
 	}
+	w.changes.touch(row.Group, row.Key)
 	bindRow(stmt, row)
 	if err := run(stmt); err != nil {
 		return false, err
@@ -77,6 +78,7 @@ func (w *fileWriter) Delete(group, key string) (changed bool, err error) {
 	if err := w.writable(); err != nil {
 		return false, err
 	}
+	w.changes.touch(group, key)
 	w.remove.BindText(1, group)
 	w.remove.BindText(2, key)
 	if err := run(w.remove); err != nil {
@@ -94,6 +96,7 @@ func (w *fileWriter) DeleteGroup(group string) (removed int64, err error) {
 	if err := w.writable(); err != nil {
 		return 0, err
 	}
+	w.changes.touchGroup(group)
 	w.removeGroup.BindText(1, group)
 	if err := run(w.removeGroup); err != nil {
 		return 0, err

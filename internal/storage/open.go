@@ -116,6 +116,7 @@ func (d *Database) openOwned(config Config) error {
 	if err != nil {
 		return d.explain(err)
 	}
+	d.changes.track()
 	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes}
 	d.onClose(writer.close)
 	if err := d.prepareSchema(conn, config); err != nil {

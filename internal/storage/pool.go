@@ -116,19 +116,16 @@ func (p *pool) take(ctx context.Context) (*reader, error) {
 // give returns a connection to its place, with its transaction if that may be
 // kept.
 func (p *pool) give(r *reader) {
-	if !p.settle(r) {
+	if r != nil && !p.usable(r, r.keepable()) {
 		r = nil
 	}
 	p.places <- r
 }
 
-// settle ends the connection's transaction unless it is good for the next use
-// too, and the connection if it is good for none.
-func (p *pool) settle(r *reader) (usable bool) {
-	if r == nil {
-		return true
-	}
-	if !p.sequence.settled(r.began) || p.fleeting.Load() > 0 {
+// usable ends the connection's transaction unless it is to be kept, and the
+// connection if it is good for nothing more.
+func (p *pool) usable(r *reader, keep bool) bool {
+	if !keep || p.fleeting.Load() > 0 {
 		r.finish()
 	}
 	if r.broken {
@@ -215,7 +212,7 @@ func (p *pool) await(ctx context.Context, back chan *reader) (r *reader, err err
 // repay takes back what was lent: whoever waits for it has it next. nil stands
 // for one that is no more.
 func (p *pool) repay(r *reader) {
-	if r != nil && !p.settle(r) {
+	if r != nil && !p.usable(r, p.sequence.settled(r.began)) {
 		r = nil
 	}
 	p.mu.Lock()

@@ -2,38 +2,19 @@ package storage
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
 )
 
-// sequence tells readers whether what they have seen still stands. The writer
-// makes it odd before COMMIT and even after: a read transaction that began
-// while it was even shows what is committed for as long as it has not moved.
-//
-// Comparing revisions would not do. COMMIT makes a change visible before its
-// revision is published: in between a new transaction shows the change, and a
-// read after it, from a kept one, would take it back.
-type sequence struct{ n atomic.Uint64 }
-
-// moving calls commit while the sequence is odd.
-func (s *sequence) moving(commit func() error) error {
-	s.n.Add(1)
-	defer s.n.Add(1) // however commit ends: odd for good would be slow for good
-	return commit()
-}
-
-// settled reports whether n is the present number, and no commit is under way.
-func (s *sequence) settled(n uint64) bool { return n%2 == 0 && s.n.Load() == n }
-
 // reader is a connection that can't write, with its statements and the read
 // transaction that is open on it. Whoever has taken it from its pool owns it.
 //
 // The transaction is kept from one use to the next, as opening one costs as
-// much as a lookup. Every use begins with refresh or pin, which begin a new one
-// if something was committed since.
+// much as a lookup, and empties the connection's page cache if something was
+// committed since. Every use begins with refresh, refreshFor or pin, which begin
+// a new one if what it shows may be out of date.
 type reader struct {
 	conn     *sqlite.Conn
 	sequence *sequence
@@ -95,6 +76,19 @@ func (r *reader) refresh() error {
 	}
 	return r.start(n)
 }
+
+// refreshFor is refresh for a statement that reads one key only: a transaction
+// that is older will do if the key was not changed since. How much older is
+// bounded, as it keeps the WAL from starting anew.
+func (r *reader) refreshFor(group, key string) error {
+	if r.keepable() && r.sequence.unchanged(r.began, group, key) {
+		return nil
+	}
+	return r.refresh()
+}
+
+// keepable reports whether the transaction may be of use later.
+func (r *reader) keepable() bool { return r.open && r.sequence.near(r.began) }
 
 // pin makes sure that all further statements see what is committed now, and
 // nothing later, and reads its revision.

@@ -36,7 +36,7 @@ func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, f
 	if err != nil {
 		return row, false, 0, err
 	}
-	if err = r.refresh(); err == nil {
+	if err = r.refreshFor(group, key); err == nil {
 		row, found, err = r.getRow(group, key)
 	}
 	if err != nil {

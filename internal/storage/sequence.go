@@ -1,0 +1,75 @@
+package storage
+
+import (
+	"hash/maphash"
+	"sync/atomic"
+)
+
+// sequence tells readers whether what they have seen still stands. The writer
+// makes it odd before COMMIT and even after: a read transaction that began
+// while it was even shows what is committed for as long as it has not moved.
+//
+// Comparing revisions would not do. COMMIT makes a change visible before its
+// revision is published: in between a new transaction shows the change, and a
+// read after it, from a kept one, would take it back.
+//
+// Of a key that transaction shows what is committed for longer: until the key is
+// changed. Before COMMIT the writer leaves with each key that it changes the odd
+// number that is to come. Whoever finds no number there later than that of his
+// transaction knows that no COMMIT which changes the key can have shown itself
+// yet, so what he reads was the key's value when he looked.
+type sequence struct {
+	n      atomic.Uint64
+	seed   maphash.Seed
+	keys   []atomic.Uint64 // by hash: the latest number left there; nil: nobody leaves any
+	groups []atomic.Uint64 // the same, of groups that were removed whole
+}
+
+const (
+	// Keys share numbers by hash, which makes some look changed that are not.
+	keyStripes   = 16 << 10
+	groupStripes = 1 << 10
+	// maxBehind is how far a transaction may lie back to be kept: twice the
+	// number of commits.
+	maxBehind = 64
+)
+
+// track makes room for the numbers of keys. Whoever writes must call touch and
+// touchGroup from then on.
+func (s *sequence) track() {
+	s.seed = maphash.MakeSeed()
+	s.keys, s.groups = make([]atomic.Uint64, keyStripes), make([]atomic.Uint64, groupStripes)
+}
+
+// moving calls commit while the sequence is odd.
+func (s *sequence) moving(commit func() error) error {
+	s.n.Add(1)
+	defer s.n.Add(1) // however commit ends: odd for good would be slow for good
+	return commit()
+}
+
+// settled reports whether n is the present number, and no commit is under way.
+func (s *sequence) settled(n uint64) bool { return n%2 == 0 && s.n.Load() == n }
+
+// near reports whether so few commits lie between n and now that a transaction
+// which began at n may be kept.
+func (s *sequence) near(n uint64) bool { return n%2 == 0 && s.n.Load()-n <= maxBehind }
+
+// touch notes that the open transaction changes a key. The writer calls it
+// before COMMIT; that the transaction may yet be rolled back does no harm.
+func (s *sequence) touch(group, key string) { s.keys[s.key(group, key)].Store(s.n.Load() + 1) }
+
+// touchGroup notes that it removes a group.
+func (s *sequence) touchGroup(group string) { s.groups[s.group(group)].Store(s.n.Load() + 1) }
+
+// unchanged reports whether a transaction that began at n shows what a key is
+// now.
+func (s *sequence) unchanged(n uint64, group, key string) bool {
+	return n%2 == 0 && s.keys != nil && s.keys[s.key(group, key)].Load() <= n && s.groups[s.group(group)].Load() <= n
+}
+
+func (s *sequence) key(group, key string) uint64 {
+	return (maphash.String(s.seed, group)*31 + maphash.String(s.seed, key)) % keyStripes
+}
+
+func (s *sequence) group(group string) uint64 { return maphash.String(s.seed, group) % groupStripes }
