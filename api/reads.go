@@ -51,7 +51,9 @@ func (s *Store) GroupExists(group string) (bool, error) {
 // GetAll is every key of a group with its value, from one snapshot; an empty
 // map for a group without keys. All of it is in memory at once: see All and
 // GetPage for large groups.
-func (s *Store) GetAll(group string) (map[string]string, error) { return gather(s.All(group)) }
+func (s *Store) GetAll(group string) (map[string]string, error) {
+	return gather(pairs(s.ctx, s.engine, engine.PairsQuery(group)))
+}
 
 // gather makes the map when it knows how large: one that grows moves all it has.
 func gather(entries iter.Seq2[KeyValue, error]) (map[string]string, error) {
@@ -93,12 +95,12 @@ func checkPage(offset, limit int) error {
 // keys, from one snapshot: what the loop's body writes is not seen by it. An
 // error is yielded once, last. The body may call anything, Close included.
 func (s *Store) All(group string) iter.Seq2[KeyValue, error] {
-	return all(s.ctx, s.engine, group)
+	return pairs(s.ctx, s.engine, engine.GroupQuery(group))
 }
 
-func all(ctx context.Context, from scanner, group string) iter.Seq2[KeyValue, error] {
+func pairs(ctx context.Context, from scanner, query engine.Query) iter.Seq2[KeyValue, error] {
 	return func(yield func(KeyValue, error) bool) {
-		for entry, err := range from.Scan(ctx, engine.GroupQuery(group)) {
+		for entry, err := range from.Scan(ctx, query) {
 			if err != nil {
 				yield(KeyValue{}, wrap("All", err))
 				return

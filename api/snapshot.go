@@ -97,11 +97,13 @@ func (s *Snapshot) GroupExists(group string) (bool, error) {
 
 // All is Store.All.
 func (s *Snapshot) All(group string) iter.Seq2[KeyValue, error] {
-	return all(s.ctx, s.inner, s.prefix+group)
+	return pairs(s.ctx, s.inner, engine.GroupQuery(s.prefix+group))
 }
 
 // GetAll is Store.GetAll.
-func (s *Snapshot) GetAll(group string) (map[string]string, error) { return gather(s.All(group)) }
+func (s *Snapshot) GetAll(group string) (map[string]string, error) {
+	return gather(pairs(s.ctx, s.inner, engine.PairsQuery(s.prefix+group)))
+}
 
 // GetPage is Store.GetPage.
 func (s *Snapshot) GetPage(group string, offset, limit int) ([]KeyValue, error) {

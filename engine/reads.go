@@ -111,6 +111,13 @@ type Query = storage.Query
 // GroupQuery asks for all rows of a group.
 func GroupQuery(group string) Query { return storage.GroupQuery(group) }
 
+// PairsQuery asks for the keys and values of a group, in any order.
+func PairsQuery(group string) Query {
+	q := storage.GroupQuery(group)
+	q.AnyOrder = true
+	return q
+}
+
 // Scan yields the live rows of a query in its order, from one snapshot. An
 // error is yielded once, last.
 func (e *Engine) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {

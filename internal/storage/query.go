@@ -13,6 +13,7 @@ type Query struct {
 	Keys     kv.Range  // the rows with these keys: AllKeys for all
 	After    *Position // only what comes behind this row in the scan's order, be it there or not
 	Reverse  bool      // last first
+	AnyOrder bool      // keys and values only, in whatever order is fastest
 	KeysOnly bool      // without values
 	Limit    int       // at most so many rows; 0: all
 }
@@ -38,6 +39,7 @@ type rowScan struct {
 	query Query
 	now   int64
 	left  int // rows that are still wanted
+	heap  heapScan
 }
 
 func newRowScan(q Query, now int64) *rowScan {
@@ -49,11 +51,10 @@ func newRowScan(q Query, now int64) *rowScan {
 }
 
 func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
-	stmt, err := s.bind(r)
+	stmt, err := s.begin(r)
 	if err != nil {
 		return into, false, err
 	}
-	group, single := s.query.single()
 	for rows = min(rows, s.left); rows > 0 && bytes > 0; rows-- {
 		found, err := stmt.Step()
 		if err != nil {
@@ -62,8 +63,8 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 		if !found {
 			return into, false, stmt.Reset()
 		}
-		row := kv.Row{Group: group}
-		if err := s.read(stmt, &row, single); err != nil {
+		var row kv.Row
+		if err := s.read(stmt, &row); err != nil {
 			_ = stmt.Reset() // the row's error says more
 			return into, false, scanRowError(err)
 		}
@@ -71,15 +72,32 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 		s.left--
 		bytes -= len(row.Key) + len(row.Value)
 	}
-	if len(into) > 0 {
+	if len(into) > 0 && !s.heap.chosen {
 		last := &into[len(into)-1]
 		s.query.After = &Position{last.Group, last.Key}
 	}
 	return into, s.left > 0, stmt.Reset()
 }
 
-func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row, single bool) (err error) {
-	if !single {
+// begin is the statement that goes on where the last chunk ended.
+func (s *rowScan) begin(r *reader) (*sqlite.Stmt, error) {
+	if s.query.AnyOrder && s.query.After != nil && !s.heap.considered {
+		if err := s.heap.consider(r, &s.query); err != nil {
+			return nil, err
+		}
+	}
+	if s.heap.chosen {
+		return s.heap.bind(r, s), nil
+	}
+	return s.bind(r)
+}
+
+func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
+	if s.heap.chosen {
+		return s.heap.read(stmt, row)
+	}
+	group, single := s.query.single()
+	if row.Group = group; !single {
 		if row.Group, err = text(stmt, 0); err != nil {
 			return err
 		}

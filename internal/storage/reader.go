@@ -26,7 +26,7 @@ type reader struct {
 	broken   bool // the transaction can't be ended: the connection is to be closed
 
 	get, isLive, count, page *sqlite.Stmt
-	groups                   *sqlite.Stmt
+	groups, extent, heap     *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
 	begin, end               *sqlite.Stmt
@@ -45,6 +45,8 @@ func openReader(path string, settings []string, s *sequence, done <-chan struct{
 		{&r.count, sqlCount},
 		{&r.page, sqlPage},
 		{&r.groups, sqlGroups},
+		{&r.extent, sqlGroupExtent},
+		{&r.heap, sqlHeapScan},
 		{&r.usage, sqlUsage},
 		{&r.expired, sqlExpired},
 		{&r.physical, sqlPhysicalUsage},

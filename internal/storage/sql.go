@@ -75,6 +75,12 @@ const (
 	sqlGroups = sqlDistinct + ` SELECT name` + sqlLiveGroups
 	sqlUsage  = sqlDistinct + ` SELECT ` + sqlStored + ` - ` + sqlDead + `, (SELECT count(*)` + sqlLiveGroups + `)`
 
+	// Where a group's rows lie in the table (the index has the rowids), and those
+	// that lie there. Key and value come as one text, which is one allocation.
+	sqlGroupExtent = `SELECT min(rowid), max(rowid), count(*) FROM entries WHERE group_name = ?1`
+	sqlHeapScan    = `SELECT rowid, octet_length(entry_key), entry_key || entry_value FROM entries
+		WHERE rowid BETWEEN ?4 AND ?5 AND +group_name = ?1 AND ` + sqlLive + ` AND +entry_key > ?3 ORDER BY rowid`
+
 	sqlExpired = `SELECT ` + sqlDead + `, (SELECT count(*) FROM (
 			SELECT DISTINCT group_name AS name FROM entries
 			WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)
