@@ -70,8 +70,10 @@ const (
 		UNION ALL
 		SELECT (SELECT min(group_name) FROM entries WHERE group_name > name AND group_name < ?2)
 		FROM distinct_groups WHERE name IS NOT NULL)`
-	sqlLiveGroups = ` FROM distinct_groups WHERE name IS NOT NULL AND EXISTS (
-		SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3))`
+	// Where nothing is dead no group is, which saves a look at a row of each.
+	sqlLiveGroups = ` FROM distinct_groups WHERE name IS NOT NULL AND (
+		NOT EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?3)
+		OR EXISTS (SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3)))`
 	sqlGroups = sqlDistinct + ` SELECT name` + sqlLiveGroups
 	sqlUsage  = sqlDistinct + ` SELECT ` + sqlStored + ` - ` + sqlDead + `, (SELECT count(*)` + sqlLiveGroups + `)`
 
