@@ -153,7 +153,7 @@ func (r bareReader) prepare(b *testing.B, text string) *sqlite.Stmt {
 
 // BenchmarkRatio_Mixed compares 95 reads to 5 durable writes by 64 callers with
 // the seed's design: at least 10 times as fast. 10,000 keys fit into the read
-// cache, of 100,000 a third does.
+// cache, of 100,000 two in five do.
 func BenchmarkRatio_Mixed(b *testing.B) {
 	for _, n := range []int{10_000, manyKeys} {
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
