@@ -25,7 +25,8 @@ type reader struct {
 	revision uint64
 	broken   bool // the transaction can't be ended: the connection is to be closed
 
-	get, isLive, count, page *sqlite.Stmt
+	get, isLive, count       *sqlite.Stmt
+	page, anyDead, pageByKey *sqlite.Stmt
 	groups, extent, heap     *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
@@ -44,6 +45,8 @@ func openReader(path string, settings []string, s *sequence, done <-chan struct{
 		{&r.isLive, sqlGroupIsLive},
 		{&r.count, sqlCount},
 		{&r.page, sqlPage},
+		{&r.anyDead, sqlAnyDead},
+		{&r.pageByKey, sqlPageByKey},
 		{&r.groups, sqlGroups},
 		{&r.extent, sqlGroupExtent},
 		{&r.heap, sqlHeapScan},
@@ -145,27 +148,38 @@ func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
 	return n, err
 }
 
-// readPage reads limit rows behind the first offset, asking check now and then
+// readPage, which must be of one transaction, reads limit rows behind the first offset, asking check now and then
 // whether to go on.
 func (r *reader) readPage(group string, offset, limit int, now int64, check func() error) (page []kv.KeyValue, err error) {
-	bindGroup(r.page, group, now)
-	r.page.BindInt64(3, int64(max(limit, 0))) // negative would mean all
-	r.page.BindInt64(4, int64(offset))
-	defer func() { _ = r.page.Reset() }() // repeats the error of the step
+	stmt := r.page
+	if offset > 0 {
+		r.anyDead.BindInt64(1, now)
+		dead, err := exists(r.anyDead)
+		if err != nil {
+			return nil, err
+		}
+		if !dead {
+			stmt = r.pageByKey
+		}
+	}
+	bindGroup(stmt, group, now)
+	stmt.BindInt64(3, int64(max(limit, 0))) // negative would mean all
+	stmt.BindInt64(4, int64(offset))
+	defer func() { _ = stmt.Reset() }() // repeats the error of the step
 	for {
 		if len(page)%firstChunkRows == 0 {
 			if err := check(); err != nil {
 				return nil, err
 			}
 		}
-		found, err := r.page.Step()
+		found, err := stmt.Step()
 		if err != nil {
 			return nil, rowsIterationError(err)
 		}
 		if !found {
 			return page, nil
 		}
-		row, err := readRow(r.page)
+		row, err := readRow(stmt)
 		if err != nil {
 			return nil, scanRowError(err)
 		}

@@ -112,8 +112,11 @@ func (f *fileReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage
 }
 
 func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
-	err = f.pool.with(ctx, func(r *reader) (err error) {
-		page, err = r.readPage(group, offset, limit, now, func() error { return f.pool.check(ctx) })
+	err = f.pool.with(ctx, func(r *reader) error {
+		err := r.pin()
+		if err == nil {
+			page, err = r.readPage(group, offset, limit, now, func() error { return f.pool.check(ctx) })
+		}
 		return err
 	})
 	return page, err

@@ -190,17 +190,22 @@ func TestExpiredRowsComeByDeadline(t *testing.T) {
 	})
 }
 
+// A page is the same beside dead rows, which an offset does not count, and without.
 func TestPages(t *testing.T) {
+	const now = 5
 	eachKind(t, func(t *testing.T, d *Database) {
 		require.NoError(t, write(d, numbered("g", 1000)...))
-		for _, c := range []struct{ offset, limit, first, n int }{
-			{0, 10, 0, 10}, {990, 20, 990, 10}, {1000, 10, 0, 0}, {5, 0, 0, 0}, {5, -1, 0, 0}, {3, 900, 3, 900}, {0, 5000, 0, 1000},
-		} {
-			page, err := d.Reads().Page(background, "g", c.offset, c.limit, 0)
-			require.NoError(t, err)
-			require.Len(t, page, c.n, c)
-			for i, row := range numbered("g", 1000)[c.first : c.first+c.n] {
-				require.Equal(t, kv.KeyValue{Key: row.Key, Value: row.Value}, page[i])
+		for _, dead := range [][]kv.Row{nil, {mortal("g", "0", now), mortal("g", "000500a", now)}} {
+			require.NoError(t, write(d, dead...))
+			for _, c := range []struct{ offset, limit, first, n int }{
+				{0, 10, 0, 10}, {990, 20, 990, 10}, {1000, 10, 0, 0}, {5, 0, 0, 0}, {5, -1, 0, 0}, {3, 900, 3, 900}, {0, 5000, 0, 1000},
+			} {
+				page, err := d.Reads().Page(background, "g", c.offset, c.limit, now)
+				require.NoError(t, err)
+				require.Len(t, page, c.n, c)
+				for i, row := range numbered("g", 1000)[c.first : c.first+c.n] {
+					require.Equal(t, kv.KeyValue{Key: row.Key, Value: row.Value}, page[i])
+				}
 			}
 		}
 	})

@@ -57,6 +57,13 @@ const (
 	sqlLive = `(expires_at IS NULL OR expires_at > ?2)`
 	sqlPage = sqlRow + ` WHERE group_name = ?1 AND ` + sqlLive + ` ORDER BY entry_key LIMIT ?3 OFFSET ?4`
 
+	// Where nothing is dead the index alone finds a page's first key: to skip a row
+	// costs a step then, not a search of the table.
+	sqlAnyDead   = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1`
+	sqlPageByKey = sqlRow + ` WHERE group_name = ?1 AND entry_key >= (
+			SELECT entry_key FROM entries WHERE group_name = ?1 ORDER BY entry_key LIMIT 1 OFFSET ?4)
+		ORDER BY entry_key LIMIT ?3`
+
 	// What is stored, less what is dead: the index alone answers the first,
 	// and the dead are few.
 	sqlStored = `(SELECT count(*) FROM entries WHERE group_name >= ?1 AND group_name < ?2)`

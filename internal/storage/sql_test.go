@@ -43,6 +43,8 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 		sqlExpiredRows:   {expiry + " (expires_at>? AND expires_at<?)"},
 		sqlEarliest:      {expiry},
 		sqlPage:          {key + " (group_name=?)"},
+		sqlAnyDead:       {expiry + " (expires_at<?)"},
+		sqlPageByKey:     {key + " (group_name=? AND entry_key>?)", covering + " (group_name=?)"},
 		sqlCount:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)"},
 		sqlGroups:        {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)", key + " (group_name=?)"},
 		sqlGroupExtent:   {covering + " (group_name=?)"},
