@@ -114,6 +114,9 @@ func (r Ref) Listening() bool { return !r.index.empty() || !r.subscribed.empty()
 
 // Watched reports whether a watcher or subscriber wants one of the events.
 func (r Ref) Watched(events []kv.Event) bool {
+	if !r.Listening() {
+		return false
+	}
 	if len(*r.subscribed.everything.Load()) > 0 {
 		return len(events) > 0
 	}

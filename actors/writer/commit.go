@@ -239,8 +239,10 @@ func (a *Actor) release(j *job) {
 func (a *Actor) finish() {
 	clear(a.batch)
 	a.batch, a.events, a.phase = a.batch[:0], nil, idle
-	clear(a.tx.events)
-	a.scratch = a.tx.events[:0]
+	clear(a.tx.events[:max(len(a.tx.events), a.tx.undone)])
+	if a.scratch = a.tx.events[:0]; cap(a.scratch) > keptEvents {
+		a.scratch = nil
+	}
 	if cap(a.buffer) > keptBuffer {
 		a.buffer = nil
 	}

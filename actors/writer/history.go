@@ -18,6 +18,8 @@ const (
 	endBatch = 64 << 20
 	// keptBuffer is the largest buffer for records that is kept between commits.
 	keptBuffer = 1 << 20
+	// keptEvents is the longest array of events that is.
+	keptEvents = 8 << 10
 
 	// Surplus rows of the log are removed some at a time, so that no commit
 	// waits long for it, but at least as much as the commit adds, and only once

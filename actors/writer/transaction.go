@@ -24,6 +24,7 @@ type transaction struct {
 	revision uint64     // of the last request that changed something
 	calling  bool       // callers call somebody back with their requests' events
 	events   []kv.Event // of all requests; the array is the writer's own
+	undone   int        // so far it may hold events that were undone
 	weight   int        // of the events, in bytes
 	unasked  []kv.Event // events of mutations that no goroutine waits for
 	recent   recent     // what was committed before, as far as anybody has asked
@@ -46,6 +47,7 @@ func (t *transaction) mark() mark { return mark{len(t.events), len(t.ledger.jour
 // undo takes back what was gathered since the mark. The rows are SQLite's to
 // take back. Deadlines noted stay: they are lower bounds only.
 func (t *transaction) undo(m mark) {
+	t.undone = max(t.undone, len(t.events))
 	t.events, t.weight = t.events[:min(m.events, len(t.events))], m.weight
 	t.ledger.undo(min(m.entries, len(t.ledger.journal)))
 }

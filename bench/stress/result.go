@@ -31,7 +31,8 @@ type Result struct {
 
 	Killed *Killed `json:"killed,omitempty"` // with a store in a process that is killed
 
-	Most    Footprint `json:"most"` // the largest of each in any sample
+	Before  Footprint `json:"before"` // of the process, before the run: the limits are for what comes on top
+	Most    Footprint `json:"most"`   // the largest of each in any sample
 	MostLog int64     `json:"most_log_bytes"`
 	Samples int       `json:"samples"`
 	Limits  Limits    `json:"limits"`
@@ -82,7 +83,8 @@ func (r *run) conclude(result Result, m *monitor) Result {
 	result.Unknown, result.Expired = r.doubts.Load(), r.sessionsOver.Load()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	result.Most, result.MostLog, result.Samples, result.Limits = m.mu.most, m.mu.mostLog, m.mu.samples, m.limits
+	result.Before, result.Limits = m.before, m.limits
+	result.Most, result.MostLog, result.Samples = m.mu.most, m.mu.mostLog, m.mu.samples
 	return result
 }
 

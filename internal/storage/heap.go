@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"math"
+
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -15,7 +17,7 @@ type heapScan struct {
 	considered bool   // the choice was made, once: order can't change half-way
 	chosen     bool   // the scan reads the table
 	seen       string // keys up to this one were read in order before
-	from, to   int64  // the rowids that are left
+	after, to  int64  // the rowids that are left
 }
 
 // sparse is how many rows of the table may be passed over for each that is
@@ -31,21 +33,30 @@ func (h *heapScan) consider(r *reader, q *Query) error {
 	if !single || q.Reverse || q.Keys != AllKeys {
 		return nil
 	}
+	if r.extent == nil {
+		statements := []statement{{&r.extent, sqlGroupExtent}, {&r.heap, sqlHeapScan}}
+		if prepareAll(r.conn, statements) != nil {
+			return nil // a table of the original's time without rowids: it goes by the index
+		}
+	}
 	r.extent.BindText(1, group)
 	_, err := one(r.extent, func(stmt *sqlite.Stmt) error {
-		h.from, h.to = stmt.ColumnInt64(0), stmt.ColumnInt64(1)
-		rows := stmt.ColumnInt64(2)
-		h.chosen = rows > 0 && (h.to-h.from)/sparse < rows
+		least, rows := stmt.ColumnInt64(0), stmt.ColumnInt64(2)
+		h.after, h.to = least-1, stmt.ColumnInt64(1)
+		h.chosen = least > math.MinInt64 && uint64(h.to-h.after)/sparse <= uint64(rows)
 		return nil
 	})
+	if err != nil {
+		return rowsIterationError(err)
+	}
 	h.seen = q.After.Key
-	return err
+	return nil
 }
 
 func (h *heapScan) bind(r *reader, s *rowScan) *sqlite.Stmt {
 	bindGroup(r.heap, s.query.Groups.From, s.now)
 	r.heap.BindText(3, h.seen)
-	r.heap.BindInt64(4, h.from)
+	r.heap.BindInt64(4, h.after)
 	r.heap.BindInt64(5, h.to)
 	return r.heap
 }
@@ -58,6 +69,6 @@ func (h *heapScan) read(stmt *sqlite.Stmt, row *kv.Row) error {
 	}
 	n := stmt.ColumnInt(1)
 	row.Key, row.Value = both[:n], both[n:]
-	h.from = stmt.ColumnInt64(0) + 1
+	h.after = stmt.ColumnInt64(0)
 	return nil
 }

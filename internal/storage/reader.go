@@ -26,8 +26,10 @@ type reader struct {
 	broken   bool // the transaction can't be ended: the connection is to be closed
 
 	get, isLive, count       *sqlite.Stmt
-	page, anyDead, pageByKey *sqlite.Stmt
-	groups, extent, heap     *sqlite.Stmt
+	page, pageFrom           *sqlite.Stmt
+	anyDead, keyAt           *sqlite.Stmt
+	groups                   *sqlite.Stmt
+	extent, heap             *sqlite.Stmt // prepared on first use
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
 	begin, end               *sqlite.Stmt
@@ -46,10 +48,9 @@ func openReader(path string, settings []string, s *sequence, done <-chan struct{
 		{&r.count, sqlCount},
 		{&r.page, sqlPage},
 		{&r.anyDead, sqlAnyDead},
-		{&r.pageByKey, sqlPageByKey},
+		{&r.keyAt, sqlKeyAt},
+		{&r.pageFrom, sqlPageFrom},
 		{&r.groups, sqlGroups},
-		{&r.extent, sqlGroupExtent},
-		{&r.heap, sqlHeapScan},
 		{&r.usage, sqlUsage},
 		{&r.expired, sqlExpired},
 		{&r.physical, sqlPhysicalUsage},
@@ -148,24 +149,15 @@ func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
 	return n, err
 }
 
-// readPage, which must be of one transaction, reads limit rows behind the first offset, asking check now and then
-// whether to go on.
+// readPage reads limit rows behind the first offset, all in one transaction. It
+// asks check now and then whether to go on.
 func (r *reader) readPage(group string, offset, limit int, now int64, check func() error) (page []kv.KeyValue, err error) {
-	stmt := r.page
-	if offset > 0 {
-		r.anyDead.BindInt64(1, now)
-		dead, err := exists(r.anyDead)
-		if err != nil {
-			return nil, err
-		}
-		if !dead {
-			stmt = r.pageByKey
-		}
+	stmt, found, err := r.beginPage(group, offset, now)
+	if err != nil || !found {
+		return nil, err
 	}
-	bindGroup(stmt, group, now)
 	stmt.BindInt64(3, int64(max(limit, 0))) // negative would mean all
-	stmt.BindInt64(4, int64(offset))
-	defer func() { _ = stmt.Reset() }() // repeats the error of the step
+	defer func() { _ = stmt.Reset() }()     // repeats the error of the step
 	for {
 		if len(page)%firstChunkRows == 0 {
 			if err := check(); err != nil {
@@ -185,6 +177,39 @@ func (r *reader) readPage(group string, offset, limit int, now int64, check func
 		}
 		page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value})
 	}
+}
+
+// beginPage is the statement that begins behind the first offset rows, if there
+// are so many. Where something is dead each of them is looked at.
+func (r *reader) beginPage(group string, offset int, now int64) (stmt *sqlite.Stmt, found bool, err error) {
+	r.anyDead.BindInt64(1, now)
+	dead, err := exists(r.anyDead)
+	if err != nil {
+		return nil, false, rowsIterationError(err)
+	}
+	if dead || offset == 0 {
+		bindGroup(r.page, group, now)
+		r.page.BindInt64(4, int64(offset))
+		return r.page, true, nil
+	}
+	r.keyAt.BindText(1, group)
+	r.keyAt.BindInt64(2, int64(offset))
+	var first string
+	found, err = one(r.keyAt, func(stmt *sqlite.Stmt) (err error) {
+		if first, err = text(stmt, 0); err != nil {
+			err = scanRowError(err)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, errNull) {
+		err = rowsIterationError(err)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	r.pageFrom.BindText(1, group)
+	r.pageFrom.BindText(2, first)
+	return r.pageFrom, found, nil
 }
 
 // numbers runs a statement that counts in a range, at now if it asks for it.

@@ -59,10 +59,9 @@ const (
 
 	// Where nothing is dead the index alone finds a page's first key: to skip a row
 	// costs a step then, not a search of the table.
-	sqlAnyDead   = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1`
-	sqlPageByKey = sqlRow + ` WHERE group_name = ?1 AND entry_key >= (
-			SELECT entry_key FROM entries WHERE group_name = ?1 ORDER BY entry_key LIMIT 1 OFFSET ?4)
-		ORDER BY entry_key LIMIT ?3`
+	sqlAnyDead  = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1`
+	sqlKeyAt    = `SELECT entry_key FROM entries WHERE group_name = ?1 ORDER BY entry_key LIMIT 1 OFFSET ?2`
+	sqlPageFrom = sqlRow + ` WHERE group_name = ?1 AND entry_key >= ?2 ORDER BY entry_key LIMIT ?3`
 
 	// What is stored, less what is dead: the index alone answers the first,
 	// and the dead are few.
@@ -88,7 +87,7 @@ const (
 	// that lie there. Key and value come as one text, which is one allocation.
 	sqlGroupExtent = `SELECT min(rowid), max(rowid), count(*) FROM entries WHERE group_name = ?1`
 	sqlHeapScan    = `SELECT rowid, octet_length(entry_key), entry_key || entry_value FROM entries
-		WHERE rowid BETWEEN ?4 AND ?5 AND +group_name = ?1 AND ` + sqlLive + ` AND +entry_key > ?3 ORDER BY rowid`
+		WHERE rowid > ?4 AND rowid <= ?5 AND +group_name = ?1 AND ` + sqlLive + ` AND +entry_key > ?3 ORDER BY rowid`
 
 	sqlExpired = `SELECT ` + sqlDead + `, (SELECT count(*) FROM (
 			SELECT DISTINCT group_name AS name FROM entries
