@@ -11,6 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Tables without rowids have no order of their own to go by.
+func TestTableWithoutRowids(t *testing.T) {
+	path := temporary(t)
+	program(t, path, "CREATE TABLE entries (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, "+
+		"entry_value TEXT NOT NULL, expires_at INTEGER, PRIMARY KEY (group_name, entry_key)) WITHOUT ROWID")
+	d := open(t, path)
+	require.NoError(t, write(d, numbered("g", longGroup)...))
+	query := GroupQuery("g")
+	query.AnyOrder = true
+	require.Len(t, pairsOf(t, d.Reads().Scan(background, query, 0)), longGroup)
+}
+
 // openWithNull is a store whose entries lost its constraints and holds NULLs,
 // as in the original's coverage suite.
 func openWithNull(t *testing.T) *Database {
@@ -78,7 +90,16 @@ func TestDamagedPages(t *testing.T) {
 		require.Error(t, err)
 		assert.Regexp(t, "^rows iteration: ", err.Error())
 		assert.True(t, IsStorageFault(err))
-		_, err = d.Reads().Page(background, "g", 0, 10000, 0)
+		for _, offset := range []int{0, 4999} {
+			_, err = d.Reads().Page(background, "g", offset, 10000, 0)
+			require.Error(t, err)
+			assert.Regexp(t, "^rows iteration: ", err.Error())
+		}
+		query := GroupQuery("g")
+		query.AnyOrder = true
+		for _, each := range d.Reads().Scan(background, query, 0) {
+			err = each
+		}
 		require.Error(t, err)
 		assert.Regexp(t, "^rows iteration: ", err.Error())
 		_, err = d.Reads().Count(background, everything, 0)
