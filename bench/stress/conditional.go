@@ -94,8 +94,8 @@ func (c *caller) touch(k *cell) {
 		{Kind: Touch, Group: k.group, Key: k.key, TimeToLive: forever + time.Duration(c.touches)*time.Minute},
 		{Kind: Persist, Group: k.group, Key: k.key},
 	} {
-		if !k.present() {
-			return
+		if !k.present() || call.Kind == Persist && !k.expires {
+			return // there is nothing to change: a Touch in doubt did not take place
 		}
 		owed := change{api.EventSet, k.group, k.key}
 		k.touch()
