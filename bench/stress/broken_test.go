@@ -74,6 +74,23 @@ func TestRun_AHealthyStorePasses(t *testing.T) {
 	assert.EqualValues(t, 16_000, result.Steps)
 }
 
+// silent carries no Touch out, and says that nobody knows whether it did.
+type silent struct{ Target }
+
+func (s *silent) Do(call Call) Answer {
+	if call.Kind == Touch {
+		return Answer{Err: api.UnknownOutcomeError}
+	}
+	return s.Target.Do(call)
+}
+
+// What did not take place, though it may have, is not missed.
+func TestRun_NoEventIsOwedForWhatChangedNothing(t *testing.T) {
+	result := Run(context.Background(), &silent{openTarget(t, ":memory:")}, bounded(16_000))
+	assert.Empty(t, result.Findings)
+	assert.NotZero(t, result.Unknown)
+}
+
 // reorderer swaps two events of a key, once, in what the watchers of
 // everything receive.
 type reorderer struct{ Target }
