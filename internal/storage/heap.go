@@ -27,19 +27,19 @@ const sparse = 2
 // consider looks where the group's rows lie, and chooses. The first chunk was
 // read by then: most groups are no larger, and the counting of large ones is not
 // for the connections of point reads.
-func (h *heapScan) consider(r *reader, q *Query) error {
+func (h *heapScan) consider(r *reader, s *rowScan) error {
 	h.considered = true
-	group, single := q.single()
-	if !single || q.Reverse || q.Keys != AllKeys {
+	q := &s.query
+	if !s.single || q.Reverse || q.Keys != AllKeys {
 		return nil
 	}
-	if r.extent == nil {
+	if r.heap == nil {
 		statements := []statement{{&r.extent, sqlGroupExtent}, {&r.heap, sqlHeapScan}}
 		if prepareAll(r.conn, statements) != nil {
 			return nil // a table of the original's time without rowids: it goes by the index
 		}
 	}
-	r.extent.BindText(1, group)
+	r.extent.BindText(1, s.group)
 	_, err := one(r.extent, func(stmt *sqlite.Stmt) error {
 		least, rows := stmt.ColumnInt64(0), stmt.ColumnInt64(2)
 		h.after, h.to = least-1, stmt.ColumnInt64(1)
@@ -54,7 +54,7 @@ func (h *heapScan) consider(r *reader, q *Query) error {
 }
 
 func (h *heapScan) bind(r *reader, s *rowScan) *sqlite.Stmt {
-	bindGroup(r.heap, s.query.Groups.From, s.now)
+	bindGroup(r.heap, s.group, s.now)
 	r.heap.BindText(3, h.seen)
 	r.heap.BindInt64(4, h.after)
 	r.heap.BindInt64(5, h.to)

@@ -36,14 +36,17 @@ func (q *Query) single() (group string, ok bool) {
 
 // rowScan yields the live rows of a query.
 type rowScan struct {
-	query Query
-	now   int64
-	left  int // rows that are still wanted
-	heap  heapScan
+	query  Query
+	group  string // the query's single group
+	single bool
+	now    int64
+	left   int // rows that are still wanted
+	heap   heapScan
 }
 
 func newRowScan(q Query, now int64) *rowScan {
 	s := &rowScan{query: q, now: now, left: q.Limit}
+	s.group, s.single = q.single()
 	if q.Limit <= 0 {
 		s.left = int(^uint(0) >> 1)
 	}
@@ -82,7 +85,7 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 // begin is the statement that goes on where the last chunk ended.
 func (s *rowScan) begin(r *reader) (*sqlite.Stmt, error) {
 	if s.query.AnyOrder && s.query.After != nil && !s.heap.considered {
-		if err := s.heap.consider(r, &s.query); err != nil {
+		if err := s.heap.consider(r, s); err != nil {
 			return nil, err
 		}
 	}
@@ -96,8 +99,7 @@ func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
 	if s.heap.chosen {
 		return s.heap.read(stmt, row)
 	}
-	group, single := s.query.single()
-	if row.Group = group; !single {
+	if row.Group = s.group; !s.single {
 		if row.Group, err = text(stmt, 0); err != nil {
 			return err
 		}
@@ -130,13 +132,12 @@ const (
 func (s *rowScan) variant() (v int, keys kv.Range) {
 	q := &s.query
 	keys = q.Keys
-	_, single := q.single()
-	if single {
+	if s.single {
 		v |= scanSingle
 	}
 	switch {
 	case q.After == nil:
-	case !single:
+	case !s.single:
 		v |= scanAfter
 	case q.Reverse && (keys.Unbounded || q.After.Key < keys.To):
 		keys.To, keys.Unbounded = q.After.Key, false

@@ -182,12 +182,14 @@ func (r *reader) readPage(group string, offset, limit int, now int64, check func
 // beginPage is the statement that begins behind the first offset rows, if there
 // are so many. Where something is dead each of them is looked at.
 func (r *reader) beginPage(group string, offset int, now int64) (stmt *sqlite.Stmt, found bool, err error) {
-	r.anyDead.BindInt64(1, now)
-	dead, err := exists(r.anyDead)
-	if err != nil {
-		return nil, false, rowsIterationError(err)
+	everyRow := offset == 0
+	if !everyRow {
+		r.anyDead.BindInt64(1, now)
+		if everyRow, err = exists(r.anyDead); err != nil {
+			return nil, false, rowsIterationError(err)
+		}
 	}
-	if dead || offset == 0 {
+	if everyRow {
 		bindGroup(r.page, group, now)
 		r.page.BindInt64(4, int64(offset))
 		return r.page, true, nil

@@ -57,19 +57,29 @@ func (s *sequence) near(n uint64) bool { return n%2 == 0 && s.n.Load()-n <= maxB
 
 // touch notes that the open transaction changes a key. The writer calls it
 // before COMMIT; that the transaction may yet be rolled back does no harm.
-func (s *sequence) touch(group, key string) { s.keys[s.key(group, key)].Store(s.n.Load() + 1) }
+func (s *sequence) touch(group, key string) {
+	ofKey, _ := s.places(group, key)
+	ofKey.Store(s.n.Load() + 1)
+}
 
 // touchGroup notes that it removes a group.
-func (s *sequence) touchGroup(group string) { s.groups[s.group(group)].Store(s.n.Load() + 1) }
+func (s *sequence) touchGroup(group string) {
+	_, ofGroup := s.places(group, "")
+	ofGroup.Store(s.n.Load() + 1)
+}
 
 // unchanged reports whether a transaction that began at n shows what a key is
 // now.
 func (s *sequence) unchanged(n uint64, group, key string) bool {
-	return n%2 == 0 && s.keys != nil && s.keys[s.key(group, key)].Load() <= n && s.groups[s.group(group)].Load() <= n
+	if n%2 != 0 || s.keys == nil {
+		return false
+	}
+	ofKey, ofGroup := s.places(group, key)
+	return ofKey.Load() <= n && ofGroup.Load() <= n
 }
 
-func (s *sequence) key(group, key string) uint64 {
-	return (maphash.String(s.seed, group)*31 + maphash.String(s.seed, key)) % keyStripes
+// places are where the numbers of a key and of its group are.
+func (s *sequence) places(group, key string) (ofKey, ofGroup *atomic.Uint64) {
+	h := maphash.String(s.seed, group)
+	return &s.keys[(h*31+maphash.String(s.seed, key))%keyStripes], &s.groups[h%groupStripes]
 }
-
-func (s *sequence) group(group string) uint64 { return maphash.String(s.seed, group) % groupStripes }
