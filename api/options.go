@@ -66,12 +66,12 @@ func WithDurability(durability Durability) Option {
 	return func(c *engine.Config) error { c.Durability = durability; return nil }
 }
 
-// WithReaders sets how many connections serve point reads of a file:
-// GOMAXPROCS by default, at least 2. Each takes some 400 kB and up to 2 MiB of
-// pages. More calls than that at a time wait for each other: twice as many help
-// programs that read more than the cache holds, beside writes.
-func WithReaders(connections int) Option {
-	return func(c *engine.Config) error { c.Readers = connections; return positive("readers", connections) }
+// WithReaders sets how many point reads of a file, and beginnings of scans, run at
+// a time: GOMAXPROCS by default, at least 2; others wait for one to end, which is
+// microseconds. Each takes two connections of some 400 kB, one of up to 2 MiB of
+// pages and one that shares 32 MiB with its like, at most 16.
+func WithReaders(readers int) Option {
+	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }
 
 // WithReadCache sets how many bytes of lately read keys are kept in memory:

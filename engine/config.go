@@ -29,7 +29,7 @@ type Config struct {
 	Path          string // a file, or ":memory:"
 	ReadOnly      bool
 	Durability    kv.Durability
-	Readers       int           // connections for point reads; default GOMAXPROCS, at least 2
+	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
 	ReadCache     int           // bytes of rows kept in memory; default 16 MiB, negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096

@@ -143,6 +143,23 @@ func TestFaultsOfEveryCall(t *testing.T) {
 	shrink := func(conn *sqlite.Conn) { // nothing of the table in the cache
 		require.NoError(t, execute(conn, "PRAGMA shrink_memory"))
 	}
+	shrinkAll := func(p *pool) {
+		var taken []*place
+		for one := p.places.try(); one != nil; one = p.places.try() {
+			taken = append(taken, one)
+			for _, r := range [...]*reader{one.keys, one.now} {
+				if r != nil {
+					shrink(r.conn)
+				}
+			}
+		}
+		for _, one := range taken {
+			p.give(one)
+		}
+		for _, r := range p.mu.idle {
+			shrink(r.conn)
+		}
+	}
 	require.NoError(t, w.Begin())
 	calls := map[string]func() error{
 		"Get":         func() error { _, _, err := w.Get("g", "007777"); return err },
@@ -168,15 +185,8 @@ func TestFaultsOfEveryCall(t *testing.T) {
 	require.NoError(t, w.Rollback())
 
 	pool := d.reads.(*fileReads).pool
-	first, err := pool.take(background)
-	require.NoError(t, err)
-	second, err := pool.take(background) // now both are open
-	require.NoError(t, err)
-	pool.give(first)
-	pool.give(second)
 	for name := range everyRead(background, d) {
-		shrink(first.conn)
-		shrink(second.conn)
+		shrinkAll(pool)
 		heal := inject(t, failing("read", "", int32(sqlite.ResultIOErrRead)))
 		err := everyRead(background, d)[name]
 		heal()
@@ -184,7 +194,7 @@ func TestFaultsOfEveryCall(t *testing.T) {
 		assert.True(t, IsStorageFault(err), name)
 	}
 	heal := inject(t, failing("read", "", int32(sqlite.ResultIOErrRead)))
-	_, err = w.Snapshot()
+	_, err := w.Snapshot()
 	require.Error(t, err)
 	heal()
 	for name, err := range everyRead(background, d) {
@@ -231,8 +241,13 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 	require.NoError(t, err)
 	second, err := pool.take(background)
 	require.NoError(t, err)
-	require.NoError(t, second.conn.Close())
-	pool.give(nil)
+	for _, one := range [...]*place{first, second} { // the first read opened one
+		if one.now != nil {
+			require.NoError(t, one.now.conn.Close())
+			one.now = nil
+		}
+	}
+	pool.give(second)
 	heal := inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))
 	_, err = d.Writer().Snapshot()
 	require.Error(t, err)

@@ -33,15 +33,16 @@ const (
 // some 400 kB and two descriptors. Only tests change it.
 var maxLent = 512
 
-// pool shares a fixed number of connections among point reads and first chunks
-// of scans. Nobody runs a caller's code while holding one, so waiting for one
-// ends. A scan that goes on takes its connection along (hold) and leaves its
-// place to another; a snapshot has one of its own from the start.
+// pool shares a fixed number of places among point reads and first chunks of
+// scans. Nobody runs a caller's code while having one, so waiting for one ends. A
+// scan that goes on takes its connection along (hold) and leaves its place to
+// another; a snapshot has a connection of its own from the start.
 type pool struct {
-	open     func() (*reader, error)
+	open     func() (*reader, error) // for all reads
+	openKeys func() (*reader, error) // for looking keys up
 	sequence *sequence
 	closed   <-chan struct{}
-	places   chan *reader  // nil: this place has no connection yet
+	places   *places
 	turns    chan struct{} // held while a long scan computes
 	running  chan struct{} // held while a held connection is used
 	fleeting atomic.Int32  // more than zero: nobody keeps a transaction
@@ -68,10 +69,10 @@ type hold struct {
 	}
 }
 
-func newPool(places, turns int, open func() (*reader, error), s *sequence, closed <-chan struct{}) *pool {
+func newPool(n, turns int, open, openKeys func() (*reader, error), s *sequence, closed <-chan struct{}) *pool {
 	p := &pool{
-		open: open, sequence: s, closed: closed,
-		places: make(chan *reader, places),
+		open: open, openKeys: openKeys, sequence: s, closed: closed,
+		places: newPlaces(n),
 		turns:  make(chan struct{}, turns),
 		// SQLite has locks that all connections share. Goroutines that meet at
 		// them stop each other for a millisecond at a time, so no more are let
@@ -79,47 +80,68 @@ func newPool(places, turns int, open func() (*reader, error), s *sequence, close
 		running: make(chan struct{}, turns+1),
 	}
 	p.mu.held = make(map[*hold]struct{})
-	for range places {
-		p.places <- nil
-	}
 	return p
 }
 
-// take waits for a connection. Whoever gets one must give or keep it.
-func (p *pool) take(ctx context.Context) (*reader, error) {
+// take waits for a place. Whoever gets one must give it back.
+func (p *pool) take(ctx context.Context) (*place, error) {
 	if err := p.check(ctx); err != nil {
 		return nil, err
 	}
-	var r *reader
-	select {
-	case r = <-p.places:
-	default:
-		select {
-		case r = <-p.places:
-		case <-p.closed:
-			return nil, kv.ClosedError
-		case <-ctx.Done():
-			return nil, ContextError(ctx)
+	if one := p.places.wait(p.closed, ctx.Done()); one != nil {
+		return one, nil
+	}
+	return nil, p.check(ctx)
+}
+
+// give returns a place, with its connections' transactions if those may be kept.
+func (p *pool) give(one *place) {
+	if r := one.keys; r != nil && !p.usable(r, r.keepable()) {
+		one.keys = nil
+	}
+	if r := one.now; r != nil && !p.usable(r, r.keepable()) {
+		one.now = nil
+	}
+	p.places.put(one)
+}
+
+// forKey is the connection of a place that shows what a key is now.
+func (p *pool) forKey(one *place, group, key string) (r *reader, err error) {
+	if one.keys == nil {
+		if one.keys, err = p.openKeys(); err != nil {
+			return nil, p.explain(err)
 		}
 	}
-	if r != nil {
-		return r, nil
+	for _, r := range [...]*reader{one.keys, one.now} {
+		if r != nil && r.keepable() && r.sequence.unchanged(r.began, group, key) {
+			return r, nil
+		}
 	}
-	r, err := p.spare()
-	if err != nil {
-		p.places <- nil
+	if one.keys.keepable() {
+		if r, err = p.forNow(one); err == nil {
+			return r, nil
+		}
+	}
+	return p.begun(one.keys) // a transaction less is kept, and nothing is wrong
+}
+
+// forNow is the connection of a place that shows what is committed now.
+func (p *pool) forNow(one *place) (r *reader, err error) {
+	if one.now == nil {
+		if one.now, err = p.spare(); err != nil {
+			return nil, p.explain(err)
+		}
+	}
+	return p.begun(one.now)
+}
+
+// begun has a connection begin anew if it must.
+func (p *pool) begun(r *reader) (*reader, error) {
+	if err := r.refresh(); err != nil {
+		r.finish()
 		return nil, p.explain(err)
 	}
 	return r, nil
-}
-
-// give returns a connection to its place, with its transaction if that may be
-// kept.
-func (p *pool) give(r *reader) {
-	if r != nil && !p.usable(r, r.keepable()) {
-		r = nil
-	}
-	p.places <- r
 }
 
 // usable ends the connection's transaction unless it is to be kept, and the
@@ -233,19 +255,17 @@ func (p *pool) repay(r *reader) {
 	}
 }
 
-// keep turns a connection that was taken into one of the caller's own, and
-// leaves its place to others. It is refused when too many are held; then the
-// caller still has to give it.
-func (p *pool) keep(r *reader) (*hold, bool) {
+// keep turns a place's second connection into one of the caller's own. It is
+// refused when too many are held. The caller still has to give the place.
+func (p *pool) keep(one *place) (*hold, bool) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.mu.shut || len(p.mu.held) >= maxHeld {
-		p.mu.Unlock()
 		return nil, false
 	}
-	h := p.register(r)
+	h := p.register(one.now)
 	p.mu.lent++
-	p.mu.Unlock()
-	p.places <- nil
+	one.now = nil
 	return h, true
 }
 
@@ -270,15 +290,16 @@ func (p *pool) register(r *reader) *hold {
 // with calls f with a connection that sees what is committed now, and gives it
 // back however f ends.
 func (p *pool) with(ctx context.Context, f func(*reader) error) error {
-	r, err := p.take(ctx)
+	one, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer p.give(r)
-	if err = r.refresh(); err == nil {
-		err = f(r)
-	}
+	defer p.give(one)
+	r, err := p.forNow(one)
 	if err != nil {
+		return err
+	}
+	if err = f(r); err != nil {
 		r.finish()
 	}
 	return p.explain(err)
@@ -375,11 +396,9 @@ func (h *hold) forget(r *reader) {
 func (p *pool) unpinned(f func()) {
 	p.fleeting.Add(1) // before the others end: what is used from here on ends by itself
 	defer p.fleeting.Add(-1)
-	for range cap(p.places) {
-		select {
-		case r := <-p.places:
-			p.give(r)
-		default:
+	for range p.places.size() {
+		if one := p.places.try(); one != nil {
+			p.give(one)
 		}
 	}
 	p.mu.Lock()
@@ -415,9 +434,10 @@ func (p *pool) expire(age time.Duration) (ended int) {
 // close takes all connections, wherever they are, and closes them. closed is
 // closed by then, which interrupts the statements that run.
 func (p *pool) close() (err error) {
-	readers := make([]*reader, 0, cap(p.places)+maxIdle)
-	for range cap(p.places) {
-		readers = append(readers, <-p.places)
+	readers := make([]*reader, 0, 2*p.places.size()+maxIdle)
+	for range p.places.size() {
+		one := p.places.wait(nil, nil)
+		readers = append(readers, one.keys, one.now)
 	}
 	p.mu.Lock()
 	p.mu.shut = true

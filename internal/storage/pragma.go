@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	_ "forge.lthn.ai/core/go-store/internal/storage/pagecache" // gives SQLite its page cache
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -22,7 +23,15 @@ const (
 	// Page caches are the bulk of SQLite's memory, outside the Go heap.
 	writerCacheKiB = 32 << 10
 	readerCacheKiB = 2 << 10
+	// Connections that look keys up share so much, but have at least a reader's
+	// and no more than half.
+	keyCachesKiB = 32 << 10
 )
+
+// keyCacheKiB is the page cache of each of n connections that look keys up.
+func keyCacheKiB(n int) int { return min(max(keyCachesKiB/n, readerCacheKiB), keyCachesKiB/2) }
+
+func pageCache(kiB int) string { return fmt.Sprintf("PRAGMA cache_size = -%d", kiB) }
 
 // role is what a connection is for.
 type role int
@@ -72,7 +81,7 @@ func pragmas(r role, durability kv.Durability) []string {
 		// sense: it moves what is committed.
 		p = append(p, "PRAGMA query_only = ON")
 	}
-	return append(p, fmt.Sprintf("PRAGMA cache_size = -%d", cache))
+	return append(p, pageCache(cache))
 }
 
 // openConnection opens a connection with its settings. A reader's or

@@ -13,8 +13,9 @@ import (
 //
 // The transaction is kept from one use to the next, as opening one costs as
 // much as a lookup, and empties the connection's page cache if something was
-// committed since. Every use begins with refresh, refreshFor or pin, which begin
-// a new one if what it shows may be out of date.
+// committed since. Every use begins with refresh or pin, which begin a new one if
+// what it shows may be out of date, unless it reads one key that is known not to
+// have changed (pool.forKey).
 type reader struct {
 	conn     *sqlite.Conn
 	sequence *sequence
@@ -29,7 +30,8 @@ type reader struct {
 	page, pageFrom           *sqlite.Stmt
 	anyDead, keyAt           *sqlite.Stmt
 	groups                   *sqlite.Stmt
-	extent, heap             *sqlite.Stmt // prepared on first use
+	table, probe             *sqlite.Stmt // these four are prepared on first use
+	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
 	begin, end               *sqlite.Stmt
@@ -37,13 +39,11 @@ type reader struct {
 }
 
 func openReader(path string, settings []string, s *sequence, done <-chan struct{}) (*reader, error) {
-	conn, err := openConnection(path, sqlite.OpenReadOnly, settings, done)
+	r, err := openKeyReader(path, settings, s, done)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{conn: conn, sequence: s}
-	err = prepareAll(conn, []statement{
-		{&r.get, sqlGet},
+	err = prepareAll(r.conn, []statement{
 		{&r.isLive, sqlGroupIsLive},
 		{&r.count, sqlCount},
 		{&r.page, sqlPage},
@@ -54,10 +54,26 @@ func openReader(path string, settings []string, s *sequence, done <-chan struct{
 		{&r.usage, sqlUsage},
 		{&r.expired, sqlExpired},
 		{&r.physical, sqlPhysicalUsage},
-		{&r.begin, "BEGIN"},
 		{&r.latest, sqlRevision},
 		{&r.log, sqlReadLog},
 		{&r.logExtent, sqlLogExtent},
+	})
+	if err != nil {
+		return nil, errors.Join(err, r.conn.Close())
+	}
+	return r, nil
+}
+
+// openKeyReader opens a connection that can do no more than look keys up.
+func openKeyReader(path string, settings []string, s *sequence, done <-chan struct{}) (*reader, error) {
+	conn, err := openConnection(path, sqlite.OpenReadOnly, settings, done)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{conn: conn, sequence: s}
+	err = prepareAll(conn, []statement{
+		{&r.get, sqlGet},
+		{&r.begin, "BEGIN"},
 		{&r.end, "COMMIT"},
 	})
 	if err != nil {
@@ -83,18 +99,8 @@ func (r *reader) refresh() error {
 	return r.start(n)
 }
 
-// refreshFor is refresh for a statement that reads one key only: a transaction
-// that is older will do if the key was not changed since. How much older is
-// bounded, as it keeps the WAL from starting anew.
-func (r *reader) refreshFor(group, key string) error {
-	if r.keepable() && r.sequence.unchanged(r.began, group, key) {
-		return nil
-	}
-	return r.refresh()
-}
-
 // keepable reports whether the transaction may be of use later.
-func (r *reader) keepable() bool { return r.open && r.sequence.near(r.began) }
+func (r *reader) keepable() bool { return r.open && r.began%2 == 0 }
 
 // pin makes sure that all further statements see what is committed now, and
 // nothing later, and reads its revision.

@@ -15,11 +15,14 @@ type fileReads struct{ pool *pool }
 // openReaders opens the first connection, so that what is wrong shows now, and
 // leaves the others to the first that needs them.
 func (d *Database) openReaders(config Config) error {
-	settings := pragmas(reading, config.Durability)
-	open := func() (*reader, error) { return openReader(d.path, settings, &d.changes, d.done) }
+	open := func(open func(string, []string, *sequence, <-chan struct{}) (*reader, error), cacheKiB int) func() (*reader, error) {
+		settings := append(pragmas(reading, config.Durability), pageCache(cacheKiB))
+		return func() (*reader, error) { return open(d.path, settings, &d.changes, d.done) }
+	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
-	f := &fileReads{pool: newPool(config.Readers, turns, open, &d.changes, d.done)}
+	f := &fileReads{pool: newPool(config.Readers, turns,
+		open(openReader, readerCacheKiB), open(openKeyReader, keyCacheKiB(config.Readers)), &d.changes, d.done)}
 	d.onClose(f.pool.close)
 	d.reads = f
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
@@ -32,19 +35,19 @@ func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, fou
 
 // getAt is written out: it is what most calls are.
 func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
-	r, err := f.pool.take(ctx)
+	one, err := f.pool.take(ctx)
 	if err != nil {
 		return row, false, 0, err
 	}
-	if err = r.refreshFor(group, key); err == nil {
-		row, found, err = r.getRow(group, key)
+	r, err := f.pool.forKey(one, group, key)
+	if err == nil {
+		v = Version(r.began)
+		if row, found, err = r.getRow(group, key); err != nil {
+			r.finish()
+			err = f.pool.explain(err)
+		}
 	}
-	if err != nil {
-		r.finish()
-		err = f.pool.explain(err)
-	}
-	v = Version(r.began)
-	f.pool.give(r)
+	f.pool.give(one)
 	return row, found, v, err
 }
 

@@ -76,21 +76,21 @@ func (s *scan[T]) loop(ctx context.Context, err error, yield func(T, error) bool
 // first reads the first chunk. If there is more it takes the connection along,
 // as its transaction is the snapshot; if it can't, it reads everything now.
 func (s *scan[T]) first(ctx context.Context) error {
-	r, err := s.pool.take(ctx)
+	one, err := s.pool.take(ctx)
 	if err != nil {
 		return err
 	}
-	kept := false
-	defer func() {
-		if !kept {
-			s.pool.give(r)
-		}
-	}()
+	defer s.pool.give(one)
+	r, err := s.pool.forNow(one)
+	if err != nil {
+		return err
+	}
 	if err = r.pin(); err == nil {
 		s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
 	}
 	if err == nil && s.more {
-		if s.hold, kept = s.pool.keep(r); kept {
+		var kept bool
+		if s.hold, kept = s.pool.keep(one); kept {
 			return nil
 		}
 	}

@@ -57,7 +57,7 @@ func requireNothingHeld(t *testing.T, d *Database) {
 	defer f.pool.mu.Unlock()
 	require.Empty(t, f.pool.mu.held)
 	require.LessOrEqual(t, len(f.pool.mu.idle), maxIdle)
-	require.Len(t, f.pool.places, cap(f.pool.places))
+	require.Len(t, f.pool.places.free, f.pool.places.size())
 }
 
 // The loop's body may write to what it loops over, and sees the moment at

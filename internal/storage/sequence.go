@@ -25,13 +25,10 @@ type sequence struct {
 	groups []atomic.Uint64 // the same, of groups that were removed whole
 }
 
+// Keys share numbers by hash, which makes some look changed that are not.
 const (
-	// Keys share numbers by hash, which makes some look changed that are not.
 	keyStripes   = 16 << 10
 	groupStripes = 1 << 10
-	// maxBehind is how far a transaction may lie back to be kept: twice the
-	// number of commits.
-	maxBehind = 64
 )
 
 // track makes room for the numbers of keys. Whoever writes must call touch and
@@ -50,10 +47,6 @@ func (s *sequence) moving(commit func() error) error {
 
 // settled reports whether n is the present number, and no commit is under way.
 func (s *sequence) settled(n uint64) bool { return n%2 == 0 && s.n.Load() == n }
-
-// near reports whether so few commits lie between n and now that a transaction
-// which began at n may be kept.
-func (s *sequence) near(n uint64) bool { return n%2 == 0 && s.n.Load()-n <= maxBehind }
 
 // touch notes that the open transaction changes a key. The writer calls it
 // before COMMIT; that the transaction may yet be rolled back does no harm.

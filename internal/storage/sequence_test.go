@@ -12,16 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// oneReader is a file with one connection for point reads, and what its kept
-// transaction's number is.
-func oneReader(t *testing.T) (d *Database, began func() uint64) {
+// oneReader is a file with one place for reads, and the numbers of its two
+// transactions: 0 stands for none.
+func oneReader(t *testing.T) (d *Database, began func() (keys, now uint64)) {
 	d = openWith(t, Config{Path: temporary(t), Readers: 1})
 	places := d.reads.(*fileReads).pool.places
-	return d, func() uint64 {
-		r := <-places
-		defer func() { places <- r }()
-		require.True(t, r.open, "the transaction is kept")
-		return r.began
+	return d, func() (keys, now uint64) {
+		one := places.try()
+		require.NotNil(t, one)
+		defer places.put(one)
+		if one.keys != nil && one.keys.open {
+			keys = one.keys.began
+		}
+		if one.now != nil && one.now.open {
+			now = one.now.began
+		}
+		return keys, now
 	}
 }
 
@@ -39,10 +45,12 @@ func TestTransactionsAreKeptForUnchangedKeys(t *testing.T) {
 	d, began := oneReader(t)
 	require.NoError(t, write(d, row("g", "k", "1"), row("other", "k", "1")))
 	requireValue(t, d, "g", "k", "1")
-	kept := began()
+	kept, _ := began()
+	require.NotZero(t, kept)
 	require.NoError(t, write(d, row("other", "k", "2")))
 	requireValue(t, d, "g", "k", "1")
-	require.Equal(t, kept, began(), "another key was changed")
+	keys, _ := began()
+	require.Equal(t, kept, keys, "another key was changed")
 
 	w := d.Writer()
 	for _, change := range []struct {
@@ -59,21 +67,33 @@ func TestTransactionsAreKeptForUnchangedKeys(t *testing.T) {
 		require.NoError(t, w.Begin(), change.name)
 		require.NoError(t, change.make(), change.name)
 		require.NoError(t, w.Commit(), change.name)
+		_, before := began()
 		requireValue(t, d, "g", "k", change.want)
-		require.Greater(t, began(), kept, change.name)
-		kept = began()
+		keys, now := began()
+		require.Equal(t, kept, keys, "%s: other keys were not changed", change.name)
+		require.Greater(t, now, before, change.name)
+		requireValue(t, d, "g", "k", change.want)
+		_, again := began()
+		require.Equal(t, now, again, "%s: it was not changed since", change.name)
 	}
 }
 
-// However few keys are read, no transaction grows old.
-func TestKeptTransactionsAreBoundedInAge(t *testing.T) {
+// A checkpoint ends what is kept, and what is read after it begins anew.
+func TestCheckpointsEndKeptTransactions(t *testing.T) {
 	d, began := oneReader(t)
-	require.NoError(t, write(d, row("g", "k", "1")))
-	for i := range maxBehind {
-		require.NoError(t, write(d, row("other", "k", fmt.Sprint(i))))
-		requireValue(t, d, "g", "k", "1")
-		require.LessOrEqual(t, d.changes.n.Load()-began(), uint64(maxBehind))
-	}
+	require.NoError(t, write(d, row("g", "k", "1"), row("g", "l", "1")))
+	requireValue(t, d, "g", "k", "1")
+	require.NoError(t, write(d, row("g", "l", "2")))
+	requireValue(t, d, "g", "l", "2")
+	keys, now := began()
+	require.NotZero(t, keys)
+	require.NotZero(t, now)
+	require.NoError(t, fileOf(d).Checkpoint())
+	keys, now = began()
+	require.Zero(t, keys)
+	require.Zero(t, now)
+	requireValue(t, d, "g", "k", "1")
+	requireValue(t, d, "g", "l", "2")
 }
 
 // A rolled back change is none.

@@ -229,10 +229,17 @@ var errNull = errors.New("unexpected NULL")
 
 // text reads a column that must not be NULL.
 func text(stmt *sqlite.Stmt, column int) (string, error) {
-	if stmt.ColumnIsNull(column) {
-		return "", fmt.Errorf("column %s: %w", stmt.ColumnName(column), errNull)
+	if err := notNull(stmt, column); err != nil {
+		return "", err
 	}
 	return stmt.ColumnText(column), nil
+}
+
+func notNull(stmt *sqlite.Stmt, column int) error {
+	if stmt.ColumnIsNull(column) {
+		return fmt.Errorf("column %s: %w", stmt.ColumnName(column), errNull)
+	}
+	return nil
 }
 
 // deadline reads expires_at.

@@ -1,0 +1,101 @@
+package storage
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// However many wait, come back and give up, each place is with one of them, and
+// nobody waits for a place that is free.
+func TestPlacesAreWithOneAtATime(t *testing.T) {
+	const n, goroutines, rounds = 3, 32, 300
+	p := newPlaces(n)
+	var taken atomic.Int32
+	owners := make(map[*place]*atomic.Bool)
+	for range n {
+		one := p.try()
+		owners[one] = new(atomic.Bool)
+		defer p.put(one)
+	}
+	require.Nil(t, p.try())
+	for one := range owners {
+		p.put(one)
+	}
+	var all sync.WaitGroup
+	for i := range goroutines {
+		all.Go(func() {
+			gone := make(chan struct{})
+			if i%4 == 0 {
+				close(gone) // has given up before it waits
+			}
+			for range rounds {
+				one := p.wait(nil, gone)
+				if one == nil {
+					continue
+				}
+				if owners[one].Swap(true) {
+					t.Error("two have one place")
+				}
+				taken.Add(1)
+				owners[one].Store(false)
+				p.put(one)
+			}
+		})
+	}
+	all.Wait()
+	require.GreaterOrEqual(t, int(taken.Load()), goroutines*3/4*rounds)
+	for range n {
+		require.NotNil(t, p.try(), "a place was lost")
+	}
+}
+
+// Whoever was woken in vain too often is given the next place, past all who ask.
+func TestStarvingWaiterIsGivenThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlaces(1)
+		one := p.try()
+		got := make(chan *place, 1)
+		go func() { got <- p.wait(nil, nil) }()
+		synctest.Wait()
+		for p.starving.Load() == 0 {
+			p.wake() // in vain: nothing is free
+			synctest.Wait()
+		}
+		p.put(one)
+		require.Nil(t, p.try(), "it was free for others")
+		require.Same(t, one, <-got)
+	})
+}
+
+// A waiter that gives up leaves nothing behind, and those behind it are woken.
+func TestWaitersGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlaces(1)
+		one := p.try()
+		for _, starving := range []bool{false, true} {
+			closed, done := make(chan struct{}), make(chan struct{})
+			got := make(chan *place, 3)
+			go func() { got <- p.wait(closed, nil) }()
+			go func() { got <- p.wait(nil, done) }()
+			synctest.Wait()
+			for starving && p.starving.Load() < 2 {
+				p.wake()
+				synctest.Wait()
+			}
+			go func() { got <- p.wait(nil, nil) }()
+			synctest.Wait()
+			close(closed)
+			close(done)
+			require.Nil(t, <-got)
+			require.Nil(t, <-got)
+			p.put(one)
+			require.Same(t, one, <-got)
+			require.Zero(t, p.waiting.Load())
+			require.Zero(t, p.starving.Load())
+		}
+	})
+}
