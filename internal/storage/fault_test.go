@@ -266,10 +266,10 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 
 func TestStatementsThatCannotBePrepared(t *testing.T) {
 	d := open(t, temporary(t))
-	_, err := openReader(d.Path(), []string{"PRAGMA nonsense('"}, new(sequence), nil)
+	_, err := openReader(d.Path(), []string{"PRAGMA nonsense('"}, new(sequence), newRowids(), nil)
 	require.Error(t, err)
 	program(t, temporaryFile(t, d), "CREATE TABLE t (a)")
-	_, err = openReader(temporaryFile(t, d), nil, new(sequence), nil)
+	_, err = openReader(temporaryFile(t, d), nil, new(sequence), newRowids(), nil)
 	require.ErrorContains(t, err, "no such table: entries")
 }
 

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"math"
+	"math/bits"
+	"unsafe"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -20,9 +22,14 @@ type heapScan struct {
 	after, to  int64  // the rowids that are left
 }
 
-// sparse is how many rows of the table may be passed over for each that is
-// wanted: to pass over one costs a quarter of what a search does.
-const sparse = 2
+const (
+	// sparse is how many rows of the table may be passed over for each that is
+	// wanted: to pass over one costs a quarter of what a search does.
+	sparse = 2
+	// A group that has all but strangers of so many probes of the table is most of
+	// it. Then the whole table is read, which saves the counting of the group.
+	probes, strangers = 16, 4
+)
 
 // consider looks where the group's rows lie, and chooses. The first chunk was
 // read by then: most groups are no larger, and the counting of large ones is not
@@ -34,23 +41,70 @@ func (h *heapScan) consider(r *reader, s *rowScan) error {
 		return nil
 	}
 	if r.heap == nil {
-		statements := []statement{{&r.extent, sqlGroupExtent}, {&r.heap, sqlHeapScan}}
+		statements := []statement{{&r.table, sqlTableExtent}, {&r.probe, sqlProbe}, {&r.extent, sqlGroupExtent}, {&r.heap, sqlHeapScan}}
 		if prepareAll(r.conn, statements) != nil {
 			return nil // a table of the original's time without rowids: it goes by the index
 		}
 	}
-	r.extent.BindText(1, s.group)
-	_, err := one(r.extent, func(stmt *sqlite.Stmt) error {
-		least, rows := stmt.ColumnInt64(0), stmt.ColumnInt64(2)
-		h.after, h.to = least-1, stmt.ColumnInt64(1)
-		h.chosen = least > math.MinInt64 && uint64(h.to-h.after)/sparse <= uint64(rows)
-		return nil
-	})
-	if err != nil {
+	if err := h.choose(r, s.group); err != nil {
 		return rowsIterationError(err)
 	}
 	h.seen = q.After.Key
 	return nil
+}
+
+func (h *heapScan) choose(r *reader, group string) error {
+	if _, err := one(r.table, func(stmt *sqlite.Stmt) error {
+		h.within(stmt)
+		return nil
+	}); err != nil {
+		return err
+	}
+	var err error
+	if h.chosen, err = h.prevails(r, group); h.chosen || err != nil {
+		return err
+	}
+	r.extent.BindText(1, group)
+	_, err = one(r.extent, func(stmt *sqlite.Stmt) error {
+		h.chosen = h.within(stmt) && uint64(h.to-h.after)/sparse <= uint64(stmt.ColumnInt64(2))
+		return nil
+	})
+	return err
+}
+
+// within sets the rowids that are left, and reports whether they can be told from
+// those that are done.
+func (h *heapScan) within(extent *sqlite.Stmt) bool {
+	least := extent.ColumnInt64(0)
+	h.after, h.to = least-1, extent.ColumnInt64(1)
+	return least > math.MinInt64
+}
+
+// prevails reports whether the table's rows are the group's, but for few.
+func (h *heapScan) prevails(r *reader, group string) (bool, error) {
+	length, others := h.to-h.after, 0
+	if length < probes {
+		return false, nil // or beyond counting
+	}
+	for i := range uint64(probes) {
+		// By multiples of the golden ratio, which lie far apart, and in step with
+		// nothing that groups could be interleaved by.
+		along, _ := bits.Mul64(i*0x9e3779b97f4a7c15, uint64(length))
+		r.probe.BindText(1, group)
+		r.probe.BindInt64(2, h.after+1+int64(along))
+		if _, err := one(r.probe, func(stmt *sqlite.Stmt) error {
+			if !stmt.ColumnBool(0) {
+				others++
+			}
+			return nil
+		}); err != nil {
+			return false, err
+		}
+		if others > strangers {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (h *heapScan) bind(r *reader, s *rowScan) *sqlite.Stmt {
@@ -63,12 +117,17 @@ func (h *heapScan) bind(r *reader, s *rowScan) *sqlite.Stmt {
 
 // read reads a row's key and value, and goes behind it.
 func (h *heapScan) read(stmt *sqlite.Stmt, row *kv.Row) error {
-	both, err := text(stmt, 2)
-	if err != nil {
-		return err
+	for column := 1; column <= 2; column++ {
+		if err := notNull(stmt, column); err != nil {
+			return err
+		}
 	}
-	n := stmt.ColumnInt(1)
-	row.Key, row.Value = both[:n], both[n:]
+	n := stmt.ColumnLen(1)
+	both := make([]byte, n+stmt.ColumnLen(2))
+	stmt.ColumnBytes(1, both[:n])
+	stmt.ColumnBytes(2, both[n:])
+	all := unsafe.String(unsafe.SliceData(both), len(both)) // nobody else has the bytes
+	row.Key, row.Value = all[:n], all[n:]
 	h.after = stmt.ColumnInt64(0)
 	return nil
 }

@@ -13,10 +13,12 @@ func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) 
 	if w.conn == nil {
 		return row, false, kv.ClosedError
 	}
-	return getRow(w.get, group, key)
+	return getRow(w.get, group, key, nil)
 }
 
-func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err error) {
+// getRow steps a statement that begins with the columns of sqlGet, and reads the
+// rowid behind them into rowid unless that is nil.
+func getRow(stmt *sqlite.Stmt, group, key string, rowid *int64) (row kv.Row, found bool, err error) {
 	stmt.BindText(1, group)
 	stmt.BindText(2, key)
 	found, err = stmt.Step()
@@ -26,6 +28,9 @@ func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err e
 	row = kv.Row{Group: group, Key: key, Deadline: deadline(stmt, 1), Revision: uint64(stmt.ColumnInt64(2))}
 	if row.Value, err = text(stmt, 0); err != nil {
 		err = scanRowError(err)
+	}
+	if rowid != nil {
+		*rowid = stmt.ColumnInt64(3)
 	}
 	return row, err == nil, errors.Join(err, stmt.Reset())
 }

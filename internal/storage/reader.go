@@ -19,6 +19,7 @@ import (
 type reader struct {
 	conn     *sqlite.Conn
 	sequence *sequence
+	rowids   *rowids
 
 	open     bool   // a transaction is
 	began    uint64 // the sequence before it began
@@ -26,7 +27,8 @@ type reader struct {
 	revision uint64
 	broken   bool // the transaction can't be ended: the connection is to be closed
 
-	get, isLive, count       *sqlite.Stmt
+	get, getAt               *sqlite.Stmt // getAt is nil if the table has no rowids
+	isLive, count            *sqlite.Stmt
 	page, pageFrom           *sqlite.Stmt
 	anyDead, keyAt           *sqlite.Stmt
 	groups                   *sqlite.Stmt
@@ -38,8 +40,8 @@ type reader struct {
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
 
-func openReader(path string, settings []string, s *sequence, done <-chan struct{}) (*reader, error) {
-	r, err := openKeyReader(path, settings, s, done)
+func openReader(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error) {
+	r, err := openKeyReader(path, settings, s, w, done)
 	if err != nil {
 		return nil, err
 	}
@@ -65,17 +67,17 @@ func openReader(path string, settings []string, s *sequence, done <-chan struct{
 }
 
 // openKeyReader opens a connection that can do no more than look keys up.
-func openKeyReader(path string, settings []string, s *sequence, done <-chan struct{}) (*reader, error) {
+func openKeyReader(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error) {
 	conn, err := openConnection(path, sqlite.OpenReadOnly, settings, done)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{conn: conn, sequence: s}
-	err = prepareAll(conn, []statement{
-		{&r.get, sqlGet},
-		{&r.begin, "BEGIN"},
-		{&r.end, "COMMIT"},
-	})
+	r := &reader{conn: conn, sequence: s, rowids: w}
+	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
+	if err == nil && prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}}) != nil {
+		r.getAt = nil // a table of the original's time without rowids
+		err = prepareAll(conn, []statement{{&r.get, sqlGet}})
+	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -140,9 +142,23 @@ func (r *reader) finish() {
 	}
 }
 
-// getRow looks one row up.
-func (r *reader) getRow(group, key string) (kv.Row, bool, error) {
-	return getRow(r.get, group, key)
+// getRow looks one row up: where it was, if that is known, or by the index.
+func (r *reader) getRow(group, key string) (row kv.Row, found bool, err error) {
+	if r.getAt == nil {
+		return getRow(r.get, group, key, nil)
+	}
+	hash := r.rowids.hash(group, key)
+	rowid, known := r.rowids.find(hash)
+	if known {
+		r.getAt.BindInt64(3, rowid)
+		if row, found, err = getRow(r.getAt, group, key, nil); found || err != nil {
+			return row, found, err
+		}
+	}
+	if row, found, err = getRow(r.get, group, key, &rowid); found {
+		r.rowids.note(hash, rowid)
+	}
+	return row, found, err
 }
 
 func (r *reader) groupExists(group string, now int64) (bool, error) {

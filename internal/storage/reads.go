@@ -15,9 +15,10 @@ type fileReads struct{ pool *pool }
 // openReaders opens the first connection, so that what is wrong shows now, and
 // leaves the others to the first that needs them.
 func (d *Database) openReaders(config Config) error {
-	open := func(open func(string, []string, *sequence, <-chan struct{}) (*reader, error), cacheKiB int) func() (*reader, error) {
+	where := newRowids()
+	open := func(open func(string, []string, *sequence, *rowids, <-chan struct{}) (*reader, error), cacheKiB int) func() (*reader, error) {
 		settings := append(pragmas(reading, config.Durability), pageCache(cacheKiB))
-		return func() (*reader, error) { return open(d.path, settings, &d.changes, d.done) }
+		return func() (*reader, error) { return open(d.path, settings, &d.changes, where, d.done) }
 	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)

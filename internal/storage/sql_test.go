@@ -33,6 +33,9 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 	)
 	for statement, wants := range map[string][]string{
 		sqlGet:           {"INDEX " + key + " (group_name=? AND entry_key=?)"},
+		sqlLocate:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
+		sqlGetAt:         {"INTEGER PRIMARY KEY (rowid=?)"},
+		sqlProbe:         {"INTEGER PRIMARY KEY (rowid>?)"},
 		sqlUpdate:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
 		sqlDelete:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
 		sqlDeleteGroup:   {key + " (group_name=?)"},
