@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -61,6 +62,9 @@ func gather(entries iter.Seq2[KeyValue, error]) (map[string]string, error) {
 	for entry, err := range entries {
 		if err != nil {
 			return nil, err
+		}
+		if len(list) == cap(list) {
+			list = slices.Grow(list, max(len(list), 16)) // append would by a quarter
 		}
 		list = append(list, entry)
 	}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -110,7 +111,7 @@ func (s *scan[T]) first(ctx context.Context) error {
 // for milliseconds at a time.
 func (s *scan[T]) turn(ctx context.Context) error {
 	clear(s.rows)
-	s.rows = s.rows[:0]
+	s.rows = slices.Grow(s.rows[:0], chunkRows)
 	leave, err := s.pool.turn(ctx)
 	if err != nil {
 		return err
