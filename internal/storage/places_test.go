@@ -71,6 +71,24 @@ func TestStarvingWaiterIsGivenThePlace(t *testing.T) {
 	})
 }
 
+// Several that come back while one is woken are found by others all the same.
+func TestWokenWaiterWakesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlaces(2)
+		one, two := p.try(), p.try()
+		got := make(chan *place, 2)
+		for range 2 {
+			go func() { got <- p.wait(nil, nil) }()
+		}
+		synctest.Wait()
+		p.woken.Store(true) // as if one were about to ask
+		p.put(one)
+		p.put(two)
+		p.again <- struct{}{} // now it does
+		require.NotSame(t, <-got, <-got)
+	})
+}
+
 // A waiter that gives up leaves nothing behind, and those behind it are woken.
 func TestWaitersGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
