@@ -66,10 +66,10 @@ func WithDurability(durability Durability) Option {
 	return func(c *engine.Config) error { c.Durability = durability; return nil }
 }
 
-// WithReaders sets how many point reads of a file, and beginnings of scans, run at
-// a time: GOMAXPROCS by default, at least 2; others wait for one to end, which is
-// microseconds. Each takes two connections of some 400 kB, one of up to 2 MiB of
-// pages and one that shares 32 MiB with its like, at most 16.
+// WithReaders sets how many point reads of a file, pages, counts of a group and
+// beginnings of scans run at a time: GOMAXPROCS by default, at least 2; others wait
+// for one of them to end. Each takes two connections of some 400 kB: one with up to
+// 2 MiB of pages, and one for keys with its share of 32 MiB, from 2 to 16 MiB.
 func WithReaders(readers int) Option {
 	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }
@@ -77,7 +77,8 @@ func WithReaders(readers int) Option {
 // WithReadCache sets how many bytes of lately read keys are kept in memory:
 // 16 MiB by default, 0 for none. Reads see every write that has returned, with
 // and without it. A key takes its bytes and those of its group and value, and
-// some 300 more; values of more than a sixteenth of the cache are not kept.
+// some 300 more; values of more than a sixteenth of the cache are not kept. Beside
+// it up to 4 MiB remember where rows lie in the file.
 func WithReadCache(bytes int) Option {
 	return func(c *engine.Config) error {
 		if bytes < 0 {

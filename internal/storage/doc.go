@@ -9,6 +9,9 @@
 // waits for: that is why scans that outlive their first chunk leave the shared
 // connections.
 //
+// SQLite's page cache is replaced for the whole process when the program starts:
+// see the package pagecache.
+//
 // The package never decides: no clock (callers pass "now"), no events, no
 // quotas, no retries, no ordering of writers. A Writer is owned by one
 // goroutine at a time and has no lock to prove it.

@@ -264,6 +264,25 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 	requireNothingHeld(t, d)
 }
 
+// A key is read by whichever of a place's connections can be had.
+func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Readers: 1})
+	require.NoError(t, write(d, row("g", "k", "1")))
+	heal := inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))
+	requireValue(t, d, "g", "k", "1")
+	heal()
+	requireValue(t, d, "g", "k", "1")
+	require.NoError(t, write(d, row("g", "k", "2")))
+	one := d.reads.(*fileReads).pool.places.try()
+	require.NotNil(t, one.keys)
+	require.NoError(t, one.now.conn.Close())
+	one.now = nil
+	d.reads.(*fileReads).pool.give(one)
+	heal = inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))
+	requireValue(t, d, "g", "k", "2")
+	heal()
+}
+
 func TestStatementsThatCannotBePrepared(t *testing.T) {
 	d := open(t, temporary(t))
 	_, err := openReader(d.Path(), []string{"PRAGMA nonsense('"}, new(sequence), newRowids(), nil)

@@ -10,6 +10,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
 )
 
 // pairsOf is the keys and values of a group as they come.
@@ -74,4 +75,91 @@ func TestPairsInAnyOrder(t *testing.T) {
 			require.Equal(t, want, got, group)
 		}
 	})
+}
+
+// A group that is most of the table, but for strangers, dead rows and holes.
+func TestPairsOfTheTablesMainGroup(t *testing.T) {
+	const now = 1000
+	d := open(t, temporary(t))
+	var rows []kv.Row
+	for i := range 2 * longGroup {
+		key := fmt.Sprintf("%06d", 2*longGroup-i)
+		switch {
+		case i%40 == 0:
+			rows = append(rows, row("stranger", key, "v"))
+		case i%41 == 0:
+			rows = append(rows, mortal("main", key, now))
+		default:
+			rows = append(rows, row("main", key, "value of "+key))
+		}
+	}
+	require.NoError(t, write(d, rows...))
+	w := d.Writer()
+	require.NoError(t, w.Begin())
+	for i := 300; i < 900; i += 50 {
+		_, err := w.Delete("main", fmt.Sprintf("%06d", i))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Commit())
+	require.True(t, prevails(t, d, "main"))
+	require.False(t, prevails(t, d, "stranger"))
+	requireSamePairs(t, d, "main", now)
+	requireSamePairs(t, d, "stranger", now)
+}
+
+// Another program may have given any rowids, and left gaps between them.
+func TestPairsAtOddRowids(t *testing.T) {
+	for name, insert := range map[string]string{
+		"from the least one":  "SELECT -9223372036854775808 + x, 'g', printf('%06d', x), 'v' FROM n WHERE x < 1000",
+		"to the greatest one": "SELECT 9223372036854775807 - x, 'g', printf('%06d', x), 'v' FROM n WHERE x < 1000",
+		"both": "SELECT CASE WHEN x % 2 THEN 9223372036854775807 - x ELSE -9223372036854775808 + x END, 'g', " +
+			"printf('%06d', x), 'v' FROM n WHERE x < 1000",
+		"behind a gap": "SELECT x + CASE WHEN x < 5000 THEN 0 ELSE 2000000 END, " +
+			"CASE WHEN x < 5000 THEN 'other' ELSE 'g' END, printf('%06d', x), 'v' FROM n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := temporary(t)
+			require.NoError(t, open(t, path).Close())
+			program(t, path, "WITH RECURSIVE n (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < 6000) "+
+				"INSERT INTO entries (rowid, group_name, entry_key, entry_value) "+insert)
+			d := open(t, path)
+			requireSamePairs(t, d, "g", 0)
+			if name == "behind a gap" {
+				require.False(t, prevails(t, d, "g"), "most of the rowids lead to one row")
+			}
+		})
+	}
+}
+
+// prevails is what a scan finds of a group by probes.
+func prevails(t *testing.T, d *Database, group string) (answer bool) {
+	t.Helper()
+	err := d.reads.(*fileReads).pool.with(background, func(r *reader) error {
+		s := newRowScan(GroupQuery(group), 0)
+		s.query.After = &Position{Group: group}
+		if err := s.heap.consider(r, s); err != nil { // which prepares the statements
+			return err
+		}
+		var h heapScan
+		if _, err := one(r.table, func(stmt *sqlite.Stmt) error { h.within(stmt); return nil }); err != nil {
+			return err
+		}
+		var err error
+		answer, err = h.prevails(r, group)
+		return err
+	})
+	require.NoError(t, err)
+	return answer
+}
+
+func requireSamePairs(t *testing.T, d *Database, group string, now int64) {
+	t.Helper()
+	want, err := rowsOf(d, group, now)
+	require.NoError(t, err)
+	require.NotEmpty(t, want)
+	query := GroupQuery(group)
+	query.AnyOrder = true
+	got := pairsOf(t, d.Reads().Scan(background, query, now))
+	slices.SortFunc(got, byKey)
+	require.Equal(t, want, got)
 }

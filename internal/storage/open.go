@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/pagecache"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/google/uuid"
@@ -32,6 +33,9 @@ func Open(config Config) (_ *Database, err error) {
 	}
 	if config.ScanAge <= 0 {
 		config.ScanAge = time.Minute
+	}
+	if !pagecache.Installed {
+		config.Logger.Debug("SQLite was used before go-store was loaded: reads share a lock of its page cache")
 	}
 	d := &Database{path: config.Path, done: make(chan struct{})}
 	defer func() {

@@ -1,10 +1,14 @@
 package storage
 
 import (
+	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
 )
@@ -12,14 +16,18 @@ import (
 // However many wait, come back and give up, each place is with one of them, and
 // nobody waits for a place that is free.
 func TestPlacesAreWithOneAtATime(t *testing.T) {
-	const n, goroutines, rounds = 3, 32, 300
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { testPlacesAreWithOneAtATime(t, n) })
+	}
+}
+
+func testPlacesAreWithOneAtATime(t *testing.T, n int) {
+	const goroutines, rounds = 32, 300
 	p := newPlaces(n)
 	var taken atomic.Int32
 	owners := make(map[*place]*atomic.Bool)
 	for range n {
-		one := p.try()
-		owners[one] = new(atomic.Bool)
-		defer p.put(one)
+		owners[p.try()] = new(atomic.Bool)
 	}
 	require.Nil(t, p.try())
 	for one := range owners {
@@ -41,6 +49,7 @@ func TestPlacesAreWithOneAtATime(t *testing.T) {
 					t.Error("two have one place")
 				}
 				taken.Add(1)
+				runtime.Gosched() // so that others come and wait
 				owners[one].Store(false)
 				p.put(one)
 			}
@@ -116,4 +125,35 @@ func TestWaitersGiveUp(t *testing.T) {
 			require.Zero(t, p.starving.Load())
 		}
 	})
+}
+
+// Close waits for the places that are taken, and all who wait for one are told.
+func TestCloseBesideWaiters(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Readers: 1})
+	require.NoError(t, write(d, row("g", "k", "v")))
+	pool := d.reads.(*fileReads).pool
+	one, err := pool.take(background)
+	require.NoError(t, err)
+	const n = 8
+	failures := make(chan error, n)
+	for range n {
+		go func() {
+			_, _, err := d.Reads().Get(background, "g", "k")
+			failures <- err
+		}()
+	}
+	for pool.places.waiting.Load() < n {
+		runtime.Gosched()
+	}
+	for pool.places.starving.Load() == 0 {
+		pool.places.wake()
+		runtime.Gosched()
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- d.Close() }()
+	for range n {
+		require.ErrorIs(t, <-failures, kv.ClosedError)
+	}
+	pool.give(one)
+	require.NoError(t, <-closed)
 }

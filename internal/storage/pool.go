@@ -74,9 +74,9 @@ func newPool(n, turns int, open, openKeys func() (*reader, error), s *sequence, 
 		open: open, openKeys: openKeys, sequence: s, closed: closed,
 		places: newPlaces(n),
 		turns:  make(chan struct{}, turns),
-		// SQLite has locks that all connections share. Goroutines that meet at
-		// them stop each other for a millisecond at a time, so no more are let
-		// in than can run.
+		// SQLite has locks that all connections share: of its memory, and of a
+		// file's shared memory. Goroutines that meet at them put each other to
+		// sleep, so no more are let in than can run.
 		running: make(chan struct{}, turns+1),
 	}
 	p.mu.held = make(map[*hold]struct{})
@@ -107,9 +107,13 @@ func (p *pool) give(one *place) {
 
 // forKey is the connection of a place that shows what a key is now.
 func (p *pool) forKey(one *place, group, key string) (r *reader, err error) {
+	if p.sequence.keys == nil {
+		return p.forNow(one) // nothing is kept where nobody says what changes
+	}
 	if one.keys == nil {
 		if one.keys, err = p.openKeys(); err != nil {
-			return nil, p.explain(err)
+			one.keys = nil
+			return p.forNow(one) // which may be open
 		}
 	}
 	for _, r := range [...]*reader{one.keys, one.now} {

@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"time"
 
-	_ "forge.lthn.ai/core/go-store/internal/storage/pagecache" // gives SQLite its page cache
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"

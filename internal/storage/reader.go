@@ -40,6 +40,10 @@ type reader struct {
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
 
+// opener is how a reader is opened: with settings, and with what it shares with the
+// others of its database.
+type opener func(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error)
+
 func openReader(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error) {
 	r, err := openKeyReader(path, settings, s, w, done)
 	if err != nil {
@@ -74,8 +78,11 @@ func openKeyReader(path string, settings []string, s *sequence, w *rowids, done 
 	}
 	r := &reader{conn: conn, sequence: s, rowids: w}
 	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
-	if err == nil && prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}}) != nil {
-		r.getAt = nil // a table of the original's time without rowids
+	if err == nil {
+		err = prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}})
+	}
+	if code(err) == sqlite.ResultError { // a table of the original's time without rowids
+		r.getAt = nil
 		err = prepareAll(conn, []statement{{&r.get, sqlGet}})
 	}
 	if err != nil {

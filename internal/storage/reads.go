@@ -16,14 +16,14 @@ type fileReads struct{ pool *pool }
 // leaves the others to the first that needs them.
 func (d *Database) openReaders(config Config) error {
 	where := newRowids()
-	open := func(open func(string, []string, *sequence, *rowids, <-chan struct{}) (*reader, error), cacheKiB int) func() (*reader, error) {
+	with := func(open opener, cacheKiB int) func() (*reader, error) {
 		settings := append(pragmas(reading, config.Durability), pageCache(cacheKiB))
 		return func() (*reader, error) { return open(d.path, settings, &d.changes, where, d.done) }
 	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
 	f := &fileReads{pool: newPool(config.Readers, turns,
-		open(openReader, readerCacheKiB), open(openKeyReader, keyCacheKiB(config.Readers)), &d.changes, d.done)}
+		with(openReader, readerCacheKiB), with(openKeyReader, keyCacheKiB(config.Readers)), &d.changes, d.done)}
 	d.onClose(f.pool.close)
 	d.reads = f
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
@@ -34,22 +34,21 @@ func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, fou
 	return row, found, err
 }
 
-// getAt is written out: it is what most calls are.
+// getAt is Get with the version that it was read at.
 func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
 	one, err := f.pool.take(ctx)
 	if err != nil {
 		return row, false, 0, err
 	}
+	defer f.pool.give(one)
 	r, err := f.pool.forKey(one, group, key)
-	if err == nil {
-		v = Version(r.began)
-		if row, found, err = r.getRow(group, key); err != nil {
-			r.finish()
-			err = f.pool.explain(err)
-		}
+	if err != nil {
+		return row, false, 0, err
 	}
-	f.pool.give(one)
-	return row, found, v, err
+	if row, found, err = r.getRow(group, key); err != nil {
+		r.finish()
+	}
+	return row, found, Version(r.began), f.pool.explain(err)
 }
 
 // GetMany looks several keys up at one moment.

@@ -12,11 +12,11 @@ import (
 // one he goes by the index. As group and key are unique, what he finds is right.
 //
 // It is a table of numbers by hash, in which later ones replace earlier ones. It
-// begins small and grows while many are replaced.
+// begins small, and grows when it is half full.
 type rowids struct {
-	seed     maphash.Seed
-	table    atomic.Pointer[[]atomic.Uint64] // its length is a power of two
-	replaced atomic.Int64                    // since it has this length
+	seed  maphash.Seed
+	table atomic.Pointer[[]atomic.Uint64] // its length is a power of two
+	used  atomic.Int64                    // places of it
 }
 
 const (
@@ -53,13 +53,11 @@ func (t *rowids) note(hash uint64, rowid int64) {
 	table := t.table.Load()
 	n := len(*table)
 	old := (*table)[hash%uint64(n)].Swap(hash>>rowidBits<<rowidBits | uint64(rowid))
-	if old == 0 || old>>rowidBits == hash>>rowidBits || n >= mostRowids {
+	if old != 0 || t.used.Add(1) <= int64(n/2) || n >= mostRowids {
 		return
 	}
-	if t.replaced.Add(1) > int64(n/4) {
-		larger := make([]atomic.Uint64, min(n*rowidGrowth, mostRowids)) // what was there comes again
-		if t.table.CompareAndSwap(table, &larger) {
-			t.replaced.Store(0)
-		}
+	larger := make([]atomic.Uint64, min(n*rowidGrowth, mostRowids)) // what was there comes again
+	if t.table.CompareAndSwap(table, &larger) {
+		t.used.Store(0)
 	}
 }

@@ -111,7 +111,7 @@ func (s *scan[T]) first(ctx context.Context) error {
 // for milliseconds at a time.
 func (s *scan[T]) turn(ctx context.Context) error {
 	clear(s.rows)
-	s.rows = slices.Grow(s.rows[:0], chunkRows)
+	s.rows = slices.Grow(s.rows[:0], min(chunkRows, 4*len(s.rows)))
 	leave, err := s.pool.turn(ctx)
 	if err != nil {
 		return err

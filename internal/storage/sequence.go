@@ -51,13 +51,13 @@ func (s *sequence) settled(n uint64) bool { return n%2 == 0 && s.n.Load() == n }
 // touch notes that the open transaction changes a key. The writer calls it
 // before COMMIT; that the transaction may yet be rolled back does no harm.
 func (s *sequence) touch(group, key string) {
-	ofKey, _ := s.places(group, key)
+	ofKey, _ := s.stripes(group, key)
 	ofKey.Store(s.n.Load() + 1)
 }
 
 // touchGroup notes that it removes a group.
 func (s *sequence) touchGroup(group string) {
-	_, ofGroup := s.places(group, "")
+	_, ofGroup := s.stripes(group, "")
 	ofGroup.Store(s.n.Load() + 1)
 }
 
@@ -67,12 +67,12 @@ func (s *sequence) unchanged(n uint64, group, key string) bool {
 	if n%2 != 0 || s.keys == nil {
 		return false
 	}
-	ofKey, ofGroup := s.places(group, key)
+	ofKey, ofGroup := s.stripes(group, key)
 	return ofKey.Load() <= n && ofGroup.Load() <= n
 }
 
-// places are where the numbers of a key and of its group are.
-func (s *sequence) places(group, key string) (ofKey, ofGroup *atomic.Uint64) {
+// stripes are where the numbers of a key and of its group are.
+func (s *sequence) stripes(group, key string) (ofKey, ofGroup *atomic.Uint64) {
 	h := maphash.String(s.seed, group)
 	return &s.keys[(h*31+maphash.String(s.seed, key))%keyStripes], &s.groups[h%groupStripes]
 }

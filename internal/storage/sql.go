@@ -90,7 +90,7 @@ const (
 	// group's, where a group's rows lie (the index has the rowids), and those that
 	// lie there.
 	sqlTableExtent = `SELECT (SELECT min(rowid) FROM entries), (SELECT max(rowid) FROM entries)`
-	sqlProbe       = `SELECT group_name = ?1 FROM entries WHERE rowid >= ?2 ORDER BY rowid LIMIT 1`
+	sqlProbe       = `SELECT rowid, group_name = ?1 FROM entries WHERE rowid >= ?2 ORDER BY rowid LIMIT 1`
 	sqlGroupExtent = `SELECT min(rowid), max(rowid), count(*) FROM entries WHERE group_name = ?1`
 	sqlHeapScan    = `SELECT rowid, entry_key, entry_value FROM entries
 		WHERE rowid > ?4 AND rowid <= ?5 AND +group_name = ?1 AND ` + sqlLive + ` AND +entry_key > ?3 ORDER BY rowid`

@@ -59,7 +59,7 @@ func (c *cache) fetch(key uint32, create int32) (memory uintptr, found bool) {
 			return s.memory, true
 		}
 	}
-	if create == 0 || create == 1 && c.purgeable && c.pinned >= c.limit/10*9 {
+	if create == 0 || create == 1 && c.purgeable && int64(c.pinned) >= int64(c.limit)*9/10 {
 		return 0, false
 	}
 	i := c.room()

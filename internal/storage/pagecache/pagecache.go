@@ -40,9 +40,8 @@ type page struct {
 	slot          int32
 }
 
-// installed is whether SQLite took the functions: not if somebody has used it
-// before.
-var installed = install()
+// Installed is whether SQLite took the functions: not if somebody has used it before.
+var Installed = install()
 
 func install() bool {
 	tls := libc.NewTLS()
