@@ -51,6 +51,8 @@ func TestCountThatFailsAnswersThoseWhoWait(t *testing.T) {
 	b, quota := start(t, options{hold: true}), kv.QuotaConfig{MaxKeys: 10}
 	first, second := b.send(within(set("n:g", "k"), "n", quota)), b.send(within(set("n:g", "l"), "n", quota))
 	pending := testkit.Await(t, "the count", b.counts)
+	b.settle() // the second one is received, and its flush is in the mailbox
+	b.settle() // it is parked too
 	pending.snapshot.Close()
 	cause := errors.New("damaged page")
 	pending.answer(kv.Usage{}, cause)
