@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"forge.lthn.ai/core/go-store/internal/storage/cabi"
+
 	"modernc.org/libc"
 	"modernc.org/libc/sys/types"
 	lib "modernc.org/sqlite/lib"
@@ -44,16 +46,16 @@ func verdict(f *atomic.Pointer[func() int32]) int32 {
 func installDisk() {
 	tls := libc.NewTLS()
 	lib.Xsqlite3_initialize(tls)
-	original := at[lib.Tsqlite3_vfs](lib.Xsqlite3_vfs_find(tls, 0))
+	original := cabi.At[lib.Tsqlite3_vfs](lib.Xsqlite3_vfs_find(tls, 0))
 	patched := libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(*original)))
-	vfs := at[lib.Tsqlite3_vfs](patched)
+	vfs := cabi.At[lib.Tsqlite3_vfs](patched)
 	*vfs = *original
 	disk.open = vfs.FxOpen
 	name, err := libc.CString("disk")
 	if err != nil {
 		panic(err)
 	}
-	vfs.FzName, vfs.FxOpen = name, pointer(openOnDisk)
+	vfs.FzName, vfs.FxOpen = name, cabi.Pointer(openOnDisk)
 	if code := lib.Xsqlite3_vfs_register(tls, patched, 1); code != lib.SQLITE_OK {
 		panic(code)
 	}
@@ -62,8 +64,8 @@ func installDisk() {
 var patching sync.Mutex
 
 func openOnDisk(tls *libc.TLS, vfs, path, file uintptr, flags int32, outFlags uintptr) int32 {
-	code := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](disk.open)(tls, vfs, path, file, flags, outFlags)
-	methods := &at[lib.Tsqlite3_file](file).FpMethods
+	code := cabi.Call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](disk.open)(tls, vfs, path, file, flags, outFlags)
+	methods := &cabi.At[lib.Tsqlite3_file](file).FpMethods
 	if flags&lib.SQLITE_OPEN_WAL == 0 || *methods == 0 {
 		return code
 	}
@@ -77,11 +79,11 @@ func openOnDisk(tls *libc.TLS, vfs, path, file uintptr, flags int32, outFlags ui
 		return table == 0
 	})
 	if table == 0 {
-		o := methodTable{*methods, *at[lib.Tsqlite3_io_methods](*methods)}
+		o := methodTable{*methods, *cabi.At[lib.Tsqlite3_io_methods](*methods)}
 		table = libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(o.methods)))
 		patched := o.methods
-		patched.FxWrite, patched.FxSync = pointer(writeOnDisk), pointer(syncOnDisk)
-		*at[lib.Tsqlite3_io_methods](table) = patched
+		patched.FxWrite, patched.FxSync = cabi.Pointer(writeOnDisk), cabi.Pointer(syncOnDisk)
+		*cabi.At[lib.Tsqlite3_io_methods](table) = patched
 		disk.tables.Store(table, o)
 	}
 	*methods = table
@@ -94,7 +96,7 @@ type methodTable struct {
 }
 
 func originalOf(file uintptr) lib.Tsqlite3_io_methods {
-	o, _ := disk.tables.Load(at[lib.Tsqlite3_file](file).FpMethods)
+	o, _ := disk.tables.Load(cabi.At[lib.Tsqlite3_file](file).FpMethods)
 	return o.(methodTable).methods
 }
 
@@ -102,21 +104,12 @@ func writeOnDisk(tls *libc.TLS, file, from uintptr, n int32, offset int64) int32
 	if code := verdict(&disk.write); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](originalOf(file).FxWrite)(tls, file, from, n, offset)
+	return cabi.Call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](originalOf(file).FxWrite)(tls, file, from, n, offset)
 }
 
 func syncOnDisk(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if code := verdict(&disk.sync); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, int32) int32](originalOf(file).FxSync)(tls, file, flags)
+	return cabi.Call[func(*libc.TLS, uintptr, int32) int32](originalOf(file).FxSync)(tls, file, flags)
 }
-
-// at is what lies at an address outside the Go heap.
-func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
-
-// pointer and call convert between functions and C function pointers, the way
-// that the library does it.
-func pointer[T any](f T) uintptr { return *(*uintptr)(unsafe.Pointer(&struct{ f T }{f})) }
-
-func call[T any](pointer uintptr) T { return *(*T)(unsafe.Pointer(&struct{ uintptr }{pointer})) }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"forge.lthn.ai/core/go-store/internal/storage/cabi"
+
 	"modernc.org/libc"
 	"modernc.org/libc/sys/types"
 	lib "modernc.org/sqlite/lib"
@@ -73,9 +75,9 @@ func installFaultyFS() {
 	lib.Xsqlite3_initialize(tls)
 	faultyFS.tables = make(map[tableKey]uintptr)
 	faultyFS.originals = make(map[uintptr]methodsOfAFile)
-	original := at[lib.Tsqlite3_vfs](lib.Xsqlite3_vfs_find(tls, 0))
+	original := cabi.At[lib.Tsqlite3_vfs](lib.Xsqlite3_vfs_find(tls, 0))
 	patched := libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(*original)))
-	vfs := at[lib.Tsqlite3_vfs](patched)
+	vfs := cabi.At[lib.Tsqlite3_vfs](patched)
 	*vfs = *original
 	faultyFS.open, faultyFS.remove = vfs.FxOpen, vfs.FxDelete
 	name, err := libc.CString("faulty")
@@ -83,8 +85,8 @@ func installFaultyFS() {
 		panic(err)
 	}
 	vfs.FzName = name
-	vfs.FxOpen = pointer(faultyOpen)
-	vfs.FxDelete = pointer(faultyDelete)
+	vfs.FxOpen = cabi.Pointer(faultyOpen)
+	vfs.FxDelete = cabi.Pointer(faultyDelete)
 	if code := lib.Xsqlite3_vfs_register(tls, patched, 1); code != lib.SQLITE_OK {
 		panic(code)
 	}
@@ -101,11 +103,11 @@ func faultyOpen(tls *libc.TLS, vfs, path, file uintptr, flags int32, outFlags ui
 		kind = "journal"
 	}
 	if code := verdict("open", kind); code != lib.SQLITE_OK {
-		at[lib.Tsqlite3_file](file).FpMethods = 0
+		cabi.At[lib.Tsqlite3_file](file).FpMethods = 0
 		return code
 	}
-	code := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](faultyFS.open)(tls, vfs, path, file, flags, outFlags)
-	if methods := &at[lib.Tsqlite3_file](file).FpMethods; *methods != 0 {
+	code := cabi.Call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](faultyFS.open)(tls, vfs, path, file, flags, outFlags)
+	if methods := &cabi.At[lib.Tsqlite3_file](file).FpMethods; *methods != 0 {
 		*methods = patchedTable(tls, *methods, kind)
 	}
 	return code
@@ -119,7 +121,7 @@ func faultyDelete(tls *libc.TLS, vfs, path uintptr, syncFolder int32) int32 {
 	if code := verdict("delete", kind); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](faultyFS.remove)(tls, vfs, path, syncFolder)
+	return cabi.Call[func(*libc.TLS, uintptr, uintptr, int32) int32](faultyFS.remove)(tls, vfs, path, syncFolder)
 }
 
 func patchedTable(tls *libc.TLS, original uintptr, kind string) uintptr {
@@ -129,26 +131,26 @@ func patchedTable(tls *libc.TLS, original uintptr, kind string) uintptr {
 	if table, ok := faultyFS.tables[key]; ok {
 		return table
 	}
-	methods := *at[lib.Tsqlite3_io_methods](original)
+	methods := *cabi.At[lib.Tsqlite3_io_methods](original)
 	table := libc.Xmalloc(tls, types.Size_t(unsafe.Sizeof(methods)))
 	faultyFS.tables[key] = table
 	faultyFS.originals[table] = methodsOfAFile{methods, kind}
-	methods.FxRead = pointer(faultyRead)
-	methods.FxWrite = pointer(faultyWrite)
-	methods.FxTruncate = pointer(faultyTruncate)
-	methods.FxSync = pointer(faultySync)
-	methods.FxLock = pointer(faultyLock)
+	methods.FxRead = cabi.Pointer(faultyRead)
+	methods.FxWrite = cabi.Pointer(faultyWrite)
+	methods.FxTruncate = cabi.Pointer(faultyTruncate)
+	methods.FxSync = cabi.Pointer(faultySync)
+	methods.FxLock = cabi.Pointer(faultyLock)
 	if methods.FxShmMap != 0 {
-		methods.FxShmMap = pointer(faultyShmMap)
+		methods.FxShmMap = cabi.Pointer(faultyShmMap)
 	}
-	*at[lib.Tsqlite3_io_methods](table) = methods
+	*cabi.At[lib.Tsqlite3_io_methods](table) = methods
 	return table
 }
 
 func originalOf(file uintptr) methodsOfAFile {
 	faultyFS.RLock()
 	defer faultyFS.RUnlock()
-	return faultyFS.originals[at[lib.Tsqlite3_file](file).FpMethods]
+	return faultyFS.originals[cabi.At[lib.Tsqlite3_file](file).FpMethods]
 }
 
 func faultyRead(tls *libc.TLS, file, into uintptr, n int32, offset int64) int32 {
@@ -156,7 +158,7 @@ func faultyRead(tls *libc.TLS, file, into uintptr, n int32, offset int64) int32 
 	if code := verdict("read", o.file); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](o.FxRead)(tls, file, into, n, offset)
+	return cabi.Call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](o.FxRead)(tls, file, into, n, offset)
 }
 
 func faultyWrite(tls *libc.TLS, file, from uintptr, n int32, offset int64) int32 {
@@ -164,7 +166,7 @@ func faultyWrite(tls *libc.TLS, file, from uintptr, n int32, offset int64) int32
 	if code := verdict("write", o.file); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](o.FxWrite)(tls, file, from, n, offset)
+	return cabi.Call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](o.FxWrite)(tls, file, from, n, offset)
 }
 
 func faultyTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
@@ -172,7 +174,7 @@ func faultyTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
 	if code := verdict("truncate", o.file); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, int64) int32](o.FxTruncate)(tls, file, size)
+	return cabi.Call[func(*libc.TLS, uintptr, int64) int32](o.FxTruncate)(tls, file, size)
 }
 
 func faultySync(tls *libc.TLS, file uintptr, flags int32) int32 {
@@ -180,7 +182,7 @@ func faultySync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if code := verdict("sync", o.file); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, int32) int32](o.FxSync)(tls, file, flags)
+	return cabi.Call[func(*libc.TLS, uintptr, int32) int32](o.FxSync)(tls, file, flags)
 }
 
 func faultyLock(tls *libc.TLS, file uintptr, level int32) int32 {
@@ -188,7 +190,7 @@ func faultyLock(tls *libc.TLS, file uintptr, level int32) int32 {
 	if code := verdict("lock", o.file); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, int32) int32](o.FxLock)(tls, file, level)
+	return cabi.Call[func(*libc.TLS, uintptr, int32) int32](o.FxLock)(tls, file, level)
 }
 
 func faultyShmMap(tls *libc.TLS, file uintptr, region, size, extend int32, into uintptr) int32 {
@@ -196,18 +198,5 @@ func faultyShmMap(tls *libc.TLS, file uintptr, region, size, extend int32, into 
 	if code := verdict("shmmap", o.file); code != lib.SQLITE_OK {
 		return code
 	}
-	return call[func(*libc.TLS, uintptr, int32, int32, int32, uintptr) int32](o.FxShmMap)(tls, file, region, size, extend, into)
-}
-
-// at is what lies at an address outside the Go heap.
-func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
-
-// pointer and call convert between functions and C function pointers, the way
-// that the library does it.
-func pointer[T any](f T) uintptr {
-	return *(*uintptr)(unsafe.Pointer(&struct{ f T }{f}))
-}
-
-func call[T any](pointer uintptr) T {
-	return *(*T)(unsafe.Pointer(&struct{ uintptr }{pointer}))
+	return cabi.Call[func(*libc.TLS, uintptr, int32, int32, int32, uintptr) int32](o.FxShmMap)(tls, file, region, size, extend, into)
 }

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"forge.lthn.ai/core/go-store/internal/storage/cabi"
+
 	"modernc.org/libc"
 	"modernc.org/libc/sys/types"
 	lib "modernc.org/sqlite/lib"
@@ -66,23 +68,25 @@ func install() bool {
 // SQLite writes to the one and copies the other.
 var original, ours = methods{}, methods{
 	version: 1,
-	create: pointer(func(_ *libc.TLS, pageBytes, extraBytes, purgeable int32) uintptr {
+	create: cabi.Pointer(func(_ *libc.TLS, pageBytes, extraBytes, purgeable int32) uintptr {
 		return caches.add(newCache(int(pageBytes), int(extraBytes), purgeable != 0))
 	}),
-	cachesize: pointer(func(_ *libc.TLS, h uintptr, limit int32) { caches.get(h).resize(int(limit)) }),
-	pagecount: pointer(func(_ *libc.TLS, h uintptr) int32 { return int32(caches.get(h).count) }),
-	fetch: pointer(func(_ *libc.TLS, h uintptr, key uint32, create int32) uintptr {
+	cachesize: cabi.Pointer(func(_ *libc.TLS, h uintptr, limit int32) { caches.get(h).resize(int(limit)) }),
+	pagecount: cabi.Pointer(func(_ *libc.TLS, h uintptr) int32 { return int32(caches.get(h).count) }),
+	fetch: cabi.Pointer(func(_ *libc.TLS, h uintptr, key uint32, create int32) uintptr {
 		memory, found := caches.get(h).fetch(key, create)
 		if !found && memory != 0 {
-			*at[uintptr](at[page](memory).extra) = 0 // how SQLite knows a new page
+			*cabi.At[uintptr](cabi.At[page](memory).extra) = 0 // how SQLite knows a new page
 		}
 		return memory
 	}),
-	unpin:    pointer(func(_ *libc.TLS, h, p uintptr, discard int32) { caches.get(h).unpin(at[page](p).slot, discard != 0) }),
-	rekey:    pointer(func(_ *libc.TLS, h, p uintptr, _, to uint32) { caches.get(h).rekey(at[page](p).slot, to) }),
-	truncate: pointer(func(_ *libc.TLS, h uintptr, from uint32) { caches.get(h).truncate(from) }),
-	destroy:  pointer(func(_ *libc.TLS, h uintptr) { caches.remove(h).destroy() }),
-	shrink:   pointer(func(_ *libc.TLS, h uintptr) { caches.get(h).shrink() }),
+	unpin: cabi.Pointer(func(_ *libc.TLS, h, p uintptr, discard int32) {
+		caches.get(h).unpin(cabi.At[page](p).slot, discard != 0)
+	}),
+	rekey:    cabi.Pointer(func(_ *libc.TLS, h, p uintptr, _, to uint32) { caches.get(h).rekey(cabi.At[page](p).slot, to) }),
+	truncate: cabi.Pointer(func(_ *libc.TLS, h uintptr, from uint32) { caches.get(h).truncate(from) }),
+	destroy:  cabi.Pointer(func(_ *libc.TLS, h uintptr) { caches.remove(h).destroy() }),
+	shrink:   cabi.Pointer(func(_ *libc.TLS, h uintptr) { caches.get(h).shrink() }),
 }
 
 // caches are known to SQLite by numbers, as it can't hold what Go's collector
@@ -142,7 +146,7 @@ func (c *cache) slotBytes() int {
 // what is kept of the page, as both are looked at together.
 func (c *cache) layOut(memory uintptr, i int32) uintptr {
 	p := memory + uintptr(aligned(c.pageBytes))
-	*at[page](p) = page{buffer: memory, extra: p + uintptr(aligned(int(unsafe.Sizeof(page{})))), slot: i}
+	*cabi.At[page](p) = page{buffer: memory, extra: p + uintptr(aligned(int(unsafe.Sizeof(page{})))), slot: i}
 	return p
 }
 
@@ -161,9 +165,3 @@ func release(memory uintptr) {
 	defer tls.Close()
 	libc.Xfree(tls, memory)
 }
-
-// at is what lies at an address outside the Go heap.
-func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
-
-// pointer makes a C function pointer of a function, the way that the library does.
-func pointer[T any](f T) uintptr { return *(*uintptr)(unsafe.Pointer(&struct{ f T }{f})) }

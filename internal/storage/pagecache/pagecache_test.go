@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/cabi"
+
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 	"zombiezen.com/go/sqlite"
@@ -31,22 +33,22 @@ func fetched(t require.TestingT, c *cache, key uint32, create int32) (p uintptr,
 // mark fills all the memory of a page with its key.
 func mark(p uintptr, key uint32) {
 	for i := range testPage {
-		*at[byte](at[page](p).buffer + uintptr(i)) = byte(key) ^ byte(key>>8)
+		*cabi.At[byte](cabi.At[page](p).buffer + uintptr(i)) = byte(key) ^ byte(key>>8)
 	}
 	for i := range testExtra {
-		*at[byte](at[page](p).extra + uintptr(i)) = byte(key) ^ byte(key>>8)
+		*cabi.At[byte](cabi.At[page](p).extra + uintptr(i)) = byte(key) ^ byte(key>>8)
 	}
 }
 
 func requireMark(t require.TestingT, p uintptr, key uint32) {
 	want := byte(key) ^ byte(key>>8)
 	for i := range testPage {
-		if *at[byte](at[page](p).buffer + uintptr(i)) != want {
+		if *cabi.At[byte](cabi.At[page](p).buffer + uintptr(i)) != want {
 			require.Fail(t, "another page's memory", "byte %d of page %d", i, key)
 		}
 	}
 	for i := range testExtra {
-		if *at[byte](at[page](p).extra + uintptr(i)) != want {
+		if *cabi.At[byte](cabi.At[page](p).extra + uintptr(i)) != want {
 			require.Fail(t, "another page's memory", "byte %d beside page %d", i, key)
 		}
 	}
@@ -108,7 +110,7 @@ func TestCacheAgainstModel(t *testing.T) {
 				key, p := anyPinned(t)
 				discard := rapid.Bool().Draw(t, "discard")
 				over := purgeable && count() > limit
-				c.unpin(at[page](p).slot, discard)
+				c.unpin(cabi.At[page](p).slot, discard)
 				delete(pinned, key)
 				if !discard && !over {
 					idle = append(idle, key)
@@ -120,7 +122,7 @@ func TestCacheAgainstModel(t *testing.T) {
 				if _, taken := pinned[to]; taken {
 					t.Skip("SQLite drops what is in use there itself")
 				}
-				c.rekey(at[page](p).slot, to)
+				c.rekey(cabi.At[page](p).slot, to)
 				mark(p, to)
 				forget(to)
 				delete(pinned, key)
