@@ -91,7 +91,7 @@ type walLength struct {
 func (l walLength) rest() int { return l.pages - l.moved }
 
 func startCheckpoints(path string, config Config, readers *pool, done <-chan struct{}) (*checkpoints, error) {
-	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability), done)
+	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability, readerCacheKiB), done)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint connection: %w", err)
 	}

@@ -45,7 +45,7 @@ func TestConnectionsWriteToTheirOwnMemoryOnly(t *testing.T) {
 func openInterruptClose(path string, times int) error {
 	for range times {
 		done := make(chan struct{})
-		r, err := openReader(path, pragmas(reading, kv.DurabilityBuffered), new(sequence), newRowids(), done)
+		r, err := openReader(path, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB), new(sequence), newRowids(), done)
 		if err != nil {
 			return err
 		}

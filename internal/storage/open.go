@@ -94,7 +94,7 @@ func (d *Database) openOwned(config Config) error {
 	if err != nil {
 		return err
 	}
-	settings := pragmas(writing, config.Durability)
+	settings := pragmas(writing, config.Durability, writerCacheKiB)
 	if exists {
 		if _, err := verifyFile(d.path); err != nil {
 			return err

@@ -112,7 +112,6 @@ func (p *pool) forKey(one *place, group, key string) (r *reader, err error) {
 	}
 	if one.keys == nil {
 		if one.keys, err = p.openKeys(); err != nil {
-			one.keys = nil
 			return p.forNow(one) // which may be open
 		}
 	}

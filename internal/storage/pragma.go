@@ -30,8 +30,6 @@ const (
 // keyCacheKiB is the page cache of each of n connections that look keys up.
 func keyCacheKiB(n int) int { return min(max(keyCachesKiB/n, readerCacheKiB), keyCachesKiB/2) }
 
-func pageCache(kiB int) string { return fmt.Sprintf("PRAGMA cache_size = -%d", kiB) }
-
 // role is what a connection is for.
 type role int
 
@@ -41,11 +39,11 @@ const (
 	checkpointing
 )
 
-// pragmas are the settings of a connection to a file. They are per connection,
-// so each one gets them. Deliberately left alone: mmap_size (an I/O error would
+// pragmas are the settings of a connection to a file, with so large a page cache.
+// They are per connection, so each one gets them. Deliberately left alone: mmap_size (an I/O error would
 // be a SIGBUS and kill the process), locking_mode=EXCLUSIVE (it would shut out
 // read-only openers), heap limits (they have no effect here).
-func pragmas(r role, durability kv.Durability) []string {
+func pragmas(r role, durability kv.Durability, cacheKiB int) []string {
 	p := []string{
 		// We checkpoint ourselves, off the commit path: SQLite's own happens
 		// inside an unlucky COMMIT. On every connection: any could trigger it.
@@ -70,9 +68,7 @@ func pragmas(r role, durability kv.Durability) []string {
 		// fsync on macOS leaves the data in the drive's cache.
 		p = append(p, "PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON")
 	}
-	cache := readerCacheKiB
 	if r == writing {
-		cache = writerCacheKiB
 		// A WAL that had to grow gives its space back when it starts anew.
 		p = append(p, fmt.Sprintf("PRAGMA journal_size_limit = %d", walLimit))
 	} else {
@@ -80,7 +76,7 @@ func pragmas(r role, durability kv.Durability) []string {
 		// sense: it moves what is committed.
 		p = append(p, "PRAGMA query_only = ON")
 	}
-	return append(p, pageCache(cache))
+	return append(p, fmt.Sprintf("PRAGMA cache_size = -%d", cacheKiB))
 }
 
 // openConnection opens a connection with its settings. A reader's or

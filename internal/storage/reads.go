@@ -17,7 +17,7 @@ type fileReads struct{ pool *pool }
 func (d *Database) openReaders(config Config) error {
 	where := newRowids()
 	with := func(open opener, cacheKiB int) func() (*reader, error) {
-		settings := append(pragmas(reading, config.Durability), pageCache(cacheKiB))
+		settings := pragmas(reading, config.Durability, cacheKiB)
 		return func() (*reader, error) { return open(d.path, settings, &d.changes, where, d.done) }
 	}
 	// At most one processor less than there are computes long scans.

@@ -35,7 +35,8 @@ func newRowids() *rowids {
 }
 
 func (t *rowids) hash(group, key string) uint64 {
-	return maphash.String(t.seed, group)*31 + maphash.String(t.seed, key)
+	_, ofKey := hashes(t.seed, group, key)
+	return ofKey
 }
 
 // find is where a row may be.

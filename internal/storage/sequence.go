@@ -73,6 +73,12 @@ func (s *sequence) unchanged(n uint64, group, key string) bool {
 
 // stripes are where the numbers of a key and of its group are.
 func (s *sequence) stripes(group, key string) (ofKey, ofGroup *atomic.Uint64) {
-	h := maphash.String(s.seed, group)
-	return &s.keys[(h*31+maphash.String(s.seed, key))%keyStripes], &s.groups[h%groupStripes]
+	g, k := hashes(s.seed, group, key)
+	return &s.keys[k%keyStripes], &s.groups[g%groupStripes]
+}
+
+// hashes are those of a group, and of a key in it.
+func hashes(seed maphash.Seed, group, key string) (ofGroup, ofKey uint64) {
+	ofGroup = maphash.String(seed, group)
+	return ofGroup, ofGroup*31 + maphash.String(seed, key)
 }

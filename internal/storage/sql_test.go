@@ -113,7 +113,7 @@ func TestReadersCannotWrite(t *testing.T) {
 	checkpointer := fileOf(d).checkpoints
 	require.NoError(t, d.Close())
 	require.NotNil(t, checkpointer)
-	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, 0), nil)
+	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, 0, readerCacheKiB), nil)
 	require.NoError(t, err)
 	require.ErrorContains(t, execute(conn, "DELETE FROM entries"), "readonly")
 	require.NoError(t, conn.Close())
@@ -134,5 +134,5 @@ func TestSettingsOfConnections(t *testing.T) {
 	got, err := queryInt(fileOf(buffered).conn, "PRAGMA synchronous")
 	require.NoError(t, err)
 	assert.Equal(t, int64(1), got)
-	assert.Equal(t, 1, strings.Count(strings.Join(pragmas(writing, 0), ";"), "synchronous = FULL"))
+	assert.Equal(t, 1, strings.Count(strings.Join(pragmas(writing, 0, writerCacheKiB), ";"), "synchronous = FULL"))
 }
