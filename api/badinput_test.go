@@ -177,10 +177,18 @@ func TestEmptyFile(t *testing.T) {
 	requireValue(t, openStore(t, path), "g", "k", "v")
 }
 
-// A database of another program's without a stamp has room for our tables.
+// Tables that other programs make in a store's file stay. A database that was theirs
+// first is not ours to take.
 func TestOtherTablesStay(t *testing.T) {
 	path := newPath(t)
-	execute(t, path, `CREATE TABLE notes (text)`, `INSERT INTO notes VALUES ('keep me')`, `CREATE VIEW kv AS SELECT * FROM notes`)
+	notes := []string{`CREATE TABLE notes (text)`, `INSERT INTO notes VALUES ('keep me')`, `CREATE VIEW kv AS SELECT * FROM notes`}
+	execute(t, path, notes...)
+	require.ErrorIs(t, requireRefused(t, filepath.Dir(path), path), api.NotADatabaseError)
+	require.ErrorIs(t, requireRefused(t, filepath.Dir(path), path, api.WithReadOnly()), api.NotADatabaseError)
+
+	path = newPath(t)
+	require.NoError(t, openStore(t, path).Close())
+	execute(t, path, notes...)
 	store := openStore(t, path)
 	require.NoError(t, store.Set("g", "k", "v"))
 	require.NoError(t, store.Close())

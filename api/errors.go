@@ -65,8 +65,26 @@ var (
 var (
 	NotADatabaseError  = kv.NotADatabaseError  // no SQLite database, or another program's
 	NewerSchemaError   = kv.NewerSchemaError   // written by a newer version of go-store
+	OlderSchemaError   = kv.OlderSchemaError   // read-only: of an older layout, and to be opened once for writing
 	EncodingError      = kv.EncodingError      // a UTF-16 database
 	TruncatedFileError = kv.TruncatedFileError // shorter than its header says
+	ForeignFileError   = kv.ForeignFileError   // a sidecar's name leads to a link, or to what the store has not made
+	ForeignSchemaError = kv.ForeignSchemaError // a trigger, or the like, on the store's tables
+	MissingWALError    = kv.MissingWALError    // copied or moved without its -wal file while in use
+	StaleWALError      = kv.StaleWALError      // the -wal or -journal beside it was left by another database
+	UnrecoveredError   = kv.UnrecoveredError   // read-only: not closed, and to be opened once for writing
+)
+
+// What can become of a file while a store has it open. Test with errors.Is.
+var (
+	// FileLostError: the file or one of its sidecars was removed, replaced, moved
+	// or truncated by somebody else. Writes are refused from then on; nothing of
+	// the refused ones was written. See Store.Health.
+	FileLostError = kv.FileLostError
+	// IncompleteFileError is what Close returns when a reader of another process
+	// kept it from moving all commits into the database file: nothing is lost, but
+	// the file and its -wal belong together until a store is opened on them again.
+	IncompleteFileError = kv.IncompleteFileError
 )
 
 // LockedError is what New returns, as a *LockedError for errors.As, while

@@ -146,10 +146,29 @@ func WithDiscardedLog() Option {
 	return func(c *engine.Config) error { c.DiscardLog = true; return nil }
 }
 
+// WithLockTimeout has New wait while another store owns the file, for at most so
+// long, instead of failing with a *LockedError at once. By default, and with zero,
+// it does not wait. Who of several that wait is next is not determined.
+func WithLockTimeout(timeout time.Duration) Option {
+	return func(c *engine.Config) error {
+		if timeout < 0 {
+			return fmt.Errorf("lock timeout %v: must be zero or positive: %w", timeout, InvalidOptionError)
+		}
+		c.LockWait = timeout
+		return nil
+	}
+}
+
 // WithReadOnly opens a file that another store may own: reads see what was
 // committed when they begin, mutations fail with ReadOnlyError, watchers see
 // nothing and their channels are closed. Subscribe follows what the owner
 // commits. The file must exist.
+//
+// Nothing is written or created. So a store whose owner was killed, and whose -shm
+// file is gone, is refused with UnrecoveredError, and one of an older layout: open
+// it once for writing. A file that was left in WAL mode but complete (it was closed
+// beside a reader, or is a copy of such a one) is kept from being opened for writing
+// while it is read.
 func WithReadOnly() Option {
 	return func(c *engine.Config) error { c.ReadOnly = true; return nil }
 }

@@ -34,9 +34,12 @@ type Store struct {
 // none, or an ephemeral one in memory for ":memory:". It blocks while a store
 // of an older layout is migrated or the log of a crashed one recovered.
 //
-// It fails with a *LockedError while another store owns the file, and with
-// NotADatabaseError, NewerSchemaError, EncodingError or TruncatedFileError for
-// a file that it can't use, which is left as it is.
+// It fails with a *LockedError while another store owns the file, whatever its name
+// (see WithLockTimeout), and with NotADatabaseError, NewerSchemaError, EncodingError,
+// TruncatedFileError, ForeignFileError, ForeignSchemaError, MissingWALError,
+// StaleWALError or a *CorruptLogError for files that it can't use, which are left as
+// they are. The path is a plain one: what is written like a URI is an
+// InvalidOptionError, as is the name of a file that stores keep beside a database.
 func New(databasePath string, options ...Option) (*Store, error) {
 	config := engine.Config{Path: databasePath}
 	for _, option := range options {
@@ -55,9 +58,15 @@ func New(databasePath string, options ...Option) (*Store, error) {
 }
 
 // Close answers the calls in flight, closes every watcher and leaves one plain
-// SQLite file, with an empty lock file beside it. It waits for no callback and may be called from one. Closing
-// again does nothing and returns nil; every other method of a closed store
-// fails with ClosedError.
+// SQLite file, with an empty lock file beside it. It waits for no callback and may be
+// called from one. Closing again does nothing and returns nil; every other method of
+// a closed store fails with ClosedError.
+//
+// While another process reads the file it stays in WAL mode, but is complete: Close
+// waits up to two seconds for that process to let everything be moved into it, and
+// otherwise fails with IncompleteFileError. If the file was taken away it fails with
+// FileLostError, and touches nothing that lies at its name. Both lose nothing that
+// the files still hold.
 func (s *Store) Close() error { return wrap("Close", s.engine.Close()) }
 
 // WithContext is the same store; calls through it obey ctx: they fail when it
@@ -141,6 +150,22 @@ func (s *Store) Usage(namespace string) (Usage, error) {
 func (s *Store) Stats() (Stats, error) {
 	stats, err := s.engine.Stats(s.ctx)
 	return stats, wrap("Stats", err)
+}
+
+// Health is the state of a store's files.
+type Health struct {
+	// Err is nil if all is well. A FileLostError says what was done to the files;
+	// until it is undone, writes fail with it.
+	Err   error
+	Since time.Time // when that was noticed; the zero time if all is well
+}
+
+// Health looks at the store's files and says what is wrong with them. The store
+// does so by itself too, before writes and every few seconds, and logs what it
+// finds. Of a closed store Err is ClosedError.
+func (s *Store) Health() Health {
+	err, since := s.engine.Health()
+	return Health{Err: wrap("Health", err), Since: since}
 }
 
 func (s *Store) apply(function string, m kv.Mutation) error {

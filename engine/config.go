@@ -38,6 +38,7 @@ type Config struct {
 	Limits        Limits        // defaults 64 KiB, 64 KiB, 16 MiB, 32 MiB
 	History       kv.History    // bounds of the log; defaults 1,000,000 revisions, 64 MiB (":memory:": 16), a day
 	DiscardLog    bool          // begin the log anew
+	LockWait      time.Duration // how long to wait for another owner to close; default not at all
 	Unlogged      bool          // keep no log: for measuring what it costs, since revisions don't outlive the process then
 	System        *ActorSystem  // default: one shared by the process
 	Logger        *slog.Logger  // default: none

@@ -70,7 +70,7 @@ func Open(config Config) (*Engine, error) {
 	}
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, Logger: config.Logger,
+		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes})
 	if err != nil {
 		return nil, err

@@ -42,6 +42,15 @@ func (e *Engine) Revision(ctx context.Context) (uint64, error) {
 	return e.reads.Revision(ctx)
 }
 
+// Health is what is wrong with the store, nil if nothing is, and since when. It
+// looks at the store's files.
+func (e *Engine) Health() (err error, since time.Time) {
+	if e.closed.Load() {
+		return kv.ClosedError, time.Time{}
+	}
+	return e.database.Health()
+}
+
 // Stats says what the store holds. Its parts are of moments that follow each
 // other closely.
 func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {

@@ -66,12 +66,40 @@ var (
 	RolledBackError = errors.New("rolled back")
 )
 
-// What opening a file can answer.
+// What opening a file can answer. It was left as it is.
 var (
-	NotADatabaseError  = errors.New("not a go-store database")
-	NewerSchemaError   = errors.New("written by a newer version of go-store")
+	NotADatabaseError = errors.New("not a go-store database")
+	NewerSchemaError  = errors.New("written by a newer version of go-store")
+	// OlderSchemaError: the layout is an older one, and the store read-only: open it
+	// once for writing, which brings it up to date.
+	OlderSchemaError   = errors.New("written by an older version of go-store")
 	EncodingError      = errors.New("text encoding is not UTF-8")
 	TruncatedFileError = errors.New("file is truncated")
+	// ForeignFileError: a file that is not the store's stands where one of its
+	// sidecars goes (-wal, -shm, -journal, -lock), or is a link.
+	ForeignFileError = errors.New("not a file of the store's")
+	// ForeignSchemaError: the database's schema has something that would change
+	// what is written, such as a trigger on the store's tables.
+	ForeignSchemaError = errors.New("the schema is not the store's alone")
+	// MissingWALError: the database was copied, or moved, without its -wal file
+	// while it was in use, or that file was removed: commits are missing.
+	MissingWALError = errors.New("the write-ahead log is missing")
+	// StaleWALError: the -wal or -journal file beside the database is not its
+	// own: it was left by a database that lay here before.
+	StaleWALError = errors.New("the write-ahead log is another database's")
+	// UnrecoveredError: the store was not closed, and can't be read without
+	// writing to it: open it once for writing.
+	UnrecoveredError = errors.New("the store was not closed")
+)
+
+// What can become of a file while it is open.
+var (
+	// FileLostError: the file, or one of its sidecars, was removed, replaced,
+	// moved or truncated while the store had it open. Nothing is written then.
+	FileLostError = errors.New("the store has lost its file")
+	// IncompleteFileError: Close could not move everything from the -wal file
+	// into the database, which are to be kept together.
+	IncompleteFileError = errors.New("the database file is not complete without its -wal file")
 )
 
 // LockedError: another store, in this process or another, owns the file.
@@ -154,11 +182,15 @@ func (e *FutureRevisionError) Error() string {
 // CorruptLogError: a commit in the log can't be read. The entries themselves
 // are not concerned. Test for it with errors.As.
 type CorruptLogError struct {
-	First, Last uint64 // the revisions of its row
+	First, Last uint64 // the revisions of its row; both 0: they can't be told
 	Reason      string
 }
 
 func (e *CorruptLogError) Error() string {
-	return fmt.Sprintf("the log's row of revisions %d to %d: %s; no entry is lost by it: restore a backup, "+
-		"or open the store once WithDiscardedLog, which begins the log anew", e.First, e.Last, e.Reason)
+	where := fmt.Sprintf("the log's row of revisions %d to %d", e.First, e.Last)
+	if e.First == 0 && e.Last == 0 {
+		where = "the log of changes"
+	}
+	return fmt.Sprintf("%s: %s; no entry is lost by it: restore a backup, "+
+		"or open the store once WithDiscardedLog, which begins the log anew", where, e.Reason)
 }

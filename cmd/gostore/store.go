@@ -13,10 +13,9 @@ import (
 type access int
 
 const (
-	reading   access = iota // read-only, so that it works beside a program that has the database open
-	following               // reading, for so long that nobody must be kept out meanwhile
-	changing                // the database must be there
-	creating                // it is created if it isn't
+	reading  access = iota // read-only, so that it works beside a program that has the database open
+	changing               // the database must be there
+	creating               // it is created if it isn't
 )
 
 // withStore opens the database, runs work on it and closes it.
@@ -33,11 +32,8 @@ func (a *app) withStore(how access, options []api.Option, work func(*api.Store) 
 		}
 	}
 	open := api.New
-	switch how {
-	case reading:
+	if how == reading {
 		open = openReading
-	case following:
-		open = openFollowing
 	}
 	store, err := open(a.database, options...)
 	if err != nil {
@@ -47,31 +43,8 @@ func (a *app) withStore(how access, options []api.Option, work func(*api.Store) 
 	return work(store)
 }
 
-// openReading opens a database that is there for reading. One of an older
-// layout, or one that was copied without its log, has to be written to once
-// before it can be read: then it is opened like any other. A file that is no
-// database is left alone by both.
+// openReading opens a database for reading: nothing is written or created.
 func openReading(path string, options ...api.Option) (*api.Store, error) {
-	store, err := api.New(path, append(options, api.WithReadOnly())...)
-	if err == nil {
-		return store, nil
-	}
-	if store, writingErr := api.New(path, options...); writingErr == nil {
-		return store, nil
-	}
-	return nil, err
-}
-
-// openFollowing is openReading, but a database that had to be written to is
-// closed then and opened for reading.
-func openFollowing(path string, options ...api.Option) (*api.Store, error) {
-	store, err := openReading(path, options...)
-	if err != nil {
-		return nil, err
-	}
-	if err := store.Close(); err != nil {
-		return nil, err
-	}
 	return api.New(path, append(options, api.WithReadOnly())...)
 }
 

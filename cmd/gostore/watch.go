@@ -60,7 +60,7 @@ value_base64 instead.`,
 
 func (a *app) watch(ctx context.Context, flags watchFlags, names []string) error {
 	options := api.SubscribeOptions{From: flags.from, State: flags.state, Filters: []api.Filter{watchFilter(names, flags.prefix)}}
-	return a.withStore(following, nil, func(store *api.Store) error {
+	return a.withStore(reading, nil, func(store *api.Store) error {
 		printer := newChangePrinter(a.stdout, flags.asJSON)
 		for event, err := range store.Subscribe(ctx, options) {
 			if err != nil && ctx.Err() != nil {

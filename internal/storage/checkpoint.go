@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -53,14 +54,15 @@ const (
 	// measurePages is how many pages may have been written, by estimate, until
 	// the WAL's length is looked up, which costs some microseconds.
 	measurePages = 256
-	// idleDelay is how long a store must be without commits until its WAL is
-	// emptied and cut to nothing.
+	// idleDelay is how long a store must be without commits until all of its WAL is
+	// moved into the database.
 	idleDelay = time.Second
 )
 
 type checkpoints struct {
 	logger  *slog.Logger
-	conn    *sqlite.Conn  // owned by the goroutine
+	conn    *sqlite.Conn // owned by the goroutine
+	guard   *guard
 	readers *pool         // whose kept transactions would be in the way
 	scanAge time.Duration // see Config.ScanAge
 	wake    chan struct{} // capacity one: something below has changed
@@ -73,6 +75,8 @@ type checkpoints struct {
 	tail      atomic.Bool   // by the goroutine: step 2
 	dirty     atomic.Bool   // the WAL holds something
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
+	running   atomic.Int32  // how many checkpoints are under way
+	completed atomic.Uint64 // how many have been
 
 	// Owned by the writer.
 	written int64 // pages since the WAL was measured, by estimate
@@ -90,14 +94,14 @@ type walLength struct {
 
 func (l walLength) rest() int { return l.pages - l.moved }
 
-func startCheckpoints(path string, config Config, readers *pool, done <-chan struct{}) (*checkpoints, error) {
+func startCheckpoints(path string, config Config, g *guard, readers *pool, done <-chan struct{}) (*checkpoints, error) {
 	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability, readerCacheKiB), done)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint connection: %w", err)
 	}
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
-		logger: config.Logger, conn: conn, readers: readers, scanAge: config.ScanAge,
+		logger: config.Logger, conn: conn, guard: g, readers: readers, scanAge: config.ScanAge,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go c.run()
@@ -230,7 +234,7 @@ func (c *checkpoints) run() {
 			}
 		case <-idle:
 			idle = nil
-			if now := c.commits.Load(); now != commits || !c.empty() {
+			if now := c.commits.Load(); now != commits || !c.settle() {
 				idle, commits = time.After(idleDelay), now
 			}
 		}
@@ -259,20 +263,24 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 
 // unpinned checkpoints while readers keep no transaction between two reads.
 func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	if err := c.guard.err(); err != nil {
+		return wal, err // its pages are not to be trusted, nor is what lies at its names
+	}
+	c.running.Add(1)
+	defer func() { c.completed.Add(1); c.running.Add(-1) }()
 	c.readers.unpinned(func() { wal, err = checkpoint(conn, mode) })
 	return wal, err
 }
 
-// empty cuts the WAL of an idle store to nothing. If a reader or the writer is
-// in the way it gives up at once, to come again.
-func (c *checkpoints) empty() bool {
+// settle moves all of an idle store's WAL into the database. If a reader or the
+// writer is in the way it gives up at once, to come again. The file keeps its
+// length: that a WAL is there and what is in it shows, after a crash, that nobody
+// has cut it; and the next burst of writes need not make it grow again.
+func (c *checkpoints) settle() bool {
 	c.dirty.Store(false) // before: a commit from here on sets it again
-	wal, err := c.checkpoint("TRUNCATE")
-	if code(err) == sqlite.ResultBusy {
-		wal.busy, err = true, nil
-	}
+	wal, err := c.checkpoint("PASSIVE")
 	c.report(err)
-	if err != nil || wal.busy {
+	if err != nil || wal.busy || wal.rest() > 0 {
 		c.dirty.Store(true)
 		return false
 	}
@@ -280,7 +288,7 @@ func (c *checkpoints) empty() bool {
 }
 
 func (c *checkpoints) report(err error) {
-	if err != nil && code(err) != sqlite.ResultInterrupt { // Close interrupts
+	if err != nil && code(err) != sqlite.ResultInterrupt && !errors.Is(err, kv.FileLostError) { // Close interrupts; a loss is reported once
 		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 }

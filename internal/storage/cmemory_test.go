@@ -45,7 +45,7 @@ func TestConnectionsWriteToTheirOwnMemoryOnly(t *testing.T) {
 func openInterruptClose(path string, times int) error {
 	for range times {
 		done := make(chan struct{})
-		r, err := openReader(path, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB), new(sequence), newRowids(), done)
+		r, err := openReader(&Database{path: path, done: done}, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB), newRowids())
 		if err != nil {
 			return err
 		}

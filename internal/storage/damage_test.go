@@ -124,6 +124,6 @@ func TestStoreWithoutIdentity(t *testing.T) {
 	program(t, path, "DROP TABLE store_meta")
 	for _, readOnly := range []bool{false, true} {
 		_, err := Open(Config{Path: path, ReadOnly: readOnly})
-		require.ErrorContains(t, err, "no such table: store_meta")
+		require.ErrorContains(t, err, "has go-store's mark, but no table store_meta")
 	}
 }

@@ -20,6 +20,7 @@ type Config struct {
 	Readers    int           // reads that run at a time; default GOMAXPROCS, at least 2
 	ScanAge    time.Duration // a scan or snapshot older than this ends if it keeps the WAL from starting anew; default a minute
 	DiscardLog bool          // begin the log anew, at the next revision
+	LockWait   time.Duration // how long to wait for another owner to close; default not at all
 	Logger     *slog.Logger  // default: nothing is logged
 
 	// CheckLog refuses a file by the last CheckLogBytes of its log, the newest
@@ -165,6 +166,9 @@ type Database struct {
 	writer  Writer // nil if read-only
 	reads   Reads
 	changes sequence
+	guard   *guard         // nil in memory
+	mode    string         // a parameter of SQLite's for connections that read; empty: none
+	left    bool           // the file was closed whole
 	done    chan struct{}  // closed first of all by Close
 	closers []func() error // in the order of opening; Close runs them backwards
 	once    sync.Once
@@ -182,6 +186,20 @@ func (d *Database) UUID() string { return d.uuid }
 
 // Path is the file with links resolved, ":memory:" if there is none.
 func (d *Database) Path() string { return d.path }
+
+// Health is what is wrong with the database's files, nil if nothing is, and since
+// when. It looks.
+func (d *Database) Health() (err error, since time.Time) {
+	if d.guard == nil {
+		return nil, time.Time{}
+	}
+	if err = d.guard.check(); err != nil {
+		if lost := d.guard.lost.Load(); lost != nil {
+			since = lost.since
+		}
+	}
+	return err, since
+}
 
 // Close interrupts running reads, takes the connections of open scans, rolls
 // back what the writer left open, moves the WAL into the database and removes

@@ -285,10 +285,10 @@ func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
 
 func TestStatementsThatCannotBePrepared(t *testing.T) {
 	d := open(t, temporary(t))
-	_, err := openReader(d.Path(), []string{"PRAGMA nonsense('"}, new(sequence), newRowids(), nil)
+	_, err := openReader(&Database{path: d.Path()}, []string{"PRAGMA nonsense('"}, newRowids())
 	require.Error(t, err)
 	program(t, temporaryFile(t, d), "CREATE TABLE t (a)")
-	_, err = openReader(temporaryFile(t, d), nil, new(sequence), newRowids(), nil)
+	_, err = openReader(&Database{path: temporaryFile(t, d)}, nil, newRowids())
 	require.ErrorContains(t, err, "no such table: entries")
 }
 

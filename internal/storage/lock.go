@@ -3,8 +3,10 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -12,27 +14,62 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// lockSuffix names the sidecar that says who owns a database. SQLite's own
-// locks can't: they last for one transaction, not for a store's life, and
-// POSIX locks don't keep out a second opener in the same process.
-const lockSuffix = "-lock"
+// The sidecar -lock says who owns a database. SQLite's own locks can't: they last
+// for one transaction, not for a store's life, and POSIX locks don't keep out a
+// second opener in the same process. Beside it the database file itself is locked
+// where that can be done (inode), since one file may have many names.
 
 // errLockHeld is what tryLock answers when another handle holds the lock.
 var errLockHeld = errors.New("lock is held")
 
-// lockFile is a held lock. Its content is the owner's PID in decimal digits.
+// lockFile is a held lock. Its content is two decimal numbers of a fixed width, each
+// on a line: the owner's PID and, once there is one, the last revision that was
+// acknowledged. It is not synced: it tells, after the owner was killed, whether
+// somebody has cut or removed the WAL since.
 type lockFile struct {
 	file    *os.File
 	path    string
 	created bool // by this very call
+
+	found uint64 // what the last owner acknowledged, if it did not close
+	known bool
+}
+
+// lockContent is what stores have ever written into a lock.
+var lockContent = regexp.MustCompile(`^[0-9]{0,20}\n?([0-9]{0,20}\n?)?$`)
+
+const (
+	lockNumber     = 20 // digits, and a line end behind them
+	lockContentMax = 2 * (lockNumber + 1)
+)
+
+// Waiting for a lock: it is asked for this often.
+const (
+	firstLockPause = 2 * time.Millisecond
+	maxLockPause   = 50 * time.Millisecond
+)
+
+// awaitLock is acquireLock for as long as patience lasts.
+func awaitLock(database string, patience time.Duration) (*lockFile, error) {
+	deadline := time.Now().Add(patience)
+	for pause := firstLockPause; ; pause = min(2*pause, maxLockPause) {
+		l, err := acquireLock(database)
+		var locked *kv.LockedError
+		left := time.Until(deadline)
+		if !errors.As(err, &locked) || left <= 0 {
+			return l, err
+		}
+		time.Sleep(min(pause, left))
+	}
 }
 
 // acquireLock takes the lock of a database at once or not at all; held by
-// anybody else it is a *kv.LockedError.
+// anybody else it is a *kv.LockedError. It changes nothing in a file that is no
+// lock of ours: that is a kv.ForeignFileError.
 func acquireLock(database string) (*lockFile, error) {
 	path := database + lockSuffix
 	for {
-		l, err := openLockFile(path)
+		l, err := openLockFile(database)
 		if err != nil {
 			return nil, fmt.Errorf("lock file: %w", err)
 		}
@@ -51,7 +88,10 @@ func acquireLock(database string) (*lockFile, error) {
 			l.file.Close()
 			continue
 		}
-		if err := l.write(strconv.Itoa(os.Getpid())); err != nil {
+		if l.found, l.known = lastAcknowledged(database); l.known {
+			return l, nil // it stays until the database has been seen to be whole
+		}
+		if err := l.sign(); err != nil {
 			l.abandon()
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
 		}
@@ -59,20 +99,56 @@ func acquireLock(database string) (*lockFile, error) {
 	}
 }
 
-func openLockFile(path string) (*lockFile, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+// openLockFile opens the lock of a database, or makes it. Its mode, and where
+// that is permitted its owner, are the database's: whoever may open the one may
+// open the other.
+func openLockFile(database string) (*lockFile, error) {
+	path := database + lockSuffix
+	file, err := openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
+		likeDatabase(file, database)
 		return &lockFile{file: file, path: path, created: true}, nil
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is a %s, not a file: remove it, or see what it is for: %w",
+			path, kindOf(info.Mode()), kv.ForeignFileError)
+	}
 	// O_CREATE still: it may vanish between the two calls.
-	file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err = openNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: it was made by another user; give it the owner and mode of %s, "+
+			"or remove it while no store is open on that: %w", err, database, fs.ErrPermission)
+	}
 	if err != nil {
 		return nil, err
 	}
+	content, err := io.ReadAll(io.LimitReader(file, lockContentMax+1))
+	if err == nil && !lockContent.Match(content) {
+		err = fmt.Errorf("%s is no lock that a store has left, and would be overwritten: move it away: %w", path, kv.ForeignFileError)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
 	return &lockFile{file: file, path: path}, nil
+}
+
+// likeDatabase gives a lock that was just made the mode and, as root, the owner of
+// its database. A database that is yet to be made will be its owner's alone, as the
+// lock is. What is refused is left: the lock works all the same for its maker.
+func likeDatabase(lock *os.File, database string) {
+	info, err := os.Stat(database)
+	if err != nil {
+		return
+	}
+	if uid, gid, known := ownerOfFile(info); known && os.Geteuid() == 0 {
+		_ = lock.Chown(uid, gid)
+	}
+	_ = lock.Chmod(info.Mode().Perm() & 0o666)
 }
 
 // current reports whether the file that is locked is the one that the path
@@ -82,8 +158,26 @@ func (l *lockFile) current() bool {
 	if err != nil {
 		return false
 	}
-	named, err := os.Stat(l.path)
+	named, err := os.Lstat(l.path)
 	return err == nil && os.SameFile(locked, named)
+}
+
+// sign writes the owner's PID down, and that nothing is acknowledged yet.
+func (l *lockFile) sign() error {
+	l.known = false
+	return l.write(fmt.Sprintf("%0*d\n", lockNumber, os.Getpid()))
+}
+
+// acknowledge notes a revision that is about to be acknowledged.
+func (l *lockFile) acknowledge(revision uint64) error {
+	var text [lockNumber + 1]byte
+	for i := lockNumber - 1; i >= 0; i-- {
+		text[i] = '0' + byte(revision%10)
+		revision /= 10
+	}
+	text[lockNumber] = '\n'
+	_, err := l.file.WriteAt(text[:], lockNumber+1)
+	return err
 }
 
 func (l *lockFile) write(text string) error {
@@ -100,10 +194,17 @@ func (l *lockFile) release() error {
 	return errors.Join(l.write(""), l.file.Close())
 }
 
+// keep gives the lock up and leaves what it says: the database was not closed whole.
+func (l *lockFile) keep() error { return l.file.Close() }
+
 // abandon gives up the lock of a database that could not be opened, and leaves
 // behind what was found.
 func (l *lockFile) abandon() {
-	if !l.created {
+	if l.known {
+		_ = l.keep()
+		return
+	}
+	if !l.created || !l.current() {
 		_ = l.release() // the error that led here is the one to tell
 		return
 	}
@@ -120,14 +221,27 @@ func (l *lockFile) abandon() {
 // holder writes it right after taking the lock, so that it may be a moment yet.
 func ownerOf(path string) int {
 	for range 20 {
-		text, err := os.ReadFile(path)
+		text, err := readSidecar(path, lockContentMax)
 		if err != nil {
 			return 0
 		}
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+		first, _, _ := strings.Cut(string(text), "\n")
+		if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil {
 			return pid
 		}
 		time.Sleep(time.Millisecond)
 	}
 	return 0
+}
+
+// lastAcknowledged is the last revision that an owner has acknowledged who has not
+// closed the database, if one is known.
+func lastAcknowledged(database string) (revision uint64, known bool) {
+	text, err := readSidecar(database+lockSuffix, lockContentMax)
+	_, second, _ := strings.Cut(string(text), "\n")
+	if err != nil || len(second) < lockNumber {
+		return 0, false
+	}
+	revision, err = strconv.ParseUint(second[:lockNumber], 10, 64)
+	return revision, err == nil
 }

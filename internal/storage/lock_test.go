@@ -79,7 +79,7 @@ func TestOpenersRace(t *testing.T) {
 // be taken for the one that is there afterwards.
 func TestLockFileThatWasReplaced(t *testing.T) {
 	path := temporary(t)
-	stale, err := openLockFile(path + lockSuffix)
+	stale, err := openLockFile(path)
 	require.NoError(t, err)
 	require.NoError(t, tryLock(stale.file))
 	assert.True(t, stale.current())

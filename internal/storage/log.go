@@ -40,6 +40,7 @@ func (w *fileWriter) AppendLog(row kv.LogRow, end int64) error {
 	if err := run(stmt); err != nil {
 		return err
 	}
+	w.last = row.Last
 	w.checkpoints.wrote(0, len(row.Record))
 	return nil
 }
@@ -154,18 +155,23 @@ func (f *fileReads) LogExtent(ctx context.Context) (extent LogExtent, err error)
 	return extent, err
 }
 
-// checkLog has the end of the log looked at, as the connection sees it.
+// checkLog has the end of the log looked at, as the connection sees it. Damage that
+// SQLite meets on the way to either end is a *kv.CorruptLogError too.
 func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
+	failed := func(err error) error { return fmt.Errorf("read the log: %w", damagedLog(d.explain(err))) }
+	if _, err := queryInt(conn, sqlLogExtent); err != nil {
+		return failed(err)
+	}
 	if config.CheckLog == nil {
 		return nil
 	}
 	stmt, _, err := conn.PrepareTransient(sqlLogTail)
 	if err != nil {
-		return fmt.Errorf("read the log: %w", d.explain(err))
+		return failed(err)
 	}
 	rows, err := readLog(stmt, math.MaxInt64, config.CheckLogBytes)
 	if err != nil {
-		return fmt.Errorf("read the log: %w", d.explain(errors.Join(err, stmt.Finalize())))
+		return failed(errors.Join(err, stmt.Finalize()))
 	}
 	if err := stmt.Finalize(); err != nil {
 		return err

@@ -121,6 +121,7 @@ func (w *fileWriter) writable() error {
 	if !w.InTransaction() {
 		return errRolledBack
 	}
+	w.wrote = true
 	return nil
 }
 

@@ -14,16 +14,18 @@ import (
 
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // Open opens a database, creating it if there is none, and brings it to the
 // present schema. What it refuses it leaves as it was, with nothing beside it.
 //
 // Errors: kv.InvalidOptionError, *kv.LockedError, kv.NotADatabaseError,
-// kv.NewerSchemaError, kv.EncodingError, kv.TruncatedFileError, and others
-// that say in words what is wrong. It waits at most five seconds, for a foreign
-// program that has the file locked.
+// kv.NewerSchemaError, kv.EncodingError, kv.TruncatedFileError,
+// kv.ForeignFileError, kv.ForeignSchemaError, kv.MissingWALError,
+// kv.StaleWALError, kv.UnrecoveredError, *kv.CorruptLogError, and others
+// that say in words what is wrong. It waits as long as config.LockWait says for
+// another owner, and at most five seconds for a foreign program that has the
+// file locked.
 func Open(config Config) (_ *Database, err error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -72,43 +74,25 @@ func (d *Database) openMemory(config Config) error {
 	return nil
 }
 
-// openOwned takes the file's lock, verifies before it writes, migrates, and
+// opening is a database that is about to be owned.
+type opening struct {
+	config Config
+	lock   *lockFile
+	inode  *inode
+	exists bool
+	found  found // what lay there, if anything did
+	opened bool
+}
+
+// openOwned takes the file's locks, verifies before it writes, migrates, and
 // only then switches to WAL: a failed migration leaves the file as it was.
 func (d *Database) openOwned(config Config) error {
-	if _, err := inspectPath(d.path); err != nil {
-		return err
-	}
-	lock, err := acquireLock(d.path)
-	if err != nil {
-		return err
-	}
-	opened := false
-	d.onClose(func() error {
-		if opened {
-			return lock.release()
-		}
-		lock.abandon()
-		return nil
-	})
-	exists, err := inspectPath(d.path)
+	o, err := d.own(config)
 	if err != nil {
 		return err
 	}
 	settings := pragmas(writing, config.Durability, writerCacheKiB)
-	if exists {
-		if _, err := verifyFile(d.path); err != nil {
-			return err
-		}
-	} else {
-		if err := createFile(d.path); err != nil {
-			return err
-		}
-		d.onClose(func() error {
-			if !opened {
-				removeDatabase(d.path)
-			}
-			return nil
-		})
+	if !o.exists {
 		settings = append(settings, fmt.Sprintf("PRAGMA page_size = %d", filePageSize))
 	}
 	guard, err := guardWAL(d.path)
@@ -121,13 +105,19 @@ func (d *Database) openOwned(config Config) error {
 		return d.explain(err)
 	}
 	d.changes.track()
-	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes}
+	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes, inode: o.inode, lock: o.lock,
+		guard: newGuard(d.path, o.lock, config.Logger), durability: config.Durability, stampedAt: never,
+		left: func() { d.left = true }}
+	d.guard = writer.guard
 	d.onClose(writer.close)
-	if err := d.prepareSchema(conn, config); err != nil {
+	if err := d.prepareSchema(conn, o); err != nil {
 		return err
 	}
 	if err := d.enterWAL(conn); err != nil {
 		return err
+	}
+	if err := writer.enter(); err != nil {
+		return d.explain(err)
 	}
 	if err := writer.prepare(); err != nil {
 		return err
@@ -135,46 +125,106 @@ func (d *Database) openOwned(config Config) error {
 	if err := d.openReaders(config); err != nil {
 		return err
 	}
+	d.onClose(writer.closeIfLost)
 	writer.pool = d.reads.(*fileReads).pool
-	checkpoints, err := startCheckpoints(d.path, config, writer.pool, d.done)
+	checkpoints, err := startCheckpoints(d.path, config, writer.guard, writer.pool, d.done)
 	if err != nil {
 		return err
 	}
 	d.onClose(checkpoints.stop)
 	writer.checkpoints = checkpoints
-	writer.graceful = true
 	d.writer = writer
-	opened = true
+	o.opened = true
+	go d.guard.run(d.done)
+	d.onClose(d.guard.stop)
 	return guard()
 }
 
-// openReadOnly opens a file without the lock, beside an owner or alone.
-func (d *Database) openReadOnly(config Config) error {
-	exists, err := inspectPath(d.path)
-	if err != nil {
+// own takes the locks of a database that proves to be one of ours, or makes a new
+// one.
+func (d *Database) own(config Config) (o *opening, err error) {
+	deadline := time.Now().Add(config.LockWait)
+	for pause := firstLockPause; ; pause = min(2*pause, maxLockPause) {
+		o, err = d.tryOwn(config)
+		var locked *kv.LockedError
+		left := time.Until(deadline)
+		if !errors.As(err, &locked) || left <= 0 {
+			return o, err
+		}
+		if err := d.unwind(); err != nil {
+			return nil, err
+		}
+		time.Sleep(min(pause, left))
+	}
+}
+
+func (d *Database) tryOwn(config Config) (*opening, error) {
+	if _, err := inspectPath(d.path); err != nil {
+		return nil, err
+	}
+	o, err := &opening{config: config}, error(nil)
+	if o.lock, err = acquireLock(d.path); err != nil {
+		return nil, err
+	}
+	d.onClose(func() error {
+		switch {
+		case !o.opened:
+			o.lock.abandon()
+			return nil
+		case d.left:
+			return o.lock.release()
+		default:
+			return o.lock.keep()
+		}
+	})
+	if o.exists, err = inspectPath(d.path); err != nil {
+		return nil, err
+	}
+	if o.exists {
+		if o.found, err = verifyFile(d.path); err != nil {
+			return nil, err
+		}
+	} else if err := d.create(o); err != nil {
+		return nil, err
+	}
+	if o.inode, err = use(d.path); err != nil {
+		return nil, err
+	}
+	d.onClose(o.inode.leave)
+	if err := o.inode.own(d.path); err != nil {
+		return nil, err
+	}
+	d.onClose(o.inode.disown)
+	return o, nil
+}
+
+// create makes an empty file where there is none.
+func (d *Database) create(o *opening) error {
+	if err := checkSidecars(d.path); err != nil {
 		return err
 	}
-	if !exists {
-		return fmt.Errorf("%s does not exist, and a read-only store creates nothing: %w", d.path, os.ErrNotExist)
+	for _, suffix := range []string{walSuffix, journalSuffix} {
+		if fileSize(d.path+suffix) > 0 {
+			return fmt.Errorf("there is no %s, but a %s%s: put the database back that it belongs to, or move that file away: %w",
+				d.path, d.path, suffix, kv.StaleWALError)
+		}
 	}
-	h, err := verifyFile(d.path)
-	if err != nil {
+	if err := createFile(d.path); err != nil {
 		return err
 	}
-	if _, err := os.Stat(d.path + walSuffix); h.wal && err != nil {
-		return fmt.Errorf("%s was left in WAL mode without its %s file, which reading it would create: "+
-			"open it once without read-only", d.path, walSuffix)
-	}
-	if err := d.checkReadable(); err != nil {
-		return err
-	}
-	d.changes.n.Store(1) // odd for good: nobody here knows what the owner commits
-	return d.openReaders(config)
+	d.onClose(func() error {
+		if !o.opened {
+			removeDatabase(d.path)
+		}
+		return nil
+	})
+	return nil
 }
 
 // checkReadable refuses what a read-only store can't read as it is.
-func (d *Database) checkReadable() (err error) {
-	conn, err := openConnection(d.path, sqlite.OpenReadOnly, nil, nil)
+func (d *Database) checkReadable(f *found) (err error) {
+	acknowledged, known := lastAcknowledged(d.path)
+	conn, err := d.openToRead(nil, nil)
 	if err != nil {
 		return d.explain(err)
 	}
@@ -182,13 +232,18 @@ func (d *Database) checkReadable() (err error) {
 	if err := d.checkOpened(conn); err != nil {
 		return err
 	}
-	outdated, err := needsMigration(conn)
+	outdated, err := outdated(conn)
 	if err != nil {
 		return d.explain(err)
 	}
 	if outdated {
 		return fmt.Errorf("%s is of an older layout, which a read-only store can't bring up to date: "+
-			"open it once without read-only", d.path)
+			"open it once without read-only (gostore compact does): %w", d.path, kv.OlderSchemaError)
+	}
+	if known && f.inUse() {
+		if err := checkAcknowledged(d.path, conn, acknowledged); err != nil {
+			return err
+		}
 	}
 	if d.uuid, err = queryText(conn, "SELECT uuid FROM store_meta"); err != nil {
 		return d.explain(err)
@@ -198,7 +253,7 @@ func (d *Database) checkReadable() (err error) {
 
 // prepareSchema verifies what only an open database shows (the WAL may say
 // something else than the file), then migrates, all in one transaction.
-func (d *Database) prepareSchema(conn *sqlite.Conn, config Config) (err error) {
+func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
 	if err := execute(conn, "BEGIN IMMEDIATE"); err != nil {
 		return d.explain(err)
 	}
@@ -210,18 +265,35 @@ func (d *Database) prepareSchema(conn *sqlite.Conn, config Config) (err error) {
 	if err := d.checkOpened(conn); err != nil {
 		return err
 	}
+	if err := checkTriggers(d.path, conn); err != nil {
+		return err
+	}
 	if err := ensureSchema(conn); err != nil {
 		return ensureSchemaError(err)
+	}
+	if o.lock.known && o.found.inUse() {
+		if err := checkAcknowledged(d.path, conn, o.lock.found); err != nil {
+			return err
+		}
+	}
+	if !o.found.inUse() {
+		// From here on no WAL belongs to this file but those of this opening.
+		if err := freshStamp(conn); err != nil {
+			return ensureSchemaError(d.explain(err))
+		}
 	}
 	if d.uuid, err = queryText(conn, "SELECT uuid FROM store_meta"); err != nil {
 		return ensureSchemaError(err)
 	}
-	if config.DiscardLog {
-		if err := sqlitex.ExecuteScript(conn, sqlDiscardLog, nil); err != nil {
+	if o.config.DiscardLog {
+		if err := d.discardLog(conn, o.config); err != nil {
 			return fmt.Errorf("discard the log: %w", d.explain(err))
 		}
-	} else if err := d.checkLog(conn, config); err != nil {
+	} else if err := d.checkLog(conn, o.config); err != nil {
 		return err
+	}
+	if err := adoptRows(conn); err != nil {
+		return ensureSchemaError(d.explain(err))
 	}
 	if err := execute(conn, "COMMIT"); err != nil {
 		return ensureSchemaError(d.explain(err))
@@ -239,7 +311,10 @@ func (d *Database) checkOpened(conn *sqlite.Conn) error {
 	if err != nil {
 		return d.explain(err)
 	}
-	return checkIdentity(d.path, uint32(id), uint32(version))
+	if err := checkIdentity(d.path, uint32(id), uint32(version)); err != nil {
+		return err
+	}
+	return identify(d.path, uint32(id), conn)
 }
 
 // enterWAL makes readers and the writer independent of each other.

@@ -28,7 +28,7 @@ func TestNewFileIsPrivateAndStamped(t *testing.T) {
 	require.NoError(t, d.Close())
 
 	assert.Equal(t, []string{"1198478196"}, query(t, path, "PRAGMA application_id"))
-	assert.Equal(t, []string{"2"}, query(t, path, "PRAGMA user_version"))
+	assert.Equal(t, []string{"3"}, query(t, path, "PRAGMA user_version"))
 	assert.Equal(t, []string{"4096"}, query(t, path, "PRAGMA page_size"))
 	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
 	assert.Equal(t, uuid, open(t, path).UUID(), "a database keeps its UUID")
@@ -166,7 +166,7 @@ func TestLinksLeadToOneFile(t *testing.T) {
 
 func TestNamesThatMeanSomethingToSQLite(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"file:x.db?mode=memory", "100% #1?.db", "\xff\xfe.db", " "} {
+	for _, name := range []string{"./file:x.db", "100% #1?.db", "\xff\xfe.db", " ", "a=b?c.db", "x:y.db"} {
 		d := open(t, name)
 		require.NoError(t, write(d, row("g", "k", name)))
 		require.NoError(t, d.Close())
@@ -261,8 +261,8 @@ func TestReadOnlyRefusesWhatItWouldHaveToWrite(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, string){
 		"is of an older layout":         statements("CREATE TABLE kv (grp TEXT, key TEXT, value TEXT)"),
 		"an older layout":               statements(seedSchema),
-		"was left in WAL mode":          statements(seedSchema, "PRAGMA journal_mode = WAL"),
-		"open it once without":          statements("CREATE TABLE t (a)"),
+		"layout, which a read-only":     statements(seedSchema, "PRAGMA journal_mode = WAL"),
+		"belongs to another program":    statements("CREATE TABLE t (a)"),
 		"open it once without read-onl": contents(""),
 	} {
 		path := temporary(t)

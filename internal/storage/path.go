@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -16,22 +17,70 @@ import (
 // MemoryPath asks for a database that lives and dies with its Database.
 const MemoryPath = ":memory:"
 
-// Files that SQLite keeps beside a database while it is in use.
+// Files beside a database: SQLite's while it is in use, and ours.
 const (
 	walSuffix     = "-wal"
 	shmSuffix     = "-shm"
 	journalSuffix = "-journal"
+	lockSuffix    = "-lock"
 )
+
+// sidecars are the suffixes of all of them.
+var sidecars = []string{walSuffix, shmSuffix, journalSuffix, lockSuffix}
+
+// uri is what SQLite, and the drivers that the original used, take for more than
+// a path. Here it would silently name another file.
+var uri = regexp.MustCompile(`^file:|^[a-zA-Z][a-zA-Z0-9+.-]*://|^:memory:.|\?[^/=]*=[^/]*$`)
+
+// checkName refuses a name that can't be meant as it stands.
+func checkName(path string) error {
+	if path == "" {
+		return fmt.Errorf(`path is empty: name a file, or use %q for a store in memory: %w`, MemoryPath, kv.InvalidOptionError)
+	}
+	if strings.ContainsRune(path, 0) {
+		return fmt.Errorf("path %q holds a NUL byte: %w", path, kv.InvalidOptionError)
+	}
+	if uri.MatchString(path) {
+		return fmt.Errorf("path %q is written like a URI or with a driver's parameters, which go-store does not take: "+
+			"write %q, and what the parameters said as options of New (a file that is really called so can be renamed): %w",
+			path, plainPath(path), kv.InvalidOptionError)
+	}
+	for _, suffix := range sidecars {
+		if strings.HasSuffix(path, suffix) {
+			return fmt.Errorf("path %s is the name of a file that stores keep beside a database: "+
+				"name the database (%s), or choose a name that does not end in %s: %w",
+				path, strings.TrimSuffix(path, suffix), suffix, kv.InvalidOptionError)
+		}
+	}
+	return nil
+}
+
+// plainPath is what somebody who wrote a URI is likely to mean.
+func plainPath(path string) string {
+	bare, parameters, _ := strings.Cut(path, "?")
+	if strings.Contains(bare, MemoryPath) || strings.Contains(parameters, "mode=memory") {
+		return MemoryPath
+	}
+	if parsed, err := url.Parse(path); err == nil && parsed.Scheme != "" {
+		if bare = parsed.Path; bare == "" {
+			bare = parsed.Opaque
+		}
+		if unescaped, err := url.PathUnescape(bare); err == nil {
+			bare = unescaped
+		}
+	}
+	if bare == "" {
+		return MemoryPath
+	}
+	return bare
+}
 
 // resolvePath is the absolute path that leads to a database without links, so
 // that two names of one file share one lock, and a link to a file that is yet
 // to be made leads to where it will be.
 func resolvePath(path string) (string, error) {
-	if path == "" {
-		return "", fmt.Errorf(`path is empty: name a file, or use %q for a store in memory: %w`, MemoryPath, kv.InvalidOptionError)
-	}
-	if strings.ContainsRune(path, 0) {
-		return "", fmt.Errorf("path %q holds a NUL byte: %w", path, kv.InvalidOptionError)
+	if err := checkName(path); err != nil {
+		return "", err
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -48,7 +97,7 @@ func resolvePath(path string) (string, error) {
 		path = filepath.Join(folder, filepath.Base(path))
 		target, err := os.Readlink(path)
 		if err != nil {
-			return path, nil // no link, or nothing there yet
+			return path, checkName(path) // no link, or nothing there yet
 		}
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(folder, target)

@@ -42,10 +42,10 @@ type reader struct {
 
 // opener is how a reader is opened: with settings, and with what it shares with the
 // others of its database.
-type opener func(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error)
+type opener func(d *Database, settings []string, w *rowids) (*reader, error)
 
-func openReader(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error) {
-	r, err := openKeyReader(path, settings, s, w, done)
+func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
+	r, err := openKeyReader(d, settings, w)
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +71,16 @@ func openReader(path string, settings []string, s *sequence, w *rowids, done <-c
 }
 
 // openKeyReader opens a connection that can do no more than look keys up.
-func openKeyReader(path string, settings []string, s *sequence, w *rowids, done <-chan struct{}) (*reader, error) {
-	conn, err := openConnection(path, sqlite.OpenReadOnly, settings, done)
+func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
+	conn, err := d.openToRead(settings, d.done)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{conn: conn, sequence: s, rowids: w}
+	// What lies at the name may be another file by now.
+	if err := d.guard.check(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	r := &reader{conn: conn, sequence: &d.changes, rowids: w}
 	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
 	if err == nil {
 		err = prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}})

@@ -18,7 +18,7 @@ func (d *Database) openReaders(config Config) error {
 	where := newRowids()
 	with := func(open opener, cacheKiB int) func() (*reader, error) {
 		settings := pragmas(reading, config.Durability, cacheKiB)
-		return func() (*reader, error) { return open(d.path, settings, &d.changes, where, d.done) }
+		return func() (*reader, error) { return open(d, settings, where) }
 	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)

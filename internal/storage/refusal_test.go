@@ -35,12 +35,24 @@ var refusals = []struct {
 	{"truncated within the header", truncatedTo(60), kv.TruncatedFileError, "60 bytes"},
 	{"empty beside a WAL", func(t *testing.T, path string) {
 		contents("")(t, path)
-		contents("frames")(t, path+walSuffix)
+		contents("\x37\x7f\x06\x82frames")(t, path+walSuffix)
 	}, kv.TruncatedFileError, "there is a -wal beside it"},
 	{"an index named entries", statements("CREATE TABLE dummy (id INTEGER)", "CREATE INDEX entries ON dummy (id)"),
 		nil, "ensure schema: "},
 	{"entries of another shape", statements("CREATE TABLE entries (id INTEGER, body TEXT)"),
 		nil, "table entries is not go-store's: its columns are id, body"},
+	{"a foreign table beside the original's", statements(seedSchema, "CREATE TABLE auth_user (id INTEGER)"),
+		kv.NotADatabaseError, "it has the table auth_user"},
+	{"a foreign program's tables", statements("CREATE TABLE auth_user (id INTEGER)"),
+		kv.NotADatabaseError, "ensure schema: "},
+	{"tables that were there", statements("CREATE TABLE t (a)", "DROP TABLE t"),
+		kv.NotADatabaseError, "pages that were in use"},
+	{"an index of somebody's on the original's table", statements(seedSchema, "CREATE INDEX mine ON entries (entry_value)"),
+		kv.NotADatabaseError, "it has the index mine"},
+	{"somebody else's kv", statements("CREATE TABLE kv (id INTEGER, body BLOB)"),
+		kv.NotADatabaseError, "table kv is not go-store's"},
+	{"our mark without our tables", statements("PRAGMA application_id = 1198478196", "PRAGMA user_version = 3", "CREATE TABLE t (a)"),
+		kv.NotADatabaseError, "no table entries"},
 	{"a view named entries", statements("CREATE VIEW entries AS SELECT 1 AS group_name"),
 		nil, "ensure schema: "},
 	{"NULLs in kv", statements("CREATE TABLE kv (grp TEXT, key TEXT, value TEXT)",

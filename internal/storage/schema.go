@@ -39,10 +39,10 @@ func loadMigrations(files fs.FS) (scripts []string) {
 	return scripts
 }
 
-// needsMigration reports whether ensureSchema would change anything.
-func needsMigration(conn *sqlite.Conn) (bool, error) {
+// outdated reports whether the schema is too old to be read as it is.
+func outdated(conn *sqlite.Conn) (bool, error) {
 	version, err := queryInt(conn, "PRAGMA user_version")
-	if err != nil || version != int64(schemaVersion) {
+	if err != nil || version < logVersion {
 		return true, err
 	}
 	legacy, err := findLegacy(conn)
@@ -82,12 +82,16 @@ func ensureSchema(conn *sqlite.Conn) error {
 		}
 	}
 	if version != int64(schemaVersion) {
-		if err := stamp(conn); err != nil {
+		if err := markOurs(conn); err != nil {
 			return err
 		}
 	}
-	// Rows that nothing in the log accounts for were there before it: those of
-	// older versions, or what another program has put into a file that was new.
+	return nil
+}
+
+// adoptRows gives rows that nothing in the log accounts for a revision before it:
+// those of older versions, or what another program has put into a file that was new.
+func adoptRows(conn *sqlite.Conn) error {
 	return execute(conn, "UPDATE store_meta SET base_revision = 1 WHERE base_revision = 0"+
 		" AND NOT EXISTS (SELECT 1 FROM log) AND EXISTS (SELECT 1 FROM entries)")
 }
@@ -100,7 +104,8 @@ const logVersion = 2
 // in the place of ours.
 const sqlAddRevision = "ALTER TABLE entries ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"
 
-func stamp(conn *sqlite.Conn) error {
+// markOurs gives the database our mark and, if it has none, an identity.
+func markOurs(conn *sqlite.Conn) error {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return err

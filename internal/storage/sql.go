@@ -132,6 +132,11 @@ const (
 		WHERE oldest.last_revision = (SELECT min(last_revision) FROM log)
 			AND newest.last_revision = (SELECT max(last_revision) FROM log)`
 
+	// What the migrations have made of it: a log whose pages are damaged is made
+	// anew.
+	sqlCreateLog = `CREATE TABLE log (last_revision INTEGER PRIMARY KEY, first_revision INTEGER NOT NULL,
+		committed_at INTEGER NOT NULL, log_end INTEGER NOT NULL, record BLOB NOT NULL)`
+
 	sqlDiscardLog = `UPDATE store_meta SET base_revision = max(base_revision,
 		coalesce((SELECT last_revision FROM log ORDER BY last_revision DESC LIMIT 1), 0));
 		DELETE FROM log`

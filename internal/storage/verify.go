@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"slices"
+
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -16,8 +18,9 @@ import (
 // https://www.sqlite.org/fileformat.html#the_database_header
 type header struct {
 	pageSize      int64
-	pageCount     int64 // 0 if the header does not know
-	wal           bool  // the file was left in WAL mode
+	pageCount     int64  // 0 if the header does not know
+	changes       uint32 // counts the transactions that were made without a WAL
+	wal           bool   // the file was left in WAL mode
 	applicationID uint32
 	userVersion   uint32
 	encoding      uint32 // 0 before anything was written, 1 is UTF-8
@@ -25,39 +28,246 @@ type header struct {
 
 const headerSize = 100
 
+// found is a database as it lies there, before SQLite has touched it.
+type found struct {
+	header
+	stamp   stamp
+	stamped bool // it has a stamp of its own
+	content walContent
+}
+
 // verifyFile refuses a file that is not ours to write, having touched nothing:
 // no lock is taken, no journal rolled back, no file made beside it. What only
 // the WAL says is checked again later, within the opening transaction.
-func verifyFile(path string) (header, error) {
+func verifyFile(path string) (f found, err error) {
+	if err := checkSidecars(path); err != nil {
+		return f, err
+	}
 	size := fileSize(path)
 	if size == 0 {
 		if fileSize(path+walSuffix) > 0 {
 			// SQLite would take the database for a new one and drop the WAL.
-			return header{}, fmt.Errorf("%s is empty, but there is a %s beside it: %w",
+			return f, fmt.Errorf("%s is empty, but there is a %s beside it: restore the database, or move both away: %w",
 				path, walSuffix, kv.TruncatedFileError)
 		}
-		return header{}, nil
+		return f, nil
 	}
-	h, err := readHeader(path)
+	f.header, err = readHeader(path)
 	// SQLite takes a file of one byte for an empty one.
-	if code(err) == sqlite.ResultNotADB || err == nil && h.pageSize == 0 {
-		return header{}, fmt.Errorf("%s is not an SQLite database: %w", path, kv.NotADatabaseError)
+	if code(err) == sqlite.ResultNotADB || err == nil && f.pageSize == 0 {
+		return f, fmt.Errorf("%s is not an SQLite database: %w", path, kv.NotADatabaseError)
 	}
 	if err != nil {
-		return header{}, fmt.Errorf("%s can't be read: %w", path, err)
+		return f, fmt.Errorf("%s can't be read: %w", path, err)
 	}
-	if err := checkIdentity(path, h.applicationID, h.userVersion); err != nil {
-		return header{}, err
+	if err := f.readBeside(path); err != nil {
+		return f, err
 	}
-	if h.encoding > 1 {
-		return header{}, fmt.Errorf("%s is encoded in UTF-16, which can't hold every string: %w", path, kv.EncodingError)
+	if err := f.checkHeaders(path); err != nil {
+		return f, err
 	}
-	// With a WAL or journal beside it the file may rightly be shorter.
-	if size < max(h.pageCount, 1)*h.pageSize && fileSize(path+walSuffix) == 0 && fileSize(path+journalSuffix) == 0 {
-		return header{}, fmt.Errorf("%s has %d bytes but its header says %d pages of %d bytes: %w",
-			path, size, h.pageCount, h.pageSize, kv.TruncatedFileError)
+	if err := f.checkSize(path, size); err != nil {
+		return f, err
 	}
-	return h, nil
+	if err := f.checkWAL(path); err != nil {
+		return f, err
+	}
+	if err := checkJournal(path, f.header); err != nil {
+		return f, err
+	}
+	return f, f.checkSchema(path)
+}
+
+// readBeside reads the file's stamp and its WAL.
+func (f *found) readBeside(path string) (err error) {
+	var uuid string
+	if f.applicationID == applicationID {
+		if f.stamp, uuid, f.stamped, err = stampOfFile(path); err != nil {
+			return fmt.Errorf("%s can't be read: %w", path, err)
+		}
+	}
+	if f.content, err = readWAL(path+walSuffix, uuid); err != nil {
+		return fmt.Errorf("%s%s can't be read: %w", path, walSuffix, err)
+	}
+	return nil
+}
+
+// checkHeaders looks at the header in the file and at the one that is in its WAL.
+func (f *found) checkHeaders(path string) error {
+	headers := []header{f.header}
+	if f.content.first != nil {
+		headers = append(headers, parseHeader(f.content.first))
+	}
+	for _, h := range headers {
+		if err := checkIdentity(path, h.applicationID, h.userVersion); err != nil {
+			return err
+		}
+		if h.encoding > 1 {
+			return fmt.Errorf("%s is encoded in UTF-16, which can't hold every string: %w", path, kv.EncodingError)
+		}
+	}
+	return nil
+}
+
+// checkSize refuses a file that has lost its end. With a WAL it may rightly be
+// shorter than its header says, but not than it was when the WAL began.
+func (f *found) checkSize(path string, size int64) error {
+	least := max(f.pageCount, 1)
+	if f.content.committed() || fileSize(path+journalSuffix) > 0 {
+		least = 1
+		for _, s := range append([]stamp{f.stamp}, f.content.stamps...) {
+			if s.pages == 0 && s.token != 0 {
+				least = 1 // it was being compacted
+				break
+			}
+			least = max(least, int64(s.pages))
+		}
+	}
+	if size < least*f.pageSize {
+		return fmt.Errorf("%s has %d bytes but its header says %d pages of %d bytes: restore a backup, "+
+			"or see what 'gostore salvage' can read: %w", path, size, max(least, f.pageCount), f.pageSize, kv.TruncatedFileError)
+	}
+	return nil
+}
+
+// maxRestarts is how often a WAL may have begun anew since its database was last
+// stamped, or since that stamp's transaction looked at it.
+const maxRestarts = 2
+
+// checkWAL refuses a WAL that is not the database's, and a database whose WAL is
+// missing.
+func (f *found) checkWAL(path string) error {
+	w := &f.content
+	stale := func(why string) error {
+		return fmt.Errorf("%s%s does not belong to %s: %s. If the database was put here as it is, by restoring or moving it, "+
+			"move that file away; else put the database back that it belongs to: %w", path, walSuffix, path, why, kv.StaleWALError)
+	}
+	switch {
+	case !f.wal && w.committed():
+		return stale("the database was closed, and needs none")
+	case !f.wal:
+		return nil
+	case len(w.stamps) > 0 && !f.belongs():
+		return stale("it was begun by a database with another history")
+	case f.stamp.state == stampClosed || len(w.stamps) > 0:
+		return nil
+	case w.whole && (f.stamp.salt == 0 || w.salt-f.stamp.salt <= maxRestarts):
+		return nil // it was about to begin anew, or another program wrote to it last
+	case w.committed():
+		return stale("it is of another series")
+	case shows(path):
+		return nil
+	case w.size == 0:
+		return missingWAL(path, "that is gone")
+	default:
+		return missingWAL(path, "that has lost its content")
+	}
+}
+
+// belongs reports whether the first stamp in the WAL replaced the database's, or a
+// checkpoint has moved one of its stamps into the database.
+func (f *found) belongs() bool {
+	return f.content.stamps[0].previous == f.stamp.token ||
+		slices.ContainsFunc(f.content.stamps, func(s stamp) bool { return s.token == f.stamp.token })
+}
+
+// shows reports whether the file itself shows everything that its last owner has
+// acknowledged, as far as that is known: another program may have moved its WAL.
+func shows(path string) bool {
+	acknowledged, known := lastAcknowledged(path)
+	if !known {
+		return false
+	}
+	conn, err := openStill(path)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	last, err := lastRevision(conn)
+	return err == nil && last >= acknowledged
+}
+
+// checkAcknowledged refuses a database that does not show, with its WAL, what its
+// last owner has acknowledged: then the WAL was cut, or is another one. acknowledged
+// was read before the connection's transaction began.
+func checkAcknowledged(path string, conn *sqlite.Conn, acknowledged uint64) error {
+	last, err := lastRevision(conn)
+	if err != nil || last >= acknowledged {
+		return nil // what can't be read is for others to tell
+	}
+	return missingWAL(path, fmt.Sprintf("revision %d was committed, but the files end with %d", acknowledged, last))
+}
+
+// lastRevision is the last one committed, as the connection sees it.
+func lastRevision(conn *sqlite.Conn) (uint64, error) {
+	last, err := queryInt(conn, "SELECT coalesce((SELECT last_revision FROM log ORDER BY last_revision DESC LIMIT 1), base_revision) FROM store_meta")
+	return uint64(last), err
+}
+
+func missingWAL(path, why string) error {
+	return fmt.Errorf("%s was in use when it was left or copied, and %s: commits are missing that were in its %s file. "+
+		"Put the file back that was beside it, or restore a backup (gostore backup makes whole copies of a store in use), "+
+		"or take with 'gostore salvage' what is there: %w", path, why, walSuffix, kv.MissingWALError)
+}
+
+// checkJournal refuses a rollback journal of another database: SQLite would roll
+// its pages back into this one. A transaction counts the header's changes up, and
+// its journal keeps the page that says how many there were.
+func checkJournal(path string, h header) error {
+	const entries = 64 // the first page is among the first that a transaction changes
+	n := 64<<10 + entries*(8+int(h.pageSize))
+	journal, err := readSidecar(path+journalSuffix, n)
+	if err != nil || len(journal) < 28 || !bytes.HasPrefix(journal, journalMagic) {
+		return err
+	}
+	sector, pageSize := int(binary.BigEndian.Uint32(journal[20:])), int(binary.BigEndian.Uint32(journal[24:]))
+	if sector < 28 || sector > 64<<10 || pageSize < 512 || pageSize > 65536 {
+		return nil // SQLite does not take such a one for a journal
+	}
+	for at := sector; at+4+pageSize <= len(journal); at += 8 + pageSize {
+		if binary.BigEndian.Uint32(journal[at:]) != 1 {
+			continue
+		}
+		if before := parseHeader(journal[at+4:][:pageSize]); h.changes-before.changes > 1 {
+			return fmt.Errorf("%s%s does not belong to %s: it was left by a database that lay here before. "+
+				"Move that file away, or put the database back that it belongs to: %w", path, journalSuffix, path, kv.StaleWALError)
+		}
+		return nil
+	}
+	return nil
+}
+
+// checkSchema looks at the tables in the file itself. With commits in the WAL the
+// file may not show them as they are: they are looked at through it later.
+func (f *found) checkSchema(path string) (err error) {
+	if f.content.committed() {
+		if f.content.first == nil || f.applicationID != 0 {
+			return nil
+		}
+		return checkForeignNames(path, f.content.first)
+	}
+	conn, err := openStill(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := execute(conn, "PRAGMA writable_schema = ON"); err != nil { // a damaged schema is not refused for that
+		return err
+	}
+	return identify(path, f.applicationID, conn)
+}
+
+// inUse reports whether the file may lack what was committed: it needs its WAL.
+func (f *found) inUse() bool {
+	return f.wal && (f.stamp.state != stampClosed || len(f.content.stamps) > 0)
+}
+
+// identify says whose a database is, by its tables.
+func identify(path string, id uint32, conn *sqlite.Conn) error {
+	if id != applicationID {
+		return checkLegacy(path, conn)
+	}
+	return checkOurs(path, conn)
 }
 
 // checkIdentity refuses databases of other programs and of our own future.
@@ -80,9 +290,8 @@ func checkIdentity(path string, id, version uint32) error {
 
 // readHeader reads the first page through SQLite, never by itself: closing a
 // file would drop the locks that other connections of this process hold on it.
-// "immutable" keeps SQLite from locking, recovering or creating anything.
 func readHeader(path string) (h header, err error) {
-	conn, err := sqlite.OpenConn(databaseURI(path, "immutable=1"), sqlite.OpenReadOnly|sqlite.OpenURI)
+	conn, err := openStill(path)
 	if err != nil {
 		return h, err
 	}
@@ -118,6 +327,7 @@ func parseHeader(page []byte) (h header) {
 	if bytes.Equal(page[24:28], page[92:96]) {
 		h.pageCount = int64(binary.BigEndian.Uint32(page[28:]))
 	}
+	h.changes = binary.BigEndian.Uint32(page[24:])
 	h.wal = page[18] == 2 || page[19] == 2
 	h.encoding = binary.BigEndian.Uint32(page[56:])
 	h.userVersion = binary.BigEndian.Uint32(page[60:])

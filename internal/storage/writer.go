@@ -20,10 +20,22 @@ type fileWriter struct {
 	logger *slog.Logger
 
 	file        string
+	pageSize    int64
 	pool        *pool
 	changes     *sequence
 	checkpoints *checkpoints
-	graceful    bool // opened whole: closing leaves one plain file
+	guard       *guard
+	inode       *inode
+	lock        *lockFile
+	durability  kv.Durability
+	entered     bool   // the file is marked as in use: closing leaves one plain file
+	last        uint64 // the last revision that was written; 0: unknown
+	left        func() // called once the file is complete by itself
+
+	wrote     bool   // the open transaction has changed something
+	restamp   bool   // the open transaction may begin the WAL anew
+	seen      uint64 // the checkpoints that had been when it began
+	stampedAt uint64 // the same, of the last transaction that was stamped
 
 	begin, commit, rollback       *sqlite.Stmt
 	mark, release, rollbackTo     *sqlite.Stmt
@@ -79,12 +91,23 @@ func (w *fileWriter) Begin() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
+	if err := w.guard.before(); err != nil {
+		return err
+	}
 	if w.checkpoints.due() {
 		if err := w.Checkpoint(); err != nil {
 			w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 		}
 	}
-	return run(w.begin)
+	if err := run(w.begin); err != nil {
+		return err
+	}
+	// The WAL begins anew if all of it had been moved when this transaction began.
+	// The order of the two: a checkpoint counts as completed before it ends.
+	running := w.checkpoints.running.Load() > 0
+	w.seen = w.checkpoints.completed.Load()
+	w.wrote, w.restamp = false, running || w.seen != w.stampedAt
+	return nil
 }
 
 // Commit makes the transaction durable as configured, and visible to readers.
@@ -94,11 +117,47 @@ func (w *fileWriter) Commit() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
+	stamped := w.wrote && w.restamp && w.InTransaction()
+	if stamped {
+		if err := replaceStamp(w.conn, w.present()); err != nil {
+			return fmt.Errorf("stamp: %w", err)
+		}
+	}
 	if err := w.changes.moving(func() error { return run(w.commit) }); err != nil {
 		return commitError(err, w.InTransaction())
 	}
+	if stamped {
+		w.stampedAt = w.seen
+	}
+	w.guard.committed()
+	w.acknowledge()
 	w.checkpoints.committed(w.conn)
 	return nil
+}
+
+// acknowledge notes which revision is safe, for whoever opens the files if this
+// process is killed. Where syncing is left to the system a power cut could keep the
+// note and lose the revision.
+func (w *fileWriter) acknowledge() {
+	if w.last == 0 || w.durability == kv.DurabilityBuffered {
+		return
+	}
+	if err := w.lock.acknowledge(w.last); err != nil {
+		w.logger.Warn("the last revision can't be noted in the lock file", "error", err)
+	}
+	w.last = 0
+}
+
+// present is a stamp of the files as they are.
+func (w *fileWriter) present() stamp {
+	s := stamp{state: stampOpen, salt: walSalt(w.guard.wal)}
+	if w.durability == kv.DurabilityBuffered {
+		s.state = stampBuffered
+	}
+	if w.guard.fixed {
+		s.pages = uint32(fileSize(w.file) / w.pageSize)
+	}
+	return s
 }
 
 // Rollback gives the transaction up. It is a no-op when none is open, as after
@@ -163,29 +222,6 @@ func (w *fileWriter) Snapshot() (*Snapshot, error) {
 		return nil, kv.ClosedError
 	}
 	return w.pool.snapshot(context.Background())
-}
-
-// close ends the connection. After a graceful one the file is alone and in
-// rollback mode, so that any program can read it, from any medium. It stays in
-// WAL mode if a foreign reader is in it; nothing is lost then either.
-func (w *fileWriter) close() error {
-	if w.conn == nil {
-		return nil
-	}
-	var err error
-	if w.graceful {
-		err = w.Rollback()
-		w.conn.SetBusyTimeout(0)
-		switch _, leaving := queryText(w.conn, "PRAGMA journal_mode = DELETE"); {
-		case code(leaving) == sqlite.ResultBusy:
-			w.logger.Info("the database stays in WAL mode: another program is reading it", "path", w.file)
-		case leaving != nil:
-			err = errors.Join(err, fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, leaving))
-		}
-	}
-	err = errors.Join(err, w.conn.Close())
-	w.conn = nil
-	return err
 }
 
 // statement is where a prepared statement goes, and what it says.

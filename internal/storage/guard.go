@@ -1,0 +1,258 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+const (
+	// A store that writes looks after its files before a transaction, if it has
+	// not done so for guardPause or for guardCommits: so many commits at most are
+	// acknowledged after somebody took a file away. The -wal's length is looked at
+	// before each: it tells when the WAL was cut, before a commit would hide that.
+	guardPause   = 20 * time.Millisecond
+	guardCommits = 64
+	// guardInterval is how often a store that is at rest looks. (What its files are
+	// is asked of the system, by name: nothing of theirs is opened or read.)
+	guardInterval = 1500 * time.Millisecond
+)
+
+// guard notices that a database's files are no longer those that were opened. What
+// was committed to files that are gone would be lost, so nothing more is.
+type guard struct {
+	database string
+	logger   *slog.Logger
+	lock     *lockFile // nil if read-only
+	fixed    bool      // the database file never becomes shorter
+
+	mu struct {
+		sync.Mutex
+		is        map[string]os.FileInfo // by suffix, those that are to stay
+		size      int64                  // of the database, when last looked at
+		truncated error                  // for good: what was cut off does not come back
+	}
+	wal     *os.File // nil while there is none to look at
+	lost    atomic.Pointer[lossError]
+	checked atomic.Int64 // when, in nanoseconds since began
+	began   time.Time
+	ended   chan struct{}
+
+	// Owned by the writer.
+	commits int   // since the last look
+	walSize int64 // after the last commit
+}
+
+// lossError says what has become of a file, and since when.
+type lossError struct {
+	text  string
+	since time.Time
+}
+
+func (e *lossError) Error() string { return e.text + ": " + kv.FileLostError.Error() }
+func (e *lossError) Unwrap() error { return kv.FileLostError }
+
+func newGuard(database string, lock *lockFile, logger *slog.Logger) *guard {
+	g := &guard{database: database, lock: lock, logger: logger, began: time.Now(), fixed: true, ended: make(chan struct{})}
+	g.mu.is = make(map[string]os.FileInfo)
+	return g
+}
+
+// watch takes down what the files with these suffixes are, from when on they are to
+// stay. One that is not there is left out.
+func (g *guard) watch(suffixes ...string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, suffix := range suffixes {
+		info, err := os.Lstat(g.database + suffix)
+		if errors.Is(err, fs.ErrNotExist) && suffix != "" {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		g.mu.is[suffix] = info
+	}
+	return nil
+}
+
+// watchWAL has the WAL's length looked at. It is the writer's.
+func (g *guard) watchWAL() (err error) {
+	if g.wal, err = openNoFollow(g.database+walSuffix, os.O_RDONLY, 0); err != nil {
+		return err
+	}
+	g.committed()
+	return nil
+}
+
+// committed takes down how long the WAL is. Called by the writer after a commit.
+func (g *guard) committed() {
+	g.commits++
+	if g.wal == nil {
+		return
+	}
+	if info, err := g.wal.Stat(); err == nil {
+		g.walSize = info.Size()
+	}
+}
+
+// before is called by the writer before each transaction: nothing may be written
+// after an error.
+func (g *guard) before() error {
+	if g.wal != nil {
+		if info, err := g.wal.Stat(); err == nil && info.Size() < g.walSize {
+			g.cut(walSuffix)
+		}
+	}
+	if g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.checked.Load() > int64(guardPause) {
+		g.commits = 0
+		return g.check()
+	}
+	return nil
+}
+
+// cut notes that a file was truncated, which can't be put right while it is open.
+func (g *guard) cut(suffix string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mu.truncated = fmt.Errorf("%s%s was truncated while the store had it open: close the store, and restore a backup if it then does not open whole",
+		g.database, suffix)
+}
+
+// check looks at all files, and says what is wrong with them. There is no guard
+// where nobody may have taken the files away.
+func (g *guard) check() error {
+	if g == nil {
+		return nil
+	}
+	g.checked.Store(time.Since(g.began).Nanoseconds())
+	g.mu.Lock()
+	reason := g.mu.truncated
+	if reason == nil {
+		reason = g.compare()
+	}
+	g.mu.Unlock()
+	before := g.lost.Load()
+	switch {
+	case reason == nil && before != nil && g.lost.CompareAndSwap(before, nil):
+		g.logger.Info("the store's files are back; it writes again", "path", g.database)
+	case reason != nil && before == nil:
+		if g.lost.CompareAndSwap(nil, &lossError{reason.Error(), time.Now()}) {
+			g.logger.Error("the store has lost its file and refuses to write", "path", g.database, "reason", reason.Error())
+		}
+	}
+	return g.err()
+}
+
+// err is what is wrong, as it was last seen.
+func (g *guard) err() error {
+	if lost := g.lost.Load(); lost != nil {
+		return lost
+	}
+	return nil
+}
+
+// compare is called under the lock.
+func (g *guard) compare() error {
+	for suffix, was := range g.mu.is {
+		is, err := os.Lstat(g.database + suffix)
+		switch {
+		case err == nil && os.SameFile(was, is):
+			if suffix != "" {
+				continue
+			}
+			if size := is.Size(); g.fixed && size < g.mu.size {
+				g.mu.truncated = fmt.Errorf("%s was truncated from %d to %d bytes while the store had it open: restore a backup", g.database, g.mu.size, size)
+				return g.mu.truncated
+			}
+			g.mu.size = is.Size()
+		case suffix == lockSuffix && g.relock():
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s%s was removed or moved away while the store had it open: put it back, "+
+				"or close the store and open it where it is", g.database, suffix)
+		case err != nil:
+			return err
+		default:
+			return replacedError(g.database + suffix)
+		}
+	}
+	return nil
+}
+
+// relock makes the lock file anew if it is gone and the store still owns the
+// database itself. It is called under the lock.
+func (g *guard) relock() bool {
+	if g.lock == nil || !canProtect {
+		return false
+	}
+	l, err := acquireLock(g.database)
+	if err != nil {
+		return false
+	}
+	info, err := l.file.Stat()
+	if err != nil {
+		l.abandon()
+		return false
+	}
+	old := g.lock.file
+	g.lock.file, g.lock.created = l.file, false
+	g.mu.is[lockSuffix] = info
+	_ = old.Close() // of a file without a name
+	g.logger.Warn("the store's lock file was removed, and is made anew", "path", l.path)
+	return true
+}
+
+// shrinks has a database be shorter than it was, once.
+func (g *guard) shrinks() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mu.size = 0
+}
+
+// run looks at the files of a store at rest until done is closed.
+func (g *guard) run(done <-chan struct{}) {
+	defer close(g.ended)
+	timer := time.NewTicker(guardInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-timer.C:
+			_ = g.check() // it is told to who writes or asks, and logged
+		}
+	}
+}
+
+// stop waits for run, which ends when the database is closed.
+func (g *guard) stop() error {
+	<-g.ended
+	if g.wal != nil {
+		return g.wal.Close()
+	}
+	return nil
+}
+
+func replacedError(path string) error {
+	return fmt.Errorf("%s was replaced by another file while the store had it open: put it back, or close the store and open it anew", path)
+}
+
+// databaseOf is the database that a sidecar belongs to.
+func databaseOf(path string) string {
+	for _, suffix := range sidecars {
+		if database, cut := strings.CutSuffix(path, suffix); cut {
+			return database
+		}
+	}
+	return path
+}
+
+func isSharedMemory(path string) bool { return strings.HasSuffix(path, shmSuffix) }
