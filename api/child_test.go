@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,8 @@ const (
 	taskFollow  = "follow"
 	// See revisions_test.go.
 	taskRevisions = "revisions"
+	taskRead      = "read"  // open the store read-only, keep it until standard input ends
+	taskServe     = "serve" // obey the lines of standard input: see childServe
 
 	childGroup = "child"
 	childRows  = 100
@@ -50,19 +53,26 @@ func childWork(task, path string) error {
 	case taskFollow:
 		return childFollow(path)
 	}
-	store, err := api.New(path)
+	var options []api.Option
+	if task == taskRead {
+		options = append(options, api.WithReadOnly())
+	}
+	store, err := api.New(path, options...)
 	if err != nil {
 		return err
 	}
 	fmt.Println("ready")
-	if task == taskHold {
+	if task == taskHold || task == taskRead {
 		if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 			return err
 		}
 		return store.Close()
 	}
-	if task == taskRevisions {
+	switch task {
+	case taskRevisions:
 		return childRevisions(store)
+	case taskServe:
+		return childServe(store, path)
 	}
 	for i := 0; ; i++ {
 		if err := store.Set(childGroup, strconv.Itoa(i), strconv.Itoa(i)); err != nil {
@@ -70,6 +80,31 @@ func childWork(task, path string) error {
 		}
 		fmt.Println(i)
 	}
+}
+
+// childServe does what each line says, and prints "ok" or what went wrong: "set KEY",
+// "health", "read" (the database as a file, as a download would) and "close".
+func childServe(store *api.Store, path string) error {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var err error
+		switch verb, key, _ := strings.Cut(lines.Text(), " "); verb {
+		case "set":
+			err = store.Set(childGroup, key, key)
+		case "health":
+			err = store.Health().Err
+		case "read":
+			_, err = os.ReadFile(path)
+		case "close":
+			err = store.Close()
+		}
+		if err == nil {
+			fmt.Println("ok")
+		} else {
+			fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))
+		}
+	}
+	return lines.Err()
 }
 
 func childSeed(path string) error {
@@ -123,6 +158,22 @@ func (c *child) line() string {
 	c.t.Helper()
 	require.True(c.t, c.lines.Scan(), "the child has ended: %v", c.lines.Err())
 	return c.lines.Text()
+}
+
+// tell has a serving child do something and returns what it answers.
+func (c *child) tell(line string) string {
+	c.t.Helper()
+	_, err := fmt.Fprintln(c.stdin, line)
+	require.NoError(c.t, err)
+	return c.line()
+}
+
+// sets has it set the keys of these numbers, which must succeed.
+func (c *child) sets(from, to int) {
+	c.t.Helper()
+	for i := from; i < to; i++ {
+		require.Equal(c.t, "ok", c.tell(fmt.Sprint("set ", i)))
+	}
 }
 
 // finish ends a child that holds a store and waits for it.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,9 +39,11 @@ type guard struct {
 		sync.Mutex
 		is        map[string]os.FileInfo // by suffix, those that are to stay
 		size      int64                  // of the database, when last looked at
-		truncated error                  // for good: what was cut off does not come back
+		truncated error                  // or overwritten: for good, what was there does not come back
 	}
+	inode   *inode   // nil if read-only
 	wal     *os.File // nil while there is none to look at
+	walHead atomic.Pointer[[walHeaderSize]byte]
 	lost    atomic.Pointer[lossError]
 	checked atomic.Int64 // when, in nanoseconds since began
 	began   time.Time
@@ -60,8 +63,8 @@ type lossError struct {
 func (e *lossError) Error() string { return e.text + ": " + kv.FileLostError.Error() }
 func (e *lossError) Unwrap() error { return kv.FileLostError }
 
-func newGuard(database string, lock *lockFile, logger *slog.Logger) *guard {
-	g := &guard{database: database, lock: lock, logger: logger, began: time.Now(), fixed: true, ended: make(chan struct{})}
+func newGuard(database string, lock *lockFile, inode *inode, logger *slog.Logger) *guard {
+	g := &guard{database: database, lock: lock, inode: inode, logger: logger, began: time.Now(), fixed: true, ended: make(chan struct{})}
 	g.mu.is = make(map[string]os.FileInfo)
 	return g
 }
@@ -89,12 +92,13 @@ func (g *guard) watchWAL() (err error) {
 	if g.wal, err = openNoFollow(g.database+walSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
-	g.committed()
+	g.committed(true)
 	return nil
 }
 
-// committed takes down how long the WAL is. Called by the writer after a commit.
-func (g *guard) committed() {
+// committed takes down how long the WAL is and, if it may have begun anew, how it
+// begins. Called by the writer after a commit.
+func (g *guard) committed(anew bool) {
 	g.commits++
 	if g.wal == nil {
 		return
@@ -102,6 +106,37 @@ func (g *guard) committed() {
 	if info, err := g.wal.Stat(); err == nil {
 		g.walSize = info.Size()
 	}
+	if anew {
+		head := headOf(g.wal)
+		g.walHead.Store(&head)
+	}
+}
+
+// headOf is how a WAL begins, zeros if it can't be read.
+func headOf(wal *os.File) (head [walHeaderSize]byte) {
+	if n, err := wal.ReadAt(head[:], 0); err != nil || n < len(head) {
+		return [walHeaderSize]byte{}
+	}
+	return head
+}
+
+// overwritten says whether the content of a file is somebody else's by now: the
+// database's header no longer says that there is a WAL, or the WAL is of another
+// series. (At every new beginning its salt is counted up by one.)
+func (g *guard) overwritten() error {
+	const series = 8
+	if g.inode != nil && !g.inode.inWALMode() {
+		return fmt.Errorf("%s was overwritten while the store had it open: close the store and open it anew", g.database)
+	}
+	was := g.walHead.Load()
+	if was == nil {
+		return nil
+	}
+	is := headOf(g.wal)
+	if is != *was && binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(was[16:]) > series {
+		return fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, walSuffix)
+	}
+	return nil
 }
 
 // before is called by the writer before each transaction: nothing may be written
@@ -169,6 +204,9 @@ func (g *guard) compare() error {
 			if suffix != "" {
 				continue
 			}
+			if g.mu.truncated = g.overwritten(); g.mu.truncated != nil {
+				return g.mu.truncated
+			}
 			if size := is.Size(); g.fixed && size < g.mu.size {
 				g.mu.truncated = fmt.Errorf("%s was truncated from %d to %d bytes while the store had it open: restore a backup", g.database, g.mu.size, size)
 				return g.mu.truncated
@@ -235,10 +273,15 @@ func (g *guard) run(done <-chan struct{}) {
 // stop waits for run, which ends when the database is closed.
 func (g *guard) stop() error {
 	<-g.ended
-	if g.wal != nil {
-		return g.wal.Close()
-	}
 	return nil
+}
+
+// release closes what was looked at. Nothing is looked at any more.
+func (g *guard) release() error {
+	if g.wal == nil {
+		return nil
+	}
+	return g.wal.Close()
 }
 
 func replacedError(path string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -26,11 +27,12 @@ import (
 // inode is a database file that stores of this process have open.
 type inode struct {
 	key   fileKey
-	users int
-	owned bool
-	still int        // stores that keep the file from being changed
-	file  *os.File   // nil until it is needed
-	shm   []*os.File // of its -shm
+	users  int
+	owned  bool
+	still  int        // stores that keep the file from being changed
+	frozen int        // stores that have its -shm open for reading only, as then all connections of this process do
+	file   *os.File   // nil until it is needed
+	shm    []*os.File // of its -shm
 }
 
 var inodes = struct {
@@ -102,10 +104,27 @@ func (i *inode) descriptor(path string) (*os.File, error) {
 // own makes the store the file's only owner, whatever its name; otherwise it is a
 // *kv.LockedError.
 func (i *inode) own(path string) error {
+	for began := time.Now(); ; time.Sleep(firstLockPause) {
+		err := i.tryOwn(path)
+		if !errors.Is(err, errFrozen) {
+			return err
+		}
+		if time.Since(began) > busyTimeout {
+			return &kv.LockedError{Path: path, PID: os.Getpid()}
+		}
+	}
+}
+
+var errFrozen = errors.New("read here by a store that must not write")
+
+func (i *inode) tryOwn(path string) error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if i.owned {
 		return &kv.LockedError{Path: path, PID: os.Getpid()}
+	}
+	if i.frozen > 0 {
+		return errFrozen
 	}
 	file, err := i.descriptor(path)
 	if err != nil {
@@ -116,10 +135,28 @@ func (i *inode) own(path string) error {
 	}
 	err = lockInode(file)
 	if errors.Is(err, errLockHeld) {
-		return &kv.LockedError{Path: path, PID: holderOf(file)}
+		return &kv.LockedError{Path: path, PID: max(holderOf(file), 0)}
 	}
 	i.owned = err == nil
 	return err
+}
+
+// freeze has the file's -shm be opened for reading only in this process, which an
+// owner in it could not work with. It is refused if there is one.
+func (i *inode) freeze() bool {
+	inodes.Lock()
+	defer inodes.Unlock()
+	if !i.owned {
+		i.frozen++
+	}
+	return !i.owned
+}
+
+func (i *inode) thaw() error {
+	inodes.Lock()
+	defer inodes.Unlock()
+	i.frozen--
+	return nil
 }
 
 // disown ends ownership. Other stores of the process may still read.
@@ -128,6 +165,25 @@ func (i *inode) disown() error {
 	defer inodes.Unlock()
 	i.owned = false
 	return unlockInode(i.file)
+}
+
+// awaitUnread waits for stores that read the file as one that does not change: in WAL
+// mode SQLite would not. They look whether there is an owner after they have their
+// lock, and this one has written down that it is.
+func (i *inode) awaitUnread(path string) error {
+	deadline := time.Now().Add(busyTimeout)
+	for {
+		inodes.Lock()
+		still, file := i.still > 0, i.file
+		inodes.Unlock()
+		if !still && holderOf(file) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return &kv.LockedError{Path: path, PID: max(holderOf(file), 0)}
+		}
+		time.Sleep(firstLockPause)
+	}
 }
 
 // protect keeps programs that use SQLite from taking the database for unused, even
@@ -152,6 +208,22 @@ func (i *inode) protect(path string) error {
 	}
 	i.shm = append(i.shm, shm)
 	return lockSharedMemory(shm)
+}
+
+// inWALMode reports whether the file's header says so, and true where it can't be
+// read.
+func (i *inode) inWALMode() bool {
+	inodes.Lock()
+	file := i.file
+	inodes.Unlock()
+	var versions [2]byte
+	if file == nil {
+		return true
+	}
+	if n, err := file.ReadAt(versions[:], 18); err != nil || n < len(versions) {
+		return false
+	}
+	return versions == [2]byte{2, 2}
 }
 
 // expose ends what protect began: SQLite can't leave WAL mode under it.

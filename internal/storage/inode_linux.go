@@ -59,10 +59,10 @@ func lockSharedMemory(file *os.File) error   { return rangeLock(file, unix.F_RDL
 func unlockSharedMemory(file *os.File) error { return rangeLock(file, unix.F_UNLCK, connected, 1) }
 
 // holderOf is a process that has the database open through SQLite, 0 if none is
-// known.
+// known; negative: somebody has, whose number is not to be had.
 func holderOf(file *os.File) int {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: sharedFirst, Len: sharedSize}
-	if err := unix.FcntlFlock(file.Fd(), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK || lock.Pid < 0 {
+	if err := unix.FcntlFlock(file.Fd(), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {
 		return 0
 	}
 	return int(lock.Pid)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -127,7 +128,7 @@ func openLockFile(database string) (*lockFile, error) {
 		return nil, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, lockContentMax+1))
-	if err == nil && !lockContent.Match(content) {
+	if err == nil && !lockContent.Match(bytes.Trim(content, "\x00")) { // NULs: it was cut while in use
 		err = fmt.Errorf("%s is no lock that a store has left, and would be overwritten: move it away: %w", path, kv.ForeignFileError)
 	}
 	if err != nil {

@@ -106,9 +106,10 @@ func (d *Database) openOwned(config Config) error {
 	}
 	d.changes.track()
 	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes, inode: o.inode, lock: o.lock,
-		guard: newGuard(d.path, o.lock, config.Logger), durability: config.Durability, stampedAt: never,
+		guard: newGuard(d.path, o.lock, o.inode, config.Logger), durability: config.Durability, stampedAt: never,
 		left: func() { d.left = true }}
 	d.guard = writer.guard
+	d.onClose(d.guard.release)
 	d.onClose(writer.close)
 	if err := d.prepareSchema(conn, o); err != nil {
 		return err
@@ -182,20 +183,38 @@ func (d *Database) tryOwn(config Config) (*opening, error) {
 	}
 	if o.exists {
 		if o.found, err = verifyFile(d.path); err != nil {
+			if errors.Is(err, kv.MissingWALError) || errors.Is(err, kv.StaleWALError) {
+				// It may be in use by another name, which has the WAL.
+				if owned := d.ownInode(o); owned != nil {
+					return nil, owned
+				}
+			}
 			return nil, err
 		}
 	} else if err := d.create(o); err != nil {
 		return nil, err
 	}
-	if o.inode, err = use(d.path); err != nil {
+	connected := isConnected(d.path)
+	if err := d.ownInode(o); err != nil {
 		return nil, err
+	}
+	if o.found.wal && !connected {
+		return o, o.inode.awaitUnread(d.path)
+	}
+	return o, nil
+}
+
+// ownInode makes sure that nobody owns the file by another name.
+func (d *Database) ownInode(o *opening) (err error) {
+	if o.inode, err = use(d.path); err != nil {
+		return err
 	}
 	d.onClose(o.inode.leave)
 	if err := o.inode.own(d.path); err != nil {
-		return nil, err
+		return err
 	}
 	d.onClose(o.inode.disown)
-	return o, nil
+	return nil
 }
 
 // create makes an empty file where there is none.

@@ -26,20 +26,26 @@ import (
 // An owner who opens or closes at this moment makes all of that change on the way.
 
 // settleTime is how long a read-only store waits for an owner who does: it looks
-// again until what it sees fits together.
+// again until what it sees fits together. Where there is no owner it looks a few times
+// more, since one may have just gone.
 const (
-	settleTime  = 2 * time.Second
+	settleTime  = 5 * time.Second
+	settleTries = 10
 	settlePause = 2 * time.Millisecond
 )
 
 // openReadOnly opens a file without the lock, beside an owner or alone.
 func (d *Database) openReadOnly(config Config) error {
-	for began := time.Now(); ; time.Sleep(settlePause) {
+	began := time.Now()
+	for alone := 0; ; time.Sleep(settlePause) {
 		err := d.tryReadOnly(config)
 		if err == nil {
 			break
 		}
-		if !d.transient(err) || time.Since(began) > settleTime {
+		if owner, _ := readSidecar(d.path+lockSuffix, lockContentMax); len(owner) == 0 {
+			alone++
+		}
+		if !transient(err) || alone > settleTries || time.Since(began) > settleTime {
 			return err
 		}
 		d.reads, d.mode = nil, ""
@@ -54,15 +60,8 @@ func (d *Database) openReadOnly(config Config) error {
 
 // transient reports whether an error may be due to an owner who opens or closes the
 // database right now.
-func (d *Database) transient(err error) bool {
-	if errors.Is(err, kv.FileLostError) {
-		return true
-	}
-	owner, _ := readSidecar(d.path+lockSuffix, lockContentMax)
-	if len(owner) == 0 {
-		return false
-	}
-	return errors.Is(err, kv.MissingWALError) || errors.Is(err, kv.StaleWALError) || errors.Is(err, kv.UnrecoveredError) ||
+func transient(err error) bool {
+	return errors.Is(err, kv.FileLostError) || errors.Is(err, kv.MissingWALError) || errors.Is(err, kv.StaleWALError) || errors.Is(err, kv.UnrecoveredError) ||
 		errors.Is(err, kv.TruncatedFileError) || code(err) == sqlite.ResultCantOpen || code(err) == sqlite.ResultReadOnly ||
 		code(err) == sqlite.ResultBusy
 }
@@ -91,7 +90,7 @@ func (d *Database) tryReadOnly(config Config) error {
 	if err := d.choose(&f, inode, connected); err != nil {
 		return err
 	}
-	d.guard = newGuard(d.path, nil, config.Logger)
+	d.guard = newGuard(d.path, nil, nil, config.Logger)
 	if err := d.guard.watch(""); err != nil {
 		return err
 	}
@@ -111,6 +110,10 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 	case !f.wal || hasIndex && connected:
 		return nil
 	case f.content.size > 0 && hasIndex && canProtect:
+		if !inode.freeze() {
+			return fmt.Errorf("%s is being opened by this process: %w", d.path, kv.UnrecoveredError)
+		}
+		d.onClose(inode.thaw)
 		d.mode = "readonly_shm=1"
 		return nil
 	case f.content.committed():
@@ -121,11 +124,16 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 			d.path, kv.UnrecoveredError)
 	}
 	if err := inode.protect(d.path); err != nil {
-		return fmt.Errorf("%s can't be kept from changing: %w", d.path, err)
+		return fmt.Errorf("%s can't be kept from changing (%w): %w", d.path, err, kv.UnrecoveredError)
 	}
 	d.onClose(inode.expose)
-	if fileSize(d.path+shmSuffix) > 0 || fileSize(d.path+walSuffix) > 0 {
-		return fmt.Errorf("%s is being opened: %w", d.path, kv.UnrecoveredError) // and looked at again
+	owner, err := readSidecar(d.path+lockSuffix, lockContentMax)
+	if err != nil {
+		return err
+	}
+	if len(owner) > 0 || fileSize(d.path+shmSuffix) > 0 || fileSize(d.path+walSuffix) > 0 {
+		return fmt.Errorf("%s is being opened by another process, or was when that ended: open it once without read-only: %w",
+			d.path, kv.UnrecoveredError)
 	}
 	d.mode = "immutable=1"
 	return nil

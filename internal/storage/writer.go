@@ -129,7 +129,7 @@ func (w *fileWriter) Commit() error {
 	if stamped {
 		w.stampedAt = w.seen
 	}
-	w.guard.committed()
+	w.guard.committed(stamped)
 	w.acknowledge()
 	w.checkpoints.committed(w.conn)
 	return nil

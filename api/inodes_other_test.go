@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package api_test
+
+const ownsInodes = false
