@@ -80,6 +80,9 @@ func readSidecar(path string, n int) ([]byte, error) {
 		return nil, nil // by a store of this process, which has looked
 	}
 	file, err := openNoFollow(path, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // gone in between
+	}
 	if err != nil {
 		return nil, err
 	}
