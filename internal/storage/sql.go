@@ -73,6 +73,12 @@ const (
 		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)`
 	sqlCount = `SELECT ` + sqlStored + ` - ` + sqlDead
 
+	// The same unless the rows of a group, or the dead ones, are more than ?4. (To
+	// count the first so many, SQLite would gather them in a table.)
+	sqlCountFew = `SELECT CASE WHEN EXISTS (SELECT 1 FROM entries WHERE group_name = ?1 LIMIT 1 OFFSET ?4)
+			OR EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?3 LIMIT 1 OFFSET ?4)
+		THEN NULL ELSE ` + sqlStored + ` - ` + sqlDead + ` END`
+
 	// Skip scan: one index lookup a group, however many rows it has.
 	sqlDistinct = `WITH RECURSIVE distinct_groups (name) AS (
 		SELECT min(group_name) FROM entries WHERE group_name >= ?1 AND group_name < ?2
