@@ -182,6 +182,18 @@ func (p *pool) aside(ctx context.Context, f func(*reader) error) error {
 		return err
 	}
 	defer leave()
+	return p.lone(ctx, f, (*hold).use)
+}
+
+// beside is aside for what waits for no other reader.
+func (p *pool) beside(ctx context.Context, f func(*reader) error) error {
+	return p.lone(ctx, f, (*hold).useNow)
+}
+
+func (p *pool) lone(ctx context.Context, f func(*reader) error, use func(*hold, func(*reader) error) error) error {
+	if err := p.check(ctx); err != nil {
+		return err
+	}
 	r, err := p.borrowNow()
 	if err != nil {
 		return p.explain(err)
@@ -191,7 +203,7 @@ func (p *pool) aside(ctx context.Context, f func(*reader) error) error {
 		return err
 	}
 	defer h.release(kv.SnapshotClosedError)
-	return h.use(func(r *reader) (err error) {
+	return use(h, func(r *reader) (err error) {
 		if err = r.refresh(); err == nil {
 			err = f(r)
 		}

@@ -31,7 +31,7 @@ type reader struct {
 	get, getAt               *sqlite.Stmt // getAt is nil if the table has no rowids
 	isLive, count, few       *sqlite.Stmt
 	page, pageFrom           *sqlite.Stmt
-	anyDead, keyAt           *sqlite.Stmt
+	anyDead, manyDead, keyAt *sqlite.Stmt
 	groups                   *sqlite.Stmt
 	table, probe             *sqlite.Stmt // these four are prepared on first use
 	extent, heap             *sqlite.Stmt
@@ -60,6 +60,7 @@ func openReader(path string, settings []string, s *sequence, w *rowids, done <-c
 		{&r.few, sqlCountFew},
 		{&r.page, sqlPage},
 		{&r.anyDead, sqlAnyDead},
+		{&r.manyDead, sqlManyDead},
 		{&r.keyAt, sqlKeyAt},
 		{&r.pageFrom, sqlPageFrom},
 		{&r.groups, sqlGroups},
@@ -192,6 +193,14 @@ func (r *reader) countFew(group kv.Range, now int64) (n int, few bool, err error
 		n, few = stmt.ColumnInt(0), !stmt.ColumnIsNull(0)
 	})
 	return n, few, err
+}
+
+// fewDead reports whether no more than fewRows are dead.
+func (r *reader) fewDead(now int64) (bool, error) {
+	r.manyDead.BindInt64(1, now)
+	r.manyDead.BindInt64(2, fewRows)
+	many, err := exists(r.manyDead)
+	return err == nil && !many, err
 }
 
 // readPage reads limit rows behind the first offset, all in one transaction. It

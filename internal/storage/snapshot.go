@@ -22,7 +22,8 @@ type Snapshot struct {
 
 // Snapshot pins what is committed now. A snapshot has a connection of its own,
 // of which some are kept; while more are open than that, each waits some
-// milliseconds for another to be closed, and then opens one.
+// milliseconds for another to be closed, and then opens one. It may end before it is
+// closed, with kv.SnapshotExpiredError: see Config.ScanAge, and softPages.
 func (d *Database) Snapshot(ctx context.Context) (*Snapshot, error) {
 	switch reads := d.reads.(type) {
 	case *fileReads:

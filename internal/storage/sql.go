@@ -63,6 +63,7 @@ const (
 	// Where nothing is dead the index alone finds a page's first key: to skip a row
 	// costs a step then, not a search of the table.
 	sqlAnyDead  = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1`
+	sqlManyDead = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1 OFFSET ?2`
 	sqlKeyAt    = `SELECT entry_key FROM entries WHERE group_name = ?1 ORDER BY entry_key LIMIT 1 OFFSET ?2`
 	sqlPageFrom = sqlRow + ` WHERE group_name = ?1 AND entry_key >= ?2 ORDER BY entry_key LIMIT ?3`
 
