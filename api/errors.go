@@ -45,11 +45,13 @@ var (
 	ClosedError = kv.ClosedError
 	// SnapshotClosedError: the snapshot was closed.
 	SnapshotClosedError = kv.SnapshotClosedError
-	// SnapshotExpiredError: the snapshot had reached its age limit, or a scan
-	// had and was in the way. Take a new one; a scan goes on from its cursor.
+	// SnapshotExpiredError: the snapshot had reached its age limit, or a scan had
+	// and was in the way, or either was when the write-ahead log had reached its bound
+	// (WithSnapshotAge). Take a new one; a scan goes on from its cursor.
 	SnapshotExpiredError = kv.SnapshotExpiredError
 	// TooManySnapshotsError: 256 snapshots are open, or 512 with transactions
-	// that have read and subscriptions that read the state. Close one first.
+	// that have read, subscriptions that read the state, and loops over scans of
+	// more than some hundred keys. Close one first.
 	TooManySnapshotsError = kv.TooManySnapshotsError
 	// UnknownOutcomeError: the write was admitted, but nobody can say whether
 	// it was committed: its context ended first, or the disk failed during

@@ -94,7 +94,12 @@ func WithReadCache(bytes int) Option {
 // WithSnapshotAge sets how long a Snapshot may be open before it ends by itself:
 // a minute by default. A loop over a scan that takes longer ends too, with
 // SnapshotExpiredError, but only if it keeps the write-ahead log from being
-// emptied.
+// emptied. So does a transaction.
+//
+// Younger ones end as well if the log of a file has grown to its bound because of
+// them: beyond 256 MiB those that are older than a second, beyond 384 MiB all, one
+// that is at work when it rests. From 64 MiB on who wants a new one waits for those
+// that are open, a second at most. It takes a busy writer to come so far.
 func WithSnapshotAge(age time.Duration) Option {
 	return func(c *engine.Config) error {
 		c.SnapshotAge = age

@@ -18,7 +18,8 @@ import (
 // any number of goroutines, of which one at a time reads a file.
 //
 // Close it: an open snapshot keeps a connection, and what was overwritten since.
-// One that is forgotten ends by itself (WithSnapshotAge); its methods then fail
+// One that is forgotten ends by itself, in a file also one that has made the
+// write-ahead log too long (both WithSnapshotAge); its methods then fail
 // with SnapshotExpiredError, and after Close with SnapshotClosedError.
 type Snapshot struct {
 	inner  *engine.Snapshot
@@ -28,7 +29,8 @@ type Snapshot struct {
 }
 
 // Snapshot is the store as it is now. It fails with TooManySnapshotsError while
-// 256 are open.
+// 256 are open. It waits, a second at most, while the write-ahead log of a file is
+// at its bound because of older ones; until then the context can end it.
 func (s *Store) Snapshot() (*Snapshot, error) { return s.snapshot("") }
 
 // Snapshot is Store.Snapshot within the namespace.

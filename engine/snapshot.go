@@ -23,20 +23,21 @@ type Snapshot struct {
 	stop  func() bool // the age limit
 }
 
-// Snapshot pins what is committed now, until it is closed or has reached its
-// age limit.
+// Snapshot pins what is committed now, until it is closed, has reached its age
+// limit, or the WAL its bound.
 func (e *Engine) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if e.closed.Load() {
 		return nil, kv.ClosedError
 	}
-	if e.snapshots.Add(1) > maxSnapshots {
-		e.snapshots.Add(-1)
-		return nil, kv.TooManySnapshotsError
-	}
 	inner, err := e.database.Snapshot(ctx)
 	if err != nil {
-		e.snapshots.Add(-1)
 		return nil, err
+	}
+	// Counted now: who waits for the WAL to start anew has none yet.
+	if e.snapshots.Add(1) > maxSnapshots {
+		e.snapshots.Add(-1)
+		inner.Close()
+		return nil, kv.TooManySnapshotsError
 	}
 	var once sync.Once
 	end := func(reason error) {

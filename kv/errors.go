@@ -52,9 +52,9 @@ var (
 	// SnapshotClosedError: the snapshot was closed.
 	SnapshotClosedError = errors.New("snapshot is closed")
 	// SnapshotExpiredError: the snapshot, or the scan, was ended because it had
-	// reached its age limit. Take a new one; a scan goes on from its cursor.
+	// reached its age limit, or the WAL its bound. Take a new one; a scan goes on from its cursor.
 	SnapshotExpiredError = errors.New("snapshot has expired")
-	// TooManySnapshotsError: so many snapshots, or transactions, are open that
+	// TooManySnapshotsError: so many snapshots, transactions or loops are open that
 	// one has to be closed first.
 	TooManySnapshotsError = errors.New("too many open snapshots")
 	// UnknownOutcomeError: the write was admitted, but whether it was

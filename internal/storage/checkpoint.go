@@ -27,10 +27,17 @@ import (
 // Step 2 fails to empty the WAL while a reader needs its old pages. Point reads
 // are over in microseconds, but on a busy machine one may stand still half-way:
 // so the writer waits a moment (RESTART rather than PASSIVE), and longer, some
-// times in a row, once forcePages are reached. A scan whose loop stands still
-// is not waited for any longer than that, and ever more rarely; past its age it is
-// ended. Until then the WAL
-// grows.
+// times in a row, once forcePages are reached: but ever shorter where that was in vain
+// because of a scan whose loop stands still, or a snapshot. One that is past its age
+// is ended. Until then the WAL grows, to its bounds:
+//
+//   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
+//     who wants a snapshot waits, gateWait at most, so that those that are open come to
+//     their end and no others take their place. When the last is closed, step 1 begins.
+//   - From hardPages on those are ended that are older than gateWait, and from half as
+//     much again on all of them.
+//
+// See docs/adr/0041-the-wal-is-bounded.md.
 //
 // A failed checkpoint loses nothing: what is in the WAL is as safe as what is
 // in the database. It is logged and made up for by the next.
@@ -59,6 +66,12 @@ const (
 	idleDelay = time.Second
 )
 
+// The bounds of a WAL, in pages. Only tests change them.
+var (
+	softPages = 64 << 20 / filePageSize
+	hardPages = 256 << 20 / filePageSize
+)
+
 type checkpoints struct {
 	logger  *slog.Logger
 	conn    *sqlite.Conn // owned by the goroutine
@@ -73,6 +86,7 @@ type checkpoints struct {
 	requested atomic.Bool   // by the writer: step 1
 	force     atomic.Bool   // by the writer: step 2 is to wait for everybody
 	tail      atomic.Bool   // by the goroutine: step 2
+	crowded   atomic.Int64  // by the writer: readers are in the way of a WAL of so many pages; 0: it did not ask
 	dirty     atomic.Bool   // the WAL holds something
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
 	running   atomic.Int32  // how many checkpoints are under way
@@ -84,6 +98,9 @@ type checkpoints struct {
 	forced  int   // the same when force was last set
 	tries   int   // how often in a row step 2 met a reader
 	vain    int   // how often in a row that was in vain
+
+	gated    int           // the WAL's length in pages when the gate was last shut
+	patience time.Duration // how long it waits for readers when forced
 }
 
 // walLength is the answer of every kind of checkpoint.
@@ -103,6 +120,11 @@ func startCheckpoints(path string, config Config, g *guard, readers *pool, done 
 	c := &checkpoints{
 		logger: config.Logger, conn: conn, guard: g, readers: readers, scanAge: config.ScanAge,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		patience: forceWait,
+	}
+	readers.cleared = func() {
+		c.requested.Store(true)
+		c.signal()
 	}
 	go c.run()
 	return c, nil
@@ -149,13 +171,53 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 		c.requested.Store(true)
 		c.signal()
 	}
+	c.bound(wal)
 	step := forceStep
 	if c.vain >= forceTries {
 		step = c.forced / 2
 	}
 	if wal.pages >= forcePages && grown(wal.pages, c.forced, step) {
 		c.forced = wal.pages
-		c.force.Store(true)
+		if wal.rest() > 2*forcePages && c.readers.holding() > 0 {
+			// It would be in vain, or the writer would move it all. They may be past their age.
+			c.crowd(wal)
+		} else {
+			c.force.Store(true)
+		}
+	}
+}
+
+// bound holds up those who want to pin the WAL, once it is long. Called by the writer.
+func (c *checkpoints) bound(wal walLength) {
+	if wal.pages < softPages {
+		c.readers.gate.open() // it has started anew
+	} else if grown(wal.pages, c.gated, softPages/4) {
+		c.gated = wal.pages
+		c.readers.gate.close()
+		c.requested.Store(true)
+		c.crowd(wal)
+	}
+}
+
+// crowd has the goroutine look at those who are in the way. To end them is not for
+// the writer, as their connections are closed then.
+func (c *checkpoints) crowd(wal walLength) {
+	c.crowded.Store(int64(wal.pages))
+	c.signal()
+}
+
+// makeWay ends scans and snapshots that are too old for a WAL of so many pages.
+func (c *checkpoints) makeWay(pages int) {
+	age := c.scanAge
+	switch {
+	case pages >= hardPages+hardPages/2:
+		age = -1 // whatever it is
+	case pages >= hardPages:
+		age = min(age, gateWait)
+	}
+	if ended := c.readers.expire(age); ended > 0 {
+		c.logger.Warn("the WAL has reached its bound: scans and snapshots that kept it from starting anew were ended",
+			"pages", pages, "ended", ended)
 	}
 }
 
@@ -179,7 +241,7 @@ func (w *fileWriter) Checkpoint() error {
 		// What the goroutine is at must be done in any case, and two can't.
 		c.moving.Lock()
 		defer c.moving.Unlock()
-		wait = forceWait
+		wait = c.patience
 	}
 	c.force.Store(false)
 	c.tail.Store(false)
@@ -191,8 +253,14 @@ func (w *fileWriter) Checkpoint() error {
 		return err
 	case !wal.busy:
 		c.vain, c.tries = 0, 0
+		if forced {
+			c.patience = min(2*c.patience, forceWait)
+		}
 	case forced:
 		c.vain++
+		if c.readers.holding() > 0 {
+			c.patience = max(c.patience/2, tailWait) // who knows when a caller is done
+		}
 		ended := c.readers.expire(c.scanAge)
 		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages, "ended", ended)
 	case c.tries < tailTries:
@@ -226,6 +294,9 @@ func (c *checkpoints) run() {
 		case <-c.quit:
 			return
 		case <-c.wake:
+			if pages := c.crowded.Swap(0); pages > 0 {
+				c.makeWay(int(pages))
+			}
 			if c.requested.Swap(false) {
 				c.move()
 			}
@@ -249,9 +320,20 @@ func (c *checkpoints) move() {
 		c.report(err)
 		wal, err := checkpoint(c.conn, "NOOP")
 		c.report(err)
+		if err == nil && wal.rest() == 0 && c.readers.gate.isShut() {
+			c.restart()
+		}
 		if err != nil || wal.rest() < tailPages || c.force.Load() {
 			return
 		}
+	}
+}
+
+// restart is what is left to be done when the writer rests: it would not come to
+// step 2, and who waits at the gate would wait in vain.
+func (c *checkpoints) restart() {
+	if _, err := c.checkpoint("RESTART"); code(err) != sqlite.ResultBusy {
+		c.report(err)
 	}
 }
 
@@ -269,6 +351,9 @@ func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, e
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
 	c.readers.unpinned(func() { wal, err = checkpoint(conn, mode) })
+	if mode != "PASSIVE" && err == nil && !wal.busy {
+		c.readers.gate.open() // the next write is at the beginning of the WAL
+	}
 	return wal, err
 }
 

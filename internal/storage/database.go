@@ -39,7 +39,9 @@ type Config struct {
 // kv.ClosedError, and so does the next step of a scan that is under way.
 //
 // Loops over Scan and Groups may call anything, scans and writes included, and
-// may take as long as they like. They see the rows of one moment.
+// may take as long as they like, unless they keep the WAL from starting anew. They see
+// the rows of one moment. More than maxLent at a time end with
+// kv.TooManySnapshotsError.
 type Reads interface {
 	// Get is the stored row, dead or alive.
 	Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error)

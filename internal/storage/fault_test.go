@@ -243,7 +243,7 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 	require.NoError(t, err)
 	for _, one := range [...]*place{first, second} { // the first read opened one
 		if one.now != nil {
-			require.NoError(t, one.now.conn.Close())
+			pool.disconnect(one.now)
 			one.now = nil
 		}
 	}
@@ -275,7 +275,7 @@ func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
 	require.NoError(t, write(d, row("g", "k", "2")))
 	one := d.reads.(*fileReads).pool.places.try()
 	require.NotNil(t, one.keys)
-	require.NoError(t, one.now.conn.Close())
+	d.reads.(*fileReads).pool.disconnect(one.now)
 	one.now = nil
 	d.reads.(*fileReads).pool.give(one)
 	heal = inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))

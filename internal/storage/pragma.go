@@ -22,6 +22,7 @@ const (
 	// Page caches are the bulk of SQLite's memory, outside the Go heap.
 	writerCacheKiB = 32 << 10
 	readerCacheKiB = 2 << 10
+	smallCacheKiB  = 256 // of one of hundreds
 	// Connections that look keys up share so much, but have at least a reader's
 	// and no more than half.
 	keyCachesKiB = 32 << 10

@@ -53,6 +53,9 @@ func newRowScan(q Query, now int64) *rowScan {
 	return s
 }
 
+// wide: a range of keys in many groups is looked for in all of them.
+func (s *rowScan) wide() bool { return !s.single && s.query.Keys != AllKeys }
+
 func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
 	stmt, err := s.begin(r)
 	if err != nil {

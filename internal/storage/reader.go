@@ -26,11 +26,12 @@ type reader struct {
 	pinned   bool   // revision is the transaction's
 	revision uint64
 	broken   bool // the transaction can't be ended: the connection is to be closed
+	small    bool // it has few pages: not worth being kept
 
 	get, getAt               *sqlite.Stmt // getAt is nil if the table has no rowids
-	isLive, count            *sqlite.Stmt
+	isLive, count, few       *sqlite.Stmt
 	page, pageFrom           *sqlite.Stmt
-	anyDead, keyAt           *sqlite.Stmt
+	anyDead, manyDead, keyAt *sqlite.Stmt
 	groups                   *sqlite.Stmt
 	table, probe             *sqlite.Stmt // these four are prepared on first use
 	extent, heap             *sqlite.Stmt
@@ -39,6 +40,10 @@ type reader struct {
 	begin, end               *sqlite.Stmt
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
+
+// fewRows is how many steps along an index a read may take in its place. One that
+// needs more goes on aside: beside it point reads would wait.
+const fewRows = 1024
 
 // opener is how a reader is opened: with settings, and with what it shares with the
 // others of its database.
@@ -52,8 +57,10 @@ func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
 	err = prepareAll(r.conn, []statement{
 		{&r.isLive, sqlGroupIsLive},
 		{&r.count, sqlCount},
+		{&r.few, sqlCountFew},
 		{&r.page, sqlPage},
 		{&r.anyDead, sqlAnyDead},
+		{&r.manyDead, sqlManyDead},
 		{&r.keyAt, sqlKeyAt},
 		{&r.pageFrom, sqlPageFrom},
 		{&r.groups, sqlGroups},
@@ -182,33 +189,88 @@ func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
 	return n, err
 }
 
+// countFew is countLive of a group that has no more than fewRows, while no more are
+// dead; otherwise it says so.
+func (r *reader) countFew(group kv.Range, now int64) (n int, few bool, err error) {
+	r.few.BindInt64(4, fewRows)
+	err = numbers(r.few, group, &now, func(stmt *sqlite.Stmt) {
+		n, few = stmt.ColumnInt(0), !stmt.ColumnIsNull(0)
+	})
+	return n, few, err
+}
+
+// fewDead reports whether no more than fewRows are dead.
+func (r *reader) fewDead(now int64) (bool, error) {
+	r.manyDead.BindInt64(1, now)
+	r.manyDead.BindInt64(2, fewRows)
+	many, err := exists(r.manyDead)
+	return err == nil && !many, err
+}
+
 // readPage reads limit rows behind the first offset, all in one transaction. It
 // asks check now and then whether to go on.
 func (r *reader) readPage(group string, offset, limit int, now int64, check func() error) (page []kv.KeyValue, err error) {
+	page, _, err = r.readPart(group, offset, limit, now, func(rows, _ int) (bool, error) {
+		if rows%firstChunkRows != 0 {
+			return false, nil
+		}
+		return false, check()
+	})
+	return page, err
+}
+
+// readShortPage is readPage if that takes no longer than the first chunk of a scan;
+// otherwise it says so.
+func (r *reader) readShortPage(group string, offset, limit int, now int64) (page []kv.KeyValue, short bool, err error) {
+	passes := offset > fewRows
+	if !passes {
+		// What is dead is passed over, however much of it there is.
+		r.anyDead.BindInt64(1, now)
+		if passes, err = exists(r.anyDead); err != nil {
+			return nil, false, rowsIterationError(err)
+		}
+	}
+	if passes { // no more than the group has
+		r.keyAt.BindText(1, group)
+		r.keyAt.BindInt64(2, fewRows)
+		switch many, err := exists(r.keyAt); {
+		case err != nil:
+			return nil, false, rowsIterationError(err)
+		case many:
+			return nil, false, nil
+		}
+	}
+	return r.readPart(group, offset, limit, now, func(rows, bytes int) (bool, error) {
+		return rows >= firstChunkRows && rows < limit || bytes > firstChunkBytes, nil
+	})
+}
+
+// readPart reads a page until enough says so of the rows, and their bytes, that
+// were read; then the page is not whole.
+func (r *reader) readPart(group string, offset, limit int, now int64, enough func(rows, bytes int) (bool, error)) (page []kv.KeyValue, whole bool, err error) {
 	stmt, found, err := r.beginPage(group, offset, now)
 	if err != nil || !found {
-		return nil, err
+		return nil, err == nil, err
 	}
 	stmt.BindInt64(3, int64(max(limit, 0))) // negative would mean all
 	defer func() { _ = stmt.Reset() }()     // repeats the error of the step
-	for {
-		if len(page)%firstChunkRows == 0 {
-			if err := check(); err != nil {
-				return nil, err
-			}
+	for bytes := 0; ; {
+		if stop, err := enough(len(page), bytes); err != nil || stop {
+			return nil, false, err
 		}
 		found, err := stmt.Step()
 		if err != nil {
-			return nil, rowsIterationError(err)
+			return nil, false, rowsIterationError(err)
 		}
 		if !found {
-			return page, nil
+			return page, true, nil
 		}
 		row, err := readRow(stmt)
 		if err != nil {
-			return nil, scanRowError(err)
+			return nil, false, scanRowError(err)
 		}
 		page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value})
+		bytes += len(row.Key) + len(row.Value)
 	}
 }
 

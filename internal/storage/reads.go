@@ -22,8 +22,17 @@ func (d *Database) openReaders(config Config) error {
 	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
-	f := &fileReads{pool: newPool(config.Readers, turns,
-		with(openReader, readerCacheKiB), with(openKeyReader, keyCacheKiB(config.Readers)), &d.changes, d.done)}
+	f := &fileReads{pool: newPool(config.Readers, turns, &d.changes, d.done)}
+	f.pool.open = with(openReader, readerCacheKiB)
+	f.pool.openKeys = with(openKeyReader, keyCacheKiB(config.Readers))
+	small := with(openReader, smallCacheKiB)
+	f.pool.openSmall = func() (*reader, error) {
+		r, err := small()
+		if err == nil {
+			r.small = true
+		}
+		return r, err
+	}
 	d.onClose(f.pool.close)
 	d.reads = f
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
@@ -89,11 +98,17 @@ func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (f
 }
 
 func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, err error) {
-	how := f.pool.aside
 	if _, single := (&Query{Groups: rng}).single(); single {
-		how = f.pool.with
+		few := false
+		err = f.pool.with(ctx, func(r *reader) (err error) {
+			n, few, err = r.countFew(rng, now)
+			return err
+		})
+		if err != nil || few {
+			return n, err
+		}
 	}
-	err = how(ctx, func(r *reader) (err error) {
+	err = f.pool.aside(ctx, func(r *reader) (err error) {
 		n, err = r.countLive(rng, now)
 		return err
 	})
@@ -107,15 +122,36 @@ func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage k
 	return usage, err
 }
 
+// Expired is asked for by the quota actor too, whose counts requests wait for: so it
+// waits for no turn.
 func (f *fileReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
-	err = f.pool.with(ctx, func(r *reader) error {
-		return numbers(r.expired, rng, &now, usageInto(&usage))
+	few := false
+	count := func(r *reader) error { return numbers(r.expired, rng, &now, usageInto(&usage)) }
+	err = f.pool.with(ctx, func(r *reader) (err error) {
+		if few, err = r.fewDead(now); err == nil && few {
+			err = count(r)
+		}
+		return err
 	})
+	if err == nil && !few {
+		err = f.pool.beside(ctx, count)
+	}
 	return usage, err
 }
 
 func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
+	few := false
 	err = f.pool.with(ctx, func(r *reader) error {
+		err := r.pin()
+		if err == nil {
+			page, few, err = r.readShortPage(group, offset, limit, now)
+		}
+		return err
+	})
+	if err != nil || few {
+		return page, err
+	}
+	err = f.pool.aside(ctx, func(r *reader) error {
 		err := r.pin()
 		if err == nil {
 			page, err = r.readPage(group, offset, limit, now, func() error { return f.pool.check(ctx) })

@@ -24,6 +24,9 @@ type source[T any] interface {
 	// chunk appends rows until one of the limits is reached; more says that
 	// there may be others behind them.
 	chunk(r *reader, into []T, rows, bytes int) (_ []T, more bool, err error)
+	// wide says that even the first chunk may pass over any number of rows that
+	// it does not yield: no place is for that.
+	wide() bool
 }
 
 // scan is a source in the middle of a loop. The loop's body runs between
@@ -31,6 +34,7 @@ type source[T any] interface {
 // scan, write, or never end.
 type scan[T any] struct {
 	pool   *pool
+	begin  func() source[T]
 	source source[T]
 	rows   []T   // the present chunk
 	hold   *hold // the connection for the next one
@@ -41,7 +45,7 @@ type scan[T any] struct {
 // Each loop over it begins with a source of its own, on a snapshot of its own.
 func stream[T any](ctx context.Context, p *pool, begin func() source[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		s := &scan[T]{pool: p, source: begin()}
+		s := &scan[T]{pool: p, begin: begin, source: begin()}
 		defer s.end()
 		s.loop(ctx, s.first(ctx), yield)
 	}
@@ -74,36 +78,69 @@ func (s *scan[T]) loop(ctx context.Context, err error, yield func(T, error) bool
 	}
 }
 
-// first reads the first chunk. If there is more it takes the connection along,
-// as its transaction is the snapshot; if it can't, it reads everything now.
+// first reads the first chunk. Where there is more the scan goes on with a
+// connection of its own.
 func (s *scan[T]) first(ctx context.Context) error {
+	if s.source.wide() {
+		leave, err := s.pool.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return s.lent(ctx)
+	}
+	again, err := s.inPlace(ctx)
+	if err == nil && again {
+		clear(s.rows)
+		s.rows, s.source = s.rows[:0], s.begin()
+		return s.lent(ctx)
+	}
+	return err
+}
+
+// inPlace reads the first chunk where most scans end. If there is more it takes the
+// connection along, as its transaction is the snapshot; if that can't be, the scan
+// is to begin again. To read all that is left would be without bound, and to wait
+// could be for ever: the loops around this one may be the caller's own.
+func (s *scan[T]) inPlace(ctx context.Context) (again bool, err error) {
 	one, err := s.pool.take(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.pool.give(one)
 	r, err := s.pool.forNow(one)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err = r.pin(); err == nil {
 		s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
 	}
-	if err == nil && s.more {
-		var kept bool
-		if s.hold, kept = s.pool.keep(one); kept {
-			return nil
-		}
-	}
-	for err == nil && s.more {
-		if err = s.pool.check(ctx); err == nil {
-			s.rows, s.more, err = s.source.chunk(r, s.rows, chunkRows, chunkBytes)
-		}
-	}
 	if err != nil {
 		r.finish()
+		return false, s.pool.explain(err)
 	}
-	return s.pool.explain(err)
+	if s.more {
+		var kept bool
+		s.hold, kept = s.pool.keep(one)
+		again = !kept
+	}
+	return again, nil
+}
+
+// lent begins on a connection that the scan has from the start.
+func (s *scan[T]) lent(ctx context.Context) (err error) {
+	if s.hold, err = s.pool.holdAnother(ctx); err != nil {
+		return err
+	}
+	return s.hold.use(func(r *reader) (err error) {
+		if err = r.pin(); err == nil {
+			s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
+		}
+		if err != nil {
+			r.finish()
+		}
+		return err
+	})
 }
 
 // turn is next for scans that have come this far. They take turns, fewer than
@@ -117,7 +154,11 @@ func (s *scan[T]) turn(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	return s.next(ctx, chunkRows, chunkBytes)
+	rows, bytes := chunkRows, chunkBytes
+	if s.pool.holding() > maxIdle { // each of them has a chunk in memory
+		rows, bytes = firstChunkRows, firstChunkBytes
+	}
+	return s.next(ctx, rows, bytes)
 }
 
 // next appends a chunk.
@@ -143,6 +184,8 @@ type groupScan struct {
 	rest kv.Range
 	now  int64
 }
+
+func (s *groupScan) wide() bool { return false }
 
 func (s *groupScan) chunk(r *reader, into []string, rows, bytes int) ([]string, bool, error) {
 	bindRange(r.groups, s.rest)

@@ -22,7 +22,8 @@ type Snapshot struct {
 
 // Snapshot pins what is committed now. A snapshot has a connection of its own,
 // of which some are kept; while more are open than that, each waits some
-// milliseconds for another to be closed, and then opens one.
+// milliseconds for another to be closed, and then opens one. It may end before it is
+// closed, with kv.SnapshotExpiredError: see Config.ScanAge, and softPages.
 func (d *Database) Snapshot(ctx context.Context) (*Snapshot, error) {
 	switch reads := d.reads.(type) {
 	case *fileReads:
@@ -33,23 +34,37 @@ func (d *Database) Snapshot(ctx context.Context) (*Snapshot, error) {
 	panic("storage: reads of an unknown kind")
 }
 
-// snapshot takes a connection for itself. The limit of connections that loops
-// hold is not for it.
+// snapshot takes a connection for itself. While the WAL is at its bound it waits
+// for it to start anew, gateWait at most.
 func (p *pool) snapshot(ctx context.Context) (*Snapshot, error) {
-	if err := p.check(ctx); err != nil {
+	h, err := p.holdAnother(ctx)
+	if err != nil {
 		return nil, err
 	}
-	r, err := p.borrow(ctx)
+	return pinned(h, h.use)
+}
+
+// snapshotNow is snapshot for the writer, which waits for no reader: neither at the
+// gate, nor for a connection, nor for a turn.
+func (p *pool) snapshotNow() (*Snapshot, error) {
+	if err := p.check(context.Background()); err != nil {
+		return nil, err
+	}
+	r, err := p.borrowNow()
 	if err != nil {
 		return nil, p.explain(err)
 	}
-	h, owned := p.own(r)
-	if !owned {
-		p.repay(r) // which closes it
-		return nil, kv.ClosedError
+	h, err := p.own(r)
+	if err != nil {
+		return nil, err
 	}
+	return pinned(h, h.useNow)
+}
+
+// pinned is a snapshot of what is committed now.
+func pinned(h *hold, use func(func(*reader) error) error) (*Snapshot, error) {
 	s := &Snapshot{hold: h}
-	err = h.use(func(r *reader) error {
+	err := use(func(r *reader) error {
 		err := r.pin()
 		s.revision = r.revision
 		return err
@@ -93,6 +108,16 @@ func (s *Snapshot) use(ctx context.Context, f func(*reader) error) error {
 	if err := s.hold.pool.check(ctx); err != nil {
 		return err
 	}
+	return s.hold.use(f)
+}
+
+// useLong is use for what may take long: fewer of it run than there are processors.
+func (s *Snapshot) useLong(ctx context.Context, f func(*reader) error) error {
+	leave, err := s.hold.pool.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return s.hold.use(f)
 }
 
@@ -142,7 +167,17 @@ func (s *Snapshot) Count(ctx context.Context, rng kv.Range, now int64) (n int, e
 	if s.memory != nil {
 		return s.memory.Count(ctx, rng, now)
 	}
-	err = s.use(ctx, func(r *reader) (err error) {
+	if _, single := (&Query{Groups: rng}).single(); single {
+		few := false
+		err = s.use(ctx, func(r *reader) (err error) {
+			n, few, err = r.countFew(rng, now)
+			return err
+		})
+		if err != nil || few {
+			return n, err
+		}
+	}
+	err = s.useLong(ctx, func(r *reader) (err error) {
 		n, err = r.countLive(rng, now)
 		return err
 	})
@@ -154,7 +189,15 @@ func (s *Snapshot) Page(ctx context.Context, group string, offset, limit int, no
 	if s.memory != nil {
 		return s.memory.Page(ctx, group, offset, limit, now)
 	}
+	few := false
 	err = s.use(ctx, func(r *reader) (err error) {
+		page, few, err = r.readShortPage(group, offset, limit, now)
+		return err
+	})
+	if err != nil || few {
+		return page, err
+	}
+	err = s.useLong(ctx, func(r *reader) (err error) {
 		page, err = r.readPage(group, offset, limit, now, func() error { return s.hold.pool.check(ctx) })
 		return err
 	})
@@ -177,12 +220,16 @@ func (s *Snapshot) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq
 	return streamHeld(ctx, s.hold, func() source[string] { return &groupScan{rng, now} })
 }
 
-// Usage counts the rows that are stored, dead ones too, and their groups.
+// Usage counts the rows that are stored, dead ones too, and their groups. It waits
+// for no other reader: requests wait for what it counts.
 func (s *Snapshot) Usage(rng kv.Range) (usage kv.Usage, err error) {
 	if s.memory != nil {
 		return s.memory.usage(context.Background(), rng, func(*kv.Row) bool { return true })
 	}
-	err = s.use(context.Background(), func(r *reader) error {
+	if err := s.hold.pool.check(context.Background()); err != nil {
+		return usage, err
+	}
+	err = s.hold.useNow(func(r *reader) error {
 		return numbers(r.physical, rng, nil, usageInto(&usage))
 	})
 	return usage, err

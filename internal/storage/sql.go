@@ -63,6 +63,7 @@ const (
 	// Where nothing is dead the index alone finds a page's first key: to skip a row
 	// costs a step then, not a search of the table.
 	sqlAnyDead  = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1`
+	sqlManyDead = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1 OFFSET ?2`
 	sqlKeyAt    = `SELECT entry_key FROM entries WHERE group_name = ?1 ORDER BY entry_key LIMIT 1 OFFSET ?2`
 	sqlPageFrom = sqlRow + ` WHERE group_name = ?1 AND entry_key >= ?2 ORDER BY entry_key LIMIT ?3`
 
@@ -72,6 +73,12 @@ const (
 	sqlDead   = `(SELECT count(*) FROM entries
 		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)`
 	sqlCount = `SELECT ` + sqlStored + ` - ` + sqlDead
+
+	// The same unless the rows of a group, or the dead ones, are more than ?4. (To
+	// count the first so many, SQLite would gather them in a table.)
+	sqlCountFew = `SELECT CASE WHEN EXISTS (SELECT 1 FROM entries WHERE group_name = ?1 LIMIT 1 OFFSET ?4)
+			OR EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?3 LIMIT 1 OFFSET ?4)
+		THEN NULL ELSE ` + sqlStored + ` - ` + sqlDead + ` END`
 
 	// Skip scan: one index lookup a group, however many rows it has.
 	sqlDistinct = `WITH RECURSIVE distinct_groups (name) AS (

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -215,13 +214,13 @@ func (w *fileWriter) Resynchronise() error {
 }
 
 // Snapshot pins what is committed right now, for counting elsewhere. Call it
-// between transactions. It must be closed: an open one keeps the WAL from
-// starting anew.
+// between transactions. It waits for no reader. It must be closed: an open one keeps
+// the WAL from starting anew.
 func (w *fileWriter) Snapshot() (*Snapshot, error) {
 	if w.conn == nil {
 		return nil, kv.ClosedError
 	}
-	return w.pool.snapshot(context.Background())
+	return w.pool.snapshotNow()
 }
 
 // statement is where a prepared statement goes, and what it says.

@@ -1,0 +1,148 @@
+package storage
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// hold is a connection that belongs to one scan or snapshot. Close takes it
+// when nobody is using it, so use happens under the lock.
+type hold struct {
+	pool    *pool
+	since   time.Time
+	overdue atomic.Bool // whoever is using it is to end it then
+	mu      struct {
+		sync.Mutex
+		reader *reader // nil once Close has taken it, or it was given back
+		reason error   // why it is nil
+	}
+}
+
+// own makes a hold of what was borrowed, unless the pool is shut.
+func (p *pool) own(r *reader) (*hold, error) {
+	p.mu.Lock()
+	if p.mu.shut {
+		p.mu.Unlock()
+		p.repay(r) // which closes it
+		return nil, kv.ClosedError
+	}
+	defer p.mu.Unlock()
+	return p.register(r), nil
+}
+
+// holdAnother is a connection for a scan or snapshot. While the WAL is at its bound
+// it waits.
+func (p *pool) holdAnother(ctx context.Context) (*hold, error) {
+	if err := p.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.gate.pass(ctx, p.closed); err != nil {
+		return nil, err
+	}
+	r, err := p.borrow(ctx)
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	return p.own(r)
+}
+
+// register lets Close find a hold's connection. Called under the lock.
+func (p *pool) register(r *reader) *hold {
+	h := &hold{pool: p, since: time.Now()}
+	h.mu.reader = r
+	p.mu.held[h] = struct{}{}
+	return h
+}
+
+// use calls f with the connection, unless it was taken. Of those that use one no more
+// are at work at a time than can run.
+func (h *hold) use(f func(*reader) error) error {
+	h.pool.running <- struct{}{}
+	defer func() { <-h.pool.running }()
+	return h.useNow(f)
+}
+
+// useNow is use for the store itself, which waits for no caller.
+func (h *hold) useNow(f func(*reader) error) error {
+	err := h.locked(f)
+	if h.overdue.Load() { // looked at after the lock was given back: see expire
+		h.release(kv.SnapshotExpiredError)
+	}
+	return err
+}
+
+func (h *hold) locked(f func(*reader) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.reader == nil {
+		return h.mu.reason
+	}
+	return h.pool.explain(f(h.mu.reader))
+}
+
+// release gives the connection back; later uses fail with the reason. It may be
+// called again, and the first reason stands.
+func (h *hold) release(reason error) {
+	h.mu.Lock()
+	r := h.take(reason)
+	h.mu.Unlock()
+	h.forget(r)
+}
+
+// take leaves the reason in the connection's place. Called under the lock.
+func (h *hold) take(reason error) (r *reader) {
+	if r = h.mu.reader; r != nil {
+		h.mu.reader, h.mu.reason = nil, reason
+	}
+	return r
+}
+
+// forget gives back what take has taken, if anything.
+func (h *hold) forget(r *reader) {
+	if r == nil {
+		return
+	}
+	p := h.pool
+	p.mu.Lock()
+	delete(p.mu.held, h)
+	last := len(p.mu.held) == 0
+	p.mu.Unlock()
+	p.repay(r)
+	if last && p.cleared != nil && p.gate.isShut() {
+		p.cleared()
+	}
+}
+
+// holding is how many scans and snapshots have a connection.
+func (p *pool) holding() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.mu.held)
+}
+
+// expire ends scans and snapshots that are older than the limit, one that is at work
+// when it rests: somebody has forgotten them, or takes too long.
+func (p *pool) expire(age time.Duration) (ended int) {
+	var old []*hold
+	p.mu.Lock()
+	for h := range p.mu.held {
+		if time.Since(h.since) > age {
+			old = append(old, h)
+		}
+	}
+	p.mu.Unlock()
+	for _, h := range old {
+		// First, so that whoever is at work sees it, who looks when the lock is free.
+		h.overdue.Store(true)
+		if h.mu.TryLock() {
+			r := h.take(kv.SnapshotExpiredError)
+			h.mu.Unlock()
+			h.forget(r)
+		}
+	}
+	return len(old)
+}
