@@ -49,7 +49,9 @@ else jsonl:
 
 CSV and TSV can't carry bytes that are not UTF-8, NUL and CR, TSV neither tabs nor
 line ends: the export fails then and names the key. Revisions are in no format:
-the store that imports gives its own.
+the store that imports gives its own. Entries that another program has let expire
+beyond the year 9999 are exported as they are; a warning says then that importing
+them needs --clamp-expiries.
 
 An --output takes its name when it is complete; until then, and when the export
 fails or is interrupted, what stands there stays as it is.`,
@@ -145,6 +147,7 @@ func (a *app) export(ctx context.Context, store *api.Store, flags *exportFlags, 
 	if flags.header.Revision, err = store.Revision(); err != nil {
 		return 0, err
 	}
+	var late lateDeadlines
 	to, err := flags.open(out)
 	if err != nil {
 		return 0, err
@@ -154,12 +157,17 @@ func (a *app) export(ctx context.Context, store *api.Store, flags *exportFlags, 
 		case err != nil:
 			return exported, err
 		case entry.Type == api.EventSynced:
-			return exported, to.End(entry.Revision)
+			if err := to.End(entry.Revision); err != nil {
+				return exported, err
+			}
+			a.warn(late.warning())
+			return exported, nil
 		}
 		row := rows.Row{Group: entry.Group, Key: entry.Key, Value: entry.Value, Expires: entry.ExpiresAt}
 		if err := to.Write(row); err != nil {
 			return exported, err
 		}
+		late.see(row)
 		if exported++; exported%barEvery == 0 {
 			bar.Set(int64(exported))
 		}

@@ -33,7 +33,9 @@ that begin with it: 'watch --prefix ""' is everything.
 With --json each line is an object: revision, type (set, delete, delete_group,
 expire; with --state one synced, behind the state), time, group, key, value,
 expires_at. A text that is no UTF-8 stands in group_base64, key_base64 or
-value_base64 instead.`,
+value_base64 instead, a time that RFC 3339 can't carry (another program may have
+put a deadline beyond the year 9999 into the file) in time_ms or expires_ms, in
+milliseconds since 1970.`,
 		Args: func(_ *cobra.Command, arguments []string) error {
 			if n := len(arguments); n < 1 || n > 2 {
 				return fmt.Errorf("needs GROUP, or GROUP KEY, got %d argument(s)", n)

@@ -86,9 +86,15 @@ func (l Layout) row(record []byte, fields []field) (Row, error) {
 	return row, nil
 }
 
-// Moment is Unix milliseconds as a time that is never the zero one: what is
-// past stays past.
-func Moment(milliseconds int64) time.Time { return time.UnixMilli(max(milliseconds, 1)) }
+// Moment is Unix milliseconds as a time that is never the zero one, which stands
+// for never: the one millisecond that would be it becomes the next, as past.
+func Moment(milliseconds int64) time.Time {
+	moment := time.UnixMilli(milliseconds)
+	if moment.IsZero() {
+		return moment.Add(time.Millisecond)
+	}
+	return moment
+}
 
 func plural(n int, noun string) string {
 	if n == 1 {

@@ -86,7 +86,7 @@ func TestReader_ExpiresColumn(t *testing.T) {
 	layout := written(Plain)
 	for text, want := range map[string]time.Time{
 		"": {}, "1700000000123": time.UnixMilli(1_700_000_000_123),
-		"0": time.UnixMilli(1), "-62135596800000": time.UnixMilli(1), // past, and not the zero time
+		"0": time.UnixMilli(0), "-62135596800000": time.UnixMilli(-62135596799999), // past, and not the zero time
 	} {
 		got, err := readAll("g\tk\tv\t"+text+"\n", layout)
 		require.NoError(t, err)
