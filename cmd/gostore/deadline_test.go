@@ -27,7 +27,7 @@ func withForeignDeadlines(t *testing.T) (db string) {
 	db = filled(t, func(batch *api.Batch) { batch.Set("g", "a", "v").Set("g", "b", "v").Set("g", "c", "v") })
 	other, err := sql.Open("sqlite", db)
 	require.NoError(t, err)
-	for key, deadline := range map[string]int64{"b": microseconds, "c": 1<<62} {
+	for key, deadline := range map[string]int64{"b": microseconds, "c": 1 << 62} {
 		_, err = other.Exec(`UPDATE entries SET expires_at = ? WHERE entry_key = ?`, deadline, key)
 		require.NoError(t, err)
 	}

@@ -23,7 +23,7 @@ func written(format Format) Layout {
 
 func TestWriter_WhatItWritesIsReadBack(t *testing.T) {
 	texts := []string{"", "a", `"`, `"q"`, "a,b", "ä→🙂", "\u2028", "\ufffd", " a ", "#", `\n`}
-	for format, more := range map[Format][]string{Plain: nil, Quoted: {"\t", "\n", "a\nb", byteOrderMark, byteOrderMark + "a"}} {
+	for format, more := range map[Format][]string{Plain: nil, Quoted: {"\t", "\n", "a\nb", ByteOrderMark, ByteOrderMark + "a"}} {
 		var want []Row
 		var out bytes.Buffer
 		writer := NewWriter(&out, format)
@@ -76,10 +76,10 @@ func TestWriter_RefusesWhatItCannotCarry(t *testing.T) {
 	for text, why := range plain {
 		refuse(Plain, text, why)
 	}
-	assert.ErrorContains(t, NewWriter(io.Discard, Plain).Write(Row{Group: byteOrderMark}), "byte order mark")
+	assert.ErrorContains(t, NewWriter(io.Discard, Plain).Write(Row{Group: ByteOrderMark}), "byte order mark")
 	second := NewWriter(io.Discard, Plain)
 	require.NoError(t, second.Write(Row{}))
-	assert.NoError(t, second.Write(Row{Group: byteOrderMark}), "only the start of a file is in danger")
+	assert.NoError(t, second.Write(Row{Group: ByteOrderMark}), "only the start of a file is in danger")
 }
 
 func TestReader_ExpiresColumn(t *testing.T) {
