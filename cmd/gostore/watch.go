@@ -22,8 +22,8 @@ func (a *app) watchCommand() *cobra.Command {
 		Use:   "watch --db PATH [--from REV | --state] [--prefix] [--json] GROUP [KEY]",
 		Short: "Follow the changes of a group or a key",
 		Long: `Prints each change of a group, or of one key of it, as it is committed, until
-Ctrl-C, beside the program that has the database open. The deletion of the group
-is a change of its keys.
+Ctrl-C, or until nobody reads the output any more, beside the program that has the
+database open. The deletion of the group is a change of its keys.
 
 Begins now; with --from at a revision, as far as the database's log goes back:
 after an interruption, at the one after the last that was printed. With --state
@@ -62,11 +62,13 @@ milliseconds since 1970.`,
 
 func (a *app) watch(ctx context.Context, flags watchFlags, names []string) error {
 	options := api.SubscribeOptions{From: flags.from, State: flags.state, Filters: []api.Filter{watchFilter(names, flags.prefix)}}
+	ctx, stop := untilReaderGone(ctx, a.stdout)
+	defer stop()
 	return a.withStore(following, nil, func(store *api.Store) error {
 		printer := newChangePrinter(a.stdout, flags.asJSON)
 		for event, err := range store.Subscribe(ctx, options) {
 			if err != nil && ctx.Err() != nil {
-				return nil // Ctrl-C is how it ends
+				return nil // Ctrl-C is how it ends, or its reader has seen enough
 			}
 			if err != nil {
 				return err
