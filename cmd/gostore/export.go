@@ -54,7 +54,9 @@ beyond the year 9999 are exported as they are; a warning says then that importin
 them needs --clamp-expiries.
 
 An --output takes its name when it is complete; until then, and when the export
-fails or is interrupted, what stands there stays as it is.`,
+fails or is interrupted, what stands there stays as it is. It keeps the mode of the
+file that it replaces and, where that is permitted, its owner; a new one is the
+caller's alone (0600). --output - is standard output, ./- a file of that name.`,
 		Example: `  gostore export --db app.db --output app.jsonl
   gostore export --db app.db --prefix tenant-a: | gostore import --db a.db`,
 		Args: cobra.NoArgs,
@@ -63,7 +65,7 @@ fails or is interrupted, what stands there stays as it is.`,
 				return err
 			}
 			return a.reader(command, func(store *api.Store) error {
-				if flags.output == "" {
+				if flags.output == "" || flags.output == "-" {
 					_, err := a.export(command.Context(), store, &flags, a.stdout)
 					if isBrokenPipe(err) {
 						return errors.New("whoever read the export has gone before its end") // no quiet end: it is not whole

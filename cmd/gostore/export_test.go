@@ -364,3 +364,23 @@ func TestLoad_NowIsAskedPerRow(t *testing.T) {
 	require.NoError(t, l.run(context.Background()))
 	assert.Equal(t, [2]int{1, 1}, [2]int{l.committed, l.expired})
 }
+
+func TestExport_ADashIsStandardOutput(t *testing.T) {
+	db := filled(t, func(batch *api.Batch) { batch.Set("g", "k", "v") })
+	t.Chdir(t.TempDir())
+	assert.Equal(t, printed("g,k,v,\n"), gostore("export", "--db", db, "--format", "csv", "--output", "-"))
+	assert.NoFileExists(t, "-")
+	assert.Equal(t, printed("exported 1 entry to ./-\n"), gostore("export", "--db", db, "-o", "./-"))
+	assert.FileExists(t, "-")
+}
+
+func TestExport_KeepsTheModeOfTheFileThatItReplaces(t *testing.T) {
+	db := filled(t, func(batch *api.Batch) { batch.Set("g", "k", "v") })
+	file := filepath.Join(t.TempDir(), "x.csv")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Chmod(file, 0o644))
+	require.Zero(t, gostore("export", "--db", db, "-o", file).code)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o644), info.Mode().Perm())
+}
