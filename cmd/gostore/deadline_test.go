@@ -154,6 +154,6 @@ func TestMoment_IsNeverTheZeroTime(t *testing.T) {
 	for _, ms := range []int64{-1 << 63, -62135596800000, -1, 0, 1, 1<<63 - 1} {
 		assert.False(t, rows.Moment(ms).IsZero(), ms)
 	}
-	assert.EqualValues(t, -1<<63, rows.Moment(-1<<63).UnixMilli())
+	assert.Equal(t, int64(-1<<63), rows.Moment(-1<<63).UnixMilli())
 	assert.EqualValues(t, 0, rows.Moment(0).UnixMilli())
 }

@@ -83,6 +83,8 @@ caller's alone (0600). --output - is standard output, ./- a file of that name.`,
 	set.StringVar(&flags.format, "format", "", "`FORMAT` of the output: jsonl, csv or tsv")
 	set.StringVarP(&flags.output, "output", "o", "", "write to this `FILE` instead of standard output")
 	complete(command, "format", formatJSONL, formatCSV, formatTSV)
+	a.completeGroup(command, "group")
+	a.completeGroup(command, "prefix")
 	return command
 }
 
