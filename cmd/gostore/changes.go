@@ -32,7 +32,7 @@ const textTime = "2006-01-02 15:04:05.000"
 func (p textChanges) print(e api.Event) error {
 	when := "-" // the state says what there is, not since when
 	if !e.Timestamp.IsZero() {
-		when = e.Timestamp.Format(textTime)
+		when = textMoment(e.Timestamp)
 	}
 	line := fmt.Sprintf("%8d  %-23s  %-12s", e.Revision, when, e.Type)
 	switch e.Type {
@@ -48,11 +48,18 @@ func (p textChanges) print(e api.Event) error {
 			line += " = " + strconv.Quote(e.Value)
 		}
 		if !e.ExpiresAt.IsZero() {
-			line += " until " + e.ExpiresAt.Format(textTime)
+			line += " until " + textMoment(e.ExpiresAt)
 		}
 	}
 	_, err := io.WriteString(p.to, line+"\n")
 	return err
+}
+
+func textMoment(t time.Time) string {
+	if !isCarried(t) {
+		return inMilliseconds(t)
+	}
+	return t.Format(textTime)
 }
 
 // plainName quotes a name that is not a word of its own.
@@ -85,6 +92,7 @@ type jsonChange struct {
 	Revision    uint64     `json:"revision"`
 	Type        string     `json:"type"`
 	Time        *time.Time `json:"time,omitempty"`
+	TimeMS      *int64     `json:"time_ms,omitempty"` // in its place if RFC 3339 can't carry it
 	Group       *string    `json:"group,omitempty"`
 	GroupBase64 []byte     `json:"group_base64,omitempty"`
 	Key         *string    `json:"key,omitempty"`
@@ -92,12 +100,15 @@ type jsonChange struct {
 	Value       *string    `json:"value,omitempty"`
 	ValueBase64 []byte     `json:"value_base64,omitempty"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty"`
+	ExpiresMS   *int64     `json:"expires_ms,omitempty"` // likewise
 	From        uint64     `json:"from,omitempty"`
 	To          uint64     `json:"to,omitempty"`
 }
 
 func (p jsonChanges) print(e api.Event) error {
-	c := jsonChange{Revision: e.Revision, Type: e.Type.String(), Time: moment(e.Timestamp), ExpiresAt: moment(e.ExpiresAt)}
+	c := jsonChange{Revision: e.Revision, Type: e.Type.String()}
+	moment(e.Timestamp, &c.Time, &c.TimeMS)
+	moment(e.ExpiresAt, &c.ExpiresAt, &c.ExpiresMS)
 	switch e.Type {
 	case api.EventGap:
 		c.From, c.To = e.Gap.From, e.Gap.To
@@ -119,12 +130,18 @@ func (p jsonChanges) print(e api.Event) error {
 	return err
 }
 
-func moment(t time.Time) *time.Time {
+// moment is a time as JSON has it: encoding/json would fail with one that has no
+// date of four digits, and the feed with it, for ever.
+func moment(t time.Time, plain **time.Time, milliseconds **int64) {
 	if t.IsZero() {
-		return nil
+		return
 	}
-	t = t.UTC()
-	return &t
+	if t = t.UTC(); isCarried(t) {
+		*plain = &t
+		return
+	}
+	ms := t.UnixMilli()
+	*milliseconds = &ms
 }
 
 func text(s string, plain **string, encoded *[]byte) {

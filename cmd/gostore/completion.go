@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,7 +26,7 @@ func complete(command *cobra.Command, flag string, values ...string) {
 // completeNames has a shell offer the names in the database: groups for the
 // first argument and, with two, keys of that group for the second. Names that
 // don't stand on a command line as they are aren't offered; a database that
-// can't be read has none.
+// can't be read as it is has none: who presses a key writes nothing.
 func (a *app) completeNames(arguments int) cobra.CompletionFunc {
 	return func(command *cobra.Command, given []string, begun string) ([]string, cobra.ShellCompDirective) {
 		var names []string
@@ -35,7 +37,7 @@ func (a *app) completeNames(arguments int) cobra.CompletionFunc {
 			return len(names) < mostCompletions
 		}
 		if len(given) < arguments {
-			_ = a.withStore(reading, nil, func(store *api.Store) error {
+			_ = a.glance(func(store *api.Store) error {
 				if len(given) == 0 {
 					for group, err := range store.GroupsSeq(begun) {
 						if err != nil || !offer(group) {
@@ -55,6 +57,29 @@ func (a *app) completeNames(arguments int) cobra.CompletionFunc {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeGroup has a shell offer the groups in the database for a flag.
+func (a *app) completeGroup(command *cobra.Command, flag string) {
+	groups := a.completeNames(1)
+	err := command.RegisterFlagCompletionFunc(flag, func(command *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return groups(command, nil, begun)
+	})
+	if err != nil {
+		panic(err) // the command has no such flag
+	}
+}
+
+// glance is withStore for a shell: it changes, makes and waits for nothing.
+func (a *app) glance(work func(*api.Store) error) error {
+	if info, err := os.Stat(a.database); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	store, err := api.New(a.database, api.WithReadOnly())
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(store), store.Close())
 }
 
 func isPlain(name string) bool {

@@ -49,10 +49,14 @@ else jsonl:
 
 CSV and TSV can't carry bytes that are not UTF-8, NUL and CR, TSV neither tabs nor
 line ends: the export fails then and names the key. Revisions are in no format:
-the store that imports gives its own.
+the store that imports gives its own. Entries that another program has let expire
+beyond the year 9999 are exported as they are; a warning says then that importing
+them needs --clamp-expiries.
 
 An --output takes its name when it is complete; until then, and when the export
-fails or is interrupted, what stands there stays as it is.`,
+fails or is interrupted, what stands there stays as it is. It keeps the mode of the
+file that it replaces and, where that is permitted, its owner; a new one is the
+caller's alone (0600). --output - is standard output, ./- a file of that name.`,
 		Example: `  gostore export --db app.db --output app.jsonl
   gostore export --db app.db --prefix tenant-a: | gostore import --db a.db`,
 		Args: cobra.NoArgs,
@@ -61,7 +65,7 @@ fails or is interrupted, what stands there stays as it is.`,
 				return err
 			}
 			return a.reader(command, func(store *api.Store) error {
-				if flags.output == "" {
+				if flags.output == "" || flags.output == "-" {
 					_, err := a.export(command.Context(), store, &flags, a.stdout)
 					if isBrokenPipe(err) {
 						return errors.New("whoever read the export has gone before its end") // no quiet end: it is not whole
@@ -79,6 +83,8 @@ fails or is interrupted, what stands there stays as it is.`,
 	set.StringVar(&flags.format, "format", "", "`FORMAT` of the output: jsonl, csv or tsv")
 	set.StringVarP(&flags.output, "output", "o", "", "write to this `FILE` instead of standard output")
 	complete(command, "format", formatJSONL, formatCSV, formatTSV)
+	a.completeGroup(command, "group")
+	a.completeGroup(command, "prefix")
 	return command
 }
 
@@ -145,6 +151,7 @@ func (a *app) export(ctx context.Context, store *api.Store, flags *exportFlags, 
 	if flags.header.Revision, err = store.Revision(); err != nil {
 		return 0, err
 	}
+	var late lateDeadlines
 	to, err := flags.open(out)
 	if err != nil {
 		return 0, err
@@ -154,12 +161,17 @@ func (a *app) export(ctx context.Context, store *api.Store, flags *exportFlags, 
 		case err != nil:
 			return exported, err
 		case entry.Type == api.EventSynced:
-			return exported, to.End(entry.Revision)
+			if err := to.End(entry.Revision); err != nil {
+				return exported, err
+			}
+			a.warn(late.warning())
+			return exported, nil
 		}
 		row := rows.Row{Group: entry.Group, Key: entry.Key, Value: entry.Value, Expires: entry.ExpiresAt}
 		if err := to.Write(row); err != nil {
 			return exported, err
 		}
+		late.see(row)
 		if exported++; exported%barEvery == 0 {
 			bar.Set(int64(exported))
 		}

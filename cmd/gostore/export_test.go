@@ -98,7 +98,7 @@ func TestExport_RoundTripOfAnyBytes(t *testing.T) {
 			}
 			batch.SetUntil(group, key, value, soon.Add(time.Duration(r.Int64N(1e15))))
 		}
-		batch.SetUntil("", "", "", time.UnixMilli(1<<62)) // further than any date of JSON
+		batch.SetUntil("", "", "", latest) // the last that is taken
 		batch.Set("long", "nul", strings.Repeat("\x00", 1<<20))
 	})
 	want := contents(t, db)
@@ -363,4 +363,24 @@ func TestLoad_NowIsAskedPerRow(t *testing.T) {
 	}
 	require.NoError(t, l.run(context.Background()))
 	assert.Equal(t, [2]int{1, 1}, [2]int{l.committed, l.expired})
+}
+
+func TestExport_ADashIsStandardOutput(t *testing.T) {
+	db := filled(t, func(batch *api.Batch) { batch.Set("g", "k", "v") })
+	t.Chdir(t.TempDir())
+	assert.Equal(t, printed("g,k,v,\n"), gostore("export", "--db", db, "--format", "csv", "--output", "-"))
+	assert.NoFileExists(t, "-")
+	assert.Equal(t, printed("exported 1 entry to ./-\n"), gostore("export", "--db", db, "-o", "./-"))
+	assert.FileExists(t, "-")
+}
+
+func TestExport_KeepsTheModeOfTheFileThatItReplaces(t *testing.T) {
+	db := filled(t, func(batch *api.Batch) { batch.Set("g", "k", "v") })
+	file := filepath.Join(t.TempDir(), "x.csv")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Chmod(file, 0o644))
+	require.Zero(t, gostore("export", "--db", db, "-o", file).code)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o644), info.Mode().Perm())
 }

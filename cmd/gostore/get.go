@@ -27,7 +27,7 @@ longer in JSON, stands in base64 under its name with 64 behind it.`,
 			return a.reader(command, func(store *api.Store) error {
 				entry, err := store.Entry(group, key)
 				if errors.Is(err, api.NotFoundError) {
-					return fmt.Errorf("no key %q in group %q, or it has expired", key, group)
+					return noKey(group, key)
 				}
 				if err != nil {
 					return err

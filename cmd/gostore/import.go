@@ -28,10 +28,12 @@ type importFlags struct {
 	valueColumn       int
 	valueRest         bool
 	expiresColumn     int
+	clampExpiries     bool
+	keepCR            bool
 }
 
 // tableFlags are those that say what a table looks like.
-var tableFlags = []string{"delimiter", "group", "group-column", "key-column", "value-column", "value-rest", "expires-column"}
+var tableFlags = []string{"delimiter", "group", "group-column", "key-column", "value-column", "value-rest", "expires-column", "keep-cr"}
 
 func (a *app) importCommand() *cobra.Command {
 	var flags importFlags
@@ -55,9 +57,14 @@ Of a table, columns count from 1. Without --format a file whose name ends in
   csv  fields stand between commas, or another --delimiter, and may be quoted
        as in RFC 4180, with delimiters, line ends and doubled quotes inside
 
-Lines end with LF or CRLF. Empty lines are skipped. All other bytes are kept as
-they are, whether UTF-8 or not, but for a byte order mark at the very start.
-The column of expiries is in milliseconds since 1970, or empty for never.
+Lines end with LF or CRLF. Empty lines are skipped. A carriage return of its own,
+unless it is quoted, is refused: most likely the lines end so. With --keep-cr it
+belongs to its field. All other bytes are kept as they are, whether UTF-8 or not,
+but for a byte order mark at the very start; UTF-16 and UTF-32 are refused.
+The column of expiries is in milliseconds since 1970, or empty for never. A moment
+outside the years 1 to 9999 is refused, whether it comes from a table or an export:
+it is most likely one in microseconds. With --clamp-expiries the nearest within is
+taken.
 
 Rows are committed in batches of 1,000, each of them whole or not at all. The
 import stops at the first bad line and says how many rows are committed; its
@@ -81,13 +88,13 @@ batch is not. Importing the mended file again is safe.`,
 				if err != nil {
 					return err
 				}
-				return a.importFrom(command, name, exportLimits, func(in io.Reader) source { return dump.NewReader(in) })
+				return a.importFrom(command, name, flags, exportLimits, func(in io.Reader) source { return dump.NewReader(in) })
 			}
 			layout, err := flags.layout(command, name)
 			if err != nil {
 				return err
 			}
-			return a.importFrom(command, name, sizeLimits, func(in io.Reader) source { return rows.NewReader(in, layout) })
+			return a.importFrom(command, name, flags, sizeLimits, func(in io.Reader) source { return rows.NewReader(in, layout) })
 		},
 	}
 	set := command.Flags()
@@ -100,6 +107,8 @@ batch is not. Importing the mended file again is safe.`,
 	set.IntVar(&flags.valueColumn, "value-column", 0, "the column `N` that is the row's value")
 	set.BoolVar(&flags.valueRest, "value-rest", false, "the value is the rest of the row after the key column, delimiters and quotes kept")
 	set.IntVar(&flags.expiresColumn, "expires-column", 0, "the column `N` that says when the row expires, in milliseconds since 1970")
+	set.BoolVar(&flags.keepCR, "keep-cr", false, "a carriage return that no line feed follows belongs to its field")
+	set.BoolVar(&flags.clampExpiries, "clamp-expiries", false, "take an expiry outside the years 1 to 9999 as the nearest moment within")
 	complete(command, "format", "jsonl", "tsv", "csv")
 	return command
 }
@@ -124,7 +133,7 @@ func (f importFlags) export(command *cobra.Command, name string) (bool, error) {
 // layout checks the flags and says what the rows look like.
 func (f importFlags) layout(command *cobra.Command, name string) (rows.Layout, error) {
 	given := command.Flags().Changed
-	layout := rows.Layout{Group: f.group, GroupColumn: f.groupColumn, KeyColumn: f.keyColumn, ValueColumn: f.valueColumn, ExpiresColumn: f.expiresColumn}
+	layout := rows.Layout{Group: f.group, GroupColumn: f.groupColumn, KeyColumn: f.keyColumn, ValueColumn: f.valueColumn, ExpiresColumn: f.expiresColumn, KeepCR: f.keepCR}
 	switch {
 	case given("group") == given("group-column"):
 		return layout, misuse("give either --group NAME or --group-column N")
@@ -160,7 +169,7 @@ func (f importFlags) layout(command *cobra.Command, name string) (rows.Layout, e
 }
 
 // importFrom imports what is in the named file and reports.
-func (a *app) importFrom(command *cobra.Command, name string, limits api.SizeLimits, open func(io.Reader) source) error {
+func (a *app) importFrom(command *cobra.Command, name string, flags importFlags, limits api.SizeLimits, open func(io.Reader) source) error {
 	in, size := a.stdin, int64(progress.Unknown)
 	if name == "-" {
 		name = "standard input"
@@ -188,6 +197,7 @@ func (a *app) importFrom(command *cobra.Command, name string, limits api.SizeLim
 			commit: store.Batch,
 			now:    time.Now,
 			limits: limits,
+			clamp:  flags.clampExpiries,
 			bar:    progress.Bytes(a.stderr, "importing", size),
 		}
 		err := load.run(command.Context())

@@ -205,3 +205,28 @@ func TestLoad_InterruptedBetweenBatches(t *testing.T) {
 	assert.ErrorIs(t, l.run(ctx), errInterrupted)
 	assert.Equal(t, 1_000, l.committed)
 }
+
+func TestImport_TextsOfOtherSystems(t *testing.T) {
+	columns := []string{"--group-column", "1", "--key-column", "2", "--value-column", "3"}
+	export := exportOf(t, rows.Row{Group: "g", Key: "k", Value: "v"})
+	wide := func(text string) string { return strings.ReplaceAll(text, "", "\x00")[1:] } // of ASCII, UTF-16LE
+	for name, test := range map[string]struct {
+		text  string
+		flags []string
+		want  outcome
+	}{
+		"CSV of CR": {"g,k,v\rg,l,w\rg,m,x\r", append(columns, "--format", "csv"),
+			outcome{failed, "", `gostore: standard input: line 1: column 3 has a carriage return that no line feed follows: if lines end so, convert them first: tr '\r' '\n'; if it belongs to the field, quote the field, or give --keep-cr; 0 rows are committed` + "\n"}},
+		"TSV with CR, kept":       {"g\tk\tv\rw\n", append(columns, "--keep-cr"), printed("imported 1 row\n")},
+		"an export with a mark":   {rows.ByteOrderMark + export, nil, printed("imported 1 row\n")},
+		"an export in UTF-16":     {wide(export), nil, outcome{failed, "", "gostore: standard input: line 1: the text is UTF-16LE without a byte order mark; convert it first: iconv -f UTF-16LE -t UTF-8; 0 rows are committed\n"}},
+		"a table in UTF-16":       {wide("g\tk\tv\n"), columns, outcome{failed, "", "gostore: standard input: line 1: the text is UTF-16LE without a byte order mark; convert it first: iconv -f UTF-16LE -t UTF-8; 0 rows are committed\n"}},
+		"an export has no fields": {export, []string{"--format", "jsonl", "--keep-cr"}, outcome{misused, "", "gostore: --keep-cr is of tables, not of --format jsonl; see 'gostore import --help'\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := filepath.Join(t.TempDir(), "s.db")
+			got := gostoreReading(context.Background(), strings.NewReader(test.text), append([]string{"import", "--db", db}, test.flags...)...)
+			assert.Equal(t, test.want, got)
+		})
+	}
+}

@@ -38,6 +38,7 @@ type load struct {
 	commit func(*api.Batch) (revision uint64, err error)
 	now    func() time.Time // which rows have expired
 	limits api.SizeLimits
+	clamp  bool // deadlines that aren't taken
 	bar    *progress.Bar
 
 	committed int // rows
@@ -117,6 +118,13 @@ func (l *load) read(ctx context.Context, out chan<- *batch) {
 		}
 		if err == nil {
 			err = l.checkSize(row)
+		}
+		if err == nil && !isTaken(row.Expires) {
+			if l.clamp {
+				row.Expires = clamped(row.Expires)
+			} else {
+				err = deadlineError(row)
+			}
 		}
 		if err != nil {
 			send(&batch{err: err})

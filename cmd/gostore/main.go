@@ -1,7 +1,7 @@
 // Command gostore fills, reads and shows off go-store databases.
 //
-// It exits with 0 when all went well, 1 when the work failed and 2 when it was
-// called wrongly.
+// It exits with 0 when all went well, 1 when the work failed, 2 when it was called
+// wrongly and 3 when a key was not as 'gostore cas' compared it with.
 package main
 
 import (

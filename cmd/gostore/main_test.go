@@ -82,7 +82,8 @@ func TestRun_EmptyNamesAreNames(t *testing.T) {
 
 func TestRun_AMissingDatabaseStaysMissing(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "missing.db")
-	for _, command := range [][]string{{"get", "g", "k"}, {"count", "g"}, {"delete", "g", "k"}} {
+	for _, command := range [][]string{{"get", "g", "k"}, {"count", "g"}, {"delete", "g", "k"}, {"delete", "--group", "g"}, {"delete", "--prefix", "", "--all"},
+		{"ttl", "g", "k"}, {"touch", "g", "k", "1s"}, {"touch", "--persist", "g", "k"}, {"cas", "--present", "g", "k", "v"}} {
 		got := gostore(append(command, "--db", db)...)
 		assert.Equal(t, outcome{failed, "", "gostore: " + db + " does not exist; 'gostore import' and 'gostore set' create a database\n"}, got, command[0])
 	}
@@ -98,7 +99,8 @@ func TestRun_BesideAnOwner(t *testing.T) {
 
 	assert.Equal(t, printed("v\n"), gostore("get", "--db", db, "g", "k"))
 	assert.Equal(t, printed("1\n"), gostore("count", "--db", db, "g"))
-	for _, command := range [][]string{{"set", "g", "k", "w"}, {"delete", "g", "k"}} {
+	for _, command := range [][]string{{"set", "g", "k", "w"}, {"delete", "g", "k"}, {"delete", "--group", "g"}, {"touch", "g", "k", "1h"},
+		{"increment", "g", "n"}, {"cas", "--present", "g", "k", "w"}} {
 		got := gostore(append(command, "--db", db)...)
 		assert.Equal(t, failed, got.code, command[0])
 		assert.Contains(t, got.stderr, "is in use by process")
@@ -121,15 +123,32 @@ func TestRun_AFileThatIsNoDatabase(t *testing.T) {
 	assert.Equal(t, notes, after)
 }
 
+// sqliteFile is a database that another program has written.
+func sqliteFile(t *testing.T, statements string) (db string) {
+	t.Helper()
+	db = filepath.Join(t.TempDir(), "old.db")
+	other, err := sql.Open("sqlite", db)
+	require.NoError(t, err)
+	_, err = other.Exec(statements)
+	require.NoError(t, err)
+	require.NoError(t, other.Close())
+	return db
+}
+
+func ofAnOlderLayout(t *testing.T) (db string) {
+	t.Helper()
+	return sqliteFile(t, `CREATE TABLE kv (grp TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (grp, key));
+		INSERT INTO kv VALUES ('config', 'theme', 'dark')`)
+}
+
+func foreignDatabase(t *testing.T) (db string) {
+	t.Helper()
+	return sqliteFile(t, `CREATE TABLE auth_user (id)`)
+}
+
 // A command that only reads never writes: not even to bring a database up to date.
 func TestRun_ReadsNoDatabaseOfAnOlderLayout(t *testing.T) {
-	db := filepath.Join(t.TempDir(), "old.db")
-	old, err := sql.Open("sqlite", db)
-	require.NoError(t, err)
-	_, err = old.Exec(`CREATE TABLE kv (grp TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (grp, key));
-		INSERT INTO kv VALUES ('config', 'theme', 'dark')`)
-	require.NoError(t, err)
-	require.NoError(t, old.Close())
+	db := ofAnOlderLayout(t)
 	before, err := os.ReadFile(db)
 	require.NoError(t, err)
 	for _, command := range [][]string{{"get", "config", "theme"}, {"count", "config"}, {"export"}} {
@@ -152,7 +171,7 @@ func TestRun_Misuse(t *testing.T) {
 		want      string
 	}{
 		"no command":             {nil, "name a command; see 'gostore --help'"},
-		"unknown command":        {[]string{"gte"}, `unknown command "gte" for "gostore" Did you mean this? get; see 'gostore --help'`},
+		"unknown command":        {[]string{"gte"}, `unknown command "gte" for "gostore" Did you mean this? get ttl; see 'gostore --help'`},
 		"unknown flag":           {[]string{"get", "--bd", db, "g", "k"}, "unknown flag: --bd; see 'gostore get --help'"},
 		"a value with a dash":    {[]string{"set", "--db", db, "g", "k", "-40"}, "unknown shorthand flag: '4' in -40; see 'gostore set --help'"},
 		"no database":            {[]string{"get", "g", "k"}, "name the database with --db PATH; see 'gostore get --help'"},
@@ -200,6 +219,27 @@ func TestRun_Misuse(t *testing.T) {
 		"stress: no time":        {[]string{"stress", "--for", "0"}, "--for 0s: use at least 100ms; see 'gostore stress --help'"},
 		"stress: no callers":     {[]string{"stress", "--callers", "-1"}, "--callers -1: use 1 to 4096; see 'gostore stress --help'"},
 		"stress: kill in memory": {[]string{"stress", "--kill", "--db", ":memory:"}, "--kill with --db :memory:: such a store ends with its process; name a file, or leave --db out; see 'gostore stress --help'"},
+		"increment: a key":       {[]string{"increment", "--db", db, "g"}, "needs exactly GROUP KEY, or GROUP KEY DELTA, got 1 argument(s); see 'gostore increment --help'"},
+		"increment: no number":   {[]string{"increment", "--db", db, "g", "k", "1.5"}, `DELTA "1.5": use a decimal integer of 64 bits; see 'gostore increment --help'`},
+		"touch: no time":         {[]string{"touch", "--db", db, "g", "k"}, "needs exactly GROUP KEY DURATION, or --persist GROUP KEY, got 2 argument(s); see 'gostore touch --help'"},
+		"touch: both":            {[]string{"touch", "--db", db, "--persist", "g", "k", "1h"}, "needs exactly GROUP KEY with --persist, got 3 argument(s); see 'gostore touch --help'"},
+		"touch: no duration":     {[]string{"touch", "--db", db, "g", "k", "90"}, `DURATION "90": that is none, use 90s or 12h; see 'gostore touch --help'`},
+		"touch: past":            {[]string{"touch", "--db", db, "--", "g", "k", "-1s"}, "-1s: the key would have expired already; use 'gostore delete' to remove it; see 'gostore touch --help'"},
+		"ttl: a group":           {[]string{"ttl", "--db", db, "g"}, "needs exactly GROUP KEY, got 1 argument(s); see 'gostore ttl --help'"},
+		"cas: no condition":      {[]string{"cas", "--db", db, "g", "k", "v"}, "give one of --revision N, --absent and --present; see 'gostore cas --help'"},
+		"cas: two conditions":    {[]string{"cas", "--db", db, "--absent", "--revision", "3", "g", "k", "v"}, "give one of --revision N, --absent and --present; see 'gostore cas --help'"},
+		"cas: no value":          {[]string{"cas", "--db", db, "--absent", "g", "k"}, "needs exactly GROUP KEY VALUE, got 2 argument(s); see 'gostore cas --help'"},
+		"cas: revision 0":        {[]string{"cas", "--db", db, "--revision", "0", "g", "k", "v"}, "--revision 0: revisions count from 1; of a key that isn't there say --absent; see 'gostore cas --help'"},
+		"cas: any revision":      {[]string{"cas", "--db", db, "--revision", "18446744073709551615", "g", "k", "v"}, "--revision 18446744073709551615: no key has it; of any say --present; see 'gostore cas --help'"},
+		"cas: delete a value":    {[]string{"cas", "--db", db, "--delete", "--present", "g", "k", "v"}, "needs exactly GROUP KEY, got 3 argument(s); see 'gostore cas --help'"},
+		"cas: delete absent":     {[]string{"cas", "--db", db, "--delete", "--absent", "g", "k"}, "--delete of a key that is --absent would do nothing; see 'gostore cas --help'"},
+		"cas: delete with ttl":   {[]string{"cas", "--db", db, "--delete", "--present", "--ttl", "1s", "g", "k"}, "--ttl is of a key that is written, not of --delete; see 'gostore cas --help'"},
+		"cas: no time to live":   {[]string{"cas", "--db", db, "--present", "--ttl", "0", "g", "k", "v"}, "--ttl 0s: the key would have expired already; use 'gostore delete' to remove it; see 'gostore cas --help'"},
+		"delete: everything":     {[]string{"delete", "--db", db, "--prefix", ""}, `--prefix "" deletes every group: confirm it with --all; see 'gostore delete --help'`},
+		"delete: all of a group": {[]string{"delete", "--db", db, "--group", "g", "--all"}, `--all confirms --prefix "" and nothing else; see 'gostore delete --help'`},
+		"delete: group and key":  {[]string{"delete", "--db", db, "--group", "g", "k"}, "give GROUP KEY, or --group or --prefix without them; see 'gostore delete --help'"},
+		"version: an argument":   {[]string{"version", "x"}, `unknown command "x" for "gostore version"; see 'gostore version --help'`},
+		"wait: negative":         {[]string{"get", "--db", db, "--wait", "-5s", "g", "k"}, "--wait -5s: use 0 or more; see 'gostore get --help'"},
 		"help of nothing known":  {[]string{"--nothing"}, "unknown flag: --nothing; see 'gostore --help'"},
 	} {
 		t.Run(name, func(t *testing.T) {

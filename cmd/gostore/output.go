@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"strconv"
@@ -57,6 +58,13 @@ func (a *app) lines(write func(out *bufio.Writer) error) error {
 		err = flushErr // it is the same one if write met it
 	}
 	return err
+}
+
+// warn says something that is no failure; nothing if there is nothing to say.
+func (a *app) warn(text string) {
+	if text != "" {
+		fmt.Fprintf(a.stderr, "gostore: warning: %s\n", oneLine(text))
+	}
 }
 
 // jsonFlag gives a command the flag --json.

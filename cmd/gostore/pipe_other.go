@@ -8,4 +8,6 @@ import (
 )
 
 // isBrokenPipe reports whether whoever read the output has gone.
-func isBrokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
+func isBrokenPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}

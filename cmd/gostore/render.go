@@ -12,13 +12,18 @@ import (
 )
 
 func (a *app) renderCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, allowMissing bool
 	command := &cobra.Command{
-		Use:   "render --db PATH [--json] (TEMPLATE | @FILE | @-) GROUP",
+		Use:   "render --db PATH [--json] [--allow-missing] (TEMPLATE | @FILE | @-) GROUP",
 		Short: "Print a template filled in with a group's values",
 		Long: `Executes a template of Go's text/template with the group's keys as fields, so
 that {{ .theme }} is the value of the key theme and {{ index . "a key" }} that of
 any other, and prints the result as it is, without a line end of its own.
+
+A key that is not in the group, or has expired, is a failure, and nothing is
+printed. With --allow-missing text/template does as it does by itself: {{ .theme }}
+is <no value> then, and {{ index . "theme" }} empty; {{ with .theme }}, {{ if .theme }}
+and {{ or .theme "dark" }} tell them apart.
 
 The template is the argument itself, or is read from a file after an @, or from
 standard input with @-.
@@ -34,7 +39,11 @@ With --json one object is printed; its member is text.`,
 				return err
 			}
 			return a.reader(command, func(store *api.Store) error {
-				text, err := store.Render(template, arguments[1])
+				render := renderStrictly
+				if allowMissing {
+					render = (*api.Store).Render
+				}
+				text, err := render(store, template, arguments[1])
 				if err != nil {
 					return err
 				}
@@ -46,6 +55,7 @@ With --json one object is printed; its member is text.`,
 			})
 		},
 	}
+	command.Flags().BoolVar(&allowMissing, "allow-missing", false, "render without the keys that aren't there")
 	jsonFlag(command, &asJSON, "one JSON object")
 	return command
 }

@@ -6,23 +6,27 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 // Exit codes.
 const (
-	succeeded = 0
-	failed    = 1
-	misused   = 2
+	succeeded  = 0
+	failed     = 1
+	misused    = 2
+	mismatched = 3 // a key was not as 'gostore cas' compared it with
 )
 
 // app is what every command works with.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	database       string // --db
-	started        bool   // the command line was understood, a command runs
+	database       string          // --db
+	wait           time.Duration   // --wait
+	ctx            context.Context // the command's, once it runs
+	started        bool            // the command line was understood, a command runs
 }
 
 // misuseError is a mistake in the command line that only its command could see.
@@ -52,6 +56,10 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 		return succeeded // as with 'gostore list g | head': the reader has seen enough
 	}
 	var wrong misuseError
+	if text, ok := explainMismatch(err); ok {
+		fmt.Fprintf(stderr, "gostore: %s\n", oneLine(text))
+		return mismatched
+	}
 	if a.started && !errors.As(err, &wrong) {
 		fmt.Fprintf(stderr, "gostore: %s\n", oneLine(a.explain(err)))
 		return failed
@@ -67,24 +75,27 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: `gostore fills, reads and shows off go-store databases: one file, keys in
 groups, safe for thousands of goroutines.
 
-It exits with 0 when all went well, 1 when the work failed and 2 when it was
-called wrongly.`,
+It exits with 0 when all went well, 1 when the work failed, 2 when it was called
+wrongly and 3 when 'gostore cas' found a key otherwise than it was told.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(*cobra.Command, []string) {
-			a.started = true
+		PersistentPreRunE: func(command *cobra.Command, _ []string) error {
+			a.started, a.ctx = true, command.Context()
+			return a.checkWait()
 		},
 		RunE: func(*cobra.Command, []string) error {
 			return misuse("name a command")
 		},
 	}
 	root.PersistentFlags().StringVar(&a.database, "db", "", "the database's `PATH`")
+	root.PersistentFlags().DurationVar(&a.wait, "wait", 0, "if another program has the database open, wait up to this `DURATION` for it, such as 5s")
 	root.AddCommand(
-		a.importCommand(), a.getCommand(), a.setCommand(),
-		a.deleteCommand(), a.countCommand(), a.listCommand(), a.groupsCommand(),
+		a.importCommand(), a.getCommand(), a.setCommand(), a.casCommand(), a.incrementCommand(),
+		a.ttlCommand(), a.touchCommand(), a.deleteCommand(), a.countCommand(), a.listCommand(), a.groupsCommand(),
 		a.renderCommand(), a.statsCommand(), a.exportCommand(),
 		a.watchCommand(), a.historyCommand(),
 		a.demoCommand(), a.stressCommand(), a.benchCommand(),
+		a.versionCommand(),
 	)
 	return root
 }

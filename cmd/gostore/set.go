@@ -22,8 +22,10 @@ Put -- in front of a value that begins with a dash:
 		RunE: func(command *cobra.Command, arguments []string) error {
 			group, key, value := arguments[0], arguments[1], arguments[2]
 			limited := command.Flags().Changed("ttl")
-			if limited && timeToLive <= 0 {
-				return misuse("--ttl %v: the key would have expired already; use 'gostore delete' to remove it", timeToLive)
+			if limited {
+				if err := checkTTL("--ttl ", timeToLive); err != nil {
+					return err
+				}
 			}
 			return a.withStore(creating, nil, func(store *api.Store) error {
 				if limited {

@@ -27,6 +27,7 @@ type statistics struct {
 	Revision       uint64          `json:"revision"`
 	OldestRevision *uint64         `json:"oldest_revision"` // nil: the log is empty
 	LogBegins      *time.Time      `json:"log_begins"`
+	LogBeginsMS    *int64          `json:"log_begins_ms,omitempty"` // in its place if RFC 3339 can't carry it
 	Namespaces     []namespaceLine `json:"namespaces"`
 }
 
@@ -51,7 +52,9 @@ follow each other.
 
 With --json one object is printed: keys, groups, expired, file_bytes, wal_bytes,
 log_bytes, revision, oldest_revision and log_begins (null if that log is empty),
-and namespaces, a list of objects with namespace, keys and groups.`,
+and namespaces, a list of objects with namespace, keys and groups. A log_begins
+that RFC 3339 can't carry, beyond the year 9999, is null, and log_begins_ms has it
+in milliseconds since 1970.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return a.reader(command, func(store *api.Store) error {
@@ -77,14 +80,19 @@ func collectStatistics(store *api.Store, database string) (s statistics, err err
 	}
 	s = statistics{Keys: stats.Keys, Groups: stats.Groups, Expired: stats.Expired, LogBytes: stats.LogBytes,
 		Revision: stats.Revision, Namespaces: []namespaceLine{}}
-	if !stats.LogBegins.IsZero() {
-		s.OldestRevision, s.LogBegins = &stats.OldestRevision, &stats.LogBegins
-	}
+	s.logBegins(stats)
 	if s.FileBytes, s.WALBytes, err = databaseSizes(database); err != nil {
 		return s, err
 	}
 	s.Namespaces, err = namespaces(store, s.Namespaces)
 	return s, err
+}
+
+func (s *statistics) logBegins(stats api.Stats) {
+	if !stats.LogBegins.IsZero() {
+		s.OldestRevision = &stats.OldestRevision
+		moment(stats.LogBegins, &s.LogBegins, &s.LogBeginsMS)
+	}
 }
 
 // databaseSizes asks the file system: nobody may open a database that is in use
@@ -137,10 +145,13 @@ func (a *app) printStatistics(s statistics) error {
 	fmt.Fprintf(table, "write-ahead log\t%d bytes\n", s.WALBytes)
 	fmt.Fprintf(table, "log of changes\t%d bytes\n", s.LogBytes)
 	fmt.Fprintf(table, "revision\t%d\n", s.Revision)
-	if s.OldestRevision == nil {
+	switch {
+	case s.OldestRevision == nil:
 		fmt.Fprintf(table, "oldest revision in the log\tnone\n")
-	} else {
-		fmt.Fprintf(table, "oldest revision in the log\t%d, of %s\n", *s.OldestRevision, s.LogBegins.UTC().Format(time.RFC3339))
+	case s.LogBegins == nil:
+		fmt.Fprintf(table, "oldest revision in the log\t%d, of %d ms\n", *s.OldestRevision, *s.LogBeginsMS)
+	default:
+		fmt.Fprintf(table, "oldest revision in the log\t%d, of %s\n", *s.OldestRevision, s.LogBegins.Format(time.RFC3339))
 	}
 	for _, line := range s.Namespaces {
 		fmt.Fprintf(table, "namespace %s\t%s in %s\n", line.Namespace,

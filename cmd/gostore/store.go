@@ -35,7 +35,9 @@ func (a *app) withStore(how access, options []api.Option, work func(*api.Store) 
 	if how == reading {
 		open = openReading
 	}
-	store, err := open(a.database, options...)
+	store, err := a.awaited(a.ctx, func() (*api.Store, error) {
+		return open(a.database, append(options, a.openOptions()...)...)
+	})
 	if err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func (a *app) explain(err error) string {
 		if locked.PID != 0 {
 			owner = fmt.Sprintf("process %d", locked.PID)
 		}
-		return fmt.Sprintf("%s is in use by %s; wait until it closes the database (the commands that only read, such as 'gostore get', 'watch' and 'export', work beside it)", a.database, owner)
+		return fmt.Sprintf("%s is in use by %s; wait until it closes the database, as --wait 30s does (the commands that only read, such as 'gostore get', 'watch' and 'export', work beside it)", a.database, owner)
 	}
 	if text, ok := explainRevision(err); ok {
 		return text

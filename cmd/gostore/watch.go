@@ -22,8 +22,8 @@ func (a *app) watchCommand() *cobra.Command {
 		Use:   "watch --db PATH [--from REV | --state] [--prefix] [--json] GROUP [KEY]",
 		Short: "Follow the changes of a group or a key",
 		Long: `Prints each change of a group, or of one key of it, as it is committed, until
-Ctrl-C, beside the program that has the database open. The deletion of the group
-is a change of its keys.
+Ctrl-C, or until nobody reads the output any more, beside the program that has the
+database open. The deletion of the group is a change of its keys.
 
 Begins now; with --from at a revision, as far as the database's log goes back:
 after an interruption, at the one after the last that was printed. With --state
@@ -33,7 +33,9 @@ that begin with it: 'watch --prefix ""' is everything.
 With --json each line is an object: revision, type (set, delete, delete_group,
 expire; with --state one synced, behind the state), time, group, key, value,
 expires_at. A text that is no UTF-8 stands in group_base64, key_base64 or
-value_base64 instead.`,
+value_base64 instead, a time that RFC 3339 can't carry (another program may have
+put a deadline beyond the year 9999 into the file) in time_ms or expires_ms, in
+milliseconds since 1970.`,
 		Args: func(_ *cobra.Command, arguments []string) error {
 			if n := len(arguments); n < 1 || n > 2 {
 				return fmt.Errorf("needs GROUP, or GROUP KEY, got %d argument(s)", n)
@@ -60,11 +62,13 @@ value_base64 instead.`,
 
 func (a *app) watch(ctx context.Context, flags watchFlags, names []string) error {
 	options := api.SubscribeOptions{From: flags.from, State: flags.state, Filters: []api.Filter{watchFilter(names, flags.prefix)}}
+	ctx, stop := untilReaderGone(ctx, a.stdout)
+	defer stop()
 	return a.withStore(reading, nil, func(store *api.Store) error {
 		printer := newChangePrinter(a.stdout, flags.asJSON)
 		for event, err := range store.Subscribe(ctx, options) {
 			if err != nil && ctx.Err() != nil {
-				return nil // Ctrl-C is how it ends
+				return nil // Ctrl-C is how it ends, or its reader has seen enough
 			}
 			if err != nil {
 				return err

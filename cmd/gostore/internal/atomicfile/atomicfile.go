@@ -19,8 +19,8 @@ type File struct {
 }
 
 // Create begins a file of mode 0600. What stands at the path stays there until
-// Commit replaces it; it must be a regular file, or a link to one. Call Discard
-// in any case.
+// Commit replaces it, and takes its mode; it must be a regular file, or a link to
+// one. Call Discard in any case.
 func Create(path string) (*File, error) {
 	_, err := os.Lstat(path)
 	switch {
@@ -46,9 +46,13 @@ func Create(path string) (*File, error) {
 	return &File{File: file, path: path}, nil
 }
 
-// Commit syncs the file to disk and gives it its name.
+// Commit syncs the file to disk and gives it its name, with the mode of the file
+// that it replaces and, where that is permitted, its owner.
 func (f *File) Commit() error {
-	err := f.Sync()
+	err := f.resembleReplaced()
+	if err == nil {
+		err = f.Sync()
+	}
 	if err == nil {
 		err = f.Close()
 	}
@@ -60,6 +64,19 @@ func (f *File) Commit() error {
 	}
 	f.done = true
 	return syncFolder(filepath.Dir(f.path))
+}
+
+func (f *File) resembleReplaced() error {
+	replaced, err := os.Lstat(f.path) // links were followed when the file began
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !replaced.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file any more: name another", f.path)
+	}
+	return resemble(f.File, replaced)
 }
 
 // Discard removes what was written, unless Commit has succeeded.

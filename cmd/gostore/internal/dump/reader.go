@@ -107,6 +107,9 @@ func decode(name string, text, coded *string) (string, error) {
 // header reads the first line. What kind of text it is, and of which version,
 // is said before it is held to the rest of the format.
 func (r *Reader) header() error {
+	if err := r.begin(); err != nil {
+		return err
+	}
 	if err := r.readLine(); errors.Is(err, io.EOF) {
 		r.number = 1
 		return r.bad("%w: it is empty", NotAnExportError)
@@ -119,7 +122,7 @@ func (r *Reader) header() error {
 	}
 	if err := json.Unmarshal(r.line, &header); err != nil || header.Gostore != "export" {
 		if bytes.HasPrefix(r.line, []byte(`{"gostore":"export"`)) {
-			return r.bad("the export is damaged or cut off here")
+			return r.damaged("")
 		}
 		return r.bad("%w", NotAnExportError)
 	}
@@ -129,6 +132,25 @@ func (r *Reader) header() error {
 	}
 	_, err := r.check()
 	return err
+}
+
+// begin skips the byte order mark that an editor has put before the text: it
+// takes no part in the sums. It names an encoding in which nothing can be read.
+func (r *Reader) begin() error {
+	start, err := rows.Start(r.in)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if bytes.HasPrefix(start, []byte(rows.ByteOrderMark)) {
+		r.end = int64(len(rows.ByteOrderMark))
+		_, err := r.in.Discard(len(rows.ByteOrderMark))
+		return err
+	}
+	if err := rows.CheckEncoding(start, `{":,}`); err != nil {
+		r.number = 1
+		return r.bad("%w", err)
+	}
+	return nil
 }
 
 // next reads a line behind the header.
@@ -157,15 +179,24 @@ func (r *Reader) next(into any) error {
 func (r *Reader) check() (object []byte, err error) {
 	at := len(r.line) - sumLength
 	if at < 0 {
-		return nil, r.bad("the export is damaged or cut off here")
+		return nil, r.damaged("")
 	}
 	sum := crc32.Update(r.sum, castagnoli, r.line[:at])
 	if !bytes.Equal(appendSum(nil, sum), r.line[at:]) {
-		return nil, r.bad("the export is damaged or cut off here, or a line before this one is missing")
+		return nil, r.damaged(", or a line before this one is missing")
 	}
 	r.sum = sum
 	r.line[at] = '}'
 	return r.line[:at+1], nil
+}
+
+// damaged says what a line is whose sum is wrong. No line that was written holds
+// a CR.
+func (r *Reader) damaged(or string) error {
+	if bytes.IndexByte(r.line, '\r') >= 0 {
+		return r.bad(`the line ends with a carriage return alone; convert the line ends first: tr '\r' '\n'`)
+	}
+	return r.bad("the export is damaged or cut off here%s", or)
 }
 
 func (r *Reader) finish(count *int, revision *uint64) error {

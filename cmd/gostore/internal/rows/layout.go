@@ -35,6 +35,8 @@ type Layout struct {
 	ValueColumn int // 0: the value is the rest of the record after the key column, as it stands there
 	// ExpiresColumn is when the row expires, in Unix milliseconds; empty: never.
 	ExpiresColumn int // 0: no row does
+	// KeepCR takes a CR that no LF follows as a part of its field.
+	KeepCR bool
 }
 
 // Validate says what is wrong with a layout.
@@ -50,6 +52,16 @@ func (l Layout) Validate() error {
 		return errors.New("the delimiter is not a character")
 	}
 	return nil
+}
+
+// carriageReturn says what to do about a CR that is not kept.
+func (l Layout) carriageReturn() string {
+	quote := ""
+	if l.Format == Quoted {
+		quote = " quote the field, or"
+	}
+	return `a carriage return that no line feed follows: if lines end so, convert them first: tr '\r' '\n'; ` +
+		"if it belongs to the field," + quote + " give --keep-cr"
 }
 
 // columns is how many columns a record needs at least.
@@ -86,9 +98,15 @@ func (l Layout) row(record []byte, fields []field) (Row, error) {
 	return row, nil
 }
 
-// Moment is Unix milliseconds as a time that is never the zero one: what is
-// past stays past.
-func Moment(milliseconds int64) time.Time { return time.UnixMilli(max(milliseconds, 1)) }
+// Moment is Unix milliseconds as a time that is never the zero one, which stands
+// for never: the one millisecond that would be it becomes the next, as past.
+func Moment(milliseconds int64) time.Time {
+	moment := time.UnixMilli(milliseconds)
+	if moment.IsZero() {
+		return moment.Add(time.Millisecond)
+	}
+	return moment
+}
 
 func plural(n int, noun string) string {
 	if n == 1 {

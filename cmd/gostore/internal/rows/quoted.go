@@ -3,7 +3,6 @@ package rows
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -34,6 +33,9 @@ func (r *Reader) field(start int) (int, error) {
 	next := start + end + len(r.delimiter)
 	if end < 0 {
 		end, next = len(rest), -1
+	}
+	if r.returns(rest[:end]) {
+		return 0, r.badField(start, "has "+r.layout.carriageReturn())
 	}
 	if bytes.IndexByte(rest[:end], '"') >= 0 {
 		return 0, r.badField(start, "has a quote but does not begin with one; quote the field and double the quote, or use --format tsv, which knows no quotes")
@@ -72,6 +74,8 @@ func (r *Reader) quotedField(start int) (int, error) {
 		return -1, nil
 	case bytes.HasPrefix(rest, r.delimiter):
 		return at + len(r.delimiter), nil
+	case rest[0] == '\r' && !r.layout.KeepCR:
+		return 0, r.badField(start, "has "+r.layout.carriageReturn())
 	default:
 		return 0, r.badField(start, "goes on behind its closing quote; double every quote inside it")
 	}
@@ -86,16 +90,4 @@ func (r *Reader) continueQuoted(start int) error {
 		return r.badField(start, "opens a quote that is never closed")
 	}
 	return err
-}
-
-// badField blames the field at start, in the line where it stands.
-func (r *Reader) badField(start int, what string) error {
-	line := r.line + bytes.Count(r.record[:start], []byte("\n"))
-	column := 1
-	for _, f := range r.fields {
-		if f.start < start {
-			column++
-		}
-	}
-	return r.bad(line, fmt.Errorf("column %d %s", column, what))
 }

@@ -32,9 +32,10 @@ type LineError struct {
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 func (e *LineError) Unwrap() error { return e.Err }
 
-// Reader reads rows. Lines end with LF or CRLF; the last one needs no end.
-// Empty lines are skipped and counted. A UTF-8 byte order mark at the start is
-// skipped.
+// Reader reads rows. Lines end with LF or CRLF; the last one needs no end. A CR
+// of its own is an error, unless it is quoted or the layout keeps it: a table
+// whose lines end so would be one row. Empty lines are skipped and counted. A
+// UTF-8 byte order mark at the start is skipped, other encodings are named.
 type Reader struct {
 	in        *bufio.Reader
 	layout    Layout
@@ -71,7 +72,7 @@ func (r *Reader) Skipped() int { return r.skipped }
 // record that is not one, or the input's own error.
 func (r *Reader) Next() (Row, error) {
 	if r.lines == 0 {
-		if err := r.skipByteOrderMark(); err != nil {
+		if err := r.begin(); err != nil {
 			return Row{}, err
 		}
 	}
@@ -100,22 +101,27 @@ func (r *Reader) Next() (Row, error) {
 	return row, nil
 }
 
-// skipByteOrderMark also refuses UTF-16 text, whose every other byte is NUL:
-// the columns found in it would make no sense.
-func (r *Reader) skipByteOrderMark() error {
-	start, err := r.in.Peek(4)
+// begin skips a byte order mark and refuses text whose columns would make no
+// sense.
+func (r *Reader) begin() error {
+	start, err := Start(r.in)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf")) {
-		_, err := r.in.Discard(3)
-		r.end = 3
+	if bytes.HasPrefix(start, []byte(ByteOrderMark)) {
+		r.end = int64(len(ByteOrderMark))
+		_, err := r.in.Discard(len(ByteOrderMark))
 		return err
 	}
-	little := bytes.HasPrefix(start, []byte("\xff\xfe")) && len(start) == 4 && start[3] == 0
-	big := bytes.HasPrefix(start, []byte("\xfe\xff")) && len(start) == 4 && start[2] == 0
-	if little || big {
-		return r.bad(1, errors.New("the text is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8"))
+	structure := "\r\n"
+	if r.layout.Format == Quoted {
+		structure += `"`
+	}
+	if r.layout.Delimiter < utf8.RuneSelf {
+		structure += string(r.layout.Delimiter)
+	}
+	if err := CheckEncoding(start, structure); err != nil {
+		return r.bad(1, err)
 	}
 	return nil
 }
@@ -128,7 +134,11 @@ func (r *Reader) appendLine() error {
 		r.record = append(r.record, chunk...)
 		r.end += int64(len(chunk))
 		if len(r.record) > maxRecord {
-			return r.bad(r.line, fmt.Errorf("longer than %d MiB", maxRecord>>20))
+			why := fmt.Sprintf("longer than %d MiB", maxRecord>>20)
+			if !r.layout.KeepCR && bytes.IndexByte(r.record, '\r') >= 0 {
+				why += ", and has " + r.layout.carriageReturn()
+			}
+			return r.bad(r.line, errors.New(why))
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
@@ -158,14 +168,37 @@ func content(record []byte) int {
 func (r *Reader) splitPlain() error {
 	r.record, r.fields = r.record[:content(r.record)], r.fields[:0]
 	for start := 0; ; {
+		end := len(r.record)
 		at := bytes.Index(r.record[start:], r.delimiter)
+		if at >= 0 {
+			end = start + at
+		}
+		if r.returns(r.record[start:end]) {
+			return r.badField(start, "has "+r.layout.carriageReturn())
+		}
+		r.fields = append(r.fields, field{r.record[start:end], start})
 		if at < 0 {
-			r.fields = append(r.fields, field{r.record[start:], start})
 			return nil
 		}
-		r.fields = append(r.fields, field{r.record[start : start+at], start})
-		start += at + len(r.delimiter)
+		start = end + len(r.delimiter)
 	}
+}
+
+// returns reports whether text outside quotes has a CR that it may not have.
+func (r *Reader) returns(text []byte) bool {
+	return !r.layout.KeepCR && bytes.IndexByte(text, '\r') >= 0
+}
+
+// badField blames the field at start, in the line where it stands.
+func (r *Reader) badField(start int, what string) error {
+	line := r.line + bytes.Count(r.record[:start], []byte("\n"))
+	column := 1
+	for _, f := range r.fields {
+		if f.start < start {
+			column++
+		}
+	}
+	return r.bad(line, fmt.Errorf("column %d %s", column, what))
 }
 
 func (r *Reader) bad(line int, err error) error { return &LineError{line, err} }

@@ -59,8 +59,6 @@ func (w *Writer) Write(row Row) error {
 // Flush writes what is still in memory.
 func (w *Writer) Flush() error { return w.out.Flush() }
 
-const byteOrderMark = "\ufeff"
-
 // field appends a field and the delimiter behind it, or says why it can't.
 func (w *Writer) field(text string) (refused string) {
 	first := !w.started && len(w.line) == 0
@@ -75,14 +73,14 @@ func (w *Writer) field(text string) (refused string) {
 		return "has a tab"
 	case w.format == Plain && strings.Contains(text, "\n"):
 		return "has a line end"
-	case w.format == Plain && first && strings.HasPrefix(text, byteOrderMark):
+	case w.format == Plain && first && strings.HasPrefix(text, ByteOrderMark):
 		return "begins with a byte order mark, which readers drop at the start of a file"
 	}
 	if w.format == Plain {
 		w.line = append(append(w.line, text...), '\t')
 		return ""
 	}
-	if strings.ContainsAny(text, ",\"\n") || strings.HasPrefix(text, byteOrderMark) {
+	if strings.ContainsAny(text, ",\"\n") || strings.HasPrefix(text, ByteOrderMark) {
 		w.line = append(w.line, '"')
 		w.line = append(w.line, strings.ReplaceAll(text, `"`, `""`)...)
 		w.line = append(w.line, '"', ',')

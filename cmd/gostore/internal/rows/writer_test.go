@@ -23,7 +23,7 @@ func written(format Format) Layout {
 
 func TestWriter_WhatItWritesIsReadBack(t *testing.T) {
 	texts := []string{"", "a", `"`, `"q"`, "a,b", "ä→🙂", "\u2028", "\ufffd", " a ", "#", `\n`}
-	for format, more := range map[Format][]string{Plain: nil, Quoted: {"\t", "\n", "a\nb", byteOrderMark, byteOrderMark + "a"}} {
+	for format, more := range map[Format][]string{Plain: nil, Quoted: {"\t", "\n", "a\nb", ByteOrderMark, ByteOrderMark + "a"}} {
 		var want []Row
 		var out bytes.Buffer
 		writer := NewWriter(&out, format)
@@ -76,17 +76,17 @@ func TestWriter_RefusesWhatItCannotCarry(t *testing.T) {
 	for text, why := range plain {
 		refuse(Plain, text, why)
 	}
-	assert.ErrorContains(t, NewWriter(io.Discard, Plain).Write(Row{Group: byteOrderMark}), "byte order mark")
+	assert.ErrorContains(t, NewWriter(io.Discard, Plain).Write(Row{Group: ByteOrderMark}), "byte order mark")
 	second := NewWriter(io.Discard, Plain)
 	require.NoError(t, second.Write(Row{}))
-	assert.NoError(t, second.Write(Row{Group: byteOrderMark}), "only the start of a file is in danger")
+	assert.NoError(t, second.Write(Row{Group: ByteOrderMark}), "only the start of a file is in danger")
 }
 
 func TestReader_ExpiresColumn(t *testing.T) {
 	layout := written(Plain)
 	for text, want := range map[string]time.Time{
 		"": {}, "1700000000123": time.UnixMilli(1_700_000_000_123),
-		"0": time.UnixMilli(1), "-62135596800000": time.UnixMilli(1), // past, and not the zero time
+		"0": time.UnixMilli(0), "-62135596800000": time.UnixMilli(-62135596799999), // past, and not the zero time
 	} {
 		got, err := readAll("g\tk\tv\t"+text+"\n", layout)
 		require.NoError(t, err)
