@@ -73,6 +73,7 @@ type checkpoints struct {
 	tail      atomic.Bool   // by the goroutine: step 2
 	dirty     atomic.Bool   // the WAL holds something
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
+	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
 	written int64 // pages since the WAL was measured, by estimate
@@ -179,6 +180,9 @@ func (w *fileWriter) Checkpoint() error {
 	}
 	c.force.Store(false)
 	c.tail.Store(false)
+	if c.pinned.Load() > 0 {
+		wait = 0
+	}
 	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
 	wal, err := c.unpinned(w.conn, "RESTART")

@@ -165,7 +165,10 @@ type Database struct {
 	writer  Writer // nil if read-only
 	reads   Reads
 	changes sequence
-	done    chan struct{}  // closed first of all by Close
+	done    chan struct{} // closed first of all by Close
+
+	operations operations // which Close ends, and waits for
+
 	closers []func() error // in the order of opening; Close runs them backwards
 	once    sync.Once
 	err     error // of Close
@@ -189,7 +192,9 @@ func (d *Database) Path() string { return d.path }
 // it again is harmless and gives the same answer.
 func (d *Database) Close() error {
 	d.once.Do(func() {
+		d.EndOperations()
 		close(d.done)
+		d.operations.wait.Wait()
 		if err := d.unwind(); err != nil {
 			d.err = fmt.Errorf("close %s: %w", d.path, err)
 		}
