@@ -84,3 +84,10 @@ func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compactio
 func Restore(ctx context.Context, to, from string, operation Operation) error {
 	return storage.Restore(ctx, to, from, checkRecord, operation.Force, operation.Progress)
 }
+
+// Salvage makes a new store of what can be read of a damaged file.
+func Salvage(ctx context.Context, damaged, out string, operation Operation) (kv.SalvageReport, error) {
+	return storage.Salvage(ctx, damaged, out, func(row kv.LogRow) ([]kv.Event, error) {
+		return commitlog.Decode(nil, row)
+	}, operation.Progress)
+}

@@ -80,7 +80,7 @@ func TestCompact(t *testing.T) {
 	assert.ElementsMatch(t, []string{"store.db", "store.db-lock"}, names(t, filepath.Dir(d.Path())))
 }
 
-func extentOf(t *testing.T, d *Database) LogExtent {
+func extentOf(t testing.TB, d *Database) LogExtent {
 	t.Helper()
 	extent, err := d.Reads().LogExtent(background)
 	require.NoError(t, err)
