@@ -62,7 +62,10 @@ func operation(ctx context.Context, options []OperationOption) (o engine.Operati
 // both is a context that ends with either.
 func both(ctx, other context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
+	if other.Err() != nil {
+		cancel(other.Err()) // at once: AfterFunc has a goroutine do it
+	}
+	stop := context.AfterFunc(other, func() { cancel(other.Err()) })
 	return ctx, func() { stop(); cancel(nil) }
 }
 
@@ -150,4 +153,40 @@ func (s *Store) Compact(ctx context.Context, options ...OperationOption) (Compac
 	defer cancel()
 	sizes, err := s.engine.Compact(ctx, o)
 	return sizes, wrap("Compact", err)
+}
+
+// PageRun is a number of adjoining pages of a file, both ends included.
+type PageRun = kv.PageRun
+
+// SalvageReport is what Salvage could read, and what not: the Entries and
+// LogRecords in the new store; of the entries Strays, on pages that nothing led to
+// any more, and Replayed ones, which only the log had; pages that are Unreadable;
+// LostEntries whose keys are known, and LostRecords of the log; OlderRecords, which
+// lie before a gap and are not kept; and Findings, all of that in words, none if
+// nothing was wrong.
+type SalvageReport = kv.SalvageReport
+
+// Salvage makes a new store in the file out of whatever can be read of a damaged
+// one, which New or Check find something wrong with. It reads the pages by itself,
+// with what is committed in the -wal file beside them, and neither changes nor
+// locks the damaged file, nor makes anything beside it. It may be a file that the
+// original wrote. It must not be open anywhere, in this process least of all: to
+// close a file that SQLite has open takes SQLite's locks away.
+//
+// Of two versions of a key the one with the higher revision is taken. What was
+// removed does not come back, as far as that can be told. The log of changes is
+// kept from its last gap on. A value may have been damaged without a trace: only
+// the log has checksums.
+//
+// Errors: *LockedError while a store owns the file; NotADatabaseError if it is
+// another program's, or nothing of a store is in it; InvalidTargetError, or
+// fs.ErrExist if out is there already; the context's, and those of the disk. There
+// is no file out then.
+func Salvage(ctx context.Context, damaged, out string, options ...OperationOption) (SalvageReport, error) {
+	o, err := operation(ctx, options)
+	if err != nil {
+		return SalvageReport{}, wrap("Salvage", err)
+	}
+	report, err := engine.Salvage(ctx, damaged, out, o)
+	return report, wrap("Salvage", err)
 }

@@ -36,7 +36,7 @@ type operations struct {
 // database is closed. Close waits for leave, which must be called.
 func (d *Database) Operation(ctx context.Context) (_ context.Context, leave func(), err error) {
 	if err := ContextError(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, operationError(ctx, err)
 	}
 	o := &d.operations
 	o.mu.Lock()
@@ -76,8 +76,11 @@ func operationError(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, kv.ClosedError) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, kv.ClosedError):
 		return kv.ClosedError
+	case errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("gave up: %w", cause)
 	}
 	return ContextError(ctx)
 }

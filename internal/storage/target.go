@@ -48,8 +48,12 @@ func claimTarget(path, source string, u use) (_ *target, err error) {
 	if err := t.refuseFilesOf(source); err != nil {
 		return nil, err
 	}
-	if _, err := inspectPath(t.path); err != nil {
+	exists, err := inspectPath(t.path)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", kv.InvalidTargetError, err)
+	}
+	if exists && u == newTarget {
+		return nil, t.errExists()
 	}
 	if t.lock, err = acquireLock(t.path); err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func (t *target) inspect(u use) error {
 		}
 	}
 	if exists && u == newTarget {
-		return fmt.Errorf("%s is there already; name a new file: %w", t.path, fs.ErrExist)
+		return t.errExists()
 	}
 	if err := t.inspectSidecars(u); err != nil || !exists {
 		return err
@@ -133,6 +137,10 @@ func (t *target) inspect(u use) error {
 		return t.requireRecognisable()
 	}
 	return nil
+}
+
+func (t *target) errExists() error {
+	return fmt.Errorf("%s is there already; name a new file: %w", t.path, fs.ErrExist)
 }
 
 // inspectSidecars refuses what SQLite would take for a part of the copy, unless
