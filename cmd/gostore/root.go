@@ -84,6 +84,7 @@ called wrongly.`,
 		a.deleteCommand(), a.countCommand(), a.listCommand(), a.groupsCommand(),
 		a.renderCommand(), a.statsCommand(), a.exportCommand(),
 		a.watchCommand(), a.historyCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.salvageCommand(),
 		a.demoCommand(), a.stressCommand(), a.benchCommand(),
 	)
 	return root
