@@ -257,3 +257,43 @@ func TestOperations_AfterDamage(t *testing.T) {
 	require.NoError(t, api.Restore(everyday, path, backup, api.WithForce()))
 	requireValue(t, openStore(t, path), "g", "k", "v")
 }
+
+// A compaction that is under way ends with Close or its context, and nothing has
+// happened to the store.
+func TestCompact_EndsEarly(t *testing.T) {
+	for name, end := range map[string]func(*api.Store, context.CancelFunc){
+		"context": func(_ *api.Store, cancel context.CancelFunc) { cancel() },
+		"Close":   func(s *api.Store, _ context.CancelFunc) { go func() { _ = s.Close() }() },
+		"panic":   func(*api.Store, context.CancelFunc) { panic("callback") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			store := openStore(t, path)
+			var items []api.Item
+			for i := range 50_000 {
+				items = append(items, api.Item{Group: strconv.Itoa(i % 100), Key: strconv.Itoa(i), Value: "some value of some length"})
+			}
+			require.NoError(t, store.SetAll(items))
+			require.NoError(t, store.DeletePrefix("1"))
+			ctx, cancel := context.WithCancel(everyday)
+			defer cancel()
+			once := sync.OnceFunc(func() { end(store, cancel) })
+			func() {
+				defer func() { assert.Equal(t, name == "panic", recover() != nil) }()
+				_, err := store.Compact(ctx, api.WithProgress(func(int64, int64) { once() }))
+				if err != nil { // it may have been too late
+					assert.ErrorIs(t, err, map[string]error{"context": context.Canceled, "Close": api.ClosedError}[name])
+				}
+			}()
+			require.NoError(t, store.Close())
+			entries, err := os.ReadDir(filepath.Dir(path))
+			require.NoError(t, err)
+			assert.Len(t, entries, 2, "the database and its lock")
+			store = openStore(t, path)
+			report, err := store.Check(everyday)
+			require.NoError(t, err)
+			assert.Empty(t, report.Findings)
+			assert.Equal(t, int64(44_500), report.Entries)
+		})
+	}
+}

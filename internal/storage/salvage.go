@@ -139,6 +139,7 @@ type salvage struct {
 	b        *builder
 
 	entries, log, kv, keys *pages.Tree // nil: there is none, or nobody knows where
+	others                 []*pages.Tree
 	uuid                   string
 	base                   uint64 // what store_meta says of it
 	freeKnown              bool
@@ -269,6 +270,8 @@ func (s *salvage) outline() error {
 		tree := s.scan.Tree(p.root)
 		if into != nil && *into == nil {
 			*into = tree
+		} else {
+			s.others = append(s.others, tree)
 		}
 	}
 	s.part = partSchema
@@ -293,6 +296,7 @@ const partOther = "what others keep in the file"
 
 // readAll reads every row that can be read.
 func (s *salvage) readAll() error {
+	strays := false
 	read := func(part string, tree *pages.Tree, row func(pages.Row) error) error {
 		if s.part = part; tree == nil {
 			return nil
@@ -305,14 +309,6 @@ func (s *salvage) readAll() error {
 		func() error { return read(partEntries, s.kv, s.entry(func() *sqlite.Stmt { return s.b.older })) },
 		func() error { return read(partLog, s.log, s.record) },
 		func() error {
-			return read(partKeys, s.keys, func(r pages.Row) error {
-				if v := r.Values; len(v) == 3 && v[0].Kind == pages.Text && v[1].Kind == pages.Text {
-					return bindAndRun(s.expect, string(v[0].Bytes), string(v[1].Bytes))
-				}
-				return nil
-			})
-		},
-		func() error {
 			s.part = partStrays
 			return s.scan.Strays(func(r pages.Row) error {
 				if r.Values != nil && r.Values[0].Kind == pages.Null {
@@ -321,10 +317,33 @@ func (s *salvage) readAll() error {
 				if s.entries != nil && len(r.Values) == 3 {
 					return nil // too like anything
 				}
+				strays = true
 				return s.entry(func() *sqlite.Stmt { return s.stray })(r)
 			})
 		},
+		func() error {
+			wanted := strays || s.damagedEntries() // all keys are much to gather for nothing
+			return read(partKeys, s.keys, func(r pages.Row) error {
+				if v := r.Values; wanted && len(v) == 3 && v[0].Kind == pages.Text && v[1].Kind == pages.Text {
+					return bindAndRun(s.expect, string(v[0].Bytes), string(v[1].Bytes))
+				}
+				return nil
+			})
+		},
+		func() error { // only to know which pages are theirs
+			for _, tree := range s.others {
+				if err := read(partOther, tree, func(pages.Row) error { return nil }); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	)
+}
+
+// damagedEntries reports whether entries are missing that no stray page may have.
+func (s *salvage) damagedEntries() bool {
+	return s.lost[partEntries] > 0 || s.entries == nil || !s.entries.Whole
 }
 
 func firstError(steps ...func() error) error {
@@ -448,7 +467,7 @@ func (s *salvage) merge() error {
 	if err != nil {
 		return err
 	}
-	if strays == 0 && s.lost[partEntries] == 0 && s.entries != nil && s.entries.Whole {
+	if strays == 0 && !s.damagedEntries() {
 		return nil // nothing is missing: what isn't there was removed, by whomever
 	}
 	if err := s.replay(); err != nil {

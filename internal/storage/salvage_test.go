@@ -349,3 +349,13 @@ func FuzzSalvage(f *testing.F) {
 		requireWhole(t, out)
 	})
 }
+
+// What others keep in the file is not ours, and no damage.
+func TestSalvageLeavesOthersTables(t *testing.T) {
+	path, want := lively(t, 0)
+	program(t, path, "CREATE TABLE notes (a TEXT, b TEXT, c TEXT, d INTEGER, e INTEGER, PRIMARY KEY (a))",
+		fmt.Sprintf("INSERT INTO notes VALUES ('%s', 'b', 'c', 4, 5)", strings.Repeat("a", 20_000)))
+	out, report := salvaged(t, path)
+	assert.Equal(t, want, query(t, out, allRows))
+	assert.Empty(t, report.Findings)
+}
