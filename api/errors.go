@@ -89,6 +89,13 @@ var (
 	IncompleteFileError = kv.IncompleteFileError
 )
 
+// What an operation on a whole file is told: Backup, Restore, Salvage. Nothing was
+// changed. Test with errors.Is.
+var (
+	InvalidTargetError = kv.InvalidTargetError // the store itself or a file of it, no regular file, or one with a -wal beside it
+	DamagedError       = kv.DamagedError       // what was to be copied is not whole
+)
+
 // LockedError is what New returns, as a *LockedError for errors.As, while
 // another store owns the file. PID is the owner's process, 0 if unknown.
 type LockedError = kv.LockedError

@@ -180,6 +180,7 @@ func (e *Engine) Close() error {
 	e.close.Do(func() {
 		e.closed.Store(true)
 		close(e.ended)
+		e.database.EndOperations()
 		if e.actors != nil {
 			e.actors.stop()
 		}

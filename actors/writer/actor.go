@@ -173,6 +173,16 @@ func (m apply) handle(a *Actor) {
 	a.accept(job{request: m.request, mutation: &m.request.Mutation})
 }
 
+func (m between) handle(a *Actor) {
+	err := error(kv.RolledBackError) // what a panic leaves behind
+	defer func() {
+		m.request.Resolve(kv.Outcome{}, err)
+		m.request.Release()
+	}()
+	a.flush() // what was admitted before comes before
+	err = m.work()
+}
+
 // purge is the reaper's mutation: the same every time, so one serves all.
 var purge = kv.Mutation{Kind: kv.PurgeExpired, Range: kv.PrefixRange(""), Limit: PurgeChunk}
 

@@ -23,6 +23,14 @@ func (apply) IgnoreDeadLetterLogging() {}
 // for it: what it did is in Committed.
 type purgeExpired struct{ actorsystem.Quiet }
 
+// between asks for work that needs the database to itself. It stands in the queue
+// like a mutation, and those behind it wait.
+type between struct {
+	actorsystem.Quiet
+	request *admission.Request
+	work    func() error
+}
+
 // flush commits what is pending. The writer sends it to itself with the first
 // request of a batch: it comes back behind everything that was already queued.
 type flush struct{ actorsystem.Quiet }

@@ -49,6 +49,21 @@ func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	return request.Wait(ctx)
 }
 
+// Between has the writer run work between two batches, while nothing else is
+// written, and returns its error. Work is not the store's user's: it must neither
+// leave a transaction open nor wait for another actor. A panic in it starts the
+// writer anew; the error is kv.RolledBackError then.
+func (r Ref) Between(ctx context.Context, work func() error) error {
+	request, err := r.gate.Admit(ctx, kv.Mutation{})
+	if err != nil {
+		return err
+	}
+	r.root.Send(r.pid, between{request: request, work: work})
+	// Work looks at its own context; to leave it alone would not end it.
+	_, err = request.Wait(context.WithoutCancel(ctx))
+	return err
+}
+
 // PurgeExpired asks for the removal of one chunk of expired rows and returns
 // at once.
 func (r Ref) PurgeExpired() { r.root.Send(r.pid, purgeExpired{}) }

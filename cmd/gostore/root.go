@@ -94,6 +94,7 @@ wrongly and 3 when 'gostore cas' found a key otherwise than it was told.`,
 		a.ttlCommand(), a.touchCommand(), a.deleteCommand(), a.countCommand(), a.listCommand(), a.groupsCommand(),
 		a.renderCommand(), a.statsCommand(), a.exportCommand(),
 		a.watchCommand(), a.historyCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.salvageCommand(),
 		a.demoCommand(), a.stressCommand(), a.benchCommand(),
 		a.versionCommand(),
 	)

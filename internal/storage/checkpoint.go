@@ -91,6 +91,7 @@ type checkpoints struct {
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
 	running   atomic.Int32  // how many checkpoints are under way
 	completed atomic.Uint64 // how many have been
+	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
 	written int64 // pages since the WAL was measured, by estimate
@@ -245,6 +246,9 @@ func (w *fileWriter) Checkpoint() error {
 	}
 	c.force.Store(false)
 	c.tail.Store(false)
+	if c.pinned.Load() > 0 {
+		wait = 0
+	}
 	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
 	wal, err := c.unpinned(w.conn, "RESTART")

@@ -163,15 +163,18 @@ func (d *Database) Current(v Version, group, key string) bool {
 
 // Database is an open database.
 type Database struct {
-	path    string
-	uuid    string
-	writer  Writer // nil if read-only
-	reads   Reads
-	changes sequence
-	guard   *guard         // nil in memory
-	mode    string         // a parameter of SQLite's for connections that read; empty: none
-	left    bool           // the file was closed whole
-	done    chan struct{}  // closed first of all by Close
+	path      string
+	uuid      string
+	writer    Writer // nil if read-only
+	reads     Reads
+	changes   sequence
+	guard     *guard        // nil in memory
+	parameter string        // a parameter of SQLite's for connections that read; empty: none
+	left      bool          // the file was closed whole
+	done      chan struct{} // closed first of all by Close
+
+	operations operations // which Close ends, and waits for
+
 	closers []func() error // in the order of opening; Close runs them backwards
 	once    sync.Once
 	err     error // of Close
@@ -209,7 +212,9 @@ func (d *Database) Health() (err error, since time.Time) {
 // it again is harmless and gives the same answer.
 func (d *Database) Close() error {
 	d.once.Do(func() {
+		d.EndOperations()
 		close(d.done)
+		d.operations.wait.Wait()
 		if err := d.unwind(); err != nil {
 			d.err = fmt.Errorf("close %s: %w", d.path, err)
 		}

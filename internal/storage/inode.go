@@ -40,9 +40,9 @@ var inodes = struct {
 	open map[fileKey]*inode
 }{open: make(map[fileKey]*inode)}
 
-// use registers a store on the file at a path. Call leave once all its connections
+// enlist registers a store on the file at a path. Call leave once all its connections
 // are closed.
-func use(path string) (*inode, error) {
+func enlist(path string) (*inode, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

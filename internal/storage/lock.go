@@ -146,7 +146,7 @@ func likeDatabase(lock *os.File, database string) {
 	if err != nil {
 		return
 	}
-	if uid, gid, known := ownerOfFile(info); known && os.Geteuid() == 0 {
+	if uid, gid, known := ownerIDs(info); known && os.Geteuid() == 0 {
 		_ = lock.Chown(uid, gid)
 	}
 	_ = lock.Chmod(info.Mode().Perm() & 0o666)

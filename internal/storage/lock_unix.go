@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,13 +31,4 @@ func tryLock(file *os.File) error {
 // openNoFollow opens a file that is no symbolic link. It does not wait for a FIFO.
 func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
-}
-
-// ownerOfFile is whose a file is.
-func ownerOfFile(info fs.FileInfo) (uid, gid int, known bool) {
-	stat, known := info.Sys().(*syscall.Stat_t)
-	if !known {
-		return 0, 0, false
-	}
-	return int(stat.Uid), int(stat.Gid), true
 }

@@ -206,7 +206,7 @@ func (d *Database) tryOwn(config Config) (*opening, error) {
 
 // ownInode makes sure that nobody owns the file by another name.
 func (d *Database) ownInode(o *opening) (err error) {
-	if o.inode, err = use(d.path); err != nil {
+	if o.inode, err = enlist(d.path); err != nil {
 		return err
 	}
 	d.onClose(o.inode.leave)

@@ -48,7 +48,7 @@ func (d *Database) openReadOnly(config Config) error {
 		if !transient(err) || alone > settleTries || time.Since(began) > settleTime {
 			return err
 		}
-		d.reads, d.mode = nil, ""
+		d.reads, d.parameter = nil, ""
 		if err := d.unwind(); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (d *Database) tryReadOnly(config Config) error {
 		return fmt.Errorf("%s is empty: open it once without read-only: %w", d.path, kv.UnrecoveredError)
 	}
 	connected := isConnected(d.path)
-	inode, err := use(d.path)
+	inode, err := enlist(d.path)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 			return fmt.Errorf("%s is being opened by this process: %w", d.path, kv.UnrecoveredError)
 		}
 		d.onClose(inode.thaw)
-		d.mode = "readonly_shm=1"
+		d.parameter = "readonly_shm=1"
 		return nil
 	case f.content.committed():
 		return fmt.Errorf("%s has a %s that is to be recovered, which reading it would do: open it once without read-only: %w",
@@ -135,7 +135,7 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 		return fmt.Errorf("%s is being opened by another process, or was when that ended: open it once without read-only: %w",
 			d.path, kv.UnrecoveredError)
 	}
-	d.mode = "immutable=1"
+	d.parameter = "immutable=1"
 	return nil
 }
 
@@ -147,8 +147,8 @@ func journalIsHot(path string) bool {
 
 // openToRead opens a connection that can't write.
 func (d *Database) openToRead(settings []string, done <-chan struct{}) (*sqlite.Conn, error) {
-	if d.mode == "" {
+	if d.parameter == "" {
 		return openConnection(d.path, sqlite.OpenReadOnly, settings, done)
 	}
-	return openConnection(databaseURI(d.path, d.mode), sqlite.OpenReadOnly|sqlite.OpenURI, settings, done)
+	return openConnection(databaseURI(d.path, d.parameter), sqlite.OpenReadOnly|sqlite.OpenURI, settings, done)
 }

@@ -1,0 +1,154 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// A backup is one plain file, which New opens.
+func ExampleStore_Backup() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	store, err := api.New(":memory:") // or a file, while it is written to
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	fmt.Println(store.Set("greetings", "en", "hello"))
+
+	path := filepath.Join(folder, "backup.db")
+	fmt.Println(store.Backup(context.Background(), path))
+
+	backup, err := api.New(path, api.WithReadOnly())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer backup.Close()
+	fmt.Println(backup.Get("greetings", "en"))
+	// Output:
+	// <nil>
+	// <nil>
+	// hello <nil>
+}
+
+// Restore takes the place of a store that is closed.
+func ExampleRestore() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	path, backup := filepath.Join(folder, "app.db"), filepath.Join(folder, "backup.db")
+	store, err := api.New(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	fmt.Println(store.Set("config", "theme", "dark"), store.Backup(ctx, backup))
+	fmt.Println(store.Set("config", "theme", "a mistake"))
+
+	var locked *api.LockedError
+	fmt.Println("in use:", errors.As(api.Restore(ctx, path, backup), &locked))
+	fmt.Println(store.Close(), api.Restore(ctx, path, backup))
+
+	if store, err = api.New(path); err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	fmt.Println(store.Get("config", "theme"))
+	// Output:
+	// <nil> <nil>
+	// <nil>
+	// in use: true
+	// <nil> <nil>
+	// dark <nil>
+}
+
+func ExampleStore_Check() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	fmt.Println(store.Set("greetings", "en", "hello"))
+	report, err := store.Check(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, finding := range report.Findings {
+		fmt.Println(finding)
+	}
+	fmt.Println("whole:", report.Whole(), "entries:", report.Entries)
+	// Output:
+	// <nil>
+	// whole: true entries: 1
+}
+
+func ExampleStore_Compact() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	store, err := api.New(filepath.Join(folder, "app.db"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	items := make([]api.Item, 5000)
+	for i := range items {
+		items[i] = api.Item{Group: "sessions", Key: strconv.Itoa(i), Value: "some value"}
+	}
+	fmt.Println(store.SetAll(items), store.DeleteGroup("sessions"))
+
+	sizes, err := store.Compact(context.Background())
+	fmt.Println("smaller:", sizes.After < sizes.Before, err)
+	// Output:
+	// <nil> <nil>
+	// smaller: true <nil>
+}
+
+func ExampleSalvage() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	path, saved := filepath.Join(folder, "app.db"), filepath.Join(folder, "saved.db")
+	store, err := api.New(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Set("config", "theme", "dark"), store.Close())
+	wreck(path)
+
+	report, err := api.Salvage(context.Background(), path, saved)
+	fmt.Println("entries:", report.Entries, "whole:", len(report.Findings) == 0, err)
+	// Output:
+	// <nil> <nil>
+	// entries: 1 whole: false <nil>
+}
+
+// wreck destroys a database's first page.
+func wreck(path string) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := file.WriteAt(make([]byte, 4096), 0); err != nil {
+		log.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		log.Fatal(err)
+	}
+}

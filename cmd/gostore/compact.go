@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+func (a *app) compactCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "compact --db PATH",
+		Short: "Give the space of removed entries back to the file system",
+		Long: `Writes the database anew without the gaps that removed entries have left, and says
+how large it was and is. Nobody else may have it open for writing. It needs room
+for the compacted database twice, beside the file; if there is not enough, or it is
+interrupted, the database is as it was.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return a.withStore(changing, nil, func(store *api.Store) error {
+				option, end := a.drawing("compacting")
+				sizes, err := store.Compact(command.Context(), option)
+				end()
+				if err != nil {
+					return interrupted(command.Context(), err)
+				}
+				_, err = fmt.Fprintf(a.stdout, "%d bytes before, %d after\n", sizes.Before, sizes.After)
+				return err
+			})
+		},
+	}
+}

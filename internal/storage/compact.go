@@ -1,0 +1,152 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// compactStep is how many pages are put back between two looks at the context.
+const compactStep = 256
+
+// Compact gives the space of what was removed back to the file system. Whoever
+// owns the writer calls it, between transactions: nothing else may write
+// meanwhile. Reads go on, and see what they saw.
+//
+// SQLite's VACUUM would do, but it can't be ended safely on this connection, says
+// nothing of its progress, and keeps the whole new database in memory, or in a
+// temporary folder that is of another size and privacy. So the new one is made
+// beside the file, by a connection that only reads, and then put in the old one's
+// place within one transaction, page by page: until COMMIT nothing has happened.
+//
+// It takes the size of the new database twice: in that file, and in the WAL.
+func (d *Database) Compact(ctx context.Context, progress Progress) (sizes kv.Compaction, err error) {
+	ctx, leave, err := d.Operation(ctx)
+	if err != nil {
+		return sizes, err
+	}
+	defer leave()
+	w, ok := d.writer.(*fileWriter)
+	switch {
+	case d.writer == nil:
+		return sizes, kv.ReadOnlyError
+	case !ok: // memory gives everything back by itself
+		return sizes, nil
+	case w.conn == nil:
+		return sizes, kv.ClosedError
+	}
+	if sizes.Before, err = w.bytes(); err != nil {
+		return sizes, err
+	}
+	if err := w.compact(ctx, d, sizes.Before, progress); err != nil {
+		return sizes, operationError(ctx, err)
+	}
+	if sizes.After, err = w.bytes(); err != nil {
+		return sizes, err
+	}
+	return sizes, nil
+}
+
+// bytes is how large the database is.
+func (w *fileWriter) bytes() (int64, error) {
+	size, count, err := pageShape(w.conn)
+	return size * count, err
+}
+
+func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress Progress) error {
+	folder, err := os.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	// Until the file has become smaller nobody may take it for cut off.
+	loose := w.present()
+	loose.pages = 0
+	if err := w.setStamp(loose); err != nil {
+		return err
+	}
+	path := filepath.Join(folder, "new")
+	if err := d.vacuumInto(ctx, path); err != nil {
+		return err
+	}
+	progress.report(before/2, before)
+	if err := w.replaceWith(ctx, path, before, progress); err != nil {
+		return err
+	}
+	// Only now does the file become smaller. A reader that is in the way puts it
+	// off to one of the next checkpoints.
+	c := w.checkpoints
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	w.conn.SetBusyTimeout(tailWait)
+	defer w.conn.SetBusyTimeout(busyTimeout)
+	if _, err := c.unpinned(w.conn, "TRUNCATE"); err != nil && code(err) != sqlite.ResultBusy {
+		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
+	}
+	w.guard.shrinks()
+	w.guard.committed(true)
+	c.dirty.Store(true)
+	c.signal()
+	// The WAL may be empty by now, where a crash would leave nothing that says that
+	// none is missing.
+	if err := w.setStamp(w.present()); err != nil {
+		w.logger.Warn("the compacted file is not stamped; the next transaction does it", "error", err)
+	}
+	w.guard.committed(true)
+	progress.report(before, before)
+	return nil
+}
+
+// shortBase is the last element of a path, or as much of it as leaves room for
+// more in a name.
+func shortBase(path string) string {
+	base := filepath.Base(path)
+	return base[:min(len(base), 100)]
+}
+
+// vacuumInto writes what is committed to a new file, without gaps.
+func (d *Database) vacuumInto(ctx context.Context, path string) (err error) {
+	conn, err := d.openAside(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	// Nothing of the database is written by it: query_only would refuse it.
+	if err := execute(conn, "PRAGMA query_only = OFF"); err != nil {
+		return err
+	}
+	return sqlitex.ExecuteTransient(conn, "VACUUM INTO ?1", &sqlitex.ExecOptions{Args: []any{path}})
+}
+
+// replaceWith makes the database what another file holds, or leaves it as it is.
+func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64, progress Progress) (err error) {
+	from, err := openCopy(path, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	backup, err := sqlite.NewBackup(w.conn, "main", from, "main")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backup.Close()) }() // rolls back what is not complete
+	for more := true; more; {
+		if err := ContextError(ctx); err != nil {
+			return err
+		}
+		if more, err = backup.Step(compactStep); err != nil {
+			return fmt.Errorf("the database is as it was: %w", err)
+		}
+		if total := backup.PageCount(); total > 0 {
+			progress.report(before/2+(before-before/2)*int64(total-backup.Remaining())/int64(total)*9/10, before)
+		}
+	}
+	return nil
+}
