@@ -59,7 +59,7 @@ func TestOverlappingSnapshotsDontPinTheWAL(t *testing.T) {
 		_, _, err = s.Get(background, "g", "k")
 		return err
 	}
-	largest := pinning(t, d, 4, 300, snapshot)
+	largest := pinning(t, d, 4, 450, snapshot)
 	assert.LessOrEqual(t, largest, int64(hardPages*3/2)*frameSize)
 }
 
