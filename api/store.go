@@ -58,7 +58,7 @@ func New(databasePath string, options ...Option) (*Store, error) {
 }
 
 // Close answers the calls in flight, closes every watcher and leaves one plain
-// SQLite file, with an empty lock file beside it. It waits for no callback and may be
+// SQLite file, with a small lock file beside it. It waits for no callback and may be
 // called from one. Closing again does nothing and returns nil; every other method of
 // a closed store fails with ClosedError.
 //

@@ -26,7 +26,7 @@ import (
 
 // inode is a database file that stores of this process have open.
 type inode struct {
-	key   fileKey
+	key    fileKey
 	users  int
 	owned  bool
 	still  int        // stores that keep the file from being changed

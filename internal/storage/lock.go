@@ -26,18 +26,22 @@ var errLockHeld = errors.New("lock is held")
 // lockFile is a held lock. Its content is two decimal numbers of a fixed width, each
 // on a line: the owner's PID and, once there is one, the last revision that was
 // acknowledged. It is not synced: it tells, after the owner was killed, whether
-// somebody has cut or removed the WAL since.
+// somebody has cut or removed the WAL since. After a database was closed it says so:
+// then one that is empty was emptied.
 type lockFile struct {
 	file    *os.File
 	path    string
 	created bool // by this very call
 
-	found uint64 // what the last owner acknowledged, if it did not close
-	known bool
+	before string // what the file said
+	found  uint64 // what the last owner acknowledged, if it did not close
+	known  bool
 }
 
 // lockContent is what stores have ever written into a lock.
-var lockContent = regexp.MustCompile(`^[0-9]{0,20}\n?([0-9]{0,20}\n?)?$`)
+var lockContent = regexp.MustCompile(`^(closed\n|[0-9]{0,20}\n?([0-9]{0,20}\n?)?)$`)
+
+const closedMark = "closed\n"
 
 const (
 	lockNumber     = 20 // digits, and a line end behind them
@@ -135,7 +139,7 @@ func openLockFile(database string) (*lockFile, error) {
 		file.Close()
 		return nil, err
 	}
-	return &lockFile{file: file, path: path}, nil
+	return &lockFile{file: file, path: path, before: string(content)}, nil
 }
 
 // likeDatabase gives a lock that was just made the mode and, as root, the owner of
@@ -189,10 +193,10 @@ func (l *lockFile) write(text string) error {
 	return err
 }
 
-// release gives the lock up and leaves the file in place, empty: removing it
-// would race with the next opener for no gain.
+// release gives the lock of a database that was closed up and leaves the file in
+// place: removing it would race with the next opener for no gain.
 func (l *lockFile) release() error {
-	return errors.Join(l.write(""), l.file.Close())
+	return errors.Join(l.write(closedMark), l.file.Close())
 }
 
 // keep gives the lock up and leaves what it says: the database was not closed whole.
@@ -206,7 +210,7 @@ func (l *lockFile) abandon() {
 		return
 	}
 	if !l.created || !l.current() {
-		_ = l.release() // the error that led here is the one to tell
+		_ = errors.Join(l.write(l.before), l.file.Close()) // the error that led here is the one to tell
 		return
 	}
 	if removeWhileOpen {
@@ -233,6 +237,12 @@ func ownerOf(path string) int {
 		time.Sleep(time.Millisecond)
 	}
 	return 0
+}
+
+// hasOwner reports whether somebody owns the database, or was killed while owning it.
+func hasOwner(database string) bool {
+	text, _ := readSidecar(database+lockSuffix, lockContentMax) // what can't be read names nobody
+	return len(text) > 0 && string(text) != closedMark
 }
 
 // lastAcknowledged is the last revision that an owner has acknowledged who has not

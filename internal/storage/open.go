@@ -182,6 +182,10 @@ func (d *Database) tryOwn(config Config) (*opening, error) {
 		return nil, err
 	}
 	if o.exists {
+		if fileSize(d.path) == 0 && o.lock.before == closedMark {
+			return nil, fmt.Errorf("%s is empty, but a store was closed there: restore it, or remove it for a new one: %w",
+				d.path, kv.TruncatedFileError)
+		}
 		if o.found, err = verifyFile(d.path); err != nil {
 			if errors.Is(err, kv.MissingWALError) || errors.Is(err, kv.StaleWALError) {
 				// It may be in use by another name, which has the WAL.

@@ -42,7 +42,7 @@ func (d *Database) openReadOnly(config Config) error {
 		if err == nil {
 			break
 		}
-		if owner, _ := readSidecar(d.path+lockSuffix, lockContentMax); len(owner) == 0 {
+		if !hasOwner(d.path) {
 			alone++
 		}
 		if !transient(err) || alone > settleTries || time.Since(began) > settleTime {
@@ -127,11 +127,7 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 		return fmt.Errorf("%s can't be kept from changing (%w): %w", d.path, err, kv.UnrecoveredError)
 	}
 	d.onClose(inode.expose)
-	owner, err := readSidecar(d.path+lockSuffix, lockContentMax)
-	if err != nil {
-		return err
-	}
-	if len(owner) > 0 || fileSize(d.path+shmSuffix) > 0 || fileSize(d.path+walSuffix) > 0 {
+	if hasOwner(d.path) || fileSize(d.path+shmSuffix) > 0 || fileSize(d.path+walSuffix) > 0 {
 		return fmt.Errorf("%s is being opened by another process, or was when that ended: open it once without read-only: %w",
 			d.path, kv.UnrecoveredError)
 	}

@@ -1,0 +1,215 @@
+//go:build unix
+
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// Everything that people do to a file, to each of a store's files, at each moment of
+// its life: what was acknowledged is there afterwards, or an error has a name; and
+// what is somebody's stays as it is.
+
+// scene is a store whose files something is done to.
+type scene struct {
+	t       *testing.T
+	path    string
+	suffix  string // of the file
+	reopen  []string
+	foreign map[string]string // files that are nobody's but their owner's, and their content
+	undone  bool              // the database was put back on purpose to what it was at first
+	removed bool              // ... or taken away while it was closed
+}
+
+func (s *scene) file() string { return s.path + s.suffix }
+
+func (s *scene) there() bool {
+	_, err := os.Lstat(s.file())
+	return err == nil
+}
+
+// precious is a file of somebody's.
+func (s *scene) precious(path string) {
+	content := strings.Repeat("precious ", 5_000)
+	require.NoError(s.t, os.WriteFile(path, []byte(content), 0o600))
+	s.foreign[path] = content
+}
+
+// deeds are what is done. One that makes no sense does nothing.
+var deeds = map[string]func(s *scene){
+	"hard link": func(s *scene) {
+		require.NoError(s.t, os.Link(s.file(), s.file()+".link"))
+		if s.suffix == "" {
+			s.reopen = append(s.reopen, s.path+".link")
+		}
+	},
+	"symlink to it": func(s *scene) {
+		require.NoError(s.t, os.Symlink(s.file(), s.file()+".link"))
+		if s.suffix == "" {
+			s.reopen = append(s.reopen, s.path+".link")
+		}
+	},
+	"symlink in its place": func(s *scene) {
+		require.NoError(s.t, os.Rename(s.file(), s.file()+".real"))
+		require.NoError(s.t, os.Symlink(s.file()+".real", s.file()))
+	},
+	"symlink to somebody's": func(s *scene) {
+		s.precious(s.path + ".precious")
+		require.NoError(s.t, os.Remove(s.file()))
+		require.NoError(s.t, os.Symlink(s.path+".precious", s.file()))
+	},
+	"copy": func(s *scene) {
+		copied := filepath.Join(s.t.TempDir(), "copied.db")
+		copyFile(s.t, s.file(), copied+s.suffix)
+		if s.suffix == "" {
+			s.reopen = append(s.reopen, copied)
+		}
+	},
+	"move": func(s *scene) { require.NoError(s.t, os.Rename(s.file(), s.file()+".moved")); s.removed = s.suffix == "" },
+	"move the folder": func(s *scene) {
+		moved := filepath.Dir(s.path) + ".moved"
+		require.NoError(s.t, os.Rename(filepath.Dir(s.path), moved))
+		s.reopen = []string{filepath.Join(moved, filepath.Base(s.path))}
+	},
+	"replace": func(s *scene) {
+		s.precious(s.path + ".precious")
+		content := s.foreign[s.path+".precious"]
+		delete(s.foreign, s.path+".precious")
+		require.NoError(s.t, os.Rename(s.path+".precious", s.file()))
+		s.foreign[s.file()] = content
+	},
+	"overwrite": func(s *scene) { s.precious(s.file()) },
+	"remove":    func(s *scene) { require.NoError(s.t, os.Remove(s.file())); s.removed = s.suffix == "" },
+	"truncate":  func(s *scene) { require.NoError(s.t, os.Truncate(s.file(), 0)) },
+	"cut": func(s *scene) {
+		info, err := os.Stat(s.file())
+		require.NoError(s.t, err)
+		require.NoError(s.t, os.Truncate(s.file(), info.Size()/2))
+	},
+	"restore":        func(s *scene) { copyFile(s.t, s.file()+".old", s.file()); s.undone = s.suffix == "" },
+	"restore beside": func(s *scene) { require.NoError(s.t, os.Rename(s.file()+".old", s.file())); s.undone = s.suffix == "" },
+	"bind mount":     bindMount,
+}
+
+var whens = []string{"before open", "while open", "before Close", "after kill -9"}
+
+func TestEverythingThatPeopleDoToFiles(t *testing.T) {
+	for deed := range deeds {
+		for _, suffix := range []string{"", "-wal", "-shm", "-lock"} {
+			for _, when := range whens {
+				if deed == "truncate" && suffix == "-shm" && (when == "while open" || when == "before Close") ||
+					(deed == "cut" || deed == "overwrite" || deed == "restore") && suffix == "-shm" && (when == "while open" || when == "before Close") {
+					continue // the system ends the process: see TestSharedMemoryCutWhileOpen
+				}
+				t.Run(strings.Join([]string{deed, "database" + suffix, when}, "/"), func(t *testing.T) { play(t, deed, suffix, when) })
+			}
+		}
+	}
+}
+
+// play makes a store of ten keys, of which an old copy stays, has ten more set, does
+// the deed, and has ten more set where there is somebody to do so.
+func play(t *testing.T, deed, suffix, when string) {
+	folder := filepath.Join(t.TempDir(), "folder")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	s := &scene{t: t, path: filepath.Join(folder, "app.db"), suffix: suffix, foreign: map[string]string{}}
+	s.reopen = []string{s.path}
+	owner := startChild(t, taskServe, s.path)
+	owner.sets(0, 10)
+	for _, suffix := range []string{"-wal", "-shm", "-lock"} {
+		copyFile(t, s.path+suffix, s.path+suffix+".old")
+	}
+	require.Equal(t, "ok", owner.tell("close"))
+	copyFile(t, s.path, s.path+".old")
+	owner = startChild(t, taskServe, s.path)
+	owner.sets(10, 20)
+	acknowledged := 20
+	switch when {
+	case "before open":
+		require.Equal(t, "ok", owner.tell("close"))
+	case "after kill -9":
+		owner.kill()
+	}
+	if s.there() {
+		deeds[deed](s)
+	}
+	said := ""
+	if when == "while open" {
+		for acknowledged < 200 {
+			if said = owner.tell(fmt.Sprint("set ", acknowledged)); said != "ok" {
+				break
+			}
+			acknowledged++
+		}
+	}
+	if when == "while open" || when == "before Close" {
+		if closed := owner.tell("close"); closed != "ok" {
+			said += closed
+		}
+	}
+	for path, content := range s.foreign {
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.True(t, content == string(got), "%s is not as it was", path)
+	}
+	for _, path := range s.reopen {
+		s.judge(path, when, said, acknowledged)
+	}
+	for path, content := range s.foreign {
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.True(t, content == string(got), "%s is not as it was", path)
+	}
+}
+
+// judge opens the store by a name. said is what was wrong before.
+func (s *scene) judge(path, when, said string, acknowledged int) {
+	t := s.t
+	reader, readErr := api.New(path, api.WithReadOnly())
+	if readErr == nil {
+		require.NoError(t, reader.Close())
+	}
+	store, err := api.New(path)
+	if err != nil {
+		require.True(t, isNamed(err), "an error without a name: %v", err)
+		return
+	}
+	defer func() { require.NoError(t, store.Close()) }()
+	all, err := store.GetAll(childGroup)
+	require.NoError(t, err)
+	switch {
+	case s.removed && when == "before open":
+		require.Empty(t, all, "a new store: there was nothing that could say more")
+	case s.undone && len(all) == 10:
+		require.Contains(t, all, "9", "the store that was put back")
+	case len(all) < acknowledged && strings.Contains(said, api.FileLostError.Error()):
+		// It was said when it happened.
+	default:
+		for i := range acknowledged {
+			require.Equal(t, strconv.Itoa(i), all[strconv.Itoa(i)], "%d keys were acknowledged, %d are there; said before: %q", acknowledged, len(all), said)
+		}
+	}
+	report, err := store.Check(t.Context())
+	require.NoError(t, err)
+	require.True(t, report.Whole(), "%v", report.Findings)
+}
+
+func isNamed(err error) bool {
+	for _, name := range []error{api.NotADatabaseError, api.TruncatedFileError, api.ForeignFileError, api.MissingWALError,
+		api.StaleWALError, api.UnrecoveredError, os.ErrNotExist} {
+		if errors.Is(err, name) {
+			return true
+		}
+	}
+	return false
+}
