@@ -36,6 +36,7 @@ type reader struct {
 	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
+	unnamed                  *sqlite.Stmt // of groups that no call can name
 	begin, end               *sqlite.Stmt
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
@@ -61,6 +62,7 @@ func openReader(path string, settings []string, s *sequence, w *rowids, done <-c
 		{&r.expired, sqlExpired},
 		{&r.physical, sqlPhysicalUsage},
 		{&r.latest, sqlRevision},
+		{&r.unnamed, sqlUnnamed},
 		{&r.log, sqlReadLog},
 		{&r.logExtent, sqlLogExtent},
 	})
@@ -175,7 +177,11 @@ func (r *reader) groupExists(group string, now int64) (bool, error) {
 
 func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
 	err = numbers(r.count, rng, &now, func(stmt *sqlite.Stmt) { n = stmt.ColumnInt(0) })
-	return n, err
+	if err != nil || !isEverything(rng) {
+		return n, err
+	}
+	unnamed, err := r.unnamedRows(now)
+	return n + unnamed, err
 }
 
 // readPage reads limit rows behind the first offset, all in one transaction. It
@@ -227,12 +233,12 @@ func (r *reader) beginPage(group string, offset int, now int64) (stmt *sqlite.St
 	r.keyAt.BindInt64(2, int64(offset))
 	var first string
 	found, err = one(r.keyAt, func(stmt *sqlite.Stmt) (err error) {
-		if first, err = text(stmt, 0); err != nil {
+		if first, err = name(stmt, 0); err != nil {
 			err = scanRowError(err)
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, errNull) {
+	if err != nil && !IsDamagedRow(err) {
 		err = rowsIterationError(err)
 	}
 	if err != nil {
