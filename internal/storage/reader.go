@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -36,6 +37,7 @@ type reader struct {
 	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
+	countDead, stored, live  *sqlite.Stmt
 	unnamed                  *sqlite.Stmt // of groups that no call can name
 	begin, end               *sqlite.Stmt
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
@@ -63,6 +65,9 @@ func openReader(path string, settings []string, s *sequence, w *rowids, done <-c
 		{&r.physical, sqlPhysicalUsage},
 		{&r.latest, sqlRevision},
 		{&r.unnamed, sqlUnnamed},
+		{&r.countDead, sqlCountDead},
+		{&r.stored, sqlCountStored},
+		{&r.live, sqlCountLive},
 		{&r.log, sqlReadLog},
 		{&r.logExtent, sqlLogExtent},
 	})
@@ -176,13 +181,52 @@ func (r *reader) groupExists(group string, now int64) (bool, error) {
 }
 
 func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
-	err = numbers(r.count, rng, &now, func(stmt *sqlite.Stmt) { n = stmt.ColumnInt(0) })
+	n, err = r.countNamed(rng, now)
 	if err != nil || !isEverything(rng) {
 		return n, err
 	}
 	unnamed, err := r.unnamedRows(now)
 	return n + unnamed, err
 }
+
+// countNamed goes by what is dead anywhere, which is little as a rule, or by the
+// rows of the range, whichever is less: a small group is counted at once, however
+// much others have left to expire.
+func (r *reader) countNamed(rng kv.Range, now int64) (n int, err error) {
+	read := func(stmt *sqlite.Stmt) { n = stmt.ColumnInt(0) }
+	dead := func(limit int) (found int, err error) {
+		bindAfter(r.countDead, 1, math.MinInt64)
+		r.countDead.BindInt64(2, now)
+		r.countDead.BindInt64(3, int64(limit))
+		_, err = one(r.countDead, func(stmt *sqlite.Stmt) error {
+			found = stmt.ColumnInt(0)
+			return nil
+		})
+		return found, err
+	}
+	few, err := dead(fewDead)
+	if err != nil {
+		return 0, err
+	}
+	if few == fewDead {
+		if err := numbers(r.stored, rng, nil, read); err != nil || n == 0 {
+			return 0, err
+		}
+		many, err := dead(n)
+		if err != nil {
+			return 0, err
+		}
+		if many == n {
+			err = numbers(r.live, rng, &now, read)
+			return n, err
+		}
+	}
+	err = numbers(r.count, rng, &now, read)
+	return n, err
+}
+
+// fewDead is how many dead rows are not worth asking which way is the shorter.
+const fewDead = 64
 
 // readPage reads limit rows behind the first offset, all in one transaction. It
 // asks check now and then whether to go on.

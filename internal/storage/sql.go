@@ -90,6 +90,10 @@ const (
 		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3 AND typeof(expires_at) = 'integer')`
 	sqlCount = `SELECT ` + sqlStored + ` - ` + sqlDead
 
+	// Where more is dead than a range holds rows, its own are looked through.
+	sqlCountStored = `SELECT count(*) FROM entries WHERE group_name >= ?1 AND group_name < ?2`
+	sqlCountLive   = sqlCountStored + ` AND (+expires_at IS NULL OR +expires_at > ?3 OR typeof(expires_at) = 'real')`
+
 	// Skip scan: one index lookup a group, however many rows it has.
 	sqlDistinct = `WITH RECURSIVE distinct_groups (name) AS (
 		SELECT min(group_name) FROM entries WHERE group_name >= ?1 AND group_name < ?2
