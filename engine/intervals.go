@@ -13,13 +13,6 @@ type intervals struct {
 	tree *btree.BTreeG[kv.Range] // by From; nil: empty
 }
 
-func (s *intervals) len() int {
-	if s.tree == nil {
-		return 0
-	}
-	return s.tree.Len()
-}
-
 // add puts a range in.
 func (s *intervals) add(r kv.Range) {
 	if !r.Unbounded && r.To <= r.From {
