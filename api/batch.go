@@ -25,7 +25,8 @@ func (b *Batch) Set(group, key, value string) *Batch {
 	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value})
 }
 
-// SetWithTTL writes a key that expires timeToLive after the commit.
+// SetWithTTL writes a key that expires timeToLive after the commit. If that is
+// after the year 9999 the batch fails with InvalidDeadlineError.
 func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration) *Batch {
 	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
 }
@@ -34,22 +35,14 @@ func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration) *
 // that Entry.ExpiresAt tells, so that entries can be copied from store to store
 // and expire as they would have. The zero time is never. With a moment that has
 // passed when the batch is committed the key has expired already: no read
-// returns it, and its EventSet is followed by an EventExpire.
+// returns it, and its EventSet is followed by an EventExpire. A moment outside
+// the years 1 to 9999 makes the batch fail with InvalidDeadlineError.
 func (b *Batch) SetUntil(group, key, value string, expiresAt time.Time) *Batch {
-	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, Deadline: deadline(expiresAt)})
-}
-
-// deadline is expiresAt as an operation has it, where 0 is none: what is past
-// remains past.
-func deadline(expiresAt time.Time) int64 {
-	switch {
-	case expiresAt.IsZero():
-		return kv.NoDeadline
-	case expiresAt.After(time.UnixMilli(kv.NoDeadline - 1)): // its milliseconds would overflow
-		return kv.NoDeadline
-	default:
-		return max(expiresAt.UnixMilli(), 1)
+	o := kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value}
+	if !expiresAt.IsZero() {
+		o.HasDeadline, o.Deadline = true, kv.DeadlineOf(expiresAt)
 	}
+	return b.add(o)
 }
 
 // Touch has a key expire timeToLive after the commit. If the key is not there

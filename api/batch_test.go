@@ -68,20 +68,20 @@ func TestBatchIsAtomic(t *testing.T) {
 			fail func(*api.Batch)
 			want error
 		}{
-			"touch":               {func(b *api.Batch) { b.Touch("g", "nobody", time.Hour) }, api.NotFoundError},
-			"touch of dead":       {func(b *api.Batch) { b.Touch("g", "dead", time.Hour) }, api.NotFoundError},
-			"persist":             {func(b *api.Batch) { b.Persist("g", "nobody") }, api.NotFoundError},
-			"touch of deleted":    {func(b *api.Batch) { b.Delete("h", "k").Touch("h", "k", time.Hour) }, api.NotFoundError},
-			"increment":           {func(b *api.Batch) { b.Increment("g", "text", 1) }, api.NotANumberError},
-			"overflow":            {func(b *api.Batch) { b.Increment("g", "full", 1) }, api.NotANumberError},
-			"present":             {func(b *api.Batch) { b.IfAbsent("g", "text") }, nil},
-			"absent":              {func(b *api.Batch) { b.IfPresent("g", "nobody") }, nil},
-			"dead is absent":      {func(b *api.Batch) { b.IfPresent("g", "dead") }, nil},
-			"revision":            {func(b *api.Batch) { b.IfRevision("h", "k", base+1) }, nil},
-			"group too large":     {func(b *api.Batch) { b.Set(strings.Repeat("g", 64<<10+1), "k", "v") }, api.TooLargeError},
-			"key too large":       {func(b *api.Batch) { b.Delete("g", strings.Repeat("k", 64<<10+1)) }, api.TooLargeError},
-			"value too large":     {func(b *api.Batch) { b.Set("g", "k", strings.Repeat("v", 16<<20+1)) }, api.TooLargeError},
-			"condition too large": {func(b *api.Batch) { b.IfAbsent("g", strings.Repeat("k", 64<<10+1)) }, api.TooLargeError},
+			"touch":            {func(b *api.Batch) { b.Touch("g", "nobody", time.Hour) }, api.NotFoundError},
+			"touch of dead":    {func(b *api.Batch) { b.Touch("g", "dead", time.Hour) }, api.NotFoundError},
+			"persist":          {func(b *api.Batch) { b.Persist("g", "nobody") }, api.NotFoundError},
+			"touch of deleted": {func(b *api.Batch) { b.Delete("h", "k").Touch("h", "k", time.Hour) }, api.NotFoundError},
+			"increment":        {func(b *api.Batch) { b.Increment("g", "text", 1) }, api.NotANumberError},
+			"overflow":         {func(b *api.Batch) { b.Increment("g", "full", 1) }, api.NotANumberError},
+			"present":          {func(b *api.Batch) { b.IfAbsent("g", "text") }, nil},
+			"absent":           {func(b *api.Batch) { b.IfPresent("g", "nobody") }, nil},
+			"dead is absent":   {func(b *api.Batch) { b.IfPresent("g", "dead") }, nil},
+			"revision":         {func(b *api.Batch) { b.IfRevision("h", "k", base+1) }, nil},
+			"group too large":  {func(b *api.Batch) { b.Set(strings.Repeat("g", 64<<10+1), "k", "v") }, api.TooLargeError},
+			"key too large":    {func(b *api.Batch) { b.Increment("g", strings.Repeat("k", 64<<10+1), 1) }, api.TooLargeError},
+			"value too large":  {func(b *api.Batch) { b.Set("g", "k", strings.Repeat("v", 16<<20+1)) }, api.TooLargeError},
+			"deadline too far": {func(b *api.Batch) { b.SetUntil("g", "k", "v", time.UnixMilli(1_900_000_000_000_000)) }, api.InvalidDeadlineError},
 		} {
 			for _, position := range []string{"first", "last"} {
 				t.Run(name+" "+position, func(t *testing.T) {

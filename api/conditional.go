@@ -16,7 +16,7 @@ type Entry = kv.Entry
 // all that one request changes has the same. Keys that were in the file before
 // it had a log have revision 1.
 func (s *Store) Revision() (uint64, error) {
-	revision, err := s.engine.Revision(s.ctx)
+	revision, err := s.inner().Revision(s.context())
 	return revision, wrap("Revision", err)
 }
 
@@ -80,7 +80,7 @@ func (s *Store) Persist(group, key string) error {
 // strconv.FormatInt writes it ("5" and "-5"; not "+5", "05" or " 5"), or the sum
 // does not fit into 64 bits.
 func (s *Store) Increment(group, key string, delta int64) (int64, error) {
-	outcome, err := s.engine.Apply(s.ctx, kv.Mutation{Kind: kv.Increment, Group: group, Key: key, Delta: delta})
+	outcome, err := s.inner().Apply(s.context(), kv.Mutation{Kind: kv.Increment, Group: group, Key: key, Delta: delta})
 	return outcome.Number, wrap("Increment", err)
 }
 
@@ -90,6 +90,6 @@ func expect(group, key string, revision uint64) []kv.Condition {
 
 // change applies a mutation and returns its revision.
 func (s *Store) change(function string, m kv.Mutation) (uint64, error) {
-	outcome, err := s.engine.Apply(s.ctx, m)
+	outcome, err := s.inner().Apply(s.context(), m)
 	return outcome.Revision, wrap(function, err)
 }

@@ -49,7 +49,7 @@ func (w *Watcher) Dropped() uint64 { return w.inner.Dropped() }
 // WithWatchBuffer). On a closed store, and on a read-only one, Events is
 // closed. Watchers are gone when the store closes.
 func (s *Store) Watch(group, key string) *Watcher {
-	return newWatcher(s.engine.Watch("", group, key))
+	return newWatcher(s.inner().Watch("", group, key))
 }
 
 // WatchActor has the events that Watch would receive sent to an actor, as
@@ -57,7 +57,7 @@ func (s *Store) Watch(group, key string) *Watcher {
 // The actor's mailbox takes them without limit. The watcher's own Events is
 // nil. Use it with WithActorSystem and a PID of that system.
 func (s *Store) WatchActor(pid *PID, group, key string) *Watcher {
-	return newWatcher(s.engine.WatchActor(pid, "", group, key))
+	return newWatcher(s.inner().WatchActor(pid, "", group, key))
 }
 
 func newWatcher(inner *engine.Watcher) *Watcher { return &Watcher{Events: inner.Events, inner: inner} }
@@ -66,7 +66,7 @@ func newWatcher(inner *engine.Watcher) *Watcher { return &Watcher{Events: inner.
 // still be received. Ending it again, or nil, does nothing.
 func (s *Store) Unwatch(watcher *Watcher) {
 	if watcher != nil && watcher.inner != nil {
-		s.engine.Unwatch(watcher.inner)
+		s.inner().Unwatch(watcher.inner)
 	}
 }
 
@@ -85,13 +85,13 @@ func (s *Store) OnChange(callback func(Event)) (unregister func()) {
 	if callback == nil {
 		return func() {}
 	}
-	return s.engine.OnChange(callback)
+	return s.inner().OnChange(callback)
 }
 
 // CallbackOverflow is how many events of background changes were dropped
 // because OnChange callbacks were too slow for them.
-func (s *Store) CallbackOverflow() uint64 { return s.engine.CallbackOverflow() }
+func (s *Store) CallbackOverflow() uint64 { return s.inner().CallbackOverflow() }
 
 // InFlight is how many mutations have been admitted and not answered yet. See
 // WithMaxInFlight.
-func (s *Store) InFlight() int { return s.engine.InFlight() }
+func (s *Store) InFlight() int { return s.inner().InFlight() }

@@ -75,7 +75,10 @@ var deeds = map[string]func(s *scene){
 			s.reopen = append(s.reopen, copied)
 		}
 	},
-	"move": func(s *scene) { require.NoError(s.t, os.Rename(s.file(), s.file()+".moved")); s.removed = s.suffix == "" },
+	"move": func(s *scene) {
+		require.NoError(s.t, os.Rename(s.file(), s.file()+".moved"))
+		s.removed = s.suffix == ""
+	},
 	"move the folder": func(s *scene) {
 		moved := filepath.Dir(s.path) + ".moved"
 		require.NoError(s.t, os.Rename(filepath.Dir(s.path), moved))

@@ -86,13 +86,16 @@ func both(ctx, other context.Context) (context.Context, context.CancelFunc) {
 // is not replaced, DamagedError if the source is not whole (see Check and
 // Salvage), ClosedError, and the context's. The path is untouched then.
 func (s *Store) Backup(ctx context.Context, path string, options ...OperationOption) error {
+	if err := s.missing(); err != nil {
+		return wrap("Backup", err)
+	}
 	o, err := operation(ctx, options)
 	if err != nil {
 		return wrap("Backup", err)
 	}
-	ctx, cancel := both(ctx, s.ctx)
+	ctx, cancel := both(ctx, s.context())
 	defer cancel()
-	return wrap("Backup", s.engine.Backup(ctx, path, o))
+	return wrap("Backup", s.inner().Backup(ctx, path, o))
 }
 
 // Restore puts the store in the file from in the place of the file to, which
@@ -125,13 +128,16 @@ func Restore(ctx context.Context, to, from string, options ...OperationOption) e
 // What is wrong is in the report. An error says that the check could not be made:
 // ClosedError, the context's, or the disk's.
 func (s *Store) Check(ctx context.Context, options ...OperationOption) (CheckReport, error) {
+	if err := s.missing(); err != nil {
+		return CheckReport{}, wrap("Check", err)
+	}
 	o, err := operation(ctx, options)
 	if err != nil {
 		return CheckReport{}, wrap("Check", err)
 	}
-	ctx, cancel := both(ctx, s.ctx)
+	ctx, cancel := both(ctx, s.context())
 	defer cancel()
-	report, err := s.engine.Check(ctx, o)
+	report, err := s.inner().Check(ctx, o)
 	return report, wrap("Check", err)
 }
 
@@ -145,13 +151,16 @@ func (s *Store) Check(ctx context.Context, options ...OperationOption) (CheckRep
 // Errors: ReadOnlyError, ClosedError, the context's, and those of the disk. A
 // store in memory has nothing to give back.
 func (s *Store) Compact(ctx context.Context, options ...OperationOption) (Compaction, error) {
+	if err := s.missing(); err != nil {
+		return Compaction{}, wrap("Compact", err)
+	}
 	o, err := operation(ctx, options)
 	if err != nil {
 		return Compaction{}, wrap("Compact", err)
 	}
-	ctx, cancel := both(ctx, s.ctx)
+	ctx, cancel := both(ctx, s.context())
 	defer cancel()
-	sizes, err := s.engine.Compact(ctx, o)
+	sizes, err := s.inner().Compact(ctx, o)
 	return sizes, wrap("Compact", err)
 }
 

@@ -23,7 +23,7 @@ func (s *Store) get(function, group, key string) (string, error) {
 }
 
 func (s *Store) row(function, group, key string) (kv.Row, error) {
-	row, err := s.engine.Get(s.ctx, group, key)
+	row, err := s.inner().Get(s.context(), group, key)
 	if err != nil {
 		return kv.Row{}, keyError(function, group, key, err)
 	}
@@ -36,7 +36,7 @@ func keyError(function, group, key string, err error) error {
 
 // Exists reports whether there is such a key.
 func (s *Store) Exists(group, key string) (bool, error) {
-	_, err := s.engine.Get(s.ctx, group, key)
+	_, err := s.inner().Get(s.context(), group, key)
 	if errors.Is(err, NotFoundError) {
 		return false, nil
 	}
@@ -45,7 +45,7 @@ func (s *Store) Exists(group, key string) (bool, error) {
 
 // GroupExists reports whether the group has a key.
 func (s *Store) GroupExists(group string) (bool, error) {
-	exists, err := s.engine.GroupExists(s.ctx, group)
+	exists, err := s.inner().GroupExists(s.context(), group)
 	return exists, wrap("GroupExists", err)
 }
 
@@ -53,7 +53,7 @@ func (s *Store) GroupExists(group string) (bool, error) {
 // map for a group without keys. All of it is in memory at once: see All and
 // GetPage for large groups.
 func (s *Store) GetAll(group string) (map[string]string, error) {
-	return gather(pairs(s.ctx, s.engine, engine.PairsQuery(group)))
+	return gather(pairs(s.context(), s.inner(), engine.PairsQuery(group)))
 }
 
 // gather makes the map when it knows how large: one that grows moves all it has.
@@ -81,11 +81,24 @@ func gather(entries iter.Seq2[KeyValue, error]) (map[string]string, error) {
 // offset are walked over: to go through all of a large group use Scan and its
 // cursors.
 func (s *Store) GetPage(group string, offset, limit int) ([]KeyValue, error) {
+	if err := s.missing(); err != nil {
+		return nil, wrap("GetPage", err)
+	}
 	if err := checkPage(offset, limit); err != nil {
 		return nil, wrap("GetPage", err)
 	}
-	page, err := s.engine.Page(s.ctx, group, offset, limit)
-	return page, wrap("GetPage", err)
+	return pageOf(s.inner().Page(s.context(), group, offset, limit))
+}
+
+// pageOf makes nothing an empty page, which JSON shows as [] and not as null.
+func pageOf(page []KeyValue, err error) ([]KeyValue, error) {
+	if err != nil {
+		return nil, wrap("GetPage", err)
+	}
+	if page == nil {
+		page = []KeyValue{}
+	}
+	return page, nil
 }
 
 func checkPage(offset, limit int) error {
@@ -99,7 +112,7 @@ func checkPage(offset, limit int) error {
 // keys, from one snapshot: what the loop's body writes is not seen by it. An
 // error is yielded once, last. The body may call anything, Close included.
 func (s *Store) All(group string) iter.Seq2[KeyValue, error] {
-	return pairs(s.ctx, s.engine, engine.GroupQuery(group))
+	return pairs(s.context(), s.inner(), engine.GroupQuery(group))
 }
 
 func pairs(ctx context.Context, from scanner, query engine.Query) iter.Seq2[KeyValue, error] {
@@ -118,21 +131,21 @@ func pairs(ctx context.Context, from scanner, query engine.Query) iter.Seq2[KeyV
 
 // Count is the number of keys in a group.
 func (s *Store) Count(group string) (int, error) {
-	count, err := s.engine.Count(s.ctx, kv.GroupRange(group))
+	count, err := s.inner().Count(s.context(), kv.GroupRange(group))
 	return count, wrap("Count", err)
 }
 
 // CountAll is the number of keys in all groups whose names begin with
 // groupPrefix, byte for byte.
 func (s *Store) CountAll(groupPrefix string) (int, error) {
-	count, err := s.engine.Count(s.ctx, kv.PrefixRange(groupPrefix))
+	count, err := s.inner().Count(s.context(), kv.PrefixRange(groupPrefix))
 	return count, wrap("CountAll", err)
 }
 
 // Groups is the names of the groups that begin with groupPrefix, byte for
 // byte, and have a key, in byte order.
 func (s *Store) Groups(groupPrefix string) ([]string, error) {
-	return collect("Groups", s.engine.Groups(s.ctx, kv.PrefixRange(groupPrefix)))
+	return collect("Groups", s.inner().Groups(s.context(), kv.PrefixRange(groupPrefix)))
 }
 
 func collect(function string, names iter.Seq2[string, error]) ([]string, error) {
@@ -150,7 +163,7 @@ func collect(function string, names iter.Seq2[string, error]) ([]string, error) 
 // once, last.
 func (s *Store) GroupsSeq(groupPrefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for name, err := range s.engine.Groups(s.ctx, kv.PrefixRange(groupPrefix)) {
+		for name, err := range s.inner().Groups(s.context(), kv.PrefixRange(groupPrefix)) {
 			if !yield(name, wrap("GroupsSeq", err)) || err != nil {
 				return
 			}
@@ -181,6 +194,9 @@ func (s *Store) GetFields(group, key string) (iter.Seq[string], error) {
 // Render executes a text/template with the group's keys as fields, so that
 // {{ .name }} is the value of the key "name".
 func (s *Store) Render(templateSource, group string) (string, error) {
+	if err := s.missing(); err != nil {
+		return "", wrap("Render", err)
+	}
 	parsed, err := template.New("render").Parse(templateSource)
 	if err != nil {
 		return "", wrap("Render", fmt.Errorf("parse template: %w", err))

@@ -51,12 +51,12 @@ func (e ScanEntry) Cursor() string {
 // body may call anything. Scans that are long take turns, fewer than there are
 // processors at a time.
 func (s *Store) Scan(options ScanOptions) iter.Seq2[ScanEntry, error] {
-	return scan(s.ctx, s.engine, s.engine, "", options)
+	return scan(s.context(), s.inner(), s.inner(), "", options)
 }
 
 // Scan is Store.Scan within the namespace; groups come without it.
 func (s *ScopedStore) Scan(options ScanOptions) iter.Seq2[ScanEntry, error] {
-	return scan(s.store.ctx, s.store.engine, s.store.engine, s.prefix, options)
+	return scan(s.parent().context(), s.parent().inner(), s.parent().inner(), s.within(), options)
 }
 
 // scanner is a store or a snapshot of one.
@@ -66,6 +66,10 @@ type scanner interface {
 
 func scan(ctx context.Context, e *engine.Engine, from scanner, prefix string, options ScanOptions) iter.Seq2[ScanEntry, error] {
 	return func(yield func(ScanEntry, error) bool) {
+		if e == nil {
+			yield(ScanEntry{}, wrap("Scan", NilStoreError))
+			return
+		}
 		query, err := options.query(e, prefix)
 		if err != nil {
 			yield(ScanEntry{}, wrap("Scan", err))

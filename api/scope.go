@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -18,7 +17,8 @@ type QuotaConfig = kv.QuotaConfig
 // ScopedStore is a store's view of one namespace: every group name is prefixed
 // with the namespace and a colon on the way in and stripped of it on the way
 // out. Only events carry full names. It is safe for use by any number of
-// goroutines and lives as long as its store. The size limit of a group's name
+// goroutines and lives as long as its store. Methods of one
+// that is nil fail as those of a nil Store do. The size limit of a group's name
 // is for the whole of it, namespace and colon included.
 type ScopedStore struct {
 	store     *Store
@@ -41,6 +41,9 @@ func NewScoped(store *Store, namespace string) (*ScopedStore, error) {
 // The namespace is counted at the first write under a quota, which waits for
 // it; from then on a write's cost does not depend on the namespace's size.
 func NewScopedWithQuota(store *Store, namespace string, quota QuotaConfig) (*ScopedStore, error) {
+	if err := store.missing(); err != nil {
+		return nil, wrap("NewScopedWithQuota", err)
+	}
 	if err := quota.Validate(); err != nil {
 		return nil, wrap("NewScopedWithQuota", err)
 	}
@@ -48,8 +51,8 @@ func NewScopedWithQuota(store *Store, namespace string, quota QuotaConfig) (*Sco
 }
 
 func newScoped(function string, store *Store, namespace string, quota QuotaConfig) (*ScopedStore, error) {
-	if store == nil {
-		return nil, wrap(function, errors.New("store is nil"))
+	if err := store.missing(); err != nil {
+		return nil, wrap(function, err)
 	}
 	if err := kv.ValidateNamespace(namespace); err != nil {
 		return nil, wrap(function, err)
@@ -58,90 +61,128 @@ func newScoped(function string, store *Store, namespace string, quota QuotaConfi
 		prefix: namespace + kv.NamespaceSeparator, quota: quota}, nil
 }
 
-// Namespace is the view's namespace.
-func (s *ScopedStore) Namespace() string { return s.namespace }
+// Namespace is the view's namespace; "" of a view that is nil.
+func (s *ScopedStore) Namespace() string {
+	if s == nil {
+		return ""
+	}
+	return s.namespace
+}
+
+// parent is the store; nil, which answers every call with NilStoreError, for a view
+// that is nil or was not made by NewScoped.
+func (s *ScopedStore) parent() *Store {
+	if s == nil {
+		return nil
+	}
+	return s.store
+}
+
+// within is what stands before every group.
+func (s *ScopedStore) within() string {
+	if s == nil {
+		return ""
+	}
+	return s.prefix
+}
+
+func (s *ScopedStore) limits() QuotaConfig {
+	if s == nil {
+		return QuotaConfig{}
+	}
+	return s.quota
+}
 
 // WithContext is the same view; calls through it obey ctx, as Store.WithContext.
 func (s *ScopedStore) WithContext(ctx context.Context) *ScopedStore {
+	if s == nil {
+		return nil
+	}
 	scoped := *s
-	scoped.store = s.store.WithContext(ctx)
+	scoped.store = s.parent().WithContext(ctx)
 	return &scoped
 }
 
 // Set is Store.Set within the namespace and its quota.
 func (s *ScopedStore) Set(group, key, value string) error {
-	return s.apply("Set", kv.Mutation{Kind: kv.Set, Group: s.prefix + group, Key: key, Value: value})
+	return s.apply("Set", kv.Mutation{Kind: kv.Set, Group: s.within() + group, Key: key, Value: value})
 }
 
 // SetWithTTL is Store.SetWithTTL within the namespace and its quota.
 func (s *ScopedStore) SetWithTTL(group, key, value string, timeToLive time.Duration) error {
-	return s.apply("SetWithTTL", kv.Mutation{Kind: kv.Set, Group: s.prefix + group, Key: key, Value: value,
+	return s.apply("SetWithTTL", kv.Mutation{Kind: kv.Set, Group: s.within() + group, Key: key, Value: value,
 		HasTTL: true, TimeToLive: timeToLive})
 }
 
 // SetAll is Store.SetAll within the namespace and its quota.
 func (s *ScopedStore) SetAll(items []Item) error {
-	return s.apply("SetAll", setAll(items, s.prefix))
+	return s.apply("SetAll", setAll(items, s.within()))
 }
 
 func (s *ScopedStore) apply(function string, m kv.Mutation) error {
-	m.Namespace, m.Quota = s.namespace, s.quota
-	return s.store.apply(function, m)
+	m.Namespace, m.Quota = s.Namespace(), s.limits()
+	return s.parent().apply(function, m)
 }
 
 // Get is Store.Get within the namespace.
-func (s *ScopedStore) Get(group, key string) (string, error) { return s.store.Get(s.prefix+group, key) }
+func (s *ScopedStore) Get(group, key string) (string, error) {
+	return s.parent().Get(s.within()+group, key)
+}
 
 // Exists is Store.Exists within the namespace.
 func (s *ScopedStore) Exists(group, key string) (bool, error) {
-	return s.store.Exists(s.prefix+group, key)
+	return s.parent().Exists(s.within()+group, key)
 }
 
 // GroupExists is Store.GroupExists within the namespace.
 func (s *ScopedStore) GroupExists(group string) (bool, error) {
-	return s.store.GroupExists(s.prefix + group)
+	return s.parent().GroupExists(s.within() + group)
 }
 
 // Delete is Store.Delete within the namespace.
-func (s *ScopedStore) Delete(group, key string) error { return s.store.Delete(s.prefix+group, key) }
+func (s *ScopedStore) Delete(group, key string) error {
+	return s.parent().Delete(s.within()+group, key)
+}
 
 // DeleteGroup is Store.DeleteGroup within the namespace.
-func (s *ScopedStore) DeleteGroup(group string) error { return s.store.DeleteGroup(s.prefix + group) }
+func (s *ScopedStore) DeleteGroup(group string) error {
+	return s.parent().DeleteGroup(s.within() + group)
+}
 
 // DeletePrefix is Store.DeletePrefix within the namespace: the empty prefix
 // removes all of it and nothing else.
 func (s *ScopedStore) DeletePrefix(groupPrefix string) error {
-	return s.store.DeletePrefix(s.prefix + groupPrefix)
+	return s.parent().DeletePrefix(s.within() + groupPrefix)
 }
 
 // GetAll is Store.GetAll within the namespace.
 func (s *ScopedStore) GetAll(group string) (map[string]string, error) {
-	return s.store.GetAll(s.prefix + group)
+	return s.parent().GetAll(s.within() + group)
 }
 
 // GetPage is Store.GetPage within the namespace.
 func (s *ScopedStore) GetPage(group string, offset, limit int) ([]KeyValue, error) {
-	return s.store.GetPage(s.prefix+group, offset, limit)
+	return s.parent().GetPage(s.within()+group, offset, limit)
 }
 
 // All is Store.All within the namespace.
 func (s *ScopedStore) All(group string) iter.Seq2[KeyValue, error] {
-	return s.store.All(s.prefix + group)
+	return s.parent().All(s.within() + group)
 }
 
 // Count is Store.Count within the namespace.
-func (s *ScopedStore) Count(group string) (int, error) { return s.store.Count(s.prefix + group) }
+func (s *ScopedStore) Count(group string) (int, error) { return s.parent().Count(s.within() + group) }
 
 // CountAll is Store.CountAll within the namespace.
 func (s *ScopedStore) CountAll(groupPrefix string) (int, error) {
-	return s.store.CountAll(s.prefix + groupPrefix)
+	return s.parent().CountAll(s.within() + groupPrefix)
 }
 
 // Groups is Store.Groups within the namespace; the names come without it.
 func (s *ScopedStore) Groups(groupPrefix string) ([]string, error) {
-	names, err := s.store.Groups(s.prefix + groupPrefix)
+	names, err := s.parent().Groups(s.within() + groupPrefix)
 	for i, name := range names {
-		names[i] = strings.TrimPrefix(name, s.prefix)
+		names[i] = strings.TrimPrefix(name, s.within())
 	}
 	return names, err
 }
@@ -149,8 +190,8 @@ func (s *ScopedStore) Groups(groupPrefix string) ([]string, error) {
 // GroupsSeq is Store.GroupsSeq within the namespace; the names come without it.
 func (s *ScopedStore) GroupsSeq(groupPrefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for name, err := range s.store.GroupsSeq(s.prefix + groupPrefix) {
-			if !yield(strings.TrimPrefix(name, s.prefix), err) {
+		for name, err := range s.parent().GroupsSeq(s.within() + groupPrefix) {
+			if !yield(strings.TrimPrefix(name, s.within()), err) {
 				return
 			}
 		}
@@ -159,67 +200,67 @@ func (s *ScopedStore) GroupsSeq(groupPrefix string) iter.Seq2[string, error] {
 
 // GetSplit is Store.GetSplit within the namespace.
 func (s *ScopedStore) GetSplit(group, key, separator string) (iter.Seq[string], error) {
-	return s.store.GetSplit(s.prefix+group, key, separator)
+	return s.parent().GetSplit(s.within()+group, key, separator)
 }
 
 // GetFields is Store.GetFields within the namespace.
 func (s *ScopedStore) GetFields(group, key string) (iter.Seq[string], error) {
-	return s.store.GetFields(s.prefix+group, key)
+	return s.parent().GetFields(s.within()+group, key)
 }
 
 // Render is Store.Render within the namespace.
 func (s *ScopedStore) Render(templateSource, group string) (string, error) {
-	return s.store.Render(templateSource, s.prefix+group)
+	return s.parent().Render(templateSource, s.within()+group)
 }
 
 // PurgeExpired removes the namespace's expired keys and returns how many it
 // removed.
 func (s *ScopedStore) PurgeExpired() (int64, error) {
-	removed, err := s.store.engine.PurgeExpired(s.store.ctx, kv.NamespaceRange(s.namespace))
+	removed, err := s.parent().inner().PurgeExpired(s.parent().context(), kv.NamespaceRange(s.Namespace()))
 	return removed, wrap("PurgeExpired", err)
 }
 
 // Usage is how many keys and groups live in the namespace, as Store.Usage.
-func (s *ScopedStore) Usage() (Usage, error) { return s.store.Usage(s.namespace) }
+func (s *ScopedStore) Usage() (Usage, error) { return s.parent().Usage(s.Namespace()) }
 
 // Watch is Store.Watch within the namespace: "*" stands for every group of it.
 // Events carry the full group name.
 func (s *ScopedStore) Watch(group, key string) *Watcher {
 	namespace, full := s.scope(group)
-	return newWatcher(s.store.engine.Watch(namespace, full, key))
+	return newWatcher(s.parent().inner().Watch(namespace, full, key))
 }
 
 // WatchActor is Store.WatchActor within the namespace.
 func (s *ScopedStore) WatchActor(pid *PID, group, key string) *Watcher {
 	namespace, full := s.scope(group)
-	return newWatcher(s.store.engine.WatchActor(pid, namespace, full, key))
+	return newWatcher(s.parent().inner().WatchActor(pid, namespace, full, key))
 }
 
 func (s *ScopedStore) scope(group string) (namespace, full string) {
 	if group == "*" {
-		return s.namespace, group
+		return s.Namespace(), group
 	}
-	return "", s.prefix + group
+	return "", s.within() + group
 }
 
 // Unwatch is Store.Unwatch.
-func (s *ScopedStore) Unwatch(watcher *Watcher) { s.store.Unwatch(watcher) }
+func (s *ScopedStore) Unwatch(watcher *Watcher) { s.parent().Unwatch(watcher) }
 
 // OnChange is Store.OnChange for the changes of the namespace. Events carry the
 // full group name.
 func (s *ScopedStore) OnChange(callback func(Event)) (unregister func()) {
-	if callback == nil {
+	if callback == nil || s == nil {
 		return func() {}
 	}
-	return s.store.OnChange(func(event Event) {
-		if strings.HasPrefix(event.Group, s.prefix) {
+	return s.parent().OnChange(func(event Event) {
+		if strings.HasPrefix(event.Group, s.within()) {
 			callback(event)
 		}
 	})
 }
 
 // CallbackOverflow is Store.CallbackOverflow.
-func (s *ScopedStore) CallbackOverflow() uint64 { return s.store.CallbackOverflow() }
+func (s *ScopedStore) CallbackOverflow() uint64 { return s.parent().CallbackOverflow() }
 
 // InFlight is Store.InFlight.
-func (s *ScopedStore) InFlight() int { return s.store.InFlight() }
+func (s *ScopedStore) InFlight() int { return s.parent().InFlight() }

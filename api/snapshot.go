@@ -34,14 +34,14 @@ type Snapshot struct {
 func (s *Store) Snapshot() (*Snapshot, error) { return s.snapshot("") }
 
 // Snapshot is Store.Snapshot within the namespace.
-func (s *ScopedStore) Snapshot() (*Snapshot, error) { return s.store.snapshot(s.prefix) }
+func (s *ScopedStore) Snapshot() (*Snapshot, error) { return s.parent().snapshot(s.within()) }
 
 func (s *Store) snapshot(prefix string) (*Snapshot, error) {
-	inner, err := s.engine.Snapshot(s.ctx)
+	inner, err := s.inner().Snapshot(s.context())
 	if err != nil {
 		return nil, wrap("Snapshot", err)
 	}
-	return &Snapshot{inner: inner, engine: s.engine, ctx: s.ctx, prefix: prefix}, nil
+	return &Snapshot{inner: inner, engine: s.inner(), ctx: s.context(), prefix: prefix}, nil
 }
 
 // Close ends the snapshot. It never fails; closing again does nothing.
@@ -112,8 +112,7 @@ func (s *Snapshot) GetPage(group string, offset, limit int) ([]KeyValue, error) 
 	if err := checkPage(offset, limit); err != nil {
 		return nil, wrap("GetPage", err)
 	}
-	page, err := s.inner.Page(s.ctx, s.prefix+group, offset, limit)
-	return page, wrap("GetPage", err)
+	return pageOf(s.inner.Page(s.ctx, s.prefix+group, offset, limit))
 }
 
 // Scan is Store.Scan.
@@ -157,13 +156,13 @@ func (s *Snapshot) GroupsSeq(groupPrefix string) iter.Seq2[string, error] {
 // as they are at one moment. Keys that are not there, or have expired, are
 // missing from the map.
 func (s *Store) GetMany(group string, keys ...string) (map[string]string, error) {
-	rows, err := s.engine.GetMany(s.ctx, group, keys)
+	rows, err := s.inner().GetMany(s.context(), group, keys)
 	return many(rows, err)
 }
 
 // GetMany is Store.GetMany within the namespace.
 func (s *ScopedStore) GetMany(group string, keys ...string) (map[string]string, error) {
-	return s.store.GetMany(s.prefix+group, keys...)
+	return s.parent().GetMany(s.within()+group, keys...)
 }
 
 func many(rows []kv.Row, err error) (map[string]string, error) {
@@ -183,7 +182,7 @@ func many(rows []kv.Row, err error) (map[string]string, error) {
 // append does: with one that is large enough nothing is allocated for a key that
 // was read lately. It fails as Get does, and returns the buffer as it was.
 func (s *Store) AppendValue(buffer []byte, group, key string) ([]byte, error) {
-	row, err := s.engine.Get(s.ctx, group, key)
+	row, err := s.inner().Get(s.context(), group, key)
 	if err != nil {
 		return buffer, fmt.Errorf("store.AppendValue: %s/%s: %w", group, key, err)
 	}
@@ -192,5 +191,5 @@ func (s *Store) AppendValue(buffer []byte, group, key string) ([]byte, error) {
 
 // AppendValue is Store.AppendValue within the namespace.
 func (s *ScopedStore) AppendValue(buffer []byte, group, key string) ([]byte, error) {
-	return s.store.AppendValue(buffer, s.prefix+group, key)
+	return s.parent().AppendValue(buffer, s.within()+group, key)
 }

@@ -24,7 +24,9 @@ type Usage = kv.Usage
 // then the zero time); the LogBytes of its records.
 type Stats = kv.Stats
 
-// Store is an open store. It is safe for use by any number of goroutines.
+// Store is an open store. It is safe for use by any number of goroutines. Methods
+// of one that is nil fail with NilStoreError, or do nothing where they return no
+// error.
 type Store struct {
 	engine *engine.Engine
 	ctx    context.Context
@@ -57,6 +59,30 @@ func New(databasePath string, options ...Option) (*Store, error) {
 	return &Store{engine: e, ctx: context.Background()}, nil
 }
 
+// inner is the engine; nil for a store that is nil or was not made by New. It
+// answers every call with NilStoreError then.
+func (s *Store) inner() *engine.Engine {
+	if s == nil {
+		return nil
+	}
+	return s.engine
+}
+
+func (s *Store) context() context.Context {
+	if s == nil || s.ctx == nil {
+		return context.Background()
+	}
+	return s.ctx
+}
+
+// missing is NilStoreError, if there is no store.
+func (s *Store) missing() error {
+	if s.inner() == nil {
+		return NilStoreError
+	}
+	return nil
+}
+
 // Close answers the calls in flight, closes every watcher and leaves one plain
 // SQLite file, with a small lock file beside it. It waits for no callback and may be
 // called from one. Closing again does nothing and returns nil; every other method of
@@ -66,14 +92,14 @@ func New(databasePath string, options ...Option) (*Store, error) {
 // waits up to two seconds for that process to let everything be moved into it, and
 // otherwise fails with IncompleteFileError. If the file was taken away it fails with
 // FileLostError, and touches nothing that lies at its name. Both lose nothing that
-// the files still hold.
-func (s *Store) Close() error { return wrap("Close", s.engine.Close()) }
+// the files still hold. Closing a store that is nil fails with NilStoreError.
+func (s *Store) Close() error { return wrap("Close", s.inner().Close()) }
 
 // WithContext is the same store; calls through it obey ctx: they fail when it
 // ends while they wait. A commit in progress is never interrupted, so a write
 // whose context ends after it was admitted fails with UnknownOutcomeError.
 func (s *Store) WithContext(ctx context.Context) *Store {
-	return &Store{engine: s.engine, ctx: ctx}
+	return &Store{engine: s.inner(), ctx: ctx}
 }
 
 // Set writes a key, which then never expires. It blocks until the write is
@@ -127,7 +153,7 @@ func (s *Store) DeletePrefix(groupPrefix string) error {
 // writes may come between, and returns how many it removed. Expired keys are
 // removed in the background too.
 func (s *Store) PurgeExpired() (int64, error) {
-	removed, err := s.engine.PurgeExpired(s.ctx, kv.PrefixRange(""))
+	removed, err := s.inner().PurgeExpired(s.context(), kv.PrefixRange(""))
 	return removed, wrap("PurgeExpired", err)
 }
 
@@ -137,10 +163,13 @@ func (s *Store) PurgeExpired() (int64, error) {
 // removed at that moment, they may still be counted or be missing twice; a
 // failure inside the store may make it fail, and asking again is safe.
 func (s *Store) Usage(namespace string) (Usage, error) {
+	if err := s.missing(); err != nil {
+		return Usage{}, wrap("Usage", err)
+	}
 	if err := kv.ValidateNamespace(namespace); err != nil {
 		return Usage{}, wrap("Usage", err)
 	}
-	usage, err := s.engine.Usage(s.ctx, namespace)
+	usage, err := s.inner().Usage(s.context(), namespace)
 	return usage, wrap("Usage", err)
 }
 
@@ -148,7 +177,7 @@ func (s *Store) Usage(namespace string) (Usage, error) {
 // a million take some tens of milliseconds. Writes that are made meanwhile may
 // be seen by a part of it.
 func (s *Store) Stats() (Stats, error) {
-	stats, err := s.engine.Stats(s.ctx)
+	stats, err := s.inner().Stats(s.context())
 	return stats, wrap("Stats", err)
 }
 
@@ -164,11 +193,11 @@ type Health struct {
 // does so by itself too, before writes and every few seconds, and logs what it
 // finds. Of a closed store Err is ClosedError.
 func (s *Store) Health() Health {
-	err, since := s.engine.Health()
+	err, since := s.inner().Health()
 	return Health{Err: wrap("Health", err), Since: since}
 }
 
 func (s *Store) apply(function string, m kv.Mutation) error {
-	_, err := s.engine.Apply(s.ctx, m)
+	_, err := s.inner().Apply(s.context(), m)
 	return wrap(function, err)
 }

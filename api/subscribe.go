@@ -91,10 +91,13 @@ type SubscribeOptions = kv.SubscribeOptions
 // On a store opened WithReadOnly it follows what another process commits, some
 // 20 ms behind it.
 func (s *Store) Subscribe(ctx context.Context, options SubscribeOptions) iter.Seq2[Event, error] {
+	if err := s.missing(); err != nil {
+		return failed("Subscribe", err)
+	}
 	if ctx == nil {
 		return failed("Subscribe", fmt.Errorf("the context is nil: %w", InvalidOptionError))
 	}
-	return events("Subscribe", s.engine.Subscribe(ctx, s.ctx, options))
+	return events("Subscribe", s.inner().Subscribe(ctx, s.context(), options))
 }
 
 // failed yields an error.
@@ -107,7 +110,7 @@ func failed(function string, err error) iter.Seq2[Event, error] {
 // group is part of it. It reads the whole log: see WithHistory for its size. An
 // error is yielded once, last.
 func (s *Store) History(group, key string) iter.Seq2[Event, error] {
-	return events("History", s.engine.History(s.ctx, group, key))
+	return events("History", s.inner().History(s.context(), group, key))
 }
 
 // events puts the function's name before the error.
@@ -130,13 +133,13 @@ func (s *ScopedStore) Subscribe(ctx context.Context, options SubscribeOptions) i
 	}
 	options.Filters = make([]Filter, len(filters))
 	for i, filter := range filters {
-		filter.Group = filter.Group.Within(s.prefix)
+		filter.Group = filter.Group.Within(s.within())
 		options.Filters[i] = filter
 	}
-	return s.store.Subscribe(ctx, options)
+	return s.parent().Subscribe(ctx, options)
 }
 
 // History is Store.History within the namespace.
 func (s *ScopedStore) History(group, key string) iter.Seq2[Event, error] {
-	return s.store.History(s.prefix+group, key)
+	return s.parent().History(s.within()+group, key)
 }

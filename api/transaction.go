@@ -45,22 +45,25 @@ func (s *Store) Transaction(function func(tx *Transaction) error) error {
 
 // Transaction is Store.Transaction within the namespace and its quota.
 func (s *ScopedStore) Transaction(function func(tx *Transaction) error) error {
-	return s.store.transaction(s.namespace, s.quota, s.prefix, function)
+	return s.parent().transaction(s.Namespace(), s.limits(), s.within(), function)
 }
 
 // Conflicts is how many attempts of transactions were in vain since the store
 // was opened, because others had changed what they read.
-func (s *Store) Conflicts() uint64 { return s.engine.Conflicts() }
+func (s *Store) Conflicts() uint64 { return s.inner().Conflicts() }
 
 // Conflicts is Store.Conflicts: that of the whole store.
-func (s *ScopedStore) Conflicts() uint64 { return s.store.Conflicts() }
+func (s *ScopedStore) Conflicts() uint64 { return s.parent().Conflicts() }
 
 func (s *Store) transaction(namespace string, quota QuotaConfig, prefix string, function func(tx *Transaction) error) error {
+	if err := s.missing(); err != nil {
+		return wrap("Transaction", err)
+	}
 	if function == nil {
 		return wrap("Transaction", errors.New("function is nil"))
 	}
 	var own error // of the function
-	err := s.engine.Transaction(s.ctx, namespace, quota, func(inner *engine.Transaction) error {
+	err := s.inner().Transaction(s.context(), namespace, quota, func(inner *engine.Transaction) error {
 		own = function(&Transaction{inner: inner, prefix: prefix})
 		return own
 	})

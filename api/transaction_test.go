@@ -399,7 +399,7 @@ func TestTransactionIsOneEvent(t *testing.T) {
 		}))
 		events := delivered(watcher)
 		require.Len(t, events, 3, "one for each key that changed")
-		for i, key := range []string{"a", "b", "c"} {
+		for i, key := range []string{"c", "a", "b"} { // as they were called
 			require.Equal(t, key, events[i].Key)
 			require.Equal(t, events[0].Revision, events[i].Revision)
 		}

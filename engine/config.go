@@ -126,27 +126,55 @@ func fill[T comparable](value *T, otherwise T) {
 	}
 }
 
-// check refuses what is over a limit.
+// check refuses what is over a limit. The limits are for what comes into the
+// store. What is in it already may be larger, written under other limits or by
+// another program, and has to stay removable: the names of what is deleted or
+// touched, and of the keys that a condition is about, are not measured by them.
+// Such names are in the caller's memory anyway.
 func (l Limits) check(m *kv.Mutation) error {
-	for i := range m.Conditions {
-		if err := l.checkNames(m.Conditions[i].Group, m.Conditions[i].Key, ""); err != nil {
-			return err
-		}
-	}
 	if m.Kind != kv.Batch {
-		return l.checkNames(m.Group, m.Key, m.Value)
+		o := m.Operation()
+		return l.checkOperation(&o)
 	}
 	if len(m.Operations) > maxOperations {
 		return fmt.Errorf("%d writes in one batch, limit %d: %w", len(m.Operations), maxOperations, kv.TooLargeError)
 	}
-	for i := range m.Operations {
-		o := &m.Operations[i]
-		if err := l.checkNames(o.Group, o.Key, o.Value); err != nil {
-			return err
+	size, oversized := 0, 0
+	add := func(group, key, value string) {
+		if len(group) > l.Group || len(key) > l.Key {
+			oversized += len(group) + len(key) + len(value)
+		} else {
+			size += len(group) + len(key) + len(value)
 		}
 	}
-	return tooLarge("commit", m.Size(), l.Commit)
+	for i := range m.Operations {
+		o := &m.Operations[i]
+		if err := l.checkOperation(o); err != nil {
+			return err
+		}
+		add(o.Group, o.Key, o.Value)
+	}
+	for i := range m.Conditions {
+		add(m.Conditions[i].Group, m.Conditions[i].Key, "")
+	}
+	if err := tooLarge("commit", size, l.Commit); err != nil || len(m.Operations) == 1 {
+		return err
+	}
+	return tooLarge("commit, with names over today's limits,", size+oversized, max(l.Commit, maxOversized))
 }
+
+func (l Limits) checkOperation(o *kv.Operation) error {
+	switch o.Kind {
+	case kv.Set, kv.Increment:
+		return l.checkNames(o.Group, o.Key, o.Value)
+	default:
+		return nil
+	}
+}
+
+// maxOversized bounds a batch whose names are over the limits. A single write is
+// always let through.
+const maxOversized = 128 << 20
 
 func (l Limits) checkNames(group, key, value string) error {
 	if err := tooLarge("group", len(group), l.Group); err != nil {

@@ -51,8 +51,7 @@ func TestSizeLimits(t *testing.T) {
 	must(t, e, fits)
 	for _, m := range []kv.Mutation{
 		set("ggggg", "k", "v"), set("g", "kkkkkk", "v"), set("g", "k", "vvvvvvv"),
-		{Kind: kv.Delete, Group: "ggggg", Key: "k"},
-		{Kind: kv.DeleteGroup, Group: "ggggg"},
+		{Kind: kv.Increment, Group: "ggggg", Key: "k"},
 		{Kind: kv.Batch, Operations: []kv.Operation{{Group: "g", Key: "k"}, {Group: "ggggg", Key: "k"}}},
 		{Kind: kv.Batch, Operations: []kv.Operation{{Group: "gggg", Key: "kkkkk", Value: "vvvvvv"}, {Group: "g", Key: "k", Value: "vvvv"}}},
 	} {
@@ -62,6 +61,17 @@ func TestSizeLimits(t *testing.T) {
 	n, err := e.Count(t.Context(), kv.PrefixRange(""))
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
+
+	// What was stored under other limits is no reason to refuse.
+	for _, m := range []kv.Mutation{
+		{Kind: kv.Delete, Group: "ggggg", Key: "k"}, {Kind: kv.DeleteGroup, Group: "ggggg"},
+		{Kind: kv.DeletePrefix, Group: "ggggg", Range: kv.PrefixRange("ggggg")},
+		{Kind: kv.Batch, Operations: []kv.Operation{{Kind: kv.Delete, Group: "ggggg", Key: "a key of more than twenty bytes"}, {Group: "g", Key: "k"}}},
+		{Kind: kv.Delete, Group: "g", Key: "kkkkkk", Conditions: []kv.Condition{{Group: "g", Key: "kkkkkk"}}},
+	} {
+		_, err := apply(t, e, m)
+		require.NoError(t, err, "%+v", m)
+	}
 }
 
 // TestReadOnly opens beside an owner and alone, and changes nothing.

@@ -88,17 +88,33 @@ func Open(config Config) (*Engine, error) {
 	return e, nil
 }
 
+// usable says why nothing can be asked of the engine: there is none, or it is
+// closed.
+func (e *Engine) usable() error {
+	switch {
+	case e == nil:
+		return kv.NilStoreError
+	case e.closed.Load():
+		return kv.ClosedError
+	default:
+		return nil
+	}
+}
+
 // Apply validates a mutation, has the writer commit it, and runs the OnChange
 // callbacks for what it changed in the caller's goroutine. It blocks while the
 // store is at its limit of requests in flight and until the commit is durable.
 func (e *Engine) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
-	if e.closed.Load() {
-		return kv.Outcome{}, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return kv.Outcome{}, err
 	}
 	if e.actors == nil {
 		return kv.Outcome{}, kv.ReadOnlyError
 	}
 	if err := e.config.Limits.check(&m); err != nil {
+		return kv.Outcome{}, err
+	}
+	if err := e.checkDeadlines(&m); err != nil {
 		return kv.Outcome{}, err
 	}
 	outcome, err := e.actors.writer.Apply(ctx, m)
@@ -123,8 +139,8 @@ func (e *Engine) PurgeExpired(ctx context.Context, r kv.Range) (removed int64, e
 
 // Usage is what lives in a namespace: the first question counts it.
 func (e *Engine) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
-	if e.closed.Load() {
-		return kv.Usage{}, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return kv.Usage{}, err
 	}
 	if e.actors == nil {
 		return e.reads.Usage(ctx, kv.NamespaceRange(namespace), e.clock.Millis())
@@ -135,7 +151,7 @@ func (e *Engine) Usage(ctx context.Context, namespace string) (kv.Usage, error) 
 // Watch registers a watcher; on a closed or read-only store its channel is
 // closed.
 func (e *Engine) Watch(namespace, group, key string) *Watcher {
-	if e.closed.Load() || e.actors == nil {
+	if e.usable() != nil || e.actors == nil {
 		return notifier.NewClosedWatcher()
 	}
 	return e.actors.notifier.Watch(notifier.WatchFilter(namespace, group, key))
@@ -143,7 +159,7 @@ func (e *Engine) Watch(namespace, group, key string) *Watcher {
 
 // WatchActor has events sent to an actor as Changed messages.
 func (e *Engine) WatchActor(pid *PID, namespace, group, key string) *Watcher {
-	if e.closed.Load() || e.actors == nil {
+	if e.usable() != nil || e.actors == nil {
 		return notifier.NewClosedWatcher()
 	}
 	return e.actors.notifier.WatchActor(notifier.WatchFilter(namespace, group, key), pid)
@@ -151,22 +167,30 @@ func (e *Engine) WatchActor(pid *PID, namespace, group, key string) *Watcher {
 
 // Unwatch ends a watcher.
 func (e *Engine) Unwatch(w *Watcher) {
-	if e.actors != nil {
+	if e != nil && e.actors != nil {
 		e.actors.notifier.Unwatch(w)
 	}
 }
 
 // OnChange registers a callback.
 func (e *Engine) OnChange(callback func(kv.Event)) (unregister func()) {
+	if e == nil {
+		return func() {}
+	}
 	return e.callbacks.Register(callback)
 }
 
 // CallbackOverflow is how many events of purges no callback saw.
-func (e *Engine) CallbackOverflow() uint64 { return e.callbacks.Overflow() }
+func (e *Engine) CallbackOverflow() uint64 {
+	if e == nil {
+		return 0
+	}
+	return e.callbacks.Overflow()
+}
 
 // InFlight is how many mutations were admitted and not answered yet.
 func (e *Engine) InFlight() int {
-	if e.actors == nil || e.closed.Load() {
+	if e.usable() != nil || e.actors == nil {
 		return 0
 	}
 	return e.actors.gate.InFlight()
@@ -176,6 +200,9 @@ func (e *Engine) InFlight() int {
 // stops the actors and closes the database. It waits for no callback and for no
 // loop over a scan. Further calls do nothing and return nil.
 func (e *Engine) Close() error {
+	if e == nil {
+		return kv.NilStoreError
+	}
 	var err error
 	e.close.Do(func() {
 		e.closed.Store(true)

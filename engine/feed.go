@@ -101,8 +101,8 @@ func (f *feed) run() error {
 }
 
 func (f *feed) check() error {
-	if f.engine.closed.Load() {
-		return kv.ClosedError
+	if err := f.engine.usable(); err != nil {
+		return err
 	}
 	return f.ctx.Err()
 }

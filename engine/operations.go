@@ -16,16 +16,16 @@ type Operation struct {
 
 // Backup copies what is committed now to a file, while everything goes on.
 func (e *Engine) Backup(ctx context.Context, path string, operation Operation) error {
-	if e.closed.Load() {
-		return kv.ClosedError
+	if err := e.usable(); err != nil {
+		return err
 	}
 	return e.database.Backup(ctx, path, operation.Progress)
 }
 
 // Check looks at everything that the store holds, at one moment.
 func (e *Engine) Check(ctx context.Context, operation Operation) (kv.CheckReport, error) {
-	if e.closed.Load() {
-		return kv.CheckReport{}, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return kv.CheckReport{}, err
 	}
 	return e.database.Check(ctx, checkRecord, operation.Progress)
 }
@@ -40,8 +40,8 @@ func checkRecord(row kv.LogRow) error {
 // two batches; the progress is told by the caller's goroutine, since the writer
 // runs nobody's code.
 func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compaction, error) {
-	if e.closed.Load() {
-		return kv.Compaction{}, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return kv.Compaction{}, err
 	}
 	if e.actors == nil {
 		return kv.Compaction{}, kv.ReadOnlyError

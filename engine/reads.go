@@ -13,12 +13,12 @@ import (
 // Get is the live row of a key. An expired one is not found, and the reaper is
 // told of it.
 func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
-	if e.closed.Load() {
-		return kv.Row{}, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return kv.Row{}, err
 	}
 	row, found, err := e.stored(ctx, group, key)
 	if err != nil {
-		return kv.Row{}, err
+		return kv.Row{}, damage(row, err, e.clock.Millis())
 	}
 	if !found {
 		return kv.Row{}, kv.NotFoundError
@@ -32,12 +32,21 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	return row, nil
 }
 
+// damage is the error of a row that can't be read: none, if it has expired, as
+// for every other read.
+func damage(row kv.Row, err error, now int64) error {
+	if storage.IsDamagedRow(err) && !row.Live(now) {
+		return kv.NotFoundError
+	}
+	return err
+}
+
 // Revision is the last one committed, as a read sees it: what the writer has
 // published is behind that for a moment, so that a key could have a revision
 // that the store had not reached.
 func (e *Engine) Revision(ctx context.Context) (uint64, error) {
-	if e.closed.Load() {
-		return 0, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return 0, err
 	}
 	return e.reads.Revision(ctx)
 }
@@ -45,8 +54,8 @@ func (e *Engine) Revision(ctx context.Context) (uint64, error) {
 // Health is what is wrong with the store, nil if nothing is, and since when. It
 // looks at the store's files.
 func (e *Engine) Health() (err error, since time.Time) {
-	if e.closed.Load() {
-		return kv.ClosedError, time.Time{}
+	if err := e.usable(); err != nil {
+		return err, time.Time{}
 	}
 	return e.database.Health()
 }
@@ -54,8 +63,8 @@ func (e *Engine) Health() (err error, since time.Time) {
 // Stats says what the store holds. Its parts are of moments that follow each
 // other closely.
 func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {
-	if e.closed.Load() {
-		return stats, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return stats, err
 	}
 	everything, now := kv.PrefixRange(""), e.clock.Millis()
 	live, err := e.reads.Usage(ctx, everything, now)
@@ -77,16 +86,16 @@ func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {
 
 // GroupExists reports whether the group has a live row.
 func (e *Engine) GroupExists(ctx context.Context, group string) (bool, error) {
-	if e.closed.Load() {
-		return false, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return false, err
 	}
 	return e.reads.GroupExists(ctx, group, e.clock.Millis())
 }
 
 // Count is the number of live rows of the groups in r.
 func (e *Engine) Count(ctx context.Context, r kv.Range) (int, error) {
-	if e.closed.Load() {
-		return 0, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return 0, err
 	}
 	return e.reads.Count(ctx, r, e.clock.Millis())
 }
@@ -94,16 +103,16 @@ func (e *Engine) Count(ctx context.Context, r kv.Range) (int, error) {
 // Page is live rows of a group in the order of their keys, at most limit of
 // them after the first offset.
 func (e *Engine) Page(ctx context.Context, group string, offset, limit int) ([]kv.KeyValue, error) {
-	if e.closed.Load() {
-		return nil, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return nil, err
 	}
 	return e.reads.Page(ctx, group, offset, limit, e.clock.Millis())
 }
 
 // GetMany is the live rows of those keys that have one, at one moment.
 func (e *Engine) GetMany(ctx context.Context, group string, keys []string) ([]kv.Row, error) {
-	if e.closed.Load() {
-		return nil, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return nil, err
 	}
 	rows, err := e.reads.GetMany(ctx, group, keys)
 	return living(rows, e.clock.Millis()), err
@@ -131,8 +140,8 @@ func PairsQuery(group string) Query {
 // error is yielded once, last.
 func (e *Engine) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 	return func(yield func(kv.Row, error) bool) {
-		if e.closed.Load() {
-			yield(kv.Row{}, kv.ClosedError)
+		if err := e.usable(); err != nil {
+			yield(kv.Row{}, err)
 			return
 		}
 		e.reads.Scan(ctx, q, e.clock.Millis())(yield)
@@ -143,8 +152,8 @@ func (e *Engine) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 // from one snapshot. An error is yielded once, last.
 func (e *Engine) Groups(ctx context.Context, r kv.Range) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if e.closed.Load() {
-			yield("", kv.ClosedError)
+		if err := e.usable(); err != nil {
+			yield("", err)
 			return
 		}
 		e.reads.Groups(ctx, r, e.clock.Millis())(yield)

@@ -26,8 +26,8 @@ type Snapshot struct {
 // Snapshot pins what is committed now, until it is closed, has reached its age
 // limit, or the WAL its bound.
 func (e *Engine) Snapshot(ctx context.Context) (*Snapshot, error) {
-	if e.closed.Load() {
-		return nil, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return nil, err
 	}
 	inner, err := e.database.Snapshot(ctx)
 	if err != nil {
@@ -62,10 +62,14 @@ func (s *Snapshot) Revision() uint64 { return s.inner.Revision() }
 // Get is Engine.Get.
 func (s *Snapshot) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	row, found, err := s.inner.Get(ctx, group, key)
-	if err == nil && (!found || !row.Live(s.now)) {
+	switch {
+	case err != nil:
+		return kv.Row{}, damage(row, err, s.now)
+	case !found || !row.Live(s.now):
 		return kv.Row{}, kv.NotFoundError
+	default:
+		return row, nil
 	}
-	return row, err
 }
 
 // GetMany is Engine.GetMany.

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"iter"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,8 @@ import (
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/tidwall/btree"
 )
 
 const (
@@ -39,10 +40,11 @@ type Transaction struct {
 	snapshot *storage.Snapshot // nil until the first read
 	now      int64             // when its rows are judged
 	keys     map[place]uint64  // the revisions of the keys read; 0: there is no such key
-	ranges   []kv.Range        // of the groups scanned
+	ranges   intervals         // of the groups scanned
 
-	writes  map[place]kv.Operation // Set or Delete; the last one of each key
-	cleared []kv.Range             // deleted before all writes
+	operations []*kv.Operation       // what there is to commit; none of them is ever changed
+	writes     *btree.BTreeG[*write] // the last one of each key, unless its group was deleted after it; nil: none
+	cleared    intervals             // the groups deleted
 }
 
 // place is where a key is.
@@ -54,6 +56,16 @@ func (p place) compare(o place) int {
 	}
 	return strings.Compare(p.key, o.key)
 }
+
+// write is what the transaction has made of a key: a Set, a Delete, or a Touch of
+// what the snapshot has. It is never changed.
+type write struct {
+	place
+	*kv.Operation
+	at int // its index in operations
+}
+
+func before(a, b *write) bool { return a.place.compare(b.place) < 0 }
 
 // Transaction runs the function and commits its writes if nothing that it read
 // has changed; else it runs it again, up to maxAttempts times. What the function
@@ -83,15 +95,20 @@ func (e *Engine) Transaction(ctx context.Context, namespace string, quota kv.Quo
 
 // Conflicts is how often transactions had to be run again, or given up, because
 // others got ahead of them.
-func (e *Engine) Conflicts() uint64 { return e.conflicts.Load() }
+func (e *Engine) Conflicts() uint64 {
+	if e == nil {
+		return 0
+	}
+	return e.conflicts.Load()
+}
 
 // try runs the function once. Without writes there is nothing to commit: what
 // it read was true at one moment during the call.
 func (e *Engine) try(ctx context.Context, namespace string, quota kv.QuotaConfig, function func(*Transaction) error) (*kv.Mutation, error) {
 	tx := &Transaction{engine: e, ctx: ctx, namespace: namespace, quota: quota}
 	defer tx.end() // a panic is the caller's
-	if e.closed.Load() {
-		return nil, kv.ClosedError
+	if err := e.usable(); err != nil {
+		return nil, err
 	}
 	if err := function(tx); err != nil {
 		return nil, err
@@ -156,12 +173,8 @@ func (e *Engine) verifyRanges(ctx context.Context, m *kv.Mutation) error {
 }
 
 func touches(ranges []kv.Unchanged, e *kv.Event) bool {
-	for i := range ranges {
-		if e.Revision > ranges[i].Revision && ranges[i].Range.Contains(e.Group) {
-			return true
-		}
-	}
-	return false
+	u := kv.FindUnchanged(ranges, e.Group)
+	return u != nil && e.Revision > u.Revision
 }
 
 // check refuses a handle whose function has returned.
@@ -202,13 +215,14 @@ func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 		return kv.Row{}, err
 	}
 	at := place{group, key}
-	if o, written := tx.writes[at]; written {
-		if row, live := tx.written(&o); live {
-			return row, nil
+	w, written := tx.last(at)
+	if written && (w.Kind != kv.Touch || w.dead()) {
+		if w.dead() {
+			return kv.Row{}, kv.NotFoundError
 		}
-		return kv.Row{}, kv.NotFoundError
+		return tx.written(w), nil
 	}
-	if tx.isCleared(group) {
+	if !written && tx.cleared.contains(group) {
 		return kv.Row{}, kv.NotFoundError
 	}
 	snapshot, err := tx.view()
@@ -218,6 +232,9 @@ func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 	row, found, err := snapshot.Get(tx.ctx, group, key)
 	if err != nil {
 		return kv.Row{}, err
+	}
+	if written {
+		return tx.touched(w, row), nil
 	}
 	live := found && row.Live(tx.now)
 	if tx.keys == nil {
@@ -231,23 +248,37 @@ func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 	return row, nil
 }
 
-// written is the row that a write makes, if it lives.
-func (tx *Transaction) written(o *kv.Operation) (row kv.Row, live bool) {
-	if o.Kind == kv.Delete || o.HasTTL && o.TimeToLive <= 0 {
-		return row, false
+// last is what the transaction has made of a key.
+func (tx *Transaction) last(at place) (w *write, written bool) {
+	if tx.writes == nil {
+		return nil, false
 	}
-	row = kv.Row{Group: o.Group, Key: o.Key, Value: o.Value, Deadline: kv.NoDeadline}
-	switch {
-	case o.HasTTL: // from the commit on, which is about now
-		row.Deadline = tx.engine.clock.Millis() + o.TimeToLive.Milliseconds()
-	case o.Deadline != 0:
-		row.Deadline = o.Deadline
-	}
-	return row, true
+	return tx.writes.Get(&write{place: at})
 }
 
-func (tx *Transaction) isCleared(group string) bool {
-	return slices.ContainsFunc(tx.cleared, func(r kv.Range) bool { return r.Contains(group) })
+// dead reports whether nothing lives at the key after the write.
+func (w *write) dead() bool { return w.Kind == kv.Delete || w.HasTTL && w.TimeToLive <= 0 }
+
+// written is the row that a Set makes, if it lives.
+func (tx *Transaction) written(w *write) kv.Row {
+	return kv.Row{Group: w.Group, Key: w.Key, Value: w.Value, Deadline: tx.deadline(w)}
+}
+
+// touched is a row of the snapshot after a Touch.
+func (tx *Transaction) touched(w *write, row kv.Row) kv.Row {
+	row.Deadline, row.Revision = tx.deadline(w), 0
+	return row
+}
+
+func (tx *Transaction) deadline(w *write) int64 {
+	switch {
+	case w.HasTTL: // from the commit on, which is about now
+		return kv.DeadlineAfter(tx.engine.clock.Now(), w.TimeToLive)
+	case w.HasDeadline:
+		return w.Deadline
+	default:
+		return kv.NoDeadline
+	}
 }
 
 // Set writes a key, for timeToLive if hasTTL.
@@ -260,14 +291,43 @@ func (tx *Transaction) Delete(group, key string) error {
 	return tx.write(kv.Operation{Kind: kv.Delete, Group: group, Key: key})
 }
 
+// write notes an operation, in the order of the calls. That order is what the
+// quota is judged by and what events come in: a Delete makes room for what is
+// set after it, not for what was set before.
+//
+// Only what makes no difference to that is left out: the Delete of what was
+// deleted, and what is replaced by something that lives as well, which takes its
+// place. (One
+// place for each key, the first or the last of its writes, would refuse what fits
+// at every call: with room for two, and y and z there, "delete z, set a, delete y,
+// set z" does.)
 func (tx *Transaction) write(o kv.Operation) error {
 	if err := tx.check(); err != nil {
 		return err
 	}
-	if tx.writes == nil {
-		tx.writes = make(map[place]kv.Operation)
+	if err := tx.engine.checkDeadline(&o); err != nil {
+		return err
 	}
-	tx.writes[place{o.Group, o.Key}] = o
+	w := &write{place: place{o.Group, o.Key}, Operation: &o, at: len(tx.operations)}
+	if last, written := tx.last(w.place); written {
+		switch {
+		case o.Kind == kv.Delete && last.Kind == kv.Delete:
+			return nil
+		case !w.dead() && !last.dead():
+			if o.Kind == kv.Touch && last.Kind == kv.Set {
+				o.Kind, o.Value = kv.Set, last.Value
+			}
+			w.at = last.at
+		}
+	}
+	if w.at == len(tx.operations) {
+		tx.operations = append(tx.operations, nil)
+	}
+	tx.operations[w.at] = w.Operation
+	if tx.writes == nil {
+		tx.writes = btree.NewBTreeGOptions(before, btree.Options{NoLocks: true})
+	}
+	tx.writes.Set(w)
 	return nil
 }
 
@@ -276,9 +336,28 @@ func (tx *Transaction) DeleteRange(r kv.Range) error {
 	if err := tx.check(); err != nil {
 		return err
 	}
-	maps.DeleteFunc(tx.writes, func(p place, _ kv.Operation) bool { return r.Contains(p.group) })
-	tx.cleared = append(tx.cleared, r)
+	var gone []*write
+	for w := range tx.writesIn(r) {
+		gone = append(gone, w)
+	}
+	for _, w := range gone {
+		tx.writes.Delete(w)
+	}
+	tx.operations = append(tx.operations, &kv.Operation{Kind: kv.DeletePrefix, Group: r.From, Range: r})
+	tx.cleared.add(r)
 	return nil
+}
+
+// writesIn yields the writes to the groups in a range, in order. Further writes
+// end it.
+func (tx *Transaction) writesIn(r kv.Range) iter.Seq[*write] {
+	return func(yield func(*write) bool) {
+		if tx.writes != nil {
+			tx.writes.Ascend(&write{place: place{group: r.From}}, func(w *write) bool {
+				return r.Contains(w.group) && yield(w)
+			})
+		}
+	}
 }
 
 // Touch gives a key another deadline, or none without hasTTL.
@@ -290,7 +369,8 @@ func (tx *Transaction) Touch(group, key string, hasTTL bool, timeToLive time.Dur
 	if !hasTTL && row.Deadline == kv.NoDeadline {
 		return nil
 	}
-	return tx.Set(group, key, row.Value, hasTTL, timeToLive)
+	// Not a Set of the same value: that may be larger than what may be set today.
+	return tx.write(kv.Operation{Kind: kv.Touch, Group: group, Key: key, HasTTL: hasTTL, TimeToLive: timeToLive})
 }
 
 // Increment adds to a number, which keeps its deadline.
@@ -299,14 +379,15 @@ func (tx *Transaction) Increment(group, key string, delta int64) (int64, error) 
 	if err != nil && !errors.Is(err, kv.NotFoundError) {
 		return 0, err
 	}
+	found := err == nil
 	o := kv.Operation{Kind: kv.Set, Group: group, Key: key}
-	if err == nil && row.Deadline != kv.NoDeadline {
-		o.Deadline = row.Deadline
+	if last, written := tx.last(place{group, key}); written && found {
+		o.HasTTL, o.TimeToLive, o.HasDeadline, o.Deadline = last.HasTTL, last.TimeToLive, last.HasDeadline, last.Deadline
+	} else if found && row.Deadline != kv.NoDeadline {
+		// Another program's may lie beyond what can be named.
+		o.HasDeadline, o.Deadline = true, min(max(row.Deadline, kv.MinDeadline), kv.MaxDeadline)
 	}
-	if before, written := tx.writes[place{group, key}]; written && err == nil {
-		o = before
-	}
-	sum, err := kv.Add(row.Value, err == nil, delta)
+	sum, err := kv.Add(row.Value, found, delta)
 	if err != nil {
 		return 0, fmt.Errorf("%s/%s: %w", group, key, err)
 	}
@@ -316,21 +397,19 @@ func (tx *Transaction) Increment(group, key string, delta int64) (int64, error) 
 
 // mutation is what there is to commit, nil if nothing.
 func (tx *Transaction) mutation() *kv.Mutation {
-	if len(tx.writes) == 0 && len(tx.cleared) == 0 {
+	if len(tx.operations) == 0 {
 		return nil
 	}
-	m := &kv.Mutation{Kind: kv.Batch, Namespace: tx.namespace, Quota: tx.quota}
-	for _, r := range tx.cleared {
-		m.Operations = append(m.Operations, kv.Operation{Kind: kv.DeletePrefix, Group: r.From, Range: r})
-	}
-	for _, at := range slices.SortedFunc(maps.Keys(tx.writes), place.compare) {
-		m.Operations = append(m.Operations, tx.writes[at])
+	m := &kv.Mutation{Kind: kv.Batch, Namespace: tx.namespace, Quota: tx.quota,
+		Operations: make([]kv.Operation, len(tx.operations))}
+	for i, o := range tx.operations {
+		m.Operations[i] = *o
 	}
 	for at, revision := range tx.keys {
 		m.Conditions = append(m.Conditions, kv.Condition{Group: at.group, Key: at.key, Revision: revision})
 	}
-	for _, r := range tx.ranges {
+	tx.ranges.all(func(r kv.Range) {
 		m.Unchanged = append(m.Unchanged, kv.Unchanged{Range: r, Revision: tx.snapshot.Revision(), Now: tx.now})
-	}
+	})
 	return m
 }

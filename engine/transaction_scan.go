@@ -2,8 +2,6 @@ package engine
 
 import (
 	"iter"
-	"maps"
-	"slices"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -13,22 +11,18 @@ import (
 // that are not there too, and returns the snapshot.
 func (tx *Transaction) scanning(r kv.Range) (*storage.Snapshot, error) {
 	snapshot, err := tx.view()
-	if err == nil && !slices.Contains(tx.ranges, r) {
-		tx.ranges = append(tx.ranges, r)
+	if err == nil {
+		tx.ranges.add(r)
 	}
 	return snapshot, err
 }
 
-// touched reports whether the transaction has changed anything in a range.
-func (tx *Transaction) touched(r kv.Range) bool {
-	for at := range tx.writes {
-		if r.Contains(at.group) {
-			return true
-		}
+// changed reports whether the transaction has changed anything in a range.
+func (tx *Transaction) changed(r kv.Range) bool {
+	for range tx.writesIn(r) {
+		return true
 	}
-	return slices.ContainsFunc(tx.cleared, func(c kv.Range) bool {
-		return (c.Unbounded || r.From < c.To) && (r.Unbounded || c.From < r.To)
-	})
+	return tx.cleared.overlaps(r)
 }
 
 // Scan yields the live rows of the groups in a range, in their order, as the
@@ -41,41 +35,55 @@ func (tx *Transaction) Scan(r kv.Range, keysOnly bool) iter.Seq2[kv.Row, error] 
 			return
 		}
 		// A snapshot of the writes too: the loop's body may write.
-		written := slices.SortedFunc(maps.Keys(tx.writes), place.compare)
-		written = slices.DeleteFunc(written, func(at place) bool { return !r.Contains(at.group) })
-		writes, cleared := maps.Clone(tx.writes), slices.Clone(tx.cleared)
-		emit := func(at place) bool {
-			o := writes[at]
-			row, live := tx.written(&o)
-			return !live || yield(row, nil)
+		before := Transaction{engine: tx.engine, cleared: tx.cleared.copy()}
+		if tx.writes != nil {
+			before.writes = tx.writes.Copy()
 		}
+		next, stop := iter.Pull(before.writesIn(r))
+		defer stop()
+		w, any := next()
 		for row, err := range snapshot.Scan(tx.ctx, storage.Query{Groups: r, Keys: storage.AllKeys, KeysOnly: keysOnly}, tx.now) {
 			if err != nil {
 				yield(kv.Row{}, err)
 				return
 			}
 			at := place{row.Group, row.Key}
-			for len(written) > 0 && written[0].compare(at) < 0 {
-				if !emit(written[0]) {
+			for ; any && w.compare(at) < 0; w, any = next() {
+				if !before.emit(w, yield) {
 					return
 				}
-				written = written[1:]
 			}
-			if len(written) > 0 && written[0] == at {
-				continue // it is written in its turn
-			}
-			gone := slices.ContainsFunc(cleared, func(c kv.Range) bool { return c.Contains(row.Group) })
-			if !gone && !yield(row, nil) {
+			switch {
+			case any && w.place == at:
+				if w.Kind == kv.Touch && !w.dead() {
+					if !yield(before.touched(w, row), nil) {
+						return
+					}
+				} else if !before.emit(w, yield) {
+					return
+				}
+				w, any = next()
+			case before.cleared.contains(row.Group):
+			case !yield(row, nil):
 				return
 			}
 		}
-		for _, at := range written {
-			if !emit(at) {
+		for ; any; w, any = next() {
+			if !before.emit(w, yield) {
 				return
 			}
 		}
 	}
 }
+
+// emit yields what a write has made of a key that the snapshot does not show.
+func (tx *Transaction) emit(w *write, yield func(kv.Row, error) bool) bool {
+	return w.Kind != kv.Set || w.dead() || yield(tx.written(w), nil)
+}
+
+// fewWrites is how many keys a Count looks up one by one, rather than go through
+// all that there are.
+const fewWrites = 64
 
 // Count is the number of live rows of the groups in a range.
 func (tx *Transaction) Count(r kv.Range) (n int, err error) {
@@ -83,14 +91,40 @@ func (tx *Transaction) Count(r kv.Range) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if !tx.touched(r) {
-		return snapshot.Count(tx.ctx, r, tx.now)
+	var few []*write
+	for w := range tx.writesIn(r) {
+		if few = append(few, w); len(few) > fewWrites {
+			break
+		}
+	}
+	if len(few) <= fewWrites && !tx.cleared.overlaps(r) {
+		return tx.countFew(snapshot, r, few)
 	}
 	for _, err := range tx.Scan(r, true) {
 		if err != nil {
 			return 0, err
 		}
 		n++
+	}
+	return n, nil
+}
+
+// countFew is what the snapshot has, and what the writes add to it and take away.
+func (tx *Transaction) countFew(snapshot *storage.Snapshot, r kv.Range, writes []*write) (n int, err error) {
+	if n, err = snapshot.Count(tx.ctx, r, tx.now); err != nil {
+		return 0, err
+	}
+	for _, w := range writes {
+		row, found, err := snapshot.Get(tx.ctx, w.group, w.key)
+		if err != nil {
+			return 0, err
+		}
+		switch was := found && row.Live(tx.now); {
+		case was && w.dead():
+			n--
+		case !was && !w.dead():
+			n++
+		}
 	}
 	return n, nil
 }
@@ -104,7 +138,7 @@ func (tx *Transaction) Groups(r kv.Range) iter.Seq2[string, error] {
 			yield("", err)
 			return
 		}
-		if !tx.touched(r) {
+		if !tx.changed(r) {
 			snapshot.Groups(tx.ctx, r, tx.now)(yield)
 			return
 		}

@@ -8,11 +8,3 @@ type Entry struct {
 	Revision  uint64    // of the request that last changed the key
 	ExpiresAt time.Time // to the millisecond; zero: never
 }
-
-// DeadlineTime is a deadline as an instant; the zero time for NoDeadline.
-func DeadlineTime(deadline int64) time.Time {
-	if deadline == NoDeadline {
-		return time.Time{}
-	}
-	return time.UnixMilli(deadline)
-}

@@ -26,6 +26,12 @@ var (
 	InvalidCursorError = errors.New("invalid cursor")
 	// TooLargeError: a group, key, value or commit is over its size limit.
 	TooLargeError = errors.New("too large")
+	// InvalidDeadlineError: a deadline, or the end of a time to live, outside the
+	// years 1 to 9999. Microseconds taken for milliseconds make such a year.
+	InvalidDeadlineError = errors.New("invalid deadline")
+	// NilStoreError: a method of a store that is nil was called, or one of a
+	// ScopedStore without a store.
+	NilStoreError = errors.New("store instance is nil")
 	// ReadOnlyError: a mutation on a store that was opened WithReadOnly.
 	ReadOnlyError = errors.New("store is read-only")
 	// NotANumberError: an increment of a value that is no decimal 64-bit

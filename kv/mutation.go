@@ -1,6 +1,9 @@
 package kv
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // Kind names a mutation, or one operation of a batch.
 type Kind uint8
@@ -22,7 +25,8 @@ type Operation struct {
 	Group, Key, Value string
 	HasTTL            bool // Set, Touch: the key expires TimeToLive after it was committed
 	TimeToLive        time.Duration
-	Deadline          int64 // Set without HasTTL: the deadline itself, Unix milliseconds; 0: none
+	HasDeadline       bool  // Set without HasTTL: the key expires at Deadline
+	Deadline          int64 // Unix milliseconds
 	Delta             int64 // Increment
 	Range             Range // DeletePrefix
 }
@@ -50,6 +54,16 @@ type Unchanged struct {
 	Now      int64 // when it judged which rows are live, Unix milliseconds
 }
 
+// FindUnchanged is the one of a mutation's ranges that a group lies in, nil if
+// none. They are in order, and don't overlap.
+func FindUnchanged(ranges []Unchanged, group string) *Unchanged {
+	behind := sort.Search(len(ranges), func(i int) bool { return ranges[i].Range.From > group })
+	if behind == 0 || !ranges[behind-1].Range.Contains(group) {
+		return nil
+	}
+	return &ranges[behind-1]
+}
+
 // Mutation is one request to change the store. It is a value: nobody changes
 // it once it was handed to the writer.
 type Mutation struct {
@@ -62,7 +76,7 @@ type Mutation struct {
 	Delta      int64       // Increment
 	Operations []Operation // Batch
 	Conditions []Condition // checked before anything is done
-	Unchanged  []Unchanged // checked before anything is done
+	Unchanged  []Unchanged // checked before anything is done; their ranges are in order, and don't overlap
 	Namespace  string      // of the handle that it came through, if any
 	Quota      QuotaConfig // the limits of that handle
 	Range      Range       // DeletePrefix, PurgeExpired

@@ -7,6 +7,7 @@ package reaper
 
 import (
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -106,7 +107,7 @@ func (a *Actor) catchUp() {
 
 func (m resynchronise) handle(a *Actor) {
 	a.Failpoint.Hit("reaper.resynchronise")
-	a.earliest = max(m.earliest, 0)
+	a.earliest = m.earliest
 	a.asked = false // the writer that was asked may be gone
 	a.arm()
 }
@@ -185,13 +186,17 @@ func (a *Actor) arm() {
 	a.set(wait)
 }
 
-// wait is how long to sleep.
+// wait is how long to sleep. A deadline may lie as far away as an int64 goes, on
+// either side: in milliseconds, and more so in nanoseconds, the way there would
+// overflow.
 func (a *Actor) wait() time.Duration {
 	now := a.Clock.Millis()
-	if a.earliest > now && a.earliest-now >= int64(sweep/time.Millisecond) {
-		return sweep
+	if a.earliest >= now {
+		ahead := min(uint64(a.earliest)-uint64(now), uint64(sweep/time.Millisecond))
+		return min(time.Duration(ahead)*time.Millisecond+a.Interval, sweep)
 	}
-	return min(max(time.Duration(a.earliest-now)*time.Millisecond+a.Interval, 0), sweep)
+	late := min(uint64(now)-uint64(a.earliest), uint64(math.MaxInt64/time.Millisecond))
+	return min(max(a.Interval-time.Duration(late)*time.Millisecond, 0), sweep)
 }
 
 func (a *Actor) set(wait time.Duration) {

@@ -8,9 +8,9 @@
 //
 // # What holds at every moment
 //
-//   - A request is in exactly one place: pending, batch, parked with an
+//   - A request is in exactly one place: pending, batch, aside, parked with an
 //     account, with the notifier, or answered. A panic anywhere leaves it in
-//     one of the first three, where abandon finds and answers it.
+//     one of the first four, where abandon finds and answers it.
 //   - Between two messages no transaction is open.
 //   - The ledger's figures are what the database holds, plus the open
 //     transaction's changes; its journal is empty between transactions.
@@ -99,6 +99,7 @@ const (
 type job struct {
 	request  *admission.Request
 	mutation *kv.Mutation
+	ahead    *ahead // not nil: expired rows are to be removed before it
 }
 
 // Actor is one incarnation of the writer. All of it is owned by Receive.
@@ -110,6 +111,7 @@ type Actor struct {
 	pending  []job // waiting for the flush
 	flushing bool  // a flush is in the mailbox
 
+	aside    []job // wait for expired rows to be removed; empty between flushes
 	batch    []job // being committed
 	phase    phase
 	events   []kv.Event // committed, and not announced yet

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -15,7 +16,8 @@ func (flush) handle(a *Actor) {
 	a.flush()
 }
 
-// flush commits everything that is pending, in batches of BatchBytes.
+// flush commits everything that is pending, in batches of BatchBytes. What was set
+// aside meanwhile comes again, behind what is in the mailbox by now.
 func (a *Actor) flush() {
 	for len(a.pending) > 0 {
 		n, size := 0, 0
@@ -31,6 +33,10 @@ func (a *Actor) flush() {
 		a.pending = a.pending[:rest]
 		a.commit()
 		a.countWanted()
+	}
+	if aside := a.aside; len(aside) > 0 {
+		a.aside = nil
+		a.accept(aside...)
 	}
 }
 
@@ -82,9 +88,17 @@ func (a *Actor) applyAll() error {
 			continue
 		}
 		a.Failpoint.Hit("writer.apply")
-		outcome, err := a.applyOne(j.mutation)
+		outcome, cleared, err := a.applyJob(j)
 		if err != nil && !a.Database.InTransaction() {
 			return err // a storage fault: SQLite has rolled everything back
+		}
+		switch {
+		case errors.Is(err, errCrowded):
+			a.setAside(j)
+			continue
+		case err == nil && !cleared:
+			a.wait(j)
+			continue
 		}
 		if j.request != nil {
 			j.request.Resolve(outcome, err)
@@ -105,22 +119,35 @@ func (a *Actor) postpone(from int) {
 	a.batch = a.batch[:from]
 }
 
-// applyOne applies one mutation, whole or not at all.
-func (a *Actor) applyOne(m *kv.Mutation) (kv.Outcome, error) {
+// applyJob applies a job's mutation, once what stands in its way has been cleared.
+func (a *Actor) applyJob(j *job) (outcome kv.Outcome, cleared bool, err error) {
+	judged := j.request != nil
+	if j.ahead != nil {
+		if cleared, err = a.clearAhead(j); err != nil || !cleared {
+			return outcome, cleared, err
+		}
+		judged = j.ahead.rounds < aheadRounds
+	}
+	outcome, err = a.attempt(func() (kv.Outcome, error) { return a.tx.apply(j.mutation, judged) })
+	if err == nil && j.mutation == &purge {
+		a.tx.fact.Reaped = true
+		a.tx.unasked = append(a.tx.unasked, outcome.Events...)
+	}
+	return outcome, true, err
+}
+
+// attempt does something under a savepoint, whole or not at all.
+func (a *Actor) attempt(do func() (kv.Outcome, error)) (kv.Outcome, error) {
 	if err := a.Database.Savepoint(); err != nil {
 		return kv.Outcome{}, fmt.Errorf("savepoint: %w", err)
 	}
 	mark := a.tx.mark()
-	outcome, err := a.tx.apply(m)
+	outcome, err := do()
 	if err == nil {
 		err = a.Database.Release()
 	}
 	if err == nil {
 		a.tx.keep(mark, &outcome)
-		if m == &purge {
-			a.tx.fact.Reaped = true
-			a.tx.unasked = append(a.tx.unasked, outcome.Events...)
-		}
 		return outcome, nil
 	}
 	a.tx.undo(mark)

@@ -2,9 +2,13 @@ package writer
 
 import (
 	"fmt"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/tidwall/btree"
 )
 
 // recentBytes bounds how much of the log the writer reads for one transaction
@@ -12,11 +16,23 @@ import (
 // so that only the last few commits are left to be looked at here.
 const recentBytes = 4 << 20
 
-// recent is the events of the commits after a revision, oldest first.
+// recent is what has changed since a revision, as far as anybody has asked: the
+// last revision of each group, for transactions that have scanned. What they ask
+// for costs what they name, however much others have committed.
 type recent struct {
-	known  bool
-	after  uint64
-	events []kv.Event
+	known   bool
+	after   uint64
+	groups  btree.Map[string, uint64]
+	indexed int // how many events of the open transaction are in it
+}
+
+func (r *recent) index(events []kv.Event) {
+	for i := range events {
+		e := &events[i]
+		if last, _ := r.groups.Get(e.Group); last < e.Revision {
+			r.groups.Set(strings.Clone(e.Group), e.Revision) // the event's may be a part of something large
+		}
+	}
 }
 
 // check refuses a mutation whose conditions don't hold.
@@ -26,17 +42,18 @@ func (t *transaction) check(m *kv.Mutation) error {
 			return err
 		}
 	}
-	for i := range m.Unchanged {
-		if err := t.checkUnchanged(&m.Unchanged[i]); err != nil {
-			return err
-		}
+	if len(m.Unchanged) == 0 {
+		return nil
 	}
-	return nil
+	if err := t.checkExpired(m.Unchanged); err != nil {
+		return err
+	}
+	return t.checkUnchanged(m.Unchanged)
 }
 
 func (t *transaction) checkKey(c *kv.Condition) error {
 	row, found, err := t.database.Get(c.Group, c.Key)
-	if err != nil {
+	if err != nil && !storage.IsDamagedRow(err) { // one that can't be read is there
 		return fmt.Errorf("read: %w", err)
 	}
 	current := uint64(0)
@@ -49,34 +66,79 @@ func (t *transaction) checkKey(c *kv.Condition) error {
 	return &kv.RevisionMismatchError{Group: c.Group, Key: c.Key, Expected: c.Revision, Current: current}
 }
 
-// checkUnchanged looks for a change in a range since a revision: among what
-// was committed since, and among what the requests before this one did in the
-// open transaction. The passing of a deadline is a change too.
-func (t *transaction) checkUnchanged(u *kv.Unchanged) error {
-	if t.mayExpire() {
-		// What was removed since has its event; what was not is still here.
-		expired, err := t.database.Expired(u.Range, u.Now, t.now, 1)
-		if err != nil {
-			return fmt.Errorf("read expired: %w", err)
-		}
-		if len(expired) > 0 {
-			return fmt.Errorf("%s/%s has expired: %w", expired[0].Group, expired[0].Key, kv.ChangedError)
-		}
+// checkExpired looks for a row in one of the ranges that has expired since they
+// were read: that is a change too. What was removed since has its event; what was
+// not is still here.
+func (t *transaction) checkExpired(ranges []kv.Unchanged) error {
+	if !t.mayExpire() {
+		return nil
 	}
-	if err := t.recall(u.Revision); err != nil {
+	since := ranges[0].Now
+	for i := range ranges {
+		since = min(since, ranges[i].Now)
+	}
+	expired := func(row *kv.Row) error {
+		if u := kv.FindUnchanged(ranges, row.Group); u != nil && row.Deadline > u.Now {
+			return fmt.Errorf("%s/%s has expired: %w", row.Group, row.Key, kv.ChangedError)
+		}
+		return nil
+	}
+	few, err := t.fewDead(since)
+	if err != nil {
 		return err
 	}
-	for _, events := range [...][]kv.Event{t.recent.events, t.events} {
-		for i := range events {
-			if e := &events[i]; e.Revision > u.Revision && u.Range.Contains(e.Group) {
-				return fmt.Errorf("group %s: %w", e.Group, kv.ChangedError)
-			}
+	if few {
+		rows, err := t.database.Expired(kv.PrefixRange(""), since, t.now, fewDead+1)
+		for i := 0; err == nil && i < len(rows); i++ {
+			err = expired(&rows[i])
+		}
+		// They may have been cut off by their size: then as if they were many.
+		if err != nil || weigh(rows) < cutShort {
+			return wrap("read expired", err)
+		}
+	}
+	for i := range ranges {
+		rows, err := t.database.DeadIn(ranges[i].Range, nil, ranges[i].Now, t.now, 1)
+		if err == nil && len(rows) > 0 {
+			err = expired(&rows[0])
+		}
+		if err != nil {
+			return wrap("read expired", err)
 		}
 	}
 	return nil
 }
 
-// recall has the events of all commits after a revision at hand.
+// checkUnchanged looks for a change in a range since a revision: among what
+// was committed since, and among what the requests before this one did in the
+// open transaction.
+func (t *transaction) checkUnchanged(ranges []kv.Unchanged) error {
+	since := ranges[0].Revision
+	for i := range ranges {
+		since = min(since, ranges[i].Revision)
+	}
+	if err := t.recall(since); err != nil {
+		return err
+	}
+	t.recent.index(t.events[t.recent.indexed:])
+	t.recent.indexed = len(t.events)
+	for i := range ranges {
+		u, changed, found := &ranges[i], "", false
+		t.recent.groups.Ascend(u.Range.From, func(group string, last uint64) bool {
+			if !u.Range.Contains(group) {
+				return false
+			}
+			changed, found = group, last > u.Revision
+			return !found
+		})
+		if found {
+			return fmt.Errorf("group %s: %w", changed, kv.ChangedError)
+		}
+	}
+	return nil
+}
+
+// recall has what all commits after a revision changed at hand.
 func (t *transaction) recall(after uint64) error {
 	committed := t.log.Last
 	if after >= committed || t.recent.known && t.recent.after <= after {
@@ -97,10 +159,11 @@ func (t *transaction) recall(after uint64) error {
 	}
 	var events []kv.Event
 	for _, row := range rows {
-		if events, err = commitlog.Decode(events, row); err != nil {
+		if events, err = commitlog.Decode(events[:0], row); err != nil {
 			return err
 		}
+		t.recent.index(events)
 	}
-	t.recent = recent{known: true, after: after, events: events}
+	t.recent.known, t.recent.after = true, after
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -11,12 +12,16 @@ import (
 // nothing looks for any: a store without TTLs pays nothing for them.
 func (t *transaction) mayExpire() bool { return t.now >= t.earliest }
 
-// expireKey removes the key's row if it is dead, before a mutation meets it.
+// expireKey removes the key's row if it is dead, before a mutation meets it. A row
+// that can't be read is there: it is written over, or deleted.
 func (t *transaction) expireKey(group, key string) error {
 	if !t.mayExpire() {
 		return nil
 	}
 	_, _, err := t.live(group, key)
+	if storage.IsDamagedRow(err) {
+		return nil
+	}
 	return err
 }
 
@@ -32,29 +37,82 @@ func (t *transaction) live(group, key string) (row kv.Row, found bool, err error
 	return row, false, t.expire(row)
 }
 
-// expireGroup removes the group's dead rows, before the group is deleted.
-func (t *transaction) expireGroup(group string) error {
-	for t.mayExpire() {
-		rows, err := t.database.Expired(kv.GroupRange(group), math.MinInt64, t.now, PurgeChunk)
-		if err != nil {
-			return fmt.Errorf("read expired: %w", err)
-		}
-		for _, row := range rows {
-			if err := t.expire(row); err != nil {
-				return err
-			}
-		}
-		if len(rows) == 0 {
-			break
+// fewDead is how many dead rows of a whole store are few: to look through them
+// costs less than to look through a group. Where there are more, the dead of a
+// group are found among its own rows: what others have left to expire must not
+// make its deletion slow.
+const fewDead = 64
+
+// fewDead reports whether few rows have expired since a moment.
+func (t *transaction) fewDead(since int64) (bool, error) {
+	n, err := t.database.CountDead(since, t.now, fewDead+1)
+	return n <= fewDead, wrap("count expired", err)
+}
+
+// cutShort is less than what storage returns of expired rows when it is their
+// size, not their number, that makes it stop.
+const cutShort = 1 << 20
+
+func weigh(rows []kv.Row) (size int) {
+	for i := range rows {
+		size += len(rows[i].Group) + len(rows[i].Key) + len(rows[i].Value)
+	}
+	return size
+}
+
+// expireSome removes dead rows of a range of groups, from a position on, as many
+// as storage returns at once. It returns where to go on, nil if there are no more.
+func (t *transaction) expireSome(r kv.Range, from *storage.Position) (next *storage.Position, err error) {
+	few, err := t.fewDead(math.MinInt64)
+	if err != nil {
+		return nil, err
+	}
+	var rows []kv.Row
+	if few {
+		rows, err = t.database.Expired(r, math.MinInt64, t.now, PurgeChunk)
+	} else {
+		rows, err = t.database.DeadIn(r, from, math.MinInt64, t.now, PurgeChunk)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read expired: %w", err)
+	}
+	for i := range rows {
+		if err := t.expire(rows[i]); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	switch {
+	case len(rows) < PurgeChunk && weigh(rows) < cutShort:
+		return nil, nil
+	case few:
+		return &storage.Position{Group: r.From}, nil
+	default:
+		last := &rows[len(rows)-1]
+		return &storage.Position{Group: last.Group, Key: last.Key + "\x00"}, nil
+	}
+}
+
+// expireRange removes the dead rows of a range of groups, before it is deleted.
+func (t *transaction) expireRange(r kv.Range) (err error) {
+	if !t.mayExpire() {
+		return nil
+	}
+	for from, begun := (*storage.Position)(nil), false; err == nil && (!begun || from != nil); begun = true {
+		from, err = t.expireSome(r, from)
+	}
+	return err
 }
 
 // expire removes one dead row.
 func (t *transaction) expire(row kv.Row) error {
+	if err := t.count(&row); err != nil {
+		return err
+	}
 	if _, err := t.database.Delete(row.Group, row.Key); err != nil {
 		return fmt.Errorf("expire: %w", err)
+	}
+	if len(row.Value) > t.largestValue {
+		row.Value = ""
 	}
 	t.emit(kv.Event{Type: kv.EventExpire, Group: row.Group, Key: row.Key, Value: row.Value})
 	return t.removed(row.Group, 1)
@@ -104,6 +162,8 @@ func (t *transaction) reclaim(account *account) (freed bool, err error) {
 	if !t.mayExpire() || account.swept >= t.now {
 		return false, nil
 	}
+	t.reclaiming = true
+	defer func() { t.reclaiming = false }()
 	rows, err := t.database.Expired(kv.NamespaceRange(account.namespace), account.swept, t.now, 1)
 	if err != nil {
 		return false, fmt.Errorf("read expired: %w", err)
@@ -112,6 +172,10 @@ func (t *transaction) reclaim(account *account) (freed bool, err error) {
 		account.swept = t.now
 		return false, nil
 	}
-	account.swept = rows[0].Deadline - 1 // its row comes back if this is undone
+	account.swept = before(rows[0].Deadline) // its row comes back if this is undone
 	return true, t.expire(rows[0])
 }
+
+// before is the moment before a deadline. There is none before the first: it
+// stands for "all" then, as in storage.
+func before(deadline int64) int64 { return max(deadline, math.MinInt64+1) - 1 }

@@ -33,8 +33,8 @@ func (a *Actor) answerAll(err error) {
 		a.batch = append(a.batch, account.parked...)
 		account.parked = nil
 	}
-	a.batch = append(a.batch, a.pending...)
-	a.pending = nil
+	a.batch = append(append(a.batch, a.aside...), a.pending...)
+	a.aside, a.pending = nil, nil
 	a.fail(err)
 }
 
@@ -55,5 +55,7 @@ func (a *Actor) drain() {
 		a.abandon()
 	}
 	a.Failpoint.Hit("writer.drain")
-	a.flush()
+	for a.flush(); len(a.pending) > 0; {
+		a.flush() // what was set aside
+	}
 }

@@ -29,6 +29,21 @@ type transaction struct {
 	unasked  []kv.Event // events of mutations that no goroutine waits for
 	recent   recent     // what was committed before, as far as anybody has asked
 	fact     kv.Committed
+
+	largestValue int // that an EventExpire has
+
+	// Of the request in hand:
+	judged              bool // it is undone if it meets too many dead rows
+	deadRows, deadBytes int  // that it has removed
+	touched             int  // bytes of values that it has touched
+	reclaiming          bool // it is looking for room in its namespace
+	crowdedByNamespace  bool // it met too many there
+}
+
+// begin forgets what the request before this one has met.
+func (t *transaction) begin(judged bool) {
+	t.judged, t.deadRows, t.deadBytes, t.touched = judged, 0, 0, 0
+	t.reclaiming, t.crowdedByNamespace = false, false
 }
 
 func (a *Actor) newTransaction() transaction {
@@ -36,7 +51,8 @@ func (a *Actor) newTransaction() transaction {
 	return transaction{
 		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest,
 		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
-		fact: kv.Committed{At: at, Deadline: kv.NoDeadline}}
+		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
+		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
 }
 
 // mark is a point within the transaction to undo to; its zero value is BEGIN.
@@ -64,9 +80,15 @@ func (t *transaction) keep(m mark, outcome *kv.Outcome) {
 	}
 }
 
+// largestExpired is the largest value that an EventExpire carries, if not even a
+// Set may bring a larger one today: what was written under larger limits, or by
+// another program, may be larger than a record of the log can hold.
+const largestExpired = 64 << 20
+
 // apply does what the mutation asks for. After an error the caller rolls the
-// savepoint back.
-func (t *transaction) apply(m *kv.Mutation) (outcome kv.Outcome, err error) {
+// savepoint back. judged: too many dead rows in its way are such an error.
+func (t *transaction) apply(m *kv.Mutation, judged bool) (outcome kv.Outcome, err error) {
+	t.begin(judged && m.Kind != kv.PurgeExpired)
 	before := t.weight
 	if err := t.check(m); err != nil {
 		return outcome, err
@@ -83,8 +105,7 @@ func (t *transaction) apply(m *kv.Mutation) (outcome kv.Outcome, err error) {
 		outcome.Number, err = t.operate(m, &operation)
 	}
 	if weight := t.weight - before; err == nil && weight > maxRecord {
-		err = fmt.Errorf("it changes %d bytes, with the values that it touches or finds expired, limit %d: "+
-			"do it in parts, or purge first: %w", weight, maxRecord, kv.TooLargeError)
+		err = fmt.Errorf("it changes %d bytes, limit %d: do it in parts: %w", weight, maxRecord, kv.TooLargeError)
 	}
 	return outcome, err
 }
@@ -115,8 +136,8 @@ func (t *transaction) operate(m *kv.Mutation, o *kv.Operation) (number int64, er
 func (t *transaction) deadline(o *kv.Operation) int64 {
 	switch {
 	case o.HasTTL:
-		return max(t.at.Add(o.TimeToLive).UnixMilli(), 0)
-	case o.Deadline != 0:
+		return kv.DeadlineAfter(t.at, o.TimeToLive)
+	case o.HasDeadline:
 		return o.Deadline
 	default:
 		return kv.NoDeadline
@@ -144,7 +165,23 @@ func (t *transaction) touch(m *kv.Mutation, o *kv.Operation) error {
 		return nil
 	}
 	row.Deadline = deadline
+	if err := t.take(&row); err != nil {
+		return err
+	}
 	return t.put(m, row)
+}
+
+// take counts a value that the request did not bring, before it is kept. One that
+// the event before has already is kept once.
+func (t *transaction) take(row *kv.Row) error {
+	if size := len(row.Value); t.touched > 0 && t.touched+size > maxTouched {
+		return fmt.Errorf("the values that it touches come to more than %d bytes: do it in parts: %w", maxTouched, kv.TooLargeError)
+	}
+	t.touched += len(row.Value)
+	if n := len(t.events); n > 0 && t.events[n-1].Value == row.Value {
+		row.Value = t.events[n-1].Value
+	}
+	return nil
 }
 
 // increment adds to a number and keeps its deadline.
@@ -213,7 +250,7 @@ func (t *transaction) note(account *account, deadline int64) {
 	t.earliest = min(t.earliest, deadline)
 	t.fact.Deadline = min(t.fact.Deadline, deadline)
 	if account != nil {
-		account.swept = min(account.swept, deadline-1)
+		account.swept = min(account.swept, before(deadline))
 	}
 }
 
@@ -230,9 +267,14 @@ func (t *transaction) delete(group, key string) error {
 }
 
 func (t *transaction) deleteGroup(group string) error {
-	if err := t.expireGroup(group); err != nil {
+	if err := t.expireRange(kv.GroupRange(group)); err != nil {
 		return err
 	}
+	return t.deleteLive(group)
+}
+
+// deleteLive deletes a group whose dead rows are gone.
+func (t *transaction) deleteLive(group string) error {
 	removed, err := t.database.DeleteGroup(group)
 	if err != nil || removed == 0 {
 		return wrap("delete group", err)
@@ -242,26 +284,24 @@ func (t *transaction) deleteGroup(group string) error {
 }
 
 // deletePrefix deletes group by group, so that each has its event and is
-// booked to its namespace.
+// booked to its namespace. Their dead rows go first, all at once.
 func (t *transaction) deletePrefix(r kv.Range) error {
+	if err := t.expireRange(r); err != nil {
+		return err
+	}
 	group, found, err := t.database.NextGroup(r, "", false)
 	for found && err == nil {
-		if err = t.deleteGroup(group); err == nil {
+		if err = t.deleteLive(group); err == nil {
 			group, found, err = t.database.NextGroup(r, group, true)
 		}
 	}
 	return wrap("delete prefix", err)
 }
 
-// cutShort is less than what storage returns of expired rows when it is their
-// size, not their number, that makes it stop.
-const cutShort = 1 << 20
-
 // purge removes at most limit expired rows of the groups in r, and says
 // whether there may be more.
 func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, err error) {
 	t.fact.Purged = true
-	before := t.weight
 	if !t.mayExpire() {
 		return 0, false, nil
 	}
@@ -274,7 +314,7 @@ func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, er
 			return 0, false, err
 		}
 	}
-	return int64(len(rows)), len(rows) == limit || t.weight-before >= cutShort, nil
+	return int64(len(rows)), len(rows) == limit || weigh(rows) >= cutShort, nil
 }
 
 // removed books rows of one group that are gone.

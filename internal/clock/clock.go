@@ -5,6 +5,7 @@
 package clock
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -32,36 +33,98 @@ func (system) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 // is set back, it goes on from the latest time it showed at the rate of the
 // monotonic clock, so that keys keep expiring; when the wall clock is set
 // forward, it follows.
+//
+// It shows any moment of the years 0 to 9999, and the nearer end of those for a
+// source that is beyond them.
 type Clock struct {
 	source Source
-	start  time.Time
-	offset atomic.Int64 // the largest (wall time − monotonic time) seen, in nanoseconds
+	span   atomic.Pointer[span]
+}
+
+// span is the time around a start, counted from it in nanoseconds: these reach 292
+// years, and from 1970 only from 1678 to 2262. A clock that leaves its span has
+// another one from then on.
+type span struct {
+	start  time.Time    // as the source said it
+	wall   time.Time    // the same without its monotonic reading
+	offset atomic.Int64 // the largest (wall time − monotonic time) seen
 	last   atomic.Int64 // the latest time shown, for sources without a monotonic reading
 }
 
+// reach is how far from its start a span is used: differences of two such moments
+// do not overflow.
+const reach = time.Duration(1 << 61) // 73 years
+
+// The milliseconds that Unix nanoseconds reach.
+const (
+	leastNanos = math.MinInt64/int64(time.Millisecond) + 1
+	mostNanos  = math.MaxInt64/int64(time.Millisecond) - 1
+)
+
+var (
+	earliest = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+)
+
 // New is a clock that starts at the source's present.
 func New(source Source) *Clock {
-	c := &Clock{source: source, start: source.Now()}
-	c.offset.Store(c.start.UnixNano())
-	c.last.Store(c.start.UnixNano())
+	c := &Clock{source: source}
+	c.span.Store(newSpan(source.Now()))
 	return c
 }
 
-// Now is the store's time.
-func (c *Clock) Now() time.Time { return time.Unix(0, c.nanos()) }
+func newSpan(start time.Time) *span { return &span{start: start, wall: clamped(start)} }
+
+// Now is the store's time, in local time. Outside the years that Unix nanoseconds
+// can tell it is in whole microseconds, so that the log tells the same.
+func (c *Clock) Now() time.Time {
+	s, since := c.now()
+	now := s.wall.Add(since)
+	if ms := now.UnixMilli(); ms >= leastNanos && ms <= mostNanos {
+		return now
+	}
+	return clamped(now.Truncate(time.Microsecond))
+}
 
 // Millis is Now in Unix milliseconds, the unit of deadlines.
-func (c *Clock) Millis() int64 { return c.nanos() / int64(time.Millisecond) }
+func (c *Clock) Millis() int64 { return c.Now().UnixMilli() }
 
 // AfterFunc is the source's AfterFunc.
 func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	return c.source.AfterFunc(d, f)
 }
 
-func (c *Clock) nanos() int64 {
-	t := c.source.Now()
-	elapsed := int64(t.Sub(c.start))
-	return raise(&c.last, raise(&c.offset, t.UnixNano()-elapsed)+elapsed)
+// now is the present as a time since the start of a span.
+func (c *Clock) now() (*span, time.Duration) {
+	for {
+		s, t := c.span.Load(), c.source.Now()
+		wall := clamped(t).Sub(s.wall) // of wall clocks alone
+		if wall <= reach {
+			// What lies far behind the start raises nothing.
+			elapsed := min(max(t.Sub(s.start), -reach), reach)
+			return s, time.Duration(raise(&s.last, raise(&s.offset, int64(max(wall, -reach)-elapsed))+int64(elapsed)))
+		}
+		// A span begins where the last one was left, and never before what it has
+		// shown: whoever still reads that one began before this one was there.
+		start := t
+		if shown := s.wall.Add(time.Duration(s.last.Load())); shown.After(clamped(t)) {
+			start = shown
+		}
+		c.span.CompareAndSwap(s, newSpan(start))
+	}
+}
+
+// clamped is a moment without monotonic reading, within the years that a clock
+// shows.
+func clamped(t time.Time) time.Time {
+	switch t = time.Unix(t.Unix(), int64(t.Nanosecond())); {
+	case t.Before(earliest):
+		return earliest.Local()
+	case t.After(latest):
+		return latest.Local()
+	default:
+		return t
+	}
 }
 
 // raise makes value at least candidate and returns what it then is.

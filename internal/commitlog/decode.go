@@ -85,7 +85,11 @@ func decode(events []kv.Event, row kv.LogRow) ([]kv.Event, error) {
 	}
 	// One copy for all strings of the record.
 	r := reader{rest: string(effects), clone: len(effects) > sharing}
-	at := time.Unix(0, int64(binary.LittleEndian.Uint64(row.Record[24:])))
+	moment := int64(binary.LittleEndian.Uint64(row.Record[24:]))
+	at := time.Unix(0, moment)
+	if row.Record[1] == inMicros {
+		at = time.UnixMicro(moment)
+	}
 	event := kv.Event{Timestamp: at, Revision: row.First}
 	for range binary.LittleEndian.Uint32(row.Record[4:]) {
 		r.effect(&event)
@@ -126,7 +130,7 @@ func (r *reader) effect(e *kv.Event) {
 		e.Value = r.text()
 	}
 	if flags&hasDeadline != 0 {
-		e.ExpiresAt = time.UnixMilli(r.int64())
+		e.ExpiresAt = kv.DeadlineTime(r.int64())
 	}
 }
 

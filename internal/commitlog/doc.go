@@ -14,11 +14,12 @@
 //
 //	offset  size
 //	0       1     version: 1
-//	1       3     zero
+//	1       1     unit of the time: 0 nanoseconds, 1 microseconds (outside the years 1678 to 2261)
+//	2       2     zero
 //	4       4     number of effects
 //	8       8     first revision
 //	16      8     last revision
-//	24      8     time of the commit, Unix nanoseconds, signed
+//	24      8     time of the commit in that unit since 1970, signed
 //	32            the effects
 //	end-4   4     CRC-32C of everything before it
 //

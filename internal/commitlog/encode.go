@@ -9,7 +9,11 @@ import (
 )
 
 const (
-	version    = 1
+	version = 1
+
+	// Units of the time.
+	inNanos    = 0
+	inMicros   = 1
 	headerSize = 32
 	footerSize = 4
 
@@ -33,17 +37,26 @@ func Size(e *kv.Event) int {
 func Append(buffer []byte, at time.Time, events []kv.Event) []byte {
 	start := len(buffer)
 	first, last := events[0].Revision, events[len(events)-1].Revision
-	buffer = append(buffer, version, 0, 0, 0)
+	unit, moment := unitOf(at)
+	buffer = append(buffer, version, unit, 0, 0)
 	buffer = binary.LittleEndian.AppendUint32(buffer, uint32(len(events)))
 	buffer = binary.LittleEndian.AppendUint64(buffer, first)
 	buffer = binary.LittleEndian.AppendUint64(buffer, last)
-	buffer = binary.LittleEndian.AppendUint64(buffer, uint64(at.UnixNano()))
+	buffer = binary.LittleEndian.AppendUint64(buffer, uint64(moment))
 	var previous *kv.Event
 	for i := range events {
 		buffer = appendEffect(buffer, &events[i], previous)
 		previous = &events[i]
 	}
 	return binary.LittleEndian.AppendUint32(buffer, crc32.Checksum(buffer[start:], castagnoli))
+}
+
+// unitOf is the unit that can tell a time, and the time in it.
+func unitOf(at time.Time) (unit byte, moment int64) {
+	if nanos := at.UnixNano(); time.Unix(0, nanos).Equal(at) {
+		return inNanos, nanos
+	}
+	return inMicros, at.UnixMicro()
 }
 
 func appendEffect(buffer []byte, e, previous *kv.Event) []byte {

@@ -95,7 +95,8 @@ type Writer interface {
 	Release() error
 	RollbackTo() error
 
-	// Get is the stored row, dead or alive, as the open transaction sees it.
+	// Get is the stored row, dead or alive, as the open transaction sees it. A row
+	// that is damaged (IsDamagedRow) is found, with an error.
 	Get(group, key string) (row kv.Row, found bool, err error)
 	// Upsert writes the row, whether its key exists or not.
 	Upsert(row kv.Row) error
@@ -120,6 +121,13 @@ type Writer interface {
 	// share the last one's deadline may have been cut off: to meet them, go on
 	// from that deadline less one, having removed what came before.
 	Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, error)
+	// DeadIn is the rows of a range with after < deadline <= now, by their groups
+	// and keys, from a position on (that included; nil: all), bounded as Expired's.
+	// It costs what the range holds, and Expired what has expired anywhere.
+	DeadIn(r kv.Range, from *Position, after, now int64, limit int) ([]kv.Row, error)
+	// CountDead is how many rows of all groups have after < deadline <= now, at
+	// most limit. It costs no more than that.
+	CountDead(after, now int64, limit int) (int, error)
 	// AppendLog adds the open transaction's row to the log, whose records are
 	// end bytes then, counting those removed.
 	AppendLog(row kv.LogRow, end int64) error

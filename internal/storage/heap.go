@@ -123,10 +123,11 @@ func (h *heapScan) bind(r *reader, s *rowScan) *sqlite.Stmt {
 
 // read reads a row's key and value, and goes behind it.
 func (h *heapScan) read(stmt *sqlite.Stmt, row *kv.Row) error {
-	for column := 1; column <= 2; column++ {
-		if err := notNull(stmt, column); err != nil {
-			return err
-		}
+	if err := isName(stmt, 1); err != nil {
+		return err
+	}
+	if err := notNull(stmt, 2); err != nil {
+		return err
 	}
 	n := stmt.ColumnLen(1)
 	both := make([]byte, n+stmt.ColumnLen(2))
@@ -136,5 +137,5 @@ func (h *heapScan) read(stmt *sqlite.Stmt, row *kv.Row) error {
 	all := unsafe.String(unsafe.SliceData(both), len(both))
 	row.Key, row.Value = all[:n], all[n:]
 	h.after = stmt.ColumnInt64(0)
-	return nil
+	return readDeadline(stmt, 3, row)
 }

@@ -120,12 +120,12 @@ func write(d *Database, rows ...kv.Row) error {
 
 // row is a row that never expires.
 func row(group, key, value string) kv.Row {
-	return kv.Row{Group: group, Key: key, Value: value, Deadline: kv.NoDeadline}
+	return kv.Row{Group: group, Key: key, Value: value, Deadline: kv.NoDeadline, Revision: 1}
 }
 
 // mortal is a row with a deadline.
 func mortal(group, key string, deadline int64) kv.Row {
-	return kv.Row{Group: group, Key: key, Value: "value of " + key, Deadline: deadline}
+	return kv.Row{Group: group, Key: key, Value: "value of " + key, Deadline: deadline, Revision: 1}
 }
 
 func numbered(group string, n int) []kv.Row {

@@ -235,6 +235,44 @@ func (w *memoryWriter) Expired(r kv.Range, after, now int64, limit int) (rows []
 	return rows, nil
 }
 
+func (w *memoryWriter) DeadIn(r kv.Range, from *Position, after, now int64, limit int) (rows []kv.Row, err error) {
+	if err := w.check(false); err != nil {
+		return nil, err
+	}
+	start := &kv.Row{Group: r.From}
+	if from != nil && from.Group >= r.From {
+		start.Group, start.Key = from.Group, from.Key
+	}
+	size := 0
+	w.working.rows.Ascend(start, func(row *kv.Row) bool {
+		if !r.Contains(row.Group) || len(rows) >= limit || size >= expiredBytes {
+			return false
+		}
+		if !row.Live(now) && (row.Deadline > after || after == math.MinInt64) {
+			rows = append(rows, *row)
+			size += rowSize(row)
+		}
+		return true
+	})
+	return rows, nil
+}
+
+func (w *memoryWriter) CountDead(after, now int64, limit int) (n int, err error) {
+	if err := w.check(false); err != nil {
+		return 0, err
+	}
+	w.working.expiring.Ascend(&kv.Row{Deadline: after}, func(row *kv.Row) bool {
+		if n >= limit || row.Live(now) {
+			return false
+		}
+		if row.Deadline > after || after == math.MinInt64 {
+			n++
+		}
+		return true
+	})
+	return n, nil
+}
+
 func (w *memoryWriter) Earliest() (int64, error) {
 	if err := w.check(false); err != nil {
 		return 0, err

@@ -41,7 +41,7 @@ var modelGroups = []string{"", "a", "a:1", "a:2", "a:\x00", "a;", "b:1", "\xff",
 func (m *model) group() string { return modelGroups[m.random.IntN(len(modelGroups))] }
 
 func (m *model) row() kv.Row {
-	r := kv.Row{Group: m.group(), Key: fmt.Sprint(m.random.IntN(12)), Value: fmt.Sprint(m.random.Uint64()), Deadline: kv.NoDeadline}
+	r := kv.Row{Group: m.group(), Key: fmt.Sprint(m.random.IntN(12)), Value: fmt.Sprint(m.random.Uint64()), Deadline: kv.NoDeadline, Revision: 1}
 	if m.random.IntN(2) == 0 {
 		r.Deadline = int64(m.random.IntN(20))
 	}

@@ -17,7 +17,8 @@ func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) 
 }
 
 // getRow steps a statement that begins with the columns of sqlGet, and reads the
-// rowid behind them into rowid unless that is nil.
+// rowid behind them into rowid unless that is nil. A row that is damaged is found,
+// with an error and whatever of it can be read.
 func getRow(stmt *sqlite.Stmt, group, key string, rowid *int64) (row kv.Row, found bool, err error) {
 	stmt.BindText(1, group)
 	stmt.BindText(2, key)
@@ -25,14 +26,21 @@ func getRow(stmt *sqlite.Stmt, group, key string, rowid *int64) (row kv.Row, fou
 	if err != nil || !found {
 		return row, false, errors.Join(err, stmt.Reset())
 	}
-	row = kv.Row{Group: group, Key: key, Deadline: deadline(stmt, 1), Revision: uint64(stmt.ColumnInt64(2))}
-	if row.Value, err = text(stmt, 0); err != nil {
+	row = kv.Row{Group: group, Key: key}
+	err = readMeta(stmt, 1, &row)
+	if err == nil {
+		row.Value, err = text(stmt, 0)
+	}
+	if err != nil {
 		err = scanRowError(err)
 	}
 	if rowid != nil {
 		*rowid = stmt.ColumnInt64(3)
 	}
-	return row, err == nil, errors.Join(err, stmt.Reset())
+	if reset := stmt.Reset(); reset != nil {
+		return row, true, errors.Join(err, reset)
+	}
+	return row, true, err
 }
 
 // Upsert writes the row, whether its key exists or not.
@@ -162,7 +170,7 @@ func (w *fileWriter) NextGroup(r kv.Range, after string, started bool) (group st
 	}
 	bindEnd(stmt, 2, r)
 	found, err = one(stmt, func(stmt *sqlite.Stmt) (err error) {
-		group, err = text(stmt, 0)
+		group, err = name(stmt, 0)
 		return err
 	})
 	return group, found, err
@@ -181,6 +189,46 @@ func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv
 	bindAfter(stmt, 3, after)
 	stmt.BindInt64(4, now)
 	stmt.BindInt64(5, int64(max(limit, 0))) // negative would mean all
+	return readSome(stmt)
+}
+
+// DeadIn is rows of r from a position on with after < deadline <= now, in the order
+// of groups and keys, and bounded as Expired's.
+func (w *fileWriter) DeadIn(r kv.Range, from *Position, after, now int64, limit int) (rows []kv.Row, err error) {
+	if w.conn == nil {
+		return nil, kv.ClosedError
+	}
+	stmt := w.deadIn
+	if from == nil || from.Group < r.From {
+		from = &Position{Group: r.From}
+	}
+	stmt.BindText(1, from.Group)
+	stmt.BindText(2, from.Key)
+	bindEnd(stmt, 3, r)
+	bindAfter(stmt, 4, after)
+	stmt.BindInt64(5, now)
+	stmt.BindInt64(6, int64(max(limit, 0)))
+	return readSome(stmt)
+}
+
+// CountDead is how many rows of all groups have after < deadline <= now, at most
+// limit: so many entries of an index are looked at.
+func (w *fileWriter) CountDead(after, now int64, limit int) (n int, err error) {
+	if w.conn == nil {
+		return 0, kv.ClosedError
+	}
+	bindAfter(w.countDead, 1, after)
+	w.countDead.BindInt64(2, now)
+	w.countDead.BindInt64(3, int64(max(limit, 0)))
+	_, err = one(w.countDead, func(stmt *sqlite.Stmt) error {
+		n = stmt.ColumnInt(0)
+		return nil
+	})
+	return n, err
+}
+
+// readSome reads rows of sqlRow until they weigh expiredBytes.
+func readSome(stmt *sqlite.Stmt) (rows []kv.Row, err error) {
 	size := 0
 	for {
 		found, err := stmt.Step()

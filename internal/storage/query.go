@@ -67,7 +67,10 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 			return into, false, rowsIterationError(err)
 		}
 		if !found {
-			return into, false, stmt.Reset()
+			if err := stmt.Reset(); err != nil || !isEverything(s.query.Groups) {
+				return into, false, err
+			}
+			return into, false, r.checkNamed(s.now)
 		}
 		var row kv.Row
 		if err := s.read(stmt, &row); err != nil {
@@ -103,11 +106,11 @@ func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
 		return s.heap.read(stmt, row)
 	}
 	if row.Group = s.group; !s.single {
-		if row.Group, err = text(stmt, 0); err != nil {
+		if row.Group, err = name(stmt, 0); err != nil {
 			return err
 		}
 	}
-	if row.Key, err = text(stmt, 1); err != nil {
+	if row.Key, err = name(stmt, 1); err != nil {
 		return err
 	}
 	if !s.query.KeysOnly {
@@ -115,8 +118,7 @@ func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
 			return err
 		}
 	}
-	row.Deadline, row.Revision = deadline(stmt, 3), uint64(stmt.ColumnInt64(4))
-	return nil
+	return readMeta(stmt, 3, row)
 }
 
 // A scan's statement is made of parts. A condition that excludes nothing is

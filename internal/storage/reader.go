@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -37,6 +38,8 @@ type reader struct {
 	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
+	countDead, stored, live  *sqlite.Stmt
+	unnamed                  *sqlite.Stmt // of groups that no call can name
 	begin, end               *sqlite.Stmt
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
@@ -68,6 +71,10 @@ func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
 		{&r.expired, sqlExpired},
 		{&r.physical, sqlPhysicalUsage},
 		{&r.latest, sqlRevision},
+		{&r.unnamed, sqlUnnamed},
+		{&r.countDead, sqlCountDead},
+		{&r.stored, sqlCountStored},
+		{&r.live, sqlCountLive},
 		{&r.log, sqlReadLog},
 		{&r.logExtent, sqlLogExtent},
 	})
@@ -185,7 +192,47 @@ func (r *reader) groupExists(group string, now int64) (bool, error) {
 }
 
 func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
-	err = numbers(r.count, rng, &now, func(stmt *sqlite.Stmt) { n = stmt.ColumnInt(0) })
+	n, err = r.countNamed(rng, now)
+	if err != nil || !isEverything(rng) {
+		return n, err
+	}
+	unnamed, err := r.unnamedRows(now)
+	return n + unnamed, err
+}
+
+// countNamed goes by what is dead anywhere, which is little as a rule, or by the
+// rows of the range, whichever is less: a small group is counted at once, however
+// much others have left to expire.
+func (r *reader) countNamed(rng kv.Range, now int64) (n int, err error) {
+	read := func(stmt *sqlite.Stmt) { n = stmt.ColumnInt(0) }
+	dead := func(limit int) (found int, err error) {
+		bindAfter(r.countDead, 1, math.MinInt64)
+		r.countDead.BindInt64(2, now)
+		r.countDead.BindInt64(3, int64(limit))
+		_, err = one(r.countDead, func(stmt *sqlite.Stmt) error {
+			found = stmt.ColumnInt(0)
+			return nil
+		})
+		return found, err
+	}
+	few, err := dead(littleDead)
+	if err != nil {
+		return 0, err
+	}
+	if few == littleDead {
+		if err := numbers(r.stored, rng, nil, read); err != nil || n == 0 {
+			return 0, err
+		}
+		many, err := dead(n)
+		if err != nil {
+			return 0, err
+		}
+		if many == n {
+			err = numbers(r.live, rng, &now, read)
+			return n, err
+		}
+	}
+	err = numbers(r.count, rng, &now, read)
 	return n, err
 }
 
@@ -206,6 +253,9 @@ func (r *reader) fewDead(now int64) (bool, error) {
 	many, err := exists(r.manyDead)
 	return err == nil && !many, err
 }
+
+// littleDead is how many dead rows are not worth asking which way is the shorter.
+const littleDead = 64
 
 // readPage reads limit rows behind the first offset, all in one transaction. It
 // asks check now and then whether to go on.
@@ -293,12 +343,12 @@ func (r *reader) beginPage(group string, offset int, now int64) (stmt *sqlite.St
 	r.keyAt.BindInt64(2, int64(offset))
 	var first string
 	found, err = one(r.keyAt, func(stmt *sqlite.Stmt) (err error) {
-		if first, err = text(stmt, 0); err != nil {
+		if first, err = name(stmt, 0); err != nil {
 			err = scanRowError(err)
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, errNull) {
+	if err != nil && !IsDamagedRow(err) {
 		err = rowsIterationError(err)
 	}
 	if err != nil {

@@ -117,7 +117,13 @@ func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, 
 
 func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
 	err = f.pool.aside(ctx, func(r *reader) error {
-		return numbers(r.usage, rng, &now, usageInto(&usage))
+		err := numbers(r.usage, rng, &now, usageInto(&usage))
+		if err != nil || !isEverything(rng) {
+			return err
+		}
+		unnamed, err := r.unnamedRows(now)
+		usage.Keys += int64(unnamed)
+		return err
 	})
 	return usage, err
 }
@@ -166,5 +172,5 @@ func (f *fileReads) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.R
 }
 
 func (f *fileReads) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
-	return stream(ctx, f.pool, func() source[string] { return &groupScan{rng, now} })
+	return stream(ctx, f.pool, func() source[string] { return newGroupScan(rng, now) })
 }

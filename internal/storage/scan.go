@@ -181,11 +181,14 @@ func (s *scan[T]) end() {
 
 // groupScan yields the names of groups with a live row, ascending.
 type groupScan struct {
-	rest kv.Range
-	now  int64
+	rest       kv.Range
+	now        int64
+	everything bool // it began with all groups
 }
 
 func (s *groupScan) wide() bool { return false }
+
+func newGroupScan(r kv.Range, now int64) *groupScan { return &groupScan{r, now, isEverything(r)} }
 
 func (s *groupScan) chunk(r *reader, into []string, rows, bytes int) ([]string, bool, error) {
 	bindRange(r.groups, s.rest)
@@ -196,9 +199,12 @@ func (s *groupScan) chunk(r *reader, into []string, rows, bytes int) ([]string, 
 			return into, false, rowsIterationError(err)
 		}
 		if !found {
-			return into, false, r.groups.Reset()
+			if err := r.groups.Reset(); err != nil || !s.everything {
+				return into, false, err
+			}
+			return into, false, r.checkNamed(s.now)
 		}
-		name, err := text(r.groups, 0)
+		name, err := name(r.groups, 0)
 		if err != nil {
 			_ = r.groups.Reset() // the row's error says more
 			return into, false, scanRowError(err)

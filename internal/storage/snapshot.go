@@ -217,7 +217,7 @@ func (s *Snapshot) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq
 	if s.memory != nil {
 		return s.memory.Groups(ctx, rng, now)
 	}
-	return streamHeld(ctx, s.hold, func() source[string] { return &groupScan{rng, now} })
+	return streamHeld(ctx, s.hold, func() source[string] { return newGroupScan(rng, now) })
 }
 
 // Usage counts the rows that are stored, dead ones too, and their groups. It waits

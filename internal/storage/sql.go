@@ -40,7 +40,7 @@ const (
 	sqlDeleteGroup = `DELETE FROM entries WHERE group_name = ?1`
 
 	sqlHasGroup    = `SELECT 1 FROM entries WHERE group_name = ?1 LIMIT 1`
-	sqlGroupIsLive = `SELECT 1 FROM entries WHERE group_name = ?1 AND (expires_at IS NULL OR expires_at > ?2) LIMIT 1`
+	sqlGroupIsLive = `SELECT 1 FROM entries WHERE group_name = ?1 AND ` + sqlLive + ` LIMIT 1`
 
 	sqlFirstGroup = `SELECT group_name FROM entries WHERE group_name >= ?1 AND group_name < ?2
 		ORDER BY group_name LIMIT 1`
@@ -50,19 +50,36 @@ const (
 	sqlExpiredRows = sqlRow + `
 		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at > ?3 AND expires_at <= ?4 AND ` + sqlIntact + `
 		ORDER BY expires_at LIMIT ?5`
-	sqlEarliest = `SELECT expires_at FROM entries WHERE expires_at IS NOT NULL AND ` + sqlIntact + ` ORDER BY expires_at LIMIT 1`
+	// The same by the order of keys, from a place on: for ranges that hold less than
+	// what has expired elsewhere.
+	sqlDeadIn = sqlRow + `
+		WHERE (group_name, entry_key) >= (?1, ?2) AND group_name < ?3
+			AND +expires_at > ?4 AND +expires_at <= ?5 AND ` + sqlIntact + `
+		ORDER BY group_name, entry_key LIMIT ?6`
+	sqlCountDead = `SELECT count(*) FROM (SELECT 1 FROM entries WHERE expires_at > ?1 AND expires_at <= ?2 LIMIT ?3)`
+	// All numbers sort before all text, and that before all BLOBs.
+	sqlEarliest = `SELECT expires_at FROM entries WHERE expires_at < '' AND ` + sqlIntact + ` ORDER BY expires_at LIMIT 1`
 
-	// A table that lost its NOT NULL may hold rows that can't be read: they
-	// must not keep the others from expiring. DeleteGroup removes them.
-	sqlIntact = `group_name IS NOT NULL AND entry_key IS NOT NULL AND entry_value IS NOT NULL`
+	// A table that lost its NOT NULL, or that another program wrote to, may hold
+	// rows that can't be read: they must not keep the others from expiring. Delete
+	// and DeleteGroup remove them.
+	sqlIntact = `typeof(expires_at) = 'integer' AND typeof(group_name) = 'text' AND typeof(entry_key) = 'text'
+		AND entry_value IS NOT NULL`
 
-	sqlRow  = `SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries`
-	sqlLive = `(expires_at IS NULL OR expires_at > ?2)`
+	// Rows whose group no call can name, in the three places where they sort.
+	sqlUnnamed = `SELECT (SELECT count(*) FROM entries WHERE group_name IS NULL AND ` + sqlLive + `) +
+		(SELECT count(*) FROM entries WHERE group_name < '' AND ` + sqlLive + `) +
+		(SELECT count(*) FROM entries WHERE group_name >= X'' AND ` + sqlLive + `)`
+
+	sqlRow = `SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries`
+	// What is no integer is no deadline: such a row does not expire, and whoever
+	// reads it is told. (Text and BLOBs are greater than every number.)
+	sqlLive = `(expires_at IS NULL OR expires_at > ?2 OR typeof(expires_at) = 'real')`
 	sqlPage = sqlRow + ` WHERE group_name = ?1 AND ` + sqlLive + ` ORDER BY entry_key LIMIT ?3 OFFSET ?4`
 
 	// Where nothing is dead the index alone finds a page's first key: to skip a row
 	// costs a step then, not a search of the table.
-	sqlAnyDead  = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1`
+	sqlAnyDead  = `SELECT 1 FROM entries WHERE expires_at <= ?1 AND typeof(expires_at) = 'integer' LIMIT 1`
 	sqlManyDead = `SELECT 1 FROM entries WHERE expires_at <= ?1 LIMIT 1 OFFSET ?2`
 	sqlKeyAt    = `SELECT entry_key FROM entries WHERE group_name = ?1 ORDER BY entry_key LIMIT 1 OFFSET ?2`
 	sqlPageFrom = sqlRow + ` WHERE group_name = ?1 AND entry_key >= ?2 ORDER BY entry_key LIMIT ?3`
@@ -71,7 +88,7 @@ const (
 	// and the dead are few.
 	sqlStored = `(SELECT count(*) FROM entries WHERE group_name >= ?1 AND group_name < ?2)`
 	sqlDead   = `(SELECT count(*) FROM entries
-		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)`
+		WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3 AND typeof(expires_at) = 'integer')`
 	sqlCount = `SELECT ` + sqlStored + ` - ` + sqlDead
 
 	// The same unless the rows of a group, or the dead ones, are more than ?4. (To
@@ -79,6 +96,10 @@ const (
 	sqlCountFew = `SELECT CASE WHEN EXISTS (SELECT 1 FROM entries WHERE group_name = ?1 LIMIT 1 OFFSET ?4)
 			OR EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?3 LIMIT 1 OFFSET ?4)
 		THEN NULL ELSE ` + sqlStored + ` - ` + sqlDead + ` END`
+
+	// Where more is dead than a range holds rows, its own are looked through.
+	sqlCountStored = `SELECT count(*) FROM entries WHERE group_name >= ?1 AND group_name < ?2`
+	sqlCountLive   = sqlCountStored + ` AND (+expires_at IS NULL OR +expires_at > ?3 OR typeof(expires_at) = 'real')`
 
 	// Skip scan: one index lookup a group, however many rows it has.
 	sqlDistinct = `WITH RECURSIVE distinct_groups (name) AS (
@@ -88,8 +109,9 @@ const (
 		FROM distinct_groups WHERE name IS NOT NULL)`
 	// Where nothing is dead no group is, which saves a look at a row of each.
 	sqlLiveGroups = ` FROM distinct_groups WHERE name IS NOT NULL AND (
-		NOT EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?3)
-		OR EXISTS (SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3)))`
+		NOT EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?3 AND typeof(expires_at) = 'integer')
+		OR EXISTS (SELECT 1 FROM entries WHERE group_name = name
+			AND (expires_at IS NULL OR expires_at > ?3 OR typeof(expires_at) = 'real')))`
 	sqlGroups = sqlDistinct + ` SELECT name` + sqlLiveGroups
 	sqlUsage  = sqlDistinct + ` SELECT ` + sqlStored + ` - ` + sqlDead + `, (SELECT count(*)` + sqlLiveGroups + `)`
 
@@ -99,13 +121,14 @@ const (
 	sqlTableExtent = `SELECT (SELECT min(rowid) FROM entries), (SELECT max(rowid) FROM entries)`
 	sqlProbe       = `SELECT rowid, group_name = ?1 FROM entries WHERE rowid >= ?2 ORDER BY rowid LIMIT 1`
 	sqlGroupExtent = `SELECT min(rowid), max(rowid), count(*) FROM entries WHERE group_name = ?1`
-	sqlHeapScan    = `SELECT rowid, entry_key, entry_value FROM entries
+	sqlHeapScan    = `SELECT rowid, entry_key, entry_value, expires_at FROM entries
 		WHERE rowid > ?4 AND rowid <= ?5 AND +group_name = ?1 AND ` + sqlLive + ` AND +entry_key > ?3 ORDER BY rowid`
 
 	sqlExpired = `SELECT ` + sqlDead + `, (SELECT count(*) FROM (
 			SELECT DISTINCT group_name AS name FROM entries
-			WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3)
-		WHERE NOT EXISTS (SELECT 1 FROM entries WHERE group_name = name AND (expires_at IS NULL OR expires_at > ?3)))`
+			WHERE +group_name >= ?1 AND +group_name < ?2 AND expires_at <= ?3 AND typeof(expires_at) = 'integer')
+		WHERE NOT EXISTS (SELECT 1 FROM entries WHERE group_name = name
+			AND (expires_at IS NULL OR expires_at > ?3 OR typeof(expires_at) = 'real')))`
 
 	// One pass over the index, which is in the order of groups. (Beside another
 	// aggregate, count(DISTINCT group_name) would gather the groups in a table.)
@@ -228,13 +251,14 @@ func readRevision(stmt *sqlite.Stmt) (revision uint64, err error) {
 
 // readRow reads the columns of sqlRow.
 func readRow(stmt *sqlite.Stmt) (row kv.Row, err error) {
-	if row.Group, err = text(stmt, 0); err != nil {
+	if row.Group, err = name(stmt, 0); err != nil {
 		return row, err
 	}
-	if row.Key, err = text(stmt, 1); err != nil {
+	if row.Key, err = name(stmt, 1); err != nil {
 		return row, err
 	}
-	row.Value, err = text(stmt, 2)
-	row.Deadline, row.Revision = deadline(stmt, 3), uint64(stmt.ColumnInt64(4))
-	return row, err
+	if row.Value, err = text(stmt, 2); err != nil {
+		return row, err
+	}
+	return row, readMeta(stmt, 3, &row)
 }

@@ -41,7 +41,8 @@ type fileWriter struct {
 	get, update, insert, remove   *sqlite.Stmt
 	removeGroup, hasGroup, isLive *sqlite.Stmt
 	firstGroup, nextGroup         *sqlite.Stmt
-	expired, earliest             *sqlite.Stmt
+	expired, deadIn               *sqlite.Stmt
+	countDead, earliest           *sqlite.Stmt
 	upsert                        *sqlite.Stmt // prepared on first use
 	appendLog, readLog, trimLog   *sqlite.Stmt
 	oldestLog, logExtent          *sqlite.Stmt
@@ -73,6 +74,8 @@ func (w *fileWriter) statements() []statement {
 		{&w.firstGroup, sqlFirstGroup},
 		{&w.nextGroup, sqlNextGroup},
 		{&w.expired, sqlExpiredRows},
+		{&w.deadIn, sqlDeadIn},
+		{&w.countDead, sqlCountDead},
 		{&w.earliest, sqlEarliest},
 		{&w.appendLog, sqlAppendLog},
 		{&w.readLog, sqlReadLog},
@@ -258,29 +261,4 @@ func one(stmt *sqlite.Stmt, read func(*sqlite.Stmt) error) (found bool, err erro
 		err = read(stmt)
 	}
 	return found, errors.Join(err, stmt.Reset())
-}
-
-var errNull = errors.New("unexpected NULL")
-
-// text reads a column that must not be NULL.
-func text(stmt *sqlite.Stmt, column int) (string, error) {
-	if err := notNull(stmt, column); err != nil {
-		return "", err
-	}
-	return stmt.ColumnText(column), nil
-}
-
-func notNull(stmt *sqlite.Stmt, column int) error {
-	if stmt.ColumnIsNull(column) {
-		return fmt.Errorf("column %s: %w", stmt.ColumnName(column), errNull)
-	}
-	return nil
-}
-
-// deadline reads expires_at.
-func deadline(stmt *sqlite.Stmt, column int) int64 {
-	if stmt.ColumnIsNull(column) {
-		return kv.NoDeadline
-	}
-	return stmt.ColumnInt64(column)
 }
