@@ -103,7 +103,7 @@ func lively(t testing.TB, trimmed uint64) (path string, want []string) {
 func salvaged(t testing.TB, path string) (out string, report kv.SalvageReport) {
 	t.Helper()
 	out = filepath.Join(t.TempDir(), "out.db")
-	report, err := Salvage(background, path, out, decodeTest, nil)
+	report, err := Salvage(background, path, out, decodeTest, false, nil)
 	require.NoError(t, err)
 	return out, report
 }
@@ -299,7 +299,7 @@ func TestSalvageRefuses(t *testing.T) {
 	folder0 := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder0, name) }
 	try := func(path, out string) error {
-		_, err := Salvage(background, path, out, decodeTest, nil)
+		_, err := Salvage(background, path, out, decodeTest, false, nil)
 		return err
 	}
 	require.NoError(t, os.WriteFile(in("text"), []byte(strings.Repeat("precious ", 10_000)), 0o600))
@@ -322,7 +322,7 @@ func TestSalvageRefuses(t *testing.T) {
 	require.ErrorAs(t, try(path, in("out.db")), &locked)
 	require.NoError(t, d.Close())
 	ctx, cancel := context.WithCancel(background)
-	_, err := Salvage(ctx, path, in("out.db"), func(row kv.LogRow) ([]kv.Event, error) { cancel(); return decodeTest(row) }, nil)
+	_, err := Salvage(ctx, path, in("out.db"), func(row kv.LogRow) ([]kv.Event, error) { cancel(); return decodeTest(row) }, false, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.ElementsMatch(t, []string{"text", "empty", "foreign.db", "numbered.db"}, names(t, folder0))
 }
@@ -342,7 +342,7 @@ func FuzzSalvage(f *testing.F) {
 		folder := t.TempDir()
 		path, out := filepath.Join(folder, "bad.db"), filepath.Join(folder, "out.db")
 		require.NoError(t, os.WriteFile(path, bad, 0o600))
-		if _, err := Salvage(background, path, out, decodeTest, nil); err != nil {
+		if _, err := Salvage(background, path, out, decodeTest, false, nil); err != nil {
 			require.NoFileExists(t, out)
 			return
 		}
@@ -358,4 +358,23 @@ func TestSalvageLeavesOthersTables(t *testing.T) {
 	out, report := salvaged(t, path)
 	assert.Equal(t, want, query(t, out, allRows))
 	assert.Empty(t, report.Findings)
+}
+
+// A header that is damaged where it says whose the file is.
+func TestSalvageForced(t *testing.T) {
+	path, want := lively(t, 0)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for at, refusal := range map[int]error{60: kv.NewerSchemaError, 68: kv.NotADatabaseError, 56: kv.EncodingError} {
+		bad := slices.Clone(whole)
+		bad[at] ^= 0x40
+		require.NoError(t, os.WriteFile(path, bad, 0o600))
+		out := filepath.Join(t.TempDir(), "out.db")
+		_, err := Salvage(background, path, out, decodeTest, false, nil)
+		require.ErrorIs(t, err, refusal)
+		require.NoFileExists(t, out)
+		_, err = Salvage(background, path, out, decodeTest, true, nil)
+		require.NoError(t, err)
+		assert.Equal(t, want, query(t, out, allRows))
+	}
 }
