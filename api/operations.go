@@ -41,7 +41,9 @@ func WithProgress(progress func(done, total int64)) OperationOption {
 }
 
 // WithForce has Restore replace a regular file that can't be told to be a go-store
-// database any more, or has other names.
+// database any more, or has other names; and Salvage read a file whose header says
+// that it is another program's, of a newer version, or in another encoding, which
+// may be the damage. Other operations ignore it.
 func WithForce() OperationOption {
 	return func(o *engine.Operation) { o.Force = true }
 }
@@ -188,7 +190,8 @@ type SalvageReport = kv.SalvageReport
 // the log has checksums.
 //
 // Errors: *LockedError while a store owns the file; NotADatabaseError if it is
-// another program's, or nothing of a store is in it; InvalidTargetError, or
+// another program's, or nothing of a store is in it, NewerSchemaError and
+// EncodingError by its header (see WithForce); InvalidTargetError, or
 // fs.ErrExist if out is there already; the context's, and those of the disk. There
 // is no file out then.
 func Salvage(ctx context.Context, damaged, out string, options ...OperationOption) (SalvageReport, error) {

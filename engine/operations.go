@@ -11,7 +11,7 @@ import (
 // Operation says how something is to be done that concerns a whole file.
 type Operation struct {
 	Progress func(done, total int64) // bytes; may be nil
-	Force    bool                    // Restore: replace what can't be recognised
+	Force    bool                    // Restore: replace what can't be recognised; Salvage: read it
 }
 
 // Backup copies what is committed now to a file, while everything goes on.
@@ -89,5 +89,5 @@ func Restore(ctx context.Context, to, from string, operation Operation) error {
 func Salvage(ctx context.Context, damaged, out string, operation Operation) (kv.SalvageReport, error) {
 	return storage.Salvage(ctx, damaged, out, func(row kv.LogRow) ([]kv.Event, error) {
 		return commitlog.Decode(nil, row)
-	}, operation.Progress)
+	}, operation.Force, operation.Progress)
 }

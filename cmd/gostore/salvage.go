@@ -25,9 +25,9 @@ type salvagedJSON struct {
 }
 
 func (a *app) salvageCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, force bool
 	command := &cobra.Command{
-		Use:   "salvage --db DAMAGED [--json] OUT",
+		Use:   "salvage --db DAMAGED [--force] [--json] OUT",
 		Short: "Make a new database of what can still be read of a damaged one",
 		Long: `Reads the pages of a damaged database one by one, with what is committed in the
 -wal file beside it, and puts every entry and every record of the log that can be
@@ -37,6 +37,9 @@ not changed, nor is anything made beside it. Stop what has it open first.
 Of two versions of a key the newer one is taken, and what was removed does not come
 back, as far as that can be told. What is lost of the pages and still in the log of
 changes is taken from there. OUT must not be there yet.
+
+A file whose header says that it is another program's, of a newer version, or in
+another encoding is read only with --force: that may be the damage.
 
 It exits with 0 if OUT was made, however much was lost.
 
@@ -52,7 +55,11 @@ findings.`,
 				return err
 			}
 			option, end := a.drawing("salvaging")
-			report, err := api.Salvage(command.Context(), a.database, arguments[0], option)
+			options := []api.OperationOption{option}
+			if force {
+				options = append(options, api.WithForce())
+			}
+			report, err := api.Salvage(command.Context(), a.database, arguments[0], options...)
 			end()
 			if err != nil {
 				return interrupted(command.Context(), err)
@@ -64,6 +71,7 @@ findings.`,
 		},
 	}
 	jsonFlag(command, &asJSON, "one JSON object")
+	command.Flags().BoolVar(&force, "force", false, "read it whatever its header says of whose it is")
 	return command
 }
 

@@ -23,12 +23,13 @@ import (
 // pages, one by one, and what is committed in its WAL. decode reads a row of the
 // log, or says that it is damaged. The damaged file is neither written nor locked,
 // and nothing is made beside it. It must not be open in this process: see the
-// package's rules.
+// package's rules. With force the header is not asked whose it is: that may be
+// what is damaged.
 //
 // Errors: *kv.LockedError while somebody owns the file, kv.NotADatabaseError if
 // it is another program's or nothing of ours is in it, kv.EncodingError, and those
 // of a target that must be new.
-func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv.Event, error), progress Progress) (report kv.SalvageReport, err error) {
+func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv.Event, error), force bool, progress Progress) (report kv.SalvageReport, err error) {
 	if err := ContextError(ctx); err != nil {
 		return report, err
 	}
@@ -51,8 +52,8 @@ func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv
 		return report, err
 	}
 	defer func() { err = errors.Join(err, closing()) }()
-	if err := checkRaw(path, file); err != nil {
-		return report, err
+	if err := checkRaw(path, file); err != nil && !force {
+		return report, fmt.Errorf("%w; if it is damage that says so, force it", err)
 	}
 	s := &salvage{ctx: ctx, path: path, file: file, scan: pages.NewScan(file), report: &report, decode: decode, progress: progress}
 	if err := s.into(t.temp); err != nil {
@@ -206,7 +207,7 @@ func (s *salvage) into(path string) (err error) {
 	if base, err = s.count(base); err != nil {
 		return err
 	}
-	ours := s.file.Header.Valid && s.file.Header.ApplicationID == applicationID
+	ours := s.file.Header.ApplicationID == applicationID
 	if !ours && s.report.Entries == 0 && s.report.LogRecords == 0 {
 		return fmt.Errorf("nothing of a go-store database could be found in %s: %w", s.path, kv.NotADatabaseError)
 	}
