@@ -176,15 +176,15 @@ func TestRun_MissingAndForeignFilesAreNotRead(t *testing.T) {
 func TestRender_OfAMissingKeyFails(t *testing.T) {
 	db := filled(t, func(batch *api.Batch) { batch.Set("site", "name", "n").Set("site", "empty", "") })
 	for template, want := range map[string]string{
-		"before {{ .nmae }}":   `at <.nmae>: map has no entry for key "nmae"`,
-		`{{ index . "nmae" }}`: `error calling index: map has no entry for key "nmae"`,
-		`{{ define "t" }}{{ index . "nmae" }}{{ end }}{{ template "t" . }}`: `error calling index: map has no entry for key "nmae"`,
-		`{{ if .nmae }}{{ end }}`: `map has no entry for key "nmae"`,
-		`{{ $.nmae }}`:            `map has no entry for key "nmae"`,
-		`{{ printf "%s" .nmae }}`: `map has no entry for key "nmae"`,
-		`{{ index . 1 }}`:         `a key is a string, not 1`,
-		`{{ index .name 1 }}`:     `index out of range: 1`,
-		`{{ index .name 0 0 }}`:   `can't index 110`,
+		"before {{ .title }}":   `at <.title>: map has no entry for key "title"`,
+		`{{ index . "title" }}`: `error calling index: map has no entry for key "title"`,
+		`{{ define "t" }}{{ index . "title" }}{{ end }}{{ template "t" . }}`: `error calling index: map has no entry for key "title"`,
+		`{{ if .title }}{{ end }}`: `map has no entry for key "title"`,
+		`{{ $.title }}`:            `map has no entry for key "title"`,
+		`{{ printf "%s" .title }}`: `map has no entry for key "title"`,
+		`{{ index . 1 }}`:          `a key is a string, not 1`,
+		`{{ index .name 1 }}`:      `index out of range: 1`,
+		`{{ index .name 0 0 }}`:    `can't index 110`,
 	} {
 		got := gostore("render", "--db", db, template, "site")
 		assert.Equal(t, failed, got.code, template)
@@ -195,6 +195,6 @@ func TestRender_OfAMissingKeyFails(t *testing.T) {
 	}
 	assert.Equal(t, failed, gostore("render", "--db", db, "{{ .name }}", "no group").code)
 	assert.Equal(t, printed("n110  site"), gostore("render", "--db", db, `{{ index . "name" }}{{ index .name 0 }} {{ .empty }} {{ "site" }}`, "site"))
-	assert.Equal(t, printed("<no value>.dark"), gostore("render", "--db", db, "--allow-missing", `{{ .nmae }}{{ index . "nmae" }}.{{ or .theme "dark" }}`, "site"))
+	assert.Equal(t, printed("<no value>.dark"), gostore("render", "--db", db, "--allow-missing", `{{ .title }}{{ index . "title" }}.{{ or .theme "dark" }}`, "site"))
 	assert.Equal(t, failed, gostore("render", "--db", db, "--allow-missing", `{{`, "site").code)
 }
