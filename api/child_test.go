@@ -87,24 +87,27 @@ func childWork(task, path string) error {
 func childServe(store *api.Store, path string) error {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		var err error
-		switch verb, key, _ := strings.Cut(lines.Text(), " "); verb {
-		case "set":
-			err = store.Set(childGroup, key, key)
-		case "health":
-			err = store.Health().Err
-		case "read":
-			_, err = os.ReadFile(path)
-		case "close":
-			err = store.Close()
-		}
-		if err == nil {
+		if err := obey(store, path, lines.Text()); err == nil {
 			fmt.Println("ok")
 		} else {
 			fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))
 		}
 	}
 	return lines.Err()
+}
+
+func obey(store *api.Store, path, line string) (err error) {
+	switch verb, key, _ := strings.Cut(line, " "); verb {
+	case "set":
+		err = store.Set(childGroup, key, key)
+	case "health":
+		err = store.Health().Err
+	case "read":
+		_, err = os.ReadFile(path)
+	case "close":
+		err = store.Close()
+	}
+	return err
 }
 
 func childSeed(path string) error {

@@ -106,7 +106,49 @@ var deeds = map[string]func(s *scene){
 
 var whens = []string{"before open", "while open", "before Close", "after kill -9"}
 
+// holder is who has the store open: another process, which can be killed, or this one,
+// which is quicker to begin.
+type holder interface {
+	tell(line string) string
+	sets(from, to int)
+}
+
+// resident holds a store in this process.
+type resident struct {
+	t     *testing.T
+	store *api.Store
+}
+
+func (r resident) tell(line string) string {
+	if err := obey(r.store, "", line); err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+func (r resident) sets(from, to int) {
+	for i := from; i < to; i++ {
+		require.Equal(r.t, "ok", r.tell(fmt.Sprint("set ", i)))
+	}
+}
+
+// makeTemplate makes a closed store of ten keys, and keeps what its files were when it
+// was open.
+func makeTemplate(t *testing.T) (folder string) {
+	folder = t.TempDir()
+	path := filepath.Join(folder, "app.db")
+	owner := startChild(t, taskServe, path)
+	owner.sets(0, 10)
+	for _, suffix := range []string{"-wal", "-shm", "-lock"} {
+		copyFile(t, path+suffix, path+suffix+".old")
+	}
+	require.Equal(t, "ok", owner.tell("close"))
+	copyFile(t, path, path+".old")
+	return folder
+}
+
 func TestEverythingThatPeopleDoToFiles(t *testing.T) {
+	template := makeTemplate(t)
 	for deed := range deeds {
 		for _, suffix := range []string{"", "-wal", "-shm", "-lock"} {
 			for _, when := range whens {
@@ -114,34 +156,33 @@ func TestEverythingThatPeopleDoToFiles(t *testing.T) {
 					(deed == "cut" || deed == "overwrite" || deed == "restore") && suffix == "-shm" && (when == "while open" || when == "before Close") {
 					continue // the system ends the process: see TestSharedMemoryCutWhileOpen
 				}
-				t.Run(strings.Join([]string{deed, "database" + suffix, when}, "/"), func(t *testing.T) { play(t, deed, suffix, when) })
+				t.Run(strings.Join([]string{deed, "database" + suffix, when}, "/"), func(t *testing.T) { play(t, template, deed, suffix, when) })
 			}
 		}
 	}
 }
 
-// play makes a store of ten keys, of which an old copy stays, has ten more set, does
-// the deed, and has ten more set where there is somebody to do so.
-func play(t *testing.T, deed, suffix, when string) {
+// play copies the template, has ten more keys set, does the deed, and has more set
+// where there is somebody to do so.
+func play(t *testing.T, template, deed, suffix, when string) {
 	folder := filepath.Join(t.TempDir(), "folder")
-	require.NoError(t, os.Mkdir(folder, 0o700))
+	require.NoError(t, os.CopyFS(folder, os.DirFS(template)))
 	s := &scene{t: t, path: filepath.Join(folder, "app.db"), suffix: suffix, foreign: map[string]string{}}
 	s.reopen = []string{s.path}
-	owner := startChild(t, taskServe, s.path)
-	owner.sets(0, 10)
-	for _, suffix := range []string{"-wal", "-shm", "-lock"} {
-		copyFile(t, s.path+suffix, s.path+suffix+".old")
-	}
-	require.Equal(t, "ok", owner.tell("close"))
-	copyFile(t, s.path, s.path+".old")
-	owner = startChild(t, taskServe, s.path)
-	owner.sets(10, 20)
 	acknowledged := 20
-	switch when {
-	case "before open":
+	var owner holder
+	if when == "after kill -9" {
+		victim := startChild(t, taskServe, s.path)
+		victim.sets(10, 20)
+		victim.kill()
+	} else {
+		store, err := api.New(s.path)
+		require.NoError(t, err)
+		owner = resident{t, store}
+		owner.sets(10, 20)
+	}
+	if when == "before open" {
 		require.Equal(t, "ok", owner.tell("close"))
-	case "after kill -9":
-		owner.kill()
 	}
 	if s.there() {
 		deeds[deed](s)

@@ -84,7 +84,7 @@ func (w *fileWriter) setStamp(s stamp) error {
 // readers': while those are connected SQLite neither moves the WAL nor removes by
 // name what lies in its place.
 func (w *fileWriter) closeIfLost() error {
-	if w.conn == nil || w.guard.check() == nil {
+	if w.conn == nil || w.guard.last() == nil {
 		return nil
 	}
 	err := errors.Join(w.guard.err(), w.Rollback(), w.conn.Close())

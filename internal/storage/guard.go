@@ -43,7 +43,6 @@ type guard struct {
 	}
 	inode   *inode   // nil if read-only
 	wal     *os.File // nil while there is none to look at
-	walHead atomic.Pointer[[walHeaderSize]byte]
 	lost    atomic.Pointer[lossError]
 	checked atomic.Int64 // when, in nanoseconds since began
 	began   time.Time
@@ -52,6 +51,7 @@ type guard struct {
 	// Owned by the writer.
 	commits int   // since the last look
 	walSize int64 // after the last commit
+	walHead [walHeaderSize]byte
 }
 
 // lossError says what has become of a file, and since when.
@@ -107,8 +107,7 @@ func (g *guard) committed(anew bool) {
 		g.walSize = info.Size()
 	}
 	if anew {
-		head := headOf(g.wal)
-		g.walHead.Store(&head)
+		g.walHead = headOf(g.wal)
 	}
 }
 
@@ -121,32 +120,23 @@ func headOf(wal *os.File) (head [walHeaderSize]byte) {
 }
 
 // overwritten says whether the content of a file is somebody else's by now: the
-// database's header no longer says that there is a WAL, or the WAL is of another
-// series. (At every new beginning its salt is counted up by one.)
+// database's header no longer says that there is a WAL, or the lock is not signed.
 func (g *guard) overwritten() error {
-	const series = 8
-	if g.inode != nil && !g.inode.inWALMode() {
-		return fmt.Errorf("%s was overwritten while the store had it open: close the store and open it anew", g.database)
-	}
-	was := g.walHead.Load()
-	if was == nil {
+	suffix := ""
+	switch {
+	case g.inode != nil && !g.inode.inWALMode():
+	case g.lock != nil && !g.lock.signed():
+		suffix = lockSuffix
+	default:
 		return nil
 	}
-	is := headOf(g.wal)
-	if is != *was && binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(was[16:]) > series {
-		return fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, walSuffix)
-	}
-	return nil
+	return fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, suffix)
 }
 
 // before is called by the writer before each transaction: nothing may be written
 // after an error.
 func (g *guard) before() error {
-	if g.wal != nil {
-		if info, err := g.wal.Stat(); err == nil && info.Size() < g.walSize {
-			g.cut(walSuffix)
-		}
-	}
+	g.lookAtWAL()
 	if g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.checked.Load() > int64(guardPause) {
 		g.commits = 0
 		return g.check()
@@ -154,12 +144,44 @@ func (g *guard) before() error {
 	return nil
 }
 
-// cut notes that a file was truncated, which can't be put right while it is open.
-func (g *guard) cut(suffix string) {
+// last is before without a transaction to follow: a WAL that was cut must not be
+// moved into the database either.
+func (g *guard) last() error {
+	g.lookAtWAL()
+	return g.check()
+}
+
+// lookAtWAL notes that the WAL was cut or overwritten. Only the writer knows how it
+// should be: nobody else makes it longer or begins it anew.
+func (g *guard) lookAtWAL() {
+	if g.wal == nil {
+		return
+	}
+	info, err := g.wal.Stat()
+	if err != nil {
+		return // check says what is wrong
+	}
+	switch {
+	case info.Size() < g.walSize:
+		err = fmt.Errorf("%s%s was truncated while the store had it open: close the store, and restore a backup if it then does not open whole",
+			g.database, walSuffix)
+	case g.isOfAnotherSeries():
+		err = fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, walSuffix)
+	default:
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mu.truncated = fmt.Errorf("%s%s was truncated while the store had it open: close the store, and restore a backup if it then does not open whole",
-		g.database, suffix)
+	g.mu.truncated = err
+	g.commits = guardCommits // so that check is called now
+}
+
+// isOfAnotherSeries reports whether the WAL is none that follows the one that was
+// seen last: at every new beginning its salt is counted up by one.
+func (g *guard) isOfAnotherSeries() bool {
+	const series = 8
+	is := headOf(g.wal)
+	return is != g.walHead && binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(g.walHead[16:]) > series
 }
 
 // check looks at all files, and says what is wrong with them. There is no guard

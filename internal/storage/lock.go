@@ -170,11 +170,29 @@ func (l *lockFile) current() bool {
 // sign writes the owner's PID down, and that nothing is acknowledged yet.
 func (l *lockFile) sign() error {
 	l.known = false
-	return l.write(fmt.Sprintf("%0*d\n", lockNumber, os.Getpid()))
+	return l.write(signature + "\n")
 }
 
-// acknowledge notes a revision that is about to be acknowledged.
+// signed reports whether the file still begins with the owner's PID. Who has cut it
+// has not written anything of theirs.
+func (l *lockFile) signed() bool {
+	var text [lockNumber]byte
+	n, err := l.file.ReadAt(text[:], 0)
+	if n == 0 || err != nil && !errors.Is(err, io.EOF) {
+		return true
+	}
+	return string(text[:n]) == signature || len(bytes.Trim(text[:n], "\x00")) == 0
+}
+
+// signature is the PID as owners write it.
+var signature = fmt.Sprintf("%0*d", lockNumber, os.Getpid())
+
+// acknowledge notes a revision that is about to be acknowledged. What somebody has
+// put into the file instead is left as it is: the guard will find it.
 func (l *lockFile) acknowledge(revision uint64) error {
+	if !l.signed() {
+		return nil
+	}
 	var text [lockNumber + 1]byte
 	for i := lockNumber - 1; i >= 0; i-- {
 		text[i] = '0' + byte(revision%10)
@@ -196,6 +214,9 @@ func (l *lockFile) write(text string) error {
 // release gives the lock of a database that was closed up and leaves the file in
 // place: removing it would race with the next opener for no gain.
 func (l *lockFile) release() error {
+	if !l.signed() {
+		return l.file.Close() // what is in it is somebody's
+	}
 	return errors.Join(l.write(closedMark), l.file.Close())
 }
 
@@ -243,6 +264,14 @@ func ownerOf(path string) int {
 func hasOwner(database string) bool {
 	text, _ := readSidecar(database+lockSuffix, lockContentMax) // what can't be read names nobody
 	return len(text) > 0 && string(text) != closedMark
+}
+
+// hasLiveOwner is hasOwner of a process that is still there, as far as can be told.
+func hasLiveOwner(database string) bool {
+	text, _ := readSidecar(database+lockSuffix, lockContentMax)
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(first)
+	return err == nil && isAlive(pid)
 }
 
 // lastAcknowledged is the last revision that an owner has acknowledged who has not

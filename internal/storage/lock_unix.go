@@ -28,6 +28,9 @@ func tryLock(file *os.File) error {
 	}
 }
 
+// isAlive reports whether there is a process of this number.
+func isAlive(pid int) bool { return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
 // openNoFollow opens a file that is no symbolic link. It does not wait for a FIFO.
 func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)

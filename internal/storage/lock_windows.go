@@ -24,6 +24,10 @@ func tryLock(file *os.File) error {
 	return err
 }
 
+// isAlive: a number that is not in use can't be told from one that may not be asked
+// about.
+func isAlive(pid int) bool { return pid > 0 }
+
 // openNoFollow opens a file that is no symbolic link.
 func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {

@@ -42,7 +42,7 @@ func (d *Database) openReadOnly(config Config) error {
 		if err == nil {
 			break
 		}
-		if !hasOwner(d.path) {
+		if !hasLiveOwner(d.path) {
 			alone++
 		}
 		if !transient(err) || alone > settleTries || time.Since(began) > settleTime {

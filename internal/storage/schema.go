@@ -100,6 +100,10 @@ func adoptRows(conn *sqlite.Conn) error {
 // database reaches it count as written by the first one.
 const logVersion = 2
 
+// stampedVersion is the first schema with a stamp. A file that has it was made, or
+// brought up to it, without a WAL: all of its tables are in the file itself.
+const stampedVersion = 3
+
 // sqlAddRevision is the migration's, for a table that another program has put
 // in the place of ours.
 const sqlAddRevision = "ALTER TABLE entries ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"

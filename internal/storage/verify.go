@@ -31,9 +31,10 @@ const headerSize = 100
 // found is a database as it lies there, before SQLite has touched it.
 type found struct {
 	header
-	stamp   stamp
-	stamped bool // it has a stamp of its own
-	content walContent
+	stamp    stamp
+	stamped  bool // it has a stamp of its own
+	readable bool // so is its identity
+	content  walContent
 }
 
 // verifyFile refuses a file that is not ours to write, having touched nothing:
@@ -86,6 +87,7 @@ func (f *found) readBeside(path string) (err error) {
 			return fmt.Errorf("%s can't be read: %w", path, err)
 		}
 	}
+	f.readable = uuid != ""
 	if f.content, err = readWAL(path+walSuffix, uuid); err != nil {
 		return fmt.Errorf("%s%s can't be read: %w", path, walSuffix, err)
 	}
@@ -122,6 +124,9 @@ func (f *found) checkSize(path string, size int64) error {
 			}
 			least = max(least, int64(s.pages))
 		}
+	}
+	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && size < f.pageCount*f.pageSize {
+		least = f.pageCount // not even its identity is left
 	}
 	if size < least*f.pageSize {
 		return fmt.Errorf("%s has %d bytes but its header says %d pages of %d bytes: restore a backup, "+
