@@ -220,14 +220,21 @@ func (l *lockFile) release() error {
 	return errors.Join(l.write(closedMark), l.file.Close())
 }
 
-// keep gives the lock up and leaves what it says: the database was not closed whole.
-func (l *lockFile) keep() error { return l.file.Close() }
+// keep gives the lock up and leaves what it says of revisions, under nobody's number:
+// the database was not closed whole.
+func (l *lockFile) keep() error {
+	var err error
+	if l.signed() {
+		_, err = l.file.WriteAt([]byte(strings.Repeat("0", lockNumber)), 0)
+	}
+	return errors.Join(err, l.file.Close())
+}
 
 // abandon gives up the lock of a database that could not be opened, and leaves
 // behind what was found.
 func (l *lockFile) abandon() {
 	if l.known {
-		_ = l.keep()
+		l.file.Close()
 		return
 	}
 	if !l.created || !l.current() {

@@ -67,7 +67,7 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		return w, err
 	}
 	w.size = info.Size()
-	in := bufio.NewReaderSize(file, 1<<20)
+	in := bufio.NewReaderSize(file, int(min(max(w.size, 4<<10), 1<<20)))
 	header := make([]byte, walHeaderSize)
 	if _, err := io.ReadFull(in, header); err != nil {
 		return w, unlessEnd(err)
