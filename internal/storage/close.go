@@ -44,7 +44,7 @@ func (w *fileWriter) enter() (err error) {
 	if err := w.guard.watch("", walSuffix, shmSuffix, lockSuffix); err != nil {
 		return err
 	}
-	if err := w.guard.watchWAL(); err != nil {
+	if err := w.guard.watchWAL(w.walNeeds); err != nil {
 		return err
 	}
 	if err := w.inode.protect(w.file); err != nil {
@@ -57,12 +57,25 @@ func (w *fileWriter) enter() (err error) {
 	if err := w.lock.sign(); err != nil {
 		return fmt.Errorf("lock file: %w", err)
 	}
-	w.last = last
-	w.acknowledge()
+	if w.durability != kv.DurabilityBuffered {
+		if err := w.lock.acknowledge(last); err != nil {
+			return fmt.Errorf("lock file: %w", err)
+		}
+		w.lock.share()
+	}
 	if wal, err := checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
 	}
 	return nil
+}
+
+// walNeeds is how long the WAL must be to hold what is committed in it.
+func (w *fileWriter) walNeeds() int64 {
+	wal, err := checkpoint(w.conn, "NOOP")
+	if err != nil || wal.pages <= 0 {
+		return 0
+	}
+	return walHeaderSize + int64(wal.pages)*(frameHeaderSize+w.pageSize)
 }
 
 // setStamp commits a stamp.

@@ -18,8 +18,8 @@ import (
 const (
 	// A store that writes looks after its files before a transaction, if it has
 	// not done so for guardPause or for guardCommits: so many commits at most are
-	// acknowledged after somebody took a file away. The -wal's length is looked at
-	// before each: it tells when the WAL was cut, before a commit would hide that.
+	// acknowledged after somebody took a file away. How its -wal begins it looks at
+	// before each.
 	guardPause   = 20 * time.Millisecond
 	guardCommits = 64
 	// guardInterval is how often a store that is at rest looks. (What its files are
@@ -49,9 +49,11 @@ type guard struct {
 	ended   chan struct{}
 
 	// Owned by the writer.
-	commits int   // since the last look
-	walSize int64 // after the last commit
-	walHead [walHeaderSize]byte
+	commits   int // since the last look
+	walBegins *mapped
+	walHead   [walHeaderSize]byte
+	walBlocks int64        // on the disk, when last looked at; 0: unknown
+	walNeeds  func() int64 // how long it must be at least
 }
 
 // lossError says what has become of a file, and since when.
@@ -88,35 +90,35 @@ func (g *guard) watch(suffixes ...string) error {
 }
 
 // watchWAL has the WAL's length looked at. It is the writer's.
-func (g *guard) watchWAL() (err error) {
+func (g *guard) watchWAL(needs func() int64) (err error) {
+	g.walNeeds = needs
 	if g.wal, err = openNoFollow(g.database+walSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
-	g.committed(true)
+	g.walBegins = mapFile(g.wal, walHeaderSize, false)
+	g.restarted()
 	return nil
 }
 
-// committed takes down how long the WAL is and, if it may have begun anew, how it
-// begins. Called by the writer after a commit.
+// committed takes down that there was a commit, and how the WAL is if that may have
+// begun it anew. Called by the writer.
 func (g *guard) committed(anew bool) {
 	g.commits++
-	if g.wal == nil {
-		return
-	}
-	if info, err := g.wal.Stat(); err == nil {
-		g.walSize = info.Size()
-	}
 	if anew {
-		g.walHead = headOf(g.wal)
+		g.restarted()
 	}
 }
 
-// headOf is how a WAL begins, zeros if it can't be read.
-func headOf(wal *os.File) (head [walHeaderSize]byte) {
-	if n, err := wal.ReadAt(head[:], 0); err != nil || n < len(head) {
-		return [walHeaderSize]byte{}
+// restarted takes down how the WAL begins. If it has become shorter, then by nobody's
+// hand but SQLite's.
+func (g *guard) restarted() {
+	if g.wal == nil {
+		return
 	}
-	return head
+	if !g.walBegins.load(g.walHead[:]) {
+		g.walHead = [walHeaderSize]byte{}
+	}
+	_, g.walBlocks = sizeOnDisk(g.wal)
 }
 
 // overwritten says whether the content of a file is somebody else's by now: the
@@ -136,19 +138,19 @@ func (g *guard) overwritten() error {
 // before is called by the writer before each transaction: nothing may be written
 // after an error.
 func (g *guard) before() error {
-	g.lookAtWAL()
-	if g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.checked.Load() > int64(guardPause) {
-		g.commits = 0
-		return g.check()
+	due := g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.checked.Load() > int64(guardPause)
+	if !due && !g.isOfAnotherSeries() {
+		return nil
 	}
-	return nil
+	g.commits = 0
+	return g.last()
 }
 
 // last is before without a transaction to follow: a WAL that was cut must not be
 // moved into the database either.
 func (g *guard) last() error {
 	g.lookAtWAL()
-	return g.check()
+	return g.look(true)
 }
 
 // lookAtWAL notes that the WAL was cut or overwritten. Only the writer knows how it
@@ -157,30 +159,31 @@ func (g *guard) lookAtWAL() {
 	if g.wal == nil {
 		return
 	}
-	info, err := g.wal.Stat()
-	if err != nil {
-		return // check says what is wrong
-	}
+	size, blocks := sizeOnDisk(g.wal)
+	var err error
 	switch {
-	case info.Size() < g.walSize:
+	case size < g.walNeeds() || blocks < g.walBlocks: // or cut and grown again, with a hole
 		err = fmt.Errorf("%s%s was truncated while the store had it open: close the store, and restore a backup if it then does not open whole",
 			g.database, walSuffix)
 	case g.isOfAnotherSeries():
 		err = fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, walSuffix)
 	default:
+		g.walBlocks = blocks
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.mu.truncated = err
-	g.commits = guardCommits // so that check is called now
 }
 
 // isOfAnotherSeries reports whether the WAL is none that follows the one that was
 // seen last: at every new beginning its salt is counted up by one.
 func (g *guard) isOfAnotherSeries() bool {
 	const series = 8
-	is := headOf(g.wal)
+	var is [walHeaderSize]byte
+	if g.wal == nil || !g.walBegins.load(is[:]) {
+		return g.wal != nil
+	}
 	return is != g.walHead && binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(g.walHead[16:]) > series
 }
 
@@ -190,11 +193,15 @@ func (g *guard) check() error {
 	if g == nil {
 		return nil
 	}
+	return g.look(false)
+}
+
+func (g *guard) look(writer bool) error {
 	g.checked.Store(time.Since(g.began).Nanoseconds())
 	g.mu.Lock()
 	reason := g.mu.truncated
 	if reason == nil {
-		reason = g.compare()
+		reason = g.compare(writer)
 	}
 	g.mu.Unlock()
 	before := g.lost.Load()
@@ -218,7 +225,7 @@ func (g *guard) err() error {
 }
 
 // compare is called under the lock.
-func (g *guard) compare() error {
+func (g *guard) compare(writer bool) error {
 	for suffix, was := range g.mu.is {
 		is, err := os.Lstat(g.database + suffix)
 		switch {
@@ -234,7 +241,7 @@ func (g *guard) compare() error {
 				return g.mu.truncated
 			}
 			g.mu.size = is.Size()
-		case suffix == lockSuffix && g.relock():
+		case suffix == lockSuffix && g.relock(writer):
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s%s was removed or moved away while the store had it open: put it back, "+
 				"or close the store and open it where it is", g.database, suffix)
@@ -248,9 +255,10 @@ func (g *guard) compare() error {
 }
 
 // relock makes the lock file anew if it is gone and the store still owns the
-// database itself. It is called under the lock.
-func (g *guard) relock() bool {
-	if g.lock == nil || !canProtect {
+// database itself. Only the writer does, which notes revisions there. It is called
+// under the lock.
+func (g *guard) relock(writer bool) bool {
+	if g.lock == nil || !canProtect || !writer {
 		return false
 	}
 	l, err := acquireLock(g.database)
@@ -262,10 +270,8 @@ func (g *guard) relock() bool {
 		l.abandon()
 		return false
 	}
-	old := g.lock.file
-	g.lock.file, g.lock.created = l.file, false
+	g.lock.become(l)
 	g.mu.is[lockSuffix] = info
-	_ = old.Close() // of a file without a name
 	g.logger.Warn("the store's lock file was removed, and is made anew", "path", l.path)
 	return true
 }
@@ -303,7 +309,7 @@ func (g *guard) release() error {
 	if g.wal == nil {
 		return nil
 	}
-	return g.wal.Close()
+	return errors.Join(g.walBegins.unmap(), g.wal.Close())
 }
 
 func replacedError(path string) error {

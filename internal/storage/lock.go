@@ -33,8 +33,9 @@ type lockFile struct {
 	path    string
 	created bool // by this very call
 
-	before string // what the file said
-	found  uint64 // what the last owner acknowledged, if it did not close
+	text   *mapped // once it is signed and has a revision
+	before string  // what the file said
+	found  uint64  // what the last owner acknowledged, if it did not close
 	known  bool
 }
 
@@ -177,6 +178,9 @@ func (l *lockFile) sign() error {
 // has not written anything of theirs.
 func (l *lockFile) signed() bool {
 	var text [lockNumber]byte
+	if l.text != nil && l.text.load(text[:]) {
+		return string(text[:]) == signature || text == [lockNumber]byte{}
+	}
 	n, err := l.file.ReadAt(text[:], 0)
 	if n == 0 || err != nil && !errors.Is(err, io.EOF) {
 		return true
@@ -199,9 +203,35 @@ func (l *lockFile) acknowledge(revision uint64) error {
 		revision /= 10
 	}
 	text[lockNumber] = '\n'
+	if l.text != nil {
+		l.text.store(text[:], lockNumber+1) // a file that was cut is found by the guard
+		return nil
+	}
 	_, err := l.file.WriteAt(text[:], lockNumber+1)
 	return err
 }
+
+// share maps a lock that has its full length, so that a note costs no system call.
+func (l *lockFile) share() {
+	if l.text == nil {
+		l.text = mapFile(l.file, lockContentMax, true)
+	}
+}
+
+// become has the owner hold another lock file than before, which is without a name,
+// with the same text.
+func (l *lockFile) become(other *lockFile) {
+	text := make([]byte, lockContentMax)
+	old := lockFile{file: l.file, text: l.text}
+	l.file, l.text, l.created = other.file, nil, false
+	if old.text.load(text) && l.write(string(text)) == nil {
+		l.share()
+	}
+	_ = old.close()
+}
+
+// close closes the file.
+func (l *lockFile) close() error { return errors.Join(l.text.unmap(), l.file.Close()) }
 
 func (l *lockFile) write(text string) error {
 	if err := l.file.Truncate(0); err != nil {
@@ -215,9 +245,9 @@ func (l *lockFile) write(text string) error {
 // place: removing it would race with the next opener for no gain.
 func (l *lockFile) release() error {
 	if !l.signed() {
-		return l.file.Close() // what is in it is somebody's
+		return l.close() // what is in it is somebody's
 	}
-	return errors.Join(l.write(closedMark), l.file.Close())
+	return errors.Join(l.write(closedMark), l.close())
 }
 
 // keep gives the lock up and leaves what it says of revisions, under nobody's number:
@@ -227,7 +257,7 @@ func (l *lockFile) keep() error {
 	if l.signed() {
 		_, err = l.file.WriteAt([]byte(strings.Repeat("0", lockNumber)), 0)
 	}
-	return errors.Join(err, l.file.Close())
+	return errors.Join(err, l.close())
 }
 
 // abandon gives up the lock of a database that could not be opened, and leaves

@@ -125,8 +125,8 @@ func (f *found) checkSize(path string, size int64) error {
 			least = max(least, int64(s.pages))
 		}
 	}
-	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && size < f.pageCount*f.pageSize {
-		least = f.pageCount // not even its identity is left
+	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && fileSize(path+journalSuffix) == 0 {
+		least = max(f.pageCount, 1) // not even its identity is left
 	}
 	if size < least*f.pageSize {
 		return fmt.Errorf("%s has %d bytes but its header says %d pages of %d bytes: restore a backup, "+

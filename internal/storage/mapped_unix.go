@@ -1,0 +1,44 @@
+//go:build unix
+
+package storage
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapFile maps the first n bytes of a file that has them.
+func mapFile(file *os.File, n int, writable bool) *mapped {
+	m := &mapped{file: file}
+	if info, err := file.Stat(); err != nil || info.Size() < int64(n) {
+		return m
+	}
+	protection := unix.PROT_READ
+	if writable {
+		protection |= unix.PROT_WRITE
+	}
+	if memory, err := unix.Mmap(int(file.Fd()), 0, n, protection, unix.MAP_SHARED); err == nil {
+		m.memory = memory
+	}
+	return m
+}
+
+// sizeOnDisk is how long a file is, and how many blocks it takes on the disk.
+func sizeOnDisk(file *os.File) (size, blocks int64) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		return 0, 0
+	}
+	return stat.Size, int64(stat.Blocks)
+}
+
+// unmap ends the mapping; the file stays open.
+func (m *mapped) unmap() error {
+	if m == nil || m.memory == nil {
+		return nil
+	}
+	memory := m.memory
+	m.memory = nil
+	return unix.Munmap(memory)
+}
