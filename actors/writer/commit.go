@@ -57,7 +57,9 @@ func (a *Actor) commit() {
 	a.tx = a.newTransaction()
 	if err := a.applyAll(); err != nil {
 		a.rollback()
-		a.fail(err)
+		if !a.again(err) {
+			a.fail(err)
+		}
 		return
 	}
 	a.Failpoint.Hit("writer.commit")
@@ -110,6 +112,25 @@ func (a *Actor) applyAll() error {
 	var err error
 	a.buffer, err = a.tx.seal(a.buffer)
 	return err
+}
+
+// again has the batch applied once more if it failed for a damaged page of the log's
+// oldest rows, which stay from then on: what nobody may read any more is no reason to
+// refuse what is to be written. (Once SQLite has met damage in a transaction it writes
+// nothing more in it.)
+func (a *Actor) again(err error) bool {
+	var trim *trimError
+	if !errors.As(err, &trim) || !storage.IsDamage(err) {
+		return false
+	}
+	a.log.kept = true
+	a.Logger.Error("the oldest part of the log of changes is damaged and can't be removed: the file grows; "+
+		"open the store once WithDiscardedLog", slog.Any("error", err))
+	// What left the batch on the way has left an empty job.
+	left := slices.DeleteFunc(slices.Clone(a.batch), func(j job) bool { return j.request == nil && j.mutation != &purge })
+	a.pending = append(left, a.pending...)
+	a.finish()
+	return true
 }
 
 // postpone has the rest of the batch wait for the next commit.

@@ -40,8 +40,15 @@ const (
 type history struct {
 	storage.LogExtent
 	bounds kv.History
+	kept   bool // its oldest rows can't be removed: a page of theirs is damaged
 	none   bool // there is no log: for measuring
 }
+
+// trimError says that the oldest rows could not be removed.
+type trimError struct{ cause error }
+
+func (e *trimError) Error() string { return "trim the log: " + e.cause.Error() }
+func (e *trimError) Unwrap() error { return e.cause }
 
 // readLog finds out where the log ends. Until that is known nothing can be
 // committed, since no revision can be given.
@@ -76,7 +83,7 @@ func (t *transaction) record(buffer []byte) ([]byte, error) {
 		return buffer, fmt.Errorf("write the log: %w", err)
 	}
 	if err := t.trim(int64(len(buffer))); err != nil {
-		return buffer, fmt.Errorf("trim the log: %w", err)
+		return buffer, &trimError{err}
 	}
 	return buffer, nil
 }
@@ -96,7 +103,7 @@ func none(int64) int64        { return 0 }
 // trim removes the oldest rows while the log exceeds its bounds. The newest
 // row always stays: it says what the last revision is.
 func (t *transaction) trim(added int64) error {
-	if !t.exceeds(t.log.First, t.log.Begin, t.log.Oldest, slack) {
+	if t.log.kept || !t.exceeds(t.log.First, t.log.Begin, t.log.Oldest, slack) {
 		return nil
 	}
 	for removed := int64(0); removed < max(added, 1); {

@@ -1,8 +1,8 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
+	"log/slog"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -15,39 +15,64 @@ import (
 // can't have been in the pages that are damaged.
 const skippedRevisions = 1_000_000
 
-// discardLog begins the log anew, in the open transaction. What of it can't be read
-// is left behind without being looked at: its pages are no longer part of any table,
-// and the next Compact gives their space back.
-func (d *Database) discardLog(conn *sqlite.Conn, config Config) error {
-	last, err := lastRevision(conn)
-	if err == nil {
-		err = sqlitex.ExecuteScript(conn, sqlDiscardLog, nil)
+// survey is what is known of a log that is to be discarded. It is made before the
+// transaction that does so: once SQLite has met damage in a transaction, it writes
+// nothing more in it.
+type survey struct {
+	last   uint64 // the revision that new ones go on behind
+	damage string // empty: the log can be removed like any rows
+}
+
+// surveyLog looks whether a log can be removed row by row.
+func (d *Database) surveyLog(conn *sqlite.Conn) (s survey, err error) {
+	there, err := columns(conn, "log")
+	if err != nil || len(there) == 0 {
+		return s, err
 	}
-	if err == nil {
-		config.Logger.Warn("the log of changes was discarded", "path", d.path, "last_revision", last)
+	err = sqlitex.ExecuteTransient(conn, "PRAGMA integrity_check('log')", &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+		if text := stmt.ColumnText(0); text != "ok" && s.damage == "" {
+			s.damage = text
+		}
 		return nil
+	}})
+	if code(err) == sqlite.ResultCorrupt {
+		s.damage, err = err.Error(), nil
 	}
-	if code(err) != sqlite.ResultCorrupt {
+	if err != nil || s.damage == "" {
+		return s, err
+	}
+	s.last, err = d.lastKnown(conn)
+	s.last += skippedRevisions
+	return s, err
+}
+
+// discardLog begins the log anew, in the open transaction. One that is damaged is left
+// behind without being looked at: its pages are no longer part of any table, and the
+// next Compact gives their space back.
+func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) error {
+	if s.damage == "" {
+		last, err := lastRevision(conn)
+		if err == nil {
+			err = sqlitex.ExecuteScript(conn, sqlDiscardLog, nil)
+		}
+		if err == nil {
+			logger.Warn("the log of changes was discarded", "path", d.path, "last_revision", last)
+		}
 		return err
 	}
-	config.Logger.Warn("the log of changes is damaged, and discarded unread", "path", d.path, "error", err)
-	if last, err = d.lastKnown(conn); err != nil {
-		return err
+	for _, sql := range []string{
+		"PRAGMA writable_schema = ON",
+		"DELETE FROM sqlite_schema WHERE tbl_name = 'log' COLLATE NOCASE",
+		"PRAGMA writable_schema = RESET",
+		sqlCreateLog,
+	} {
+		if err := execute(conn, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
 	}
-	last += skippedRevisions
-	err = errors.Join(
-		execute(conn, "PRAGMA writable_schema = ON"),
-		execute(conn, "DELETE FROM sqlite_schema WHERE tbl_name = 'log' COLLATE NOCASE"),
-		execute(conn, "PRAGMA writable_schema = RESET"),
-	)
-	if err != nil {
-		return err
-	}
-	if err := execute(conn, sqlCreateLog); err != nil {
-		return err
-	}
-	config.Logger.Warn("revisions go on behind those that may have been in the log", "path", d.path, "base_revision", last)
-	return sqlitex.ExecuteTransient(conn, "UPDATE store_meta SET base_revision = ?1", &sqlitex.ExecOptions{Args: []any{int64(last)}})
+	logger.Warn("the log of changes was damaged and is discarded unread: subscriptions can't resume from before; "+
+		"compact the store to have its space back", "path", d.path, "damage", s.damage, "revisions_go_on_after", s.last)
+	return sqlitex.ExecuteTransient(conn, "UPDATE store_meta SET base_revision = ?1", &sqlitex.ExecOptions{Args: []any{int64(s.last)}})
 }
 
 // lastKnown is the largest revision that can be read anywhere.

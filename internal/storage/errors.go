@@ -52,6 +52,9 @@ func IsStorageFault(err error) bool {
 	return false
 }
 
+// IsDamage reports whether err says that a page of the file is damaged.
+func IsDamage(err error) bool { return code(err) == sqlite.ResultCorrupt }
+
 // code is the primary result code of err: ResultOK for nil, ResultError for
 // errors that don't come from SQLite.
 func code(err error) sqlite.ResultCode { return sqlite.ErrCode(err).ToPrimary() }

@@ -277,6 +277,12 @@ func (d *Database) checkReadable(f *found) (err error) {
 // prepareSchema verifies what only an open database shows (the WAL may say
 // something else than the file), then migrates, all in one transaction.
 func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
+	var log survey
+	if o.config.DiscardLog {
+		if log, err = d.surveyLog(conn); err != nil {
+			return fmt.Errorf("discard the log: %w", d.explain(err))
+		}
+	}
 	if err := execute(conn, "BEGIN IMMEDIATE"); err != nil {
 		return d.explain(err)
 	}
@@ -309,7 +315,7 @@ func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
 		return ensureSchemaError(err)
 	}
 	if o.config.DiscardLog {
-		if err := d.discardLog(conn, o.config); err != nil {
+		if err := d.discardLog(conn, log, o.config.Logger); err != nil {
 			return fmt.Errorf("discard the log: %w", d.explain(err))
 		}
 	} else if err := d.checkLog(conn, o.config); err != nil {
