@@ -8,11 +8,71 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"forge.lthn.ai/core/go-store/api"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
+
+// Commands that are started at the same time take turns instead of failing.
+func ExampleWithLockTimeout() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "app.db")
+	first, err := api.New(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = api.New(path)
+	var locked *api.LockedError
+	fmt.Println(errors.As(err, &locked), locked.PID == os.Getpid())
+
+	closed := make(chan error, 1)
+	go func() { closed <- first.Close() }()
+	second, err := api.New(path, api.WithLockTimeout(time.Minute))
+	fmt.Println(err, <-closed)
+	fmt.Println(second.Close())
+	// Output:
+	// true true
+	// <nil> <nil>
+	// <nil>
+}
+
+// A store notices when somebody takes its file away, and says so instead of writing
+// to a file that is gone.
+func ExampleStore_Health() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "app.db")
+	store, err := api.New(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	fmt.Println(store.Health().Err)
+
+	// Windows keeps a file that is in use from being moved.
+	if err := os.Rename(path, path+".moved"); err == nil {
+		fmt.Println(errors.Is(store.Health().Err, api.FileLostError), errors.Is(store.Set("g", "k", "v"), api.FileLostError))
+		if err := os.Rename(path+".moved", path); err != nil {
+			log.Fatal(err)
+		}
+	} else {
+		fmt.Println(true, true)
+	}
+	fmt.Println(store.Health().Err, store.Set("g", "k", "v"))
+	// Output:
+	// <nil>
+	// true true
+	// <nil> <nil>
+}
 
 // A read-only store beside the owner, in this process or another.
 func ExampleWithReadOnly() {

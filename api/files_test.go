@@ -23,13 +23,6 @@ import (
 
 // What people do to files, by mistake or because they know no better.
 
-func copyFile(t testing.TB, from, to string) {
-	t.Helper()
-	content, err := os.ReadFile(from)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(to, content, 0o600))
-}
-
 // requireKeys checks that a store has the children's keys of these numbers.
 func requireKeys(t testing.TB, store *api.Store, from, to int) {
 	t.Helper()

@@ -291,3 +291,11 @@ func fingerprint(t testing.TB, folder string) map[string]string {
 	require.NoError(t, err)
 	return found
 }
+
+// copyFile copies a file as anybody would.
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, content, 0o600))
+}
