@@ -5,6 +5,9 @@
 //
 //   - One store owns a file. A second opener gets a [LockedError] that names
 //     the owner; [WithReadOnly] opens beside it.
+//   - Its file belongs together with the -wal beside it while it is open:
+//     copy it with [Store.Backup], not by hand. [Store.Health] says if the files
+//     were taken away. See docs/OPERATIONS.md.
 //   - A write returns when it is on disk (fsync) and its events are with their
 //     watchers. Many goroutines writing at once share commits, so they are far
 //     faster together than one alone. [WithDurability] trades safety for speed.
