@@ -139,7 +139,7 @@ func (g *guard) overwritten() error {
 // after an error.
 func (g *guard) before() error {
 	due := g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.checked.Load() > int64(guardPause)
-	if !due && !g.isOfAnotherSeries() {
+	if is := g.walIs(); !due && (is == walSame || is == walAnew) {
 		return nil
 	}
 	g.commits = 0
@@ -160,12 +160,13 @@ func (g *guard) lookAtWAL() {
 		return
 	}
 	size, blocks := sizeOnDisk(g.wal)
+	needs := g.walNeeds()
 	var err error
 	switch {
-	case size < g.walNeeds() || blocks < g.walBlocks: // or cut and grown again, with a hole
+	case size < needs || needs > 0 && blocks < g.walBlocks: // or cut and grown again, with a hole
 		err = fmt.Errorf("%s%s was truncated while the store had it open: close the store, and restore a backup if it then does not open whole",
 			g.database, walSuffix)
-	case g.isOfAnotherSeries():
+	case g.walIs() == walForeign:
 		err = fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, walSuffix)
 	default:
 		g.walBlocks = blocks
@@ -176,16 +177,35 @@ func (g *guard) lookAtWAL() {
 	g.mu.truncated = err
 }
 
-// isOfAnotherSeries reports whether the WAL is none that follows the one that was
-// seen last: at every new beginning its salt is counted up by one.
-func (g *guard) isOfAnotherSeries() bool {
+// walIs says what the beginning of the WAL is, beside what it was when the writer last
+// stamped it.
+func (g *guard) walIs() walSeries {
 	const series = 8
 	var is [walHeaderSize]byte
-	if g.wal == nil || !g.walBegins.load(is[:]) {
-		return g.wal != nil
+	switch {
+	case g.wal == nil:
+		return walSame
+	case !g.walBegins.load(is[:]):
+		return walGone
+	case is == g.walHead:
+		return walSame
+	case binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(g.walHead[16:]) <= series || g.walHead == [walHeaderSize]byte{}:
+		return walAnew
+	default:
+		return walForeign
 	}
-	return is != g.walHead && binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(g.walHead[16:]) > series
 }
+
+// walSeries tells the WALs of one database apart: at every new beginning the salt is
+// counted up by one.
+type walSeries int
+
+const (
+	walSame    walSeries = iota
+	walAnew              // it has begun anew, after a checkpoint of another program's
+	walGone              // it is empty: cut, or after such a checkpoint
+	walForeign           // somebody else's
+)
 
 // check looks at all files, and says what is wrong with them. There is no guard
 // where nobody may have taken the files away.
