@@ -20,6 +20,8 @@ import (
 // load is many goroutines that do everything at once, each with a model of the
 // keys that it alone writes.
 type load struct {
+	ending  context.Context // of what waits for others
+	end     context.CancelFunc
 	t       *testing.T
 	workers []*worker
 	watcher *Watcher
@@ -59,6 +61,7 @@ var quotas = map[string]kv.QuotaConfig{roomy: {MaxKeys: 1 << 20}, tight: {MaxKey
 // startLoad has workers work until finish.
 func startLoad(t *testing.T, e *Engine, workers int, seed uint64) *load {
 	l := &load{t: t, watcher: e.Watch("", "*", "*")}
+	l.ending, l.end = context.WithCancel(context.Background())
 	l.events = collect(l.watcher)
 	for _, options := range []kv.SubscribeOptions{
 		{From: 1, Buffer: 1, Progress: time.Millisecond},
@@ -86,6 +89,7 @@ func (l *load) more(operations int) {
 func (l *load) finish() {
 	l.t.Helper()
 	l.stop.Store(true)
+	l.end()
 	testkit.Within(l.t, "the load's end", l.running.Wait)
 	for _, complaint := range l.complaints.all {
 		l.t.Error(complaint)
@@ -150,13 +154,14 @@ func (w *worker) step() {
 	}
 }
 
-// subscribe follows one key until its own write comes, or the store ends.
+// subscribe follows one key until its own write comes, or another's if its own was
+// refused, or the load or the store ends.
 func (w *worker) subscribe(p testkit.Place) {
-	feed := w.e.Subscribe(context.Background(), context.Background(), kv.SubscribeOptions{
+	feed := w.e.Subscribe(w.load.ending, context.Background(), kv.SubscribeOptions{
 		Filters: []kv.Filter{{Group: kv.Exactly(p.Group), Key: kv.Exactly(p.Key)}}, Progress: time.Millisecond})
 	w.write(p, set(p.Group, p.Key, w.next()))
 	for _, err := range feed {
-		if err != nil && !w.lenient.Load() {
+		if err != nil && w.load.ending.Err() == nil && !w.lenient.Load() {
 			w.load.complain("worker %d: Subscribe: %v", w.id, err)
 		}
 		return
