@@ -193,7 +193,7 @@ type Health struct {
 // does so by itself too, before writes and every few seconds, and logs what it
 // finds. Of a closed store Err is ClosedError.
 func (s *Store) Health() Health {
-	err, since := s.inner().Health()
+	since, err := s.inner().Health()
 	return Health{Err: wrap("Health", err), Since: since}
 }
 

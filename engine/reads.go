@@ -53,9 +53,9 @@ func (e *Engine) Revision(ctx context.Context) (uint64, error) {
 
 // Health is what is wrong with the store, nil if nothing is, and since when. It
 // looks at the store's files.
-func (e *Engine) Health() (err error, since time.Time) {
+func (e *Engine) Health() (since time.Time, err error) {
 	if err := e.usable(); err != nil {
-		return err, time.Time{}
+		return time.Time{}, err
 	}
 	return e.database.Health()
 }

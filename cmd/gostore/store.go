@@ -28,6 +28,9 @@ func (a *app) withStore(how access, options []api.Option, work func(*api.Store) 
 	}
 	if how != creating {
 		if _, err := os.Stat(a.database); errors.Is(err, fs.ErrNotExist) {
+			if _, err := openReading(a.database); errors.Is(err, api.InvalidOptionError) {
+				return err // the name can't be meant as it stands
+			}
 			return fmt.Errorf("%s does not exist; 'gostore import' and 'gostore set' create a database", a.database)
 		}
 	}

@@ -61,6 +61,7 @@ func (w *fileWriter) bytes() (int64, error) {
 }
 
 func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress Progress) error {
+	removeLeftovers(d.path, "compacting")
 	folder, err := os.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err

@@ -202,16 +202,16 @@ func (d *Database) Path() string { return d.path }
 
 // Health is what is wrong with the database's files, nil if nothing is, and since
 // when. It looks.
-func (d *Database) Health() (err error, since time.Time) {
+func (d *Database) Health() (since time.Time, err error) {
 	if d.guard == nil {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
 	if err = d.guard.check(); err != nil {
 		if lost := d.guard.lost.Load(); lost != nil {
 			since = lost.since
 		}
 	}
-	return err, since
+	return since, err
 }
 
 // Close interrupts running reads, takes the connections of open scans, rolls

@@ -73,13 +73,24 @@ func checkLegacyObject(path string, conn *sqlite.Conn, o object) error {
 	}
 	for _, want := range known {
 		if slices.Equal(have, want) {
-			return nil
+			return checkLegacyTypes(path, conn, o)
 		}
 	}
 	if extra := slices.IndexFunc(have, func(c string) bool { return !slices.Contains(known[len(known)-1], c) }); extra >= 0 && containsAll(have, known[0]...) {
 		return fmt.Errorf("%s: table %s has a column %s, which would be lost: %w", path, o.name, have[extra], kv.NotADatabaseError)
 	}
 	return fmt.Errorf("%s: table %s is not go-store's: its columns are %s: %w", path, o.name, strings.Join(have, ", "), kv.NotADatabaseError)
+}
+
+// checkLegacyTypes refuses a table that has the names of the original's columns for
+// something else: its texts are declared as TEXT, its expiries as INTEGER, if at all.
+func checkLegacyTypes(path string, conn *sqlite.Conn, o object) error {
+	declared, err := queryText(conn, "SELECT coalesce(group_concat(lower(name) || ' ' || type, ', '), '') FROM pragma_table_info('"+strings.ToLower(o.name)+"')"+
+		" WHERE type <> '' AND upper(type) <> CASE lower(name) WHEN 'expires_at' THEN 'INTEGER' ELSE 'TEXT' END")
+	if err == nil && declared != "" {
+		err = fmt.Errorf("%s: table %s is not go-store's: it declares %s: %w", path, o.name, declared, kv.NotADatabaseError)
+	}
+	return err
 }
 
 func foreignObject(path string, o object) error {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -52,22 +53,9 @@ const (
 // Waiting for a lock: it is asked for this often.
 const (
 	firstLockPause = 2 * time.Millisecond
+	lockTries      = 3
 	maxLockPause   = 50 * time.Millisecond
 )
-
-// awaitLock is acquireLock for as long as patience lasts.
-func awaitLock(database string, patience time.Duration) (*lockFile, error) {
-	deadline := time.Now().Add(patience)
-	for pause := firstLockPause; ; pause = min(2*pause, maxLockPause) {
-		l, err := acquireLock(database)
-		var locked *kv.LockedError
-		left := time.Until(deadline)
-		if !errors.As(err, &locked) || left <= 0 {
-			return l, err
-		}
-		time.Sleep(min(pause, left))
-	}
-}
 
 // acquireLock takes the lock of a database at once or not at all; held by
 // anybody else it is a *kv.LockedError. It changes nothing in a file that is no
@@ -80,6 +68,10 @@ func acquireLock(database string) (*lockFile, error) {
 			return nil, fmt.Errorf("lock file: %w", err)
 		}
 		err = tryLock(l.file)
+		for try := 0; errors.Is(err, errLockHeld) && try < lockTries; try++ {
+			time.Sleep(firstLockPause) // it may be somebody who only looks (isHeld)
+			err = tryLock(l.file)
+		}
 		if errors.Is(err, errLockHeld) {
 			l.file.Close()
 			return nil, &kv.LockedError{Path: database, PID: ownerOf(path)}
@@ -87,6 +79,10 @@ func acquireLock(database string) (*lockFile, error) {
 		if err != nil {
 			l.file.Close()
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
+		}
+		if err := l.prove(); err != nil {
+			l.file.Close()
+			return nil, err
 		}
 		if !l.current() {
 			// Its creator failed to open the database and removed the file
@@ -115,6 +111,9 @@ func openLockFile(database string) (*lockFile, error) {
 		likeDatabase(file, database)
 		return &lockFile{file: file, path: path, created: true}, nil
 	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("%w: files can't be made in that folder, which a store that is written to needs; open it read-only, or change that", err)
+	}
 	if !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
@@ -132,15 +131,28 @@ func openLockFile(database string) (*lockFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := io.ReadAll(io.LimitReader(file, lockContentMax+1))
-	if err == nil && !lockContent.Match(bytes.Trim(content, "\x00")) { // NULs: it was cut while in use
-		err = fmt.Errorf("%s is no lock that a store has left, and would be overwritten: move it away: %w", path, kv.ForeignFileError)
+	return &lockFile{file: file, path: path}, nil
+}
+
+// prove reads what the file says, and refuses one that no store has left. The lock is
+// held: while it is not, its owner may be half-way through writing to it. Where the
+// database's mode has changed since the lock was made, so does the lock's.
+func (l *lockFile) prove() error {
+	if l.created {
+		return nil
 	}
-	if err != nil {
-		file.Close()
-		return nil, err
+	content := make([]byte, lockContentMax+1)
+	n, err := l.file.ReadAt(content, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("lock file: %w", err)
 	}
-	return &lockFile{file: file, path: path, before: string(content)}, nil
+	content = content[:n]
+	if !lockContent.Match(bytes.Trim(content, "\x00")) { // NULs: it was cut while in use
+		return fmt.Errorf("lock file: %s is no lock that a store has left, and would be overwritten: move it away: %w", l.path, kv.ForeignFileError)
+	}
+	l.before = string(content)
+	likeDatabase(l.file, databaseOf(l.path))
+	return nil
 }
 
 // likeDatabase gives a lock that was just made the mode and, as root, the owner of
@@ -151,10 +163,19 @@ func likeDatabase(lock *os.File, database string) {
 	if err != nil {
 		return
 	}
+	if is, err := lock.Stat(); err == nil && is.Mode().Perm() == info.Mode().Perm()&0o666 && sameOwner(is, info) {
+		return
+	}
 	if uid, gid, known := ownerIDs(info); known && os.Geteuid() == 0 {
 		_ = lock.Chown(uid, gid)
 	}
 	_ = lock.Chmod(info.Mode().Perm() & 0o666)
+}
+
+func sameOwner(a, b fs.FileInfo) bool {
+	uidA, gidA, _ := ownerIDs(a)
+	uidB, gidB, _ := ownerIDs(b)
+	return uidA == uidB && gidA == gidB
 }
 
 // current reports whether the file that is locked is the one that the path
@@ -297,13 +318,19 @@ func ownerOf(path string) int {
 	return 0
 }
 
-// hasOwner reports whether somebody owns the database, or was killed while owning it.
-func hasOwner(database string) bool {
-	text, _ := readSidecar(database+lockSuffix, lockContentMax) // what can't be read names nobody
-	return len(text) > 0 && string(text) != closedMark
+// isHeld reports whether somebody holds the lock right now, wherever their process is
+// seen from. It holds the lock itself for a moment, which acquireLock allows for.
+func isHeld(database string) bool {
+	file, err := openNoFollow(database+lockSuffix, os.O_RDONLY, 0)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer file.Close()
+	return tryLock(file) != nil
 }
 
-// hasLiveOwner is hasOwner of a process that is still there, as far as can be told.
+// hasLiveOwner reports whether somebody owns the database whose process is still there,
+// as far as can be told.
 func hasLiveOwner(database string) bool {
 	text, _ := readSidecar(database+lockSuffix, lockContentMax)
 	first, _, _ := strings.Cut(string(text), "\n")

@@ -182,8 +182,8 @@ func (d *Database) tryOwn(config Config) (*opening, error) {
 		return nil, err
 	}
 	if o.exists {
-		if fileSize(d.path) == 0 && o.lock.before == closedMark {
-			return nil, fmt.Errorf("%s is empty, but a store was closed there: restore it, or remove it for a new one: %w",
+		if fileSize(d.path) == 0 && (o.lock.known || o.lock.before == closedMark) {
+			return nil, fmt.Errorf("%s is empty, but a store was there: restore it, or remove the file for a new one: %w",
 				d.path, kv.TruncatedFileError)
 		}
 		if o.found, err = verifyFile(d.path); err != nil {

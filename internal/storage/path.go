@@ -62,7 +62,7 @@ func plainPath(path string) string {
 		return MemoryPath
 	}
 	if parsed, err := url.Parse(path); err == nil && parsed.Scheme != "" {
-		if bare = parsed.Path; bare == "" {
+		if bare = parsed.Host + parsed.Path; bare == "" {
 			bare = parsed.Opaque
 		}
 		if unescaped, err := url.PathUnescape(bare); err == nil {

@@ -127,9 +127,8 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 		return fmt.Errorf("%s can't be kept from changing (%w): %w", d.path, err, kv.UnrecoveredError)
 	}
 	d.onClose(inode.expose)
-	if hasOwner(d.path) || fileSize(d.path+shmSuffix) > 0 || fileSize(d.path+walSuffix) > 0 {
-		return fmt.Errorf("%s is being opened by another process, or was when that ended: open it once without read-only: %w",
-			d.path, kv.UnrecoveredError)
+	if isHeld(d.path) || fileSize(d.path+walSuffix) > 0 {
+		return fmt.Errorf("%s is being opened by another process: %w", d.path, kv.UnrecoveredError) // and looked at again
 	}
 	d.parameter = "immutable=1"
 	return nil
@@ -143,6 +142,10 @@ func journalIsHot(path string) bool {
 
 // openToRead opens a connection that can't write.
 func (d *Database) openToRead(settings []string, done <-chan struct{}) (*sqlite.Conn, error) {
+	// SQLite takes an empty file for a new database, and removes the WAL that it finds.
+	if err := d.guard.check(); err != nil {
+		return nil, err
+	}
 	if d.parameter == "" {
 		return openConnection(d.path, sqlite.OpenReadOnly, settings, done)
 	}

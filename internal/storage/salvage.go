@@ -75,6 +75,19 @@ func missing(path string, exists bool) error {
 // refuseOwned refuses a file that is being written: it would be read at many
 // moments.
 func refuseOwned(path string) error {
+	if inUseHere(path) {
+		return &kv.LockedError{Path: path, PID: os.Getpid()}
+	}
+	i, err := enlist(path)
+	if err != nil {
+		return err
+	}
+	if err := i.own(path); err != nil {
+		return errors.Join(err, i.leave())
+	}
+	if err := errors.Join(i.disown(), i.leave()); err != nil {
+		return err
+	}
 	info, err := os.Lstat(path + lockSuffix)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil

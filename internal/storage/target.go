@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -70,12 +71,27 @@ func claimTarget(path, source string, u use) (_ *target, err error) {
 	if err := t.inspect(u); err != nil {
 		return nil, err
 	}
+	removeLeftovers(t.path, "partial")
 	file, err := os.CreateTemp(filepath.Dir(t.path), "."+shortBase(t.path)+"-*.partial") // of mode 0600, with O_EXCL
 	if err != nil {
 		return nil, err
 	}
 	t.temp = file.Name()
 	return t, file.Close()
+}
+
+// removeLeftovers removes what operations that were killed have left under temporary
+// names. Whoever calls it holds the lock that they held.
+func removeLeftovers(path, suffix string) {
+	left, _ := filepath.Glob(filepath.Join(escapeGlob(filepath.Dir(path)), "."+escapeGlob(shortBase(path))+"-*."+suffix)) // the pattern is well-formed
+	for _, name := range left {
+		_ = os.RemoveAll(name)
+	}
+}
+
+// escapeGlob has every character stand for itself.
+func escapeGlob(name string) string {
+	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(name)
 }
 
 // own makes sure that nobody owns what stands there by another name.

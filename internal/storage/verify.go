@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 
 	"slices"
 
@@ -67,10 +68,10 @@ func verifyFile(path string) (f found, err error) {
 	if err := f.checkHeaders(path); err != nil {
 		return f, err
 	}
-	if err := f.checkSize(path, size); err != nil {
+	if err := f.checkWAL(path); err != nil {
 		return f, err
 	}
-	if err := f.checkWAL(path); err != nil {
+	if err := f.checkSize(path, size); err != nil {
 		return f, err
 	}
 	if err := checkJournal(path, f.header); err != nil {
@@ -118,7 +119,7 @@ func (f *found) checkSize(path string, size int64) error {
 	if f.content.committed() || fileSize(path+journalSuffix) > 0 {
 		least = 1
 		for _, s := range append([]stamp{f.stamp}, f.content.stamps...) {
-			if s.pages == 0 && s.token != 0 {
+			if s.pages == 0 && s.state != stampClosed {
 				least = 1 // it was being compacted
 				break
 			}
@@ -210,9 +211,13 @@ func lastRevision(conn *sqlite.Conn) (uint64, error) {
 }
 
 func missingWAL(path, why string) error {
+	if info, err := os.Stat(path); err == nil && linksOf(info) > 1 {
+		why += fmt.Sprintf(" (the file has %d names: open it by the one that the %s file is beside)", linksOf(info), walSuffix)
+	}
 	return fmt.Errorf("%s was in use when it was left or copied, and %s: commits are missing that were in its %s file. "+
 		"Put the file back that was beside it, or restore a backup (gostore backup makes whole copies of a store in use), "+
-		"or take with 'gostore salvage' what is there: %w", path, why, walSuffix, kv.MissingWALError)
+		"or take with 'gostore salvage' what is there. (A copy that sqlite3's .backup has made is complete: "+
+		"have sqlite3 execute PRAGMA journal_mode = DELETE on it.): %w", path, why, walSuffix, kv.MissingWALError)
 }
 
 // checkJournal refuses a rollback journal of another database: SQLite would roll
