@@ -20,8 +20,12 @@
 //
 //   - Group names, keys and values are bound as TEXT, always: TEXT is never
 //     equal to a BLOB in SQLite, so one forgotten binding would hide rows.
-//   - The database file is never opened by anything but SQLite: closing a file
-//     drops every POSIX lock that the process holds on it.
+//   - Nothing but SQLite closes a descriptor of a database, or of its -shm, while a
+//     connection of this process is on it: that drops every POSIX lock that the
+//     process holds on the file (inode).
+//   - Nothing is written before what lies at the names has proved to be ours, and
+//     nothing is removed or truncated by name that may be somebody else's.
+//   - A WAL that is replayed belongs to its database (stamp).
 //   - A statement is reset before the call that stepped it returns, except in a
 //     scan that owns its connection: an unreset statement pins the WAL.
 package storage
