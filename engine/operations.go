@@ -19,15 +19,22 @@ func (e *Engine) Backup(ctx context.Context, path string, operation Operation) e
 	if err := e.usable(); err != nil {
 		return err
 	}
-	return e.database.Backup(ctx, path, operation.Progress)
+	return operation.run(ctx, func(ctx context.Context, progress storage.Progress) error {
+		return e.database.Backup(ctx, path, progress)
+	})
 }
 
 // Check looks at everything that the store holds, at one moment.
-func (e *Engine) Check(ctx context.Context, operation Operation) (kv.CheckReport, error) {
+func (e *Engine) Check(ctx context.Context, operation Operation) (report kv.CheckReport, err error) {
 	if err := e.usable(); err != nil {
 		return kv.CheckReport{}, err
 	}
-	return e.database.Check(ctx, checkRecord, operation.Progress)
+	var made kv.CheckReport // the work's, until it has ended
+	err = operation.run(ctx, func(ctx context.Context, progress storage.Progress) (err error) {
+		made, err = e.database.Check(ctx, checkRecord, progress)
+		return err
+	})
+	return made, err
 }
 
 // checkRecord judges a row of the log by its bytes alone.
@@ -37,8 +44,7 @@ func checkRecord(row kv.LogRow) error {
 }
 
 // Compact gives the space of what was removed back. The writer does it between
-// two batches; the progress is told by the caller's goroutine, since the writer
-// runs nobody's code.
+// two batches.
 func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compaction, error) {
 	if err := e.usable(); err != nil {
 		return kv.Compaction{}, err
@@ -46,36 +52,53 @@ func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compactio
 	if e.actors == nil {
 		return kv.Compaction{}, kv.ReadOnlyError
 	}
-	ctx, cancel := context.WithCancel(ctx) // a progress function that panics ends the work too
-	defer cancel()
-	var sizes kv.Compaction // the writer's, until it has answered
-	type step struct{ done, total int64 }
-	steps, ended := make(chan step, 1), make(chan error, 1)
-	go func() {
-		ended <- e.actors.writer.Between(ctx, func() (err error) {
-			sizes, err = e.database.Compact(ctx, func(done, total int64) {
-				select {
-				case steps <- step{done, total}:
-				default: // the caller is at the one before
-				}
-			})
+	var sizes kv.Compaction // the work's, until it has ended
+	err := operation.run(ctx, func(ctx context.Context, progress storage.Progress) error {
+		return e.actors.writer.Between(ctx, func() (err error) {
+			sizes, err = e.database.Compact(ctx, progress)
 			return err
 		})
+	})
+	if err != nil {
+		return kv.Compaction{}, err
+	}
+	if operation.Progress != nil && sizes.Before > 0 {
+		operation.Progress(sizes.Before, sizes.Before)
+	}
+	return sizes, nil
+}
+
+// run does work in a goroutine of its own and tells its progress in the caller's: the
+// work waits for nobody's code, and that may call anything, Close included. A progress
+// function that is slow misses steps; one that panics ends the work.
+func (o Operation) run(ctx context.Context, work func(context.Context, storage.Progress) error) error {
+	if o.Progress == nil {
+		return work(ctx, nil)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type step struct{ done, total int64 }
+	var last step // the work's, until it has ended
+	steps, ended := make(chan step, 1), make(chan error, 1)
+	go func() {
+		ended <- work(ctx, func(done, total int64) {
+			last = step{done, total}
+			select {
+			case steps <- last:
+			default: // the caller is at the one before
+			}
+		})
 	}()
+	told := step{}
 	for {
 		select {
-		case s := <-steps:
-			if operation.Progress != nil {
-				operation.Progress(s.done, s.total)
-			}
+		case told = <-steps:
+			o.Progress(told.done, told.total)
 		case err := <-ended:
-			if err != nil {
-				return kv.Compaction{}, err
+			if err == nil && last != told {
+				o.Progress(last.done, last.total)
 			}
-			if operation.Progress != nil && sizes.Before > 0 {
-				operation.Progress(sizes.Before, sizes.Before)
-			}
-			return sizes, nil
+			return err
 		}
 	}
 }

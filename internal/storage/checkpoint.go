@@ -349,7 +349,11 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 
 // unpinned checkpoints while readers keep no transaction between two reads.
 func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, err error) {
-	if err := c.guard.err(); err != nil {
+	is, err := checkpoint(conn, "NOOP")
+	if err != nil {
+		return wal, err
+	}
+	if err := c.guard.sound(is.pages); err != nil {
 		return wal, err // its pages are not to be trusted, nor is what lies at its names
 	}
 	c.running.Add(1)

@@ -44,7 +44,7 @@ func (w *fileWriter) enter() (err error) {
 	if err := w.guard.watch("", walSuffix, shmSuffix, lockSuffix); err != nil {
 		return err
 	}
-	if err := w.guard.watchWAL(w.walNeeds); err != nil {
+	if err := w.guard.watchWAL(frameHeaderSize+w.pageSize, w.walFrames); err != nil {
 		return err
 	}
 	if err := w.inode.protect(w.file); err != nil {
@@ -57,25 +57,23 @@ func (w *fileWriter) enter() (err error) {
 	if err := w.lock.sign(); err != nil {
 		return fmt.Errorf("lock file: %w", err)
 	}
-	if w.durability != kv.DurabilityBuffered {
-		if err := w.lock.acknowledge(last); err != nil {
-			return fmt.Errorf("lock file: %w", err)
-		}
-		w.lock.share()
+	if err := w.lock.acknowledge(last); err != nil {
+		return fmt.Errorf("lock file: %w", err)
 	}
+	w.lock.share()
 	if wal, err := checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
 	}
 	return nil
 }
 
-// walNeeds is how long the WAL must be to hold what is committed in it.
-func (w *fileWriter) walNeeds() int64 {
+// walFrames is how many frames are committed in the WAL.
+func (w *fileWriter) walFrames() int {
 	wal, err := checkpoint(w.conn, "NOOP")
-	if err != nil || wal.pages <= 0 {
+	if err != nil {
 		return 0
 	}
-	return walHeaderSize + int64(wal.pages)*(frameHeaderSize+w.pageSize)
+	return max(wal.pages, 0)
 }
 
 // setStamp commits a stamp.
@@ -142,6 +140,9 @@ func (w *fileWriter) leave() error {
 	}
 	w.conn.SetBusyTimeout(0)
 	for began := time.Now(); ; time.Sleep(leavePause) {
+		if lost := w.guard.last(); lost != nil {
+			return stays(lost)
+		}
 		mode, err := queryText(w.conn, "PRAGMA journal_mode = DELETE")
 		if err == nil && mode == "delete" {
 			return nil

@@ -62,6 +62,9 @@ func (w *fileWriter) bytes() (int64, error) {
 
 func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress Progress) error {
 	removeLeftovers(d.path, "compacting")
+	if err := w.guard.last(); err != nil {
+		return err
+	}
 	folder, err := os.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
@@ -139,7 +142,7 @@ func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64,
 	}
 	defer func() { err = errors.Join(err, backup.Close()) }() // rolls back what is not complete
 	for more := true; more; {
-		if err := ContextError(ctx); err != nil {
+		if err := errors.Join(ContextError(ctx), w.guard.check()); err != nil {
 			return err
 		}
 		if more, err = backup.Step(compactStep); err != nil {

@@ -221,6 +221,9 @@ func (d *Database) Health() (since time.Time, err error) {
 func (d *Database) Close() error {
 	d.once.Do(func() {
 		d.EndOperations()
+		if d.guard != nil {
+			d.guard.closing.Store(true)
+		}
 		close(d.done)
 		d.operations.wait.Wait()
 		if err := d.unwind(); err != nil {

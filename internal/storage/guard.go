@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -41,19 +42,24 @@ type guard struct {
 		size      int64                  // of the database, when last looked at
 		truncated error                  // or overwritten: for good, what was there does not come back
 	}
-	inode   *inode   // nil if read-only
-	wal     *os.File // nil while there is none to look at
-	lost    atomic.Pointer[lossError]
-	checked atomic.Int64 // when, in nanoseconds since began
-	began   time.Time
-	ended   chan struct{}
+	inode *inode   // nil if read-only
+	wal   *os.File // nil while there is none to look at
+	lost  atomic.Pointer[lossError]
+	began time.Time
+	ended chan struct{}
 
 	// Owned by the writer.
-	commits   int // since the last look
+	commits   int                 // since the last look
+	lookedAt  int64               // when it looked, in nanoseconds since began
+	walNeeds  func() (frames int) // that are committed in the WAL
 	walBegins *mapped
-	walHead   [walHeaderSize]byte
-	walBlocks int64        // on the disk, when last looked at; 0: unknown
-	walNeeds  func() int64 // how long it must be at least
+	frameSize int64
+
+	series struct {
+		sync.Mutex
+		head [walHeaderSize]byte // of the WAL when the writer last stamped it
+	}
+	closing atomic.Bool // files that go from here on are taken by Close
 }
 
 // lossError says what has become of a file, and since when.
@@ -90,8 +96,8 @@ func (g *guard) watch(suffixes ...string) error {
 }
 
 // watchWAL has the WAL's length looked at. It is the writer's.
-func (g *guard) watchWAL(needs func() int64) (err error) {
-	g.walNeeds = needs
+func (g *guard) watchWAL(frameSize int64, needs func() int) (err error) {
+	g.walNeeds, g.frameSize = needs, frameSize
 	if g.wal, err = openNoFollow(g.database+walSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
@@ -115,10 +121,11 @@ func (g *guard) restarted() {
 	if g.wal == nil {
 		return
 	}
-	if !g.walBegins.load(g.walHead[:]) {
-		g.walHead = [walHeaderSize]byte{}
+	g.series.Lock()
+	defer g.series.Unlock()
+	if !g.walBegins.load(g.series.head[:]) {
+		g.series.head = [walHeaderSize]byte{}
 	}
-	_, g.walBlocks = sizeOnDisk(g.wal)
 }
 
 // overwritten says whether the content of a file is somebody else's by now: the
@@ -138,58 +145,82 @@ func (g *guard) overwritten() error {
 // before is called by the writer before each transaction: nothing may be written
 // after an error.
 func (g *guard) before() error {
-	due := g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.checked.Load() > int64(guardPause)
+	due := g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.lookedAt > int64(guardPause)
 	if is := g.walIs(); !due && (is == walSame || is == walAnew) {
 		return nil
 	}
-	g.commits = 0
+	g.commits, g.lookedAt = 0, time.Since(g.began).Nanoseconds()
 	return g.last()
 }
 
 // last is before without a transaction to follow: a WAL that was cut must not be
 // moved into the database either.
 func (g *guard) last() error {
-	g.lookAtWAL()
+	if g.wal != nil {
+		g.lookAtWAL(g.walNeeds())
+	}
 	return g.look(true)
 }
 
-// lookAtWAL notes that the WAL was cut or overwritten. Only the writer knows how it
-// should be: nobody else makes it longer or begins it anew.
-func (g *guard) lookAtWAL() {
-	if g.wal == nil {
-		return
+// sound is what a checkpoint asks first, of a WAL in which so many frames are committed:
+// what was cut or overwritten must not be moved into the database.
+func (g *guard) sound(frames int) error {
+	if g.wal != nil {
+		g.lookAtWAL(frames)
 	}
-	size, blocks := sizeOnDisk(g.wal)
-	needs := g.walNeeds()
-	var err error
-	switch {
-	case size < needs || needs > 0 && blocks < g.walBlocks: // or cut and grown again, with a hole
-		err = fmt.Errorf("%s%s was truncated while the store had it open: close the store, and restore a backup if it then does not open whole",
-			g.database, walSuffix)
-	case g.walIs() == walForeign:
-		err = fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, walSuffix)
+	return g.look(false)
+}
+
+// lookAtWAL notes that the WAL was cut or overwritten: it must have so many frames, of
+// which the last is of its series.
+func (g *guard) lookAtWAL(frames int) {
+	what := ""
+	switch is := g.walIs(); {
+	case is == walForeign:
+		what = "overwritten"
+	case frames > 0 && (is == walGone || !g.hasFrame(frames)):
+		what = "truncated or overwritten"
 	default:
-		g.walBlocks = blocks
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mu.truncated = err
+	g.mu.truncated = fmt.Errorf("%s%s was %s while the store had it open: close the store, and restore a backup if it then does not open whole",
+		g.database, walSuffix, what)
+}
+
+// hasFrame reports whether the WAL has a frame, by its number from 1, that is of the
+// series that the WAL begins with. One that can't be read for another reason counts.
+func (g *guard) hasFrame(number int) bool {
+	var head [walHeaderSize]byte
+	var frame [frameHeaderSize]byte
+	if !g.walBegins.load(head[:]) {
+		return false
+	}
+	n, err := g.wal.ReadAt(frame[:], walHeaderSize+int64(number-1)*g.frameSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return true
+	}
+	return n == len(frame) && [8]byte(frame[8:16]) == [8]byte(head[16:24])
 }
 
 // walIs says what the beginning of the WAL is, beside what it was when the writer last
 // stamped it.
 func (g *guard) walIs() walSeries {
 	const series = 8
+	if g.wal == nil {
+		return walSame
+	}
+	g.series.Lock()
+	was := g.series.head
+	g.series.Unlock()
 	var is [walHeaderSize]byte
 	switch {
-	case g.wal == nil:
-		return walSame
 	case !g.walBegins.load(is[:]):
 		return walGone
-	case is == g.walHead:
+	case is == was:
 		return walSame
-	case binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(g.walHead[16:]) <= series || g.walHead == [walHeaderSize]byte{}:
+	case binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(was[16:]) <= series || was == [walHeaderSize]byte{}:
 		return walAnew
 	default:
 		return walForeign
@@ -217,21 +248,22 @@ func (g *guard) check() error {
 }
 
 func (g *guard) look(writer bool) error {
-	g.checked.Store(time.Since(g.began).Nanoseconds())
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !writer && g.closing.Load() {
+		return g.err() // Close may have taken what is missing
+	}
 	reason := g.mu.truncated
 	if reason == nil {
 		reason = g.compare(writer)
 	}
-	g.mu.Unlock()
-	before := g.lost.Load()
-	switch {
-	case reason == nil && before != nil && g.lost.CompareAndSwap(before, nil):
+	switch before := g.lost.Load(); {
+	case reason == nil && before != nil:
+		g.lost.Store(nil)
 		g.logger.Info("the store's files are back; it writes again", "path", g.database)
 	case reason != nil && before == nil:
-		if g.lost.CompareAndSwap(nil, &lossError{reason.Error(), time.Now()}) {
-			g.logger.Error("the store has lost its file and refuses to write", "path", g.database, "reason", reason.Error())
-		}
+		g.lost.Store(&lossError{reason.Error(), time.Now()})
+		g.logger.Error("the store has lost its file and refuses to write", "path", g.database, "reason", reason.Error())
 	}
 	return g.err()
 }
@@ -246,7 +278,11 @@ func (g *guard) err() error {
 
 // compare is called under the lock.
 func (g *guard) compare(writer bool) error {
-	for suffix, was := range g.mu.is {
+	for _, suffix := range []string{"", walSuffix, shmSuffix, lockSuffix} {
+		was, watched := g.mu.is[suffix]
+		if !watched {
+			continue
+		}
 		is, err := os.Lstat(g.database + suffix)
 		switch {
 		case err == nil && os.SameFile(was, is):
@@ -296,11 +332,11 @@ func (g *guard) relock(writer bool) bool {
 	return true
 }
 
-// shrinks has a database be shorter than it was, once.
+// shrinks has a database become shorter than it was, whenever a checkpoint comes to it.
 func (g *guard) shrinks() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mu.size = 0
+	g.fixed = false
 }
 
 // run looks at the files of a store at rest until done is closed.

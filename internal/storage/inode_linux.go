@@ -30,7 +30,15 @@ const (
 	connected   = 128
 )
 
-func lockInode(file *os.File) error { return tryLock(file) }
+// lockInode takes the flock of a database. File systems that have no such locks, or
+// none for a file that is open for reading, leave it at the -lock.
+func lockInode(file *os.File) error {
+	err := tryLock(file)
+	if errors.Is(err, unix.EBADF) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}
 
 func unlockInode(file *os.File) error {
 	if file == nil {

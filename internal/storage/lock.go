@@ -147,7 +147,11 @@ func (l *lockFile) prove() error {
 		return fmt.Errorf("lock file: %w", err)
 	}
 	content = content[:n]
-	if !lockContent.Match(bytes.Trim(content, "\x00")) { // NULs: it was cut while in use
+	info, err := l.file.Stat()
+	if err != nil {
+		return fmt.Errorf("lock file: %w", err)
+	}
+	if info.Size() > lockContentMax || !lockContent.Match(bytes.Trim(content, "\x00")) { // NULs: it was cut while in use
 		return fmt.Errorf("lock file: %s is no lock that a store has left, and would be overwritten: move it away: %w", l.path, kv.ForeignFileError)
 	}
 	l.before = string(content)

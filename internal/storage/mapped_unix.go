@@ -24,15 +24,6 @@ func mapFile(file *os.File, n int, writable bool) *mapped {
 	return m
 }
 
-// sizeOnDisk is how long a file is, and how many blocks it takes on the disk.
-func sizeOnDisk(file *os.File) (size, blocks int64) {
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
-		return 0, 0
-	}
-	return stat.Size, int64(stat.Blocks)
-}
-
 // unmap ends the mapping; the file stays open.
 func (m *mapped) unmap() error {
 	if m == nil || m.memory == nil {

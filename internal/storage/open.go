@@ -264,7 +264,7 @@ func (d *Database) checkReadable(f *found) (err error) {
 			"open it once without read-only (gostore compact does): %w", d.path, kv.OlderSchemaError)
 	}
 	if known && f.inUse() {
-		if err := checkAcknowledged(d.path, conn, acknowledged); err != nil {
+		if err := f.checkAcknowledged(d.path, conn, acknowledged); err != nil {
 			return err
 		}
 	}
@@ -301,7 +301,7 @@ func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
 		return ensureSchemaError(err)
 	}
 	if o.lock.known && o.found.inUse() {
-		if err := checkAcknowledged(d.path, conn, o.lock.found); err != nil {
+		if err := o.found.checkAcknowledged(d.path, conn, o.lock.found); err != nil {
 			return err
 		}
 	}

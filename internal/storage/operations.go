@@ -91,6 +91,9 @@ func (d *Database) openAside(ctx context.Context) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, operationError(ctx, d.explain(err))
 	}
+	if err := d.guard.check(); err != nil { // what lies at the name may be another file by now
+		return nil, errors.Join(err, conn.Close())
+	}
 	return conn, nil
 }
 

@@ -46,13 +46,24 @@ func checkName(path string) error {
 			path, plainPath(path), kv.InvalidOptionError)
 	}
 	for _, suffix := range sidecars {
-		if strings.HasSuffix(path, suffix) {
+		if strings.HasSuffix(path, suffix) && !standsAlone(path, suffix) {
 			return fmt.Errorf("path %s is the name of a file that stores keep beside a database: "+
 				"name the database (%s), or choose a name that does not end in %s: %w",
 				path, strings.TrimSuffix(path, suffix), suffix, kv.InvalidOptionError)
 		}
 	}
 	return nil
+}
+
+// standsAlone reports whether a file that has a sidecar's name is there, and no database
+// that it could belong to: somebody has called their database so.
+func standsAlone(path, suffix string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < headerSize {
+		return false
+	}
+	_, err = os.Lstat(strings.TrimSuffix(path, suffix))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // plainPath is what somebody who wrote a URI is likely to mean.

@@ -91,6 +91,7 @@ func (d *Database) tryReadOnly(config Config) error {
 		return err
 	}
 	d.guard = newGuard(d.path, nil, nil, config.Logger)
+	d.guard.shrinks() // when the owner compacts it
 	if err := d.guard.watch(""); err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv
 		return report, err
 	}
 	defer t.discard()
-	file, closing, err := openRaw(path)
+	doubt := doubtWAL(path)
+	file, closing, err := openRaw(path, doubt == "")
 	if err != nil {
 		return report, err
 	}
@@ -58,6 +59,9 @@ func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv
 	s := &salvage{ctx: ctx, path: path, file: file, scan: pages.NewScan(file), report: &report, decode: decode, progress: progress}
 	if err := s.into(t.temp); err != nil {
 		return report, operationError(ctx, err)
+	}
+	if doubt != "" {
+		report.Findings = append(report.Findings, kv.Finding{Kind: kv.FindingLog, Text: doubt})
 	}
 	if err := finishCopy(ctx, t.temp); err != nil {
 		return report, operationError(ctx, err)
@@ -88,23 +92,34 @@ func refuseOwned(path string) error {
 	if err := errors.Join(i.disown(), i.leave()); err != nil {
 		return err
 	}
-	info, err := os.Lstat(path + lockSuffix)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	file, err := os.Open(path + lockSuffix)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = file.Close() }()
-	if errors.Is(tryLock(file), errLockHeld) {
+	if isHeld(path) {
 		return &kv.LockedError{Path: path, PID: ownerOf(path + lockSuffix)}
 	}
 	return nil
 }
 
-// openRaw opens a database and its WAL as plain files.
-func openRaw(path string) (_ *pages.File, closing func() error, err error) {
+// doubtWAL says why the WAL beside a database is left out, or what its absence means;
+// empty: it is read. What can't be told is no reason.
+func doubtWAL(path string) string {
+	s, uuid, stamped, err := stampOfFile(path)
+	if err != nil || !stamped {
+		return ""
+	}
+	w, err := readWAL(path+walSuffix, uuid)
+	f := found{stamp: s, stamped: true, content: w}
+	switch {
+	case err != nil:
+		return ""
+	case len(w.stamps) > 0 && !f.belongs(), len(w.stamps) == 0 && w.others > 0:
+		return fmt.Sprintf("%s%s was left by another database, or by an earlier state of this one: it is not read", path, walSuffix)
+	case s.state != stampClosed && !w.committed() && !shows(path):
+		return fmt.Sprintf("the database was in use, and %s%s is gone: commits that were in it are missing", path, walSuffix)
+	}
+	return ""
+}
+
+// openRaw opens a database, and its WAL if that is wanted, as plain files.
+func openRaw(path string, withWAL bool) (_ *pages.File, closing func() error, err error) {
 	database, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -112,7 +127,7 @@ func openRaw(path string) (_ *pages.File, closing func() error, err error) {
 	closing = database.Close
 	var wal io.ReaderAt
 	walSize := int64(0)
-	if info, lookErr := os.Lstat(path + walSuffix); lookErr == nil && info.Mode().IsRegular() && info.Size() > 0 {
+	if info, lookErr := os.Lstat(path + walSuffix); withWAL && lookErr == nil && info.Mode().IsRegular() && info.Size() > 0 {
 		if file, openErr := os.Open(path + walSuffix); openErr == nil {
 			wal, walSize = file, info.Size()
 			closing = func() error { return errors.Join(database.Close(), file.Close()) }

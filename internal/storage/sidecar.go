@@ -43,7 +43,7 @@ func checkSidecars(database string) error {
 
 // provesToBe reports whether a file that begins so is a sidecar of that kind.
 func provesToBe(suffix string, begin []byte) bool {
-	if len(bytes.Trim(begin, "\x00")) == 0 {
+	if isZero(begin) {
 		return true // empty, or what a crash leaves of a file that was about to be written
 	}
 	switch suffix {
@@ -58,6 +58,8 @@ func provesToBe(suffix string, begin []byte) bool {
 		return bytes.HasPrefix(begin, shmVersion)
 	}
 }
+
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func isPowerOfTwo(b []byte) bool { return bits.OnesCount32(binary.BigEndian.Uint32(b)) == 1 }
 

@@ -155,6 +155,8 @@ func (f *found) checkWAL(path string) error {
 		return nil
 	case len(w.stamps) > 0 && !f.belongs():
 		return stale("it was begun by a database with another history")
+	case len(w.stamps) == 0 && w.others > 0:
+		return stale("it is of another store")
 	case f.stamp.state == stampClosed || len(w.stamps) > 0:
 		return nil
 	case w.whole && (f.stamp.salt == 0 || w.salt-f.stamp.salt <= maxRestarts):
@@ -196,7 +198,13 @@ func shows(path string) bool {
 // checkAcknowledged refuses a database that does not show, with its WAL, what its
 // last owner has acknowledged: then the WAL was cut, or is another one. acknowledged
 // was read before the connection's transaction began.
-func checkAcknowledged(path string, conn *sqlite.Conn, acknowledged uint64) error {
+//
+// Where syncing was left to the system a power cut may have kept the note and lost the
+// revisions, as was agreed to.
+func (f *found) checkAcknowledged(path string, conn *sqlite.Conn, acknowledged uint64) error {
+	if f.stamp.state == stampBuffered {
+		return nil
+	}
 	last, err := lastRevision(conn)
 	if err != nil || last >= acknowledged {
 		return nil // what can't be read is for others to tell
@@ -224,9 +232,8 @@ func missingWAL(path, why string) error {
 // its pages back into this one. A transaction counts the header's changes up, and
 // its journal keeps the page that says how many there were.
 func checkJournal(path string, h header) error {
-	const entries = 64 // the first page is among the first that a transaction changes
-	n := 64<<10 + entries*(8+int(h.pageSize))
-	journal, err := readSidecar(path+journalSuffix, n)
+	const most = 64 << 20 // the first page is among the first that a transaction changes
+	journal, err := readSidecar(path+journalSuffix, int(min(fileSize(path+journalSuffix), most)))
 	if err != nil || len(journal) < 28 || !bytes.HasPrefix(journal, journalMagic) {
 		return err
 	}

@@ -20,6 +20,7 @@ type walContent struct {
 	pages  uint32              // of the database after that
 	has    map[uint32]struct{} // the pages that are in those frames
 	stamps []stamp             // the stamps in them, in order
+	others int                 // stamps of other databases
 	first  []byte              // the database's first page after that; nil: it is not in them
 }
 
@@ -95,8 +96,10 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		if page == 1 {
 			first = append(first[:0], frame[frameHeaderSize:]...)
 		}
-		if s, ok := stampInPage(frame[frameHeaderSize:], uuid); ok {
+		if s, ours, ok := stampInPage(frame[frameHeaderSize:], uuid); ok && ours {
 			stamps = append(stamps, s)
+		} else if ok && uuid != "" {
+			w.others++
 		}
 		if size := binary.BigEndian.Uint32(frame[4:]); size != 0 {
 			w.frames, w.pages = n, size
@@ -140,20 +143,20 @@ func unlessEnd(err error) error {
 }
 
 // stampInPage is the stamp in a page that is all of the table store_meta: a leaf
-// with one row, which has the database's UUID. Nobody who only writes values can
-// make a page look so: the UUID is nowhere but there.
-func stampInPage(page []byte, uuid string) (s stamp, ok bool) {
+// with one row, which has the database's UUID if it is ours. Nobody who only writes
+// values can make a page look so: entries have no column for bytes that are no text.
+func stampInPage(page []byte, uuid string) (s stamp, ours, ok bool) {
 	const leafHeader = 8
-	if uuid == "" || page[0] != 0x0d || binary.BigEndian.Uint16(page[3:]) != 1 {
-		return s, false
+	if page[0] != 0x0d || binary.BigEndian.Uint16(page[3:]) != 1 {
+		return s, false, false
 	}
 	at := int(binary.BigEndian.Uint16(page[leafHeader:]))
 	if at < leafHeader || at >= len(page) {
-		return s, false
+		return s, false, false
 	}
 	record, ok := leafRecord(page[at:])
 	if !ok {
-		return s, false
+		return s, false, false
 	}
 	return stampInRecord(record, uuid)
 }
@@ -169,20 +172,19 @@ func leafRecord(cell []byte) (record []byte, ok bool) {
 }
 
 // stampInRecord looks for the UUID and the stamp among a record's columns.
-func stampInRecord(record []byte, uuid string) (s stamp, ok bool) {
+func stampInRecord(record []byte, uuid string) (s stamp, ours, ok bool) {
 	header, n := varint(record)
 	if n == 0 || header < uint64(n) || header > uint64(len(record)) {
-		return s, false
+		return s, false, false
 	}
 	types, body := record[n:header], record[header:]
-	named := false
 	for len(types) > 0 {
 		kind, n := varint(types)
 		size := columnSize(kind)
 		if n == 0 || size > uint64(len(body)) {
-			return s, false
+			return s, false, false
 		}
-		named = named || string(body[:size]) == uuid
+		ours = ours || uuid != "" && string(body[:size]) == uuid
 		if kind >= 12 && kind%2 == 0 && size == stampSize {
 			if found, whole := decodeStamp(body[:size]); whole {
 				s, ok = found, true
@@ -190,7 +192,7 @@ func stampInRecord(record []byte, uuid string) (s stamp, ok bool) {
 		}
 		types, body = types[n:], body[size:]
 	}
-	return s, ok && named
+	return s, ours, ok
 }
 
 // columnSize is how many bytes a column of a record takes.

@@ -137,11 +137,10 @@ func (w *fileWriter) Commit() error {
 	return nil
 }
 
-// acknowledge notes which revision is safe, for whoever opens the files if this
-// process is killed. Where syncing is left to the system a power cut could keep the
-// note and lose the revision.
+// acknowledge notes which revision is acknowledged, for whoever opens the files if
+// this process is killed.
 func (w *fileWriter) acknowledge() {
-	if w.last == 0 || w.durability == kv.DurabilityBuffered {
+	if w.last == 0 {
 		return
 	}
 	if err := w.lock.acknowledge(w.last); err != nil {
