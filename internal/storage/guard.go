@@ -40,6 +40,8 @@ type guard struct {
 		sync.Mutex
 		is        map[string]os.FileInfo // by suffix, those that are to stay
 		size      int64                  // of the database, when last looked at
+		frames    int                    // of the WAL, the same
+		head      [walHeaderSize]byte    // the same
 		truncated error                  // or overwritten: for good, what was there does not come back
 	}
 	inode *inode   // nil if read-only
@@ -172,19 +174,27 @@ func (g *guard) sound(frames int) error {
 }
 
 // lookAtWAL notes that the WAL was cut or overwritten: it must have so many frames, of
-// which the last is of its series.
+// which the last is of its series, and the one that was the last when somebody looked
+// before: where it was cut and has grown again there is a hole.
 func (g *guard) lookAtWAL(frames int) {
 	what := ""
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var head [walHeaderSize]byte
+	g.walBegins.load(head[:])
+	before := g.mu.frames
+	if head != g.mu.head {
+		before = 0
+	}
 	switch is := g.walIs(); {
 	case is == walForeign:
 		what = "overwritten"
-	case frames > 0 && (is == walGone || !g.hasFrame(frames)):
+	case frames > 0 && (is == walGone || !g.hasFrame(frames) || before > 0 && before <= frames && !g.hasFrame(before)):
 		what = "truncated or overwritten"
 	default:
+		g.mu.head, g.mu.frames = head, frames
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.mu.truncated = fmt.Errorf("%s%s was %s while the store had it open: close the store, and restore a backup if it then does not open whole",
 		g.database, walSuffix, what)
 }
