@@ -29,8 +29,9 @@ const (
 	taskFollow  = "follow"
 	// See revisions_test.go.
 	taskRevisions = "revisions"
-	taskRead      = "read"  // open the store read-only, keep it until standard input ends
-	taskServe     = "serve" // obey the lines of standard input: see childServe
+	taskRead      = "read"     // open the store read-only, keep it until standard input ends
+	taskBuffered  = "buffered" // serve, without syncing
+	taskServe     = "serve"    // obey the lines of standard input: see childServe
 
 	childGroup = "child"
 	childRows  = 100
@@ -54,8 +55,11 @@ func childWork(task, path string) error {
 		return childFollow(path)
 	}
 	var options []api.Option
-	if task == taskRead {
+	switch task {
+	case taskRead:
 		options = append(options, api.WithReadOnly())
+	case taskBuffered:
+		options = append(options, api.WithDurability(api.DurabilityBuffered))
 	}
 	store, err := api.New(path, options...)
 	if err != nil {
@@ -71,7 +75,7 @@ func childWork(task, path string) error {
 	switch task {
 	case taskRevisions:
 		return childRevisions(store)
-	case taskServe:
+	case taskServe, taskBuffered:
 		return childServe(store, path)
 	}
 	for i := 0; ; i++ {

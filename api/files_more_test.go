@@ -134,7 +134,7 @@ func TestHealthDuringClose(t *testing.T) {
 // TestBufferedStoreRecoveredByAnotherProgram is whole, and opens.
 func TestBufferedStoreRecoveredByAnotherProgram(t *testing.T) {
 	path := newPath(t)
-	writer := startChild(t, taskTorrentless, path)
+	writer := startChild(t, taskBuffered, path)
 	require.Equal(t, "ok", writer.tell("set 1"))
 	writer.kill()
 	require.Equal(t, 1, query[int](t, path, `SELECT count(*) FROM entries`))
