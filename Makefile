@@ -6,7 +6,7 @@ BENCHSTAT := $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c
 
 # The engine room: what the coverage gate measures.
 CORE     := ./api ./engine ./actors/... ./internal/storage
-COVERAGE := 95
+COVERAGE := 93
 
 # Every system below differs from linux/amd64 in something that has broken
 # programs before: locks and paths, the system calls, the word size, the byte order.
@@ -52,7 +52,7 @@ race: ## every test under the race detector
 	$(GO) test -race -timeout 30m ./...
 
 .PHONY: cover
-cover: ## coverage of the core packages together; fails under 95 %
+cover: ## coverage of the core packages together; fails under 93 %
 	$(GO) test -coverprofile=cover.out -coverpkg=$(subst $(space),$(comma),$(CORE)) $(CORE)
 	@$(GO) tool cover -func=cover.out | awk -v least=$(COVERAGE) ' \
 		/^total:/ { sub(/%/, "", $$3); covered = $$3 } \
