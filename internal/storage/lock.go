@@ -255,7 +255,7 @@ func (l *lockFile) become(other *lockFile) {
 	_ = old.close()
 }
 
-// close closes the file.
+// close closes the file. A mapping that is left would keep the lock.
 func (l *lockFile) close() error { return errors.Join(l.text.unmap(), l.file.Close()) }
 
 func (l *lockFile) write(text string) error {
@@ -289,19 +289,19 @@ func (l *lockFile) keep() error {
 // behind what was found.
 func (l *lockFile) abandon() {
 	if l.known {
-		l.file.Close()
+		l.close()
 		return
 	}
 	if !l.created || !l.current() {
-		_ = errors.Join(l.write(l.before), l.file.Close()) // the error that led here is the one to tell
+		_ = errors.Join(l.write(l.before), l.close()) // the error that led here is the one to tell
 		return
 	}
 	if removeWhileOpen {
 		os.Remove(l.path)
-		l.file.Close()
+		l.close()
 		return
 	}
-	l.file.Close()
+	l.close()
 	os.Remove(l.path) // fails if somebody else has opened it: it is theirs then
 }
 

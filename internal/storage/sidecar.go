@@ -55,7 +55,9 @@ func provesToBe(suffix string, begin []byte) bool {
 			isPowerOfTwo(begin[20:]) && isPowerOfTwo(begin[24:])
 		return bytes.HasPrefix(begin, journalMagic) || begun
 	default:
-		return bytes.HasPrefix(begin, shmVersion)
+		// SQLite cuts it to three bytes before it makes it anew, its version last.
+		version := begin[:min(len(begin), len(shmVersion))]
+		return bytes.HasPrefix(shmVersion, version) || isZero(version)
 	}
 }
 
