@@ -120,19 +120,12 @@ func (t *target) refuseFilesOf(source string) error {
 		}
 	}
 	for _, suffix := range sidecars {
-		database, found := cutSuffix(t.path, suffix)
+		database, found := strings.CutSuffix(t.path, suffix)
 		if _, err := os.Lstat(database); found && err == nil {
 			return fmt.Errorf("%s belongs to %s: %w", t.path, database, kv.InvalidTargetError)
 		}
 	}
 	return nil
-}
-
-func cutSuffix(path, suffix string) (before string, found bool) {
-	if len(path) > len(suffix) && path[len(path)-len(suffix):] == suffix {
-		return path[:len(path)-len(suffix)], true
-	}
-	return path, false
 }
 
 // sameFile reports whether two paths are, or would be, the same file.

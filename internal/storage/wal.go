@@ -16,12 +16,11 @@ type walContent struct {
 	whole  bool   // it begins with an intact header
 	salt   uint32 // the first, which is counted up whenever the WAL begins anew
 	salts  [8]byte
-	frames int                 // those up to the last commit
-	pages  uint32              // of the database after that
-	has    map[uint32]struct{} // the pages that are in those frames
-	stamps []stamp             // the stamps in them, in order
-	others int                 // stamps of other databases
-	first  []byte              // the database's first page after that; nil: it is not in them
+	frames int     // those up to the last commit
+	pages  uint32  // of the database after that
+	stamps []stamp // the stamps in them, in order
+	others int     // stamps of other databases
+	first  []byte  // the database's first page after that; nil: it is not in them
 }
 
 // committed reports whether SQLite would replay anything.
@@ -77,9 +76,7 @@ func readWAL(path, uuid string) (w walContent, err error) {
 	if !ok {
 		return w, nil
 	}
-	w.has = make(map[uint32]struct{})
 	frame := make([]byte, frameHeaderSize+pageSize)
-	var pages []uint32 // since the last commit
 	var stamps []stamp
 	var first []byte
 	for n := 1; ; n++ {
@@ -92,7 +89,6 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		if page == 0 || [8]byte(frame[8:16]) != w.salts || !sum.equals(frame[16:]) {
 			return w, nil
 		}
-		pages = append(pages, page)
 		if page == 1 {
 			first = append(first[:0], frame[frameHeaderSize:]...)
 		}
@@ -104,13 +100,10 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		if size := binary.BigEndian.Uint32(frame[4:]); size != 0 {
 			w.frames, w.pages = n, size
 			w.stamps = append(w.stamps, stamps...)
-			for _, page := range pages {
-				w.has[page] = struct{}{}
-			}
 			if first != nil {
 				w.first = append(w.first[:0], first...)
 			}
-			pages, stamps, first = pages[:0], stamps[:0], nil
+			stamps, first = stamps[:0], nil
 		}
 	}
 }
