@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -44,19 +45,10 @@ func TestFaultsInOperations(t *testing.T) {
 				d, err := Open(Config{Path: path, Durability: kv.DurabilityBuffered})
 				require.NoError(t, err)
 				require.NoError(t, write(d, numbered("g", 50)...))
-				left := n
-				heal := inject(t, func(o operation) int32 {
-					if o.call == "delete" {
-						return 0
-					}
-					if left--; left == -1 { // once
-						return int32(sqlite.ResultIOErr)
-					}
-					return 0
-				})
+				heal, reached := failsOnce(t, n)
 				made, err := operate(d, filepath.Dir(path))
 				heal()
-				done = left >= 0
+				done = !reached()
 				if err != nil && made != "" {
 					_, missing := os.Stat(made)
 					require.ErrorIs(t, missing, os.ErrNotExist, n)
@@ -72,19 +64,17 @@ func TestFaultsInOperations(t *testing.T) {
 	}
 }
 
-// failsOnce has the n-th call fail; reached tells whether there was one.
+// failsOnce has the n-th call fail, whichever goroutine makes it; reached tells whether
+// there was one.
 func failsOnce(t *testing.T, n int) (heal func(), reached func() bool) {
-	left := n
+	var calls atomic.Int64
 	heal = inject(t, func(o operation) int32 {
-		if o.call == "delete" {
-			return 0
-		}
-		if left--; left == -1 {
+		if o.call != "delete" && calls.Add(1) == int64(n)+1 {
 			return int32(sqlite.ResultIOErr)
 		}
 		return 0
 	})
-	return heal, func() bool { return left < 0 }
+	return heal, func() bool { return calls.Load() > int64(n) }
 }
 
 // Whichever call fails while a store closes, or while one that was killed is opened for
@@ -122,6 +112,7 @@ func TestFaultsWhileClosingAndRecovering(t *testing.T) {
 		require.NoError(t, err)
 		copies[suffix] = content
 	}
+	require.NoError(t, d.Close()) // so that none of its calls is counted below
 	for _, readOnly := range []bool{false, true} {
 		t.Run("recovering", func(t *testing.T) {
 			for n, done := 0, false; !done; n++ {
