@@ -143,7 +143,7 @@ func (e *Engine) Usage(ctx context.Context, namespace string) (kv.Usage, error) 
 		return kv.Usage{}, err
 	}
 	if e.actors == nil {
-		return e.reads.Usage(ctx, kv.NamespaceRange(namespace), e.clock.Millis())
+		return e.reads.Usage(ctx, kv.NamespaceRange(namespace), e.clock.ReadMillis())
 	}
 	return e.actors.quota.Usage(ctx, namespace)
 }

@@ -12,12 +12,12 @@ import (
 // the marker. The changes that follow are those after the snapshot's revision.
 func (f *feed) state() error {
 	e := f.engine
+	now := e.clock.ReadMillis() // before the snapshot: see there
 	s, err := e.database.Snapshot(f.ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	now := e.clock.Millis()
 	for _, r := range f.ranges() {
 		for row, err := range s.Scan(f.ctx, storage.Query{Groups: r, Keys: f.keys()}, now) {
 			if err != nil {

@@ -17,28 +17,31 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 		return kv.Row{}, err
 	}
 	row, found, err := e.stored(ctx, group, key)
-	if err != nil {
-		return kv.Row{}, damage(row, err, e.clock.Millis())
-	}
-	if !found {
-		return kv.Row{}, kv.NotFoundError
-	}
-	if row.Deadline != kv.NoDeadline && !row.Live(e.clock.Millis()) {
-		if e.actors != nil {
-			e.actors.reaper.Hint()
+	// A key without a deadline, as most are, needs no clock.
+	if hasDeadline(row, found, err) && !row.Live(e.clock.ReadMillis()) {
+		now := e.clock.ReadMillis() // before the look that counts: see there
+		row, found, err = e.stored(ctx, group, key)
+		if hasDeadline(row, found, err) && !row.Live(now) {
+			if e.actors != nil {
+				e.actors.reaper.Hint()
+			}
+			return kv.Row{}, kv.NotFoundError
 		}
-		return kv.Row{}, kv.NotFoundError
 	}
-	return row, nil
+	switch {
+	case err != nil:
+		return kv.Row{}, err
+	case !found:
+		return kv.Row{}, kv.NotFoundError
+	default:
+		return row, nil
+	}
 }
 
-// damage is the error of a row that can't be read: none, if it has expired, as
-// for every other read.
-func damage(row kv.Row, err error, now int64) error {
-	if storage.IsDamagedRow(err) && !row.Live(now) {
-		return kv.NotFoundError
-	}
-	return err
+// hasDeadline reports whether there is a row with a deadline. Of one that is damaged the
+// deadline can be read: once it has expired it is gone, as for every other read.
+func hasDeadline(row kv.Row, found bool, err error) bool {
+	return (found || storage.IsDamagedRow(err)) && row.Deadline != kv.NoDeadline
 }
 
 // Revision is the last one committed, as a read sees it: what the writer has
@@ -66,7 +69,7 @@ func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {
 	if err := e.usable(); err != nil {
 		return stats, err
 	}
-	everything, now := kv.PrefixRange(""), e.clock.Millis()
+	everything, now := kv.PrefixRange(""), e.clock.ReadMillis()
 	live, err := e.reads.Usage(ctx, everything, now)
 	if err != nil {
 		return stats, err
@@ -89,7 +92,7 @@ func (e *Engine) GroupExists(ctx context.Context, group string) (bool, error) {
 	if err := e.usable(); err != nil {
 		return false, err
 	}
-	return e.reads.GroupExists(ctx, group, e.clock.Millis())
+	return e.reads.GroupExists(ctx, group, e.clock.ReadMillis())
 }
 
 // Count is the number of live rows of the groups in r.
@@ -97,7 +100,7 @@ func (e *Engine) Count(ctx context.Context, r kv.Range) (int, error) {
 	if err := e.usable(); err != nil {
 		return 0, err
 	}
-	return e.reads.Count(ctx, r, e.clock.Millis())
+	return e.reads.Count(ctx, r, e.clock.ReadMillis())
 }
 
 // Page is live rows of a group in the order of their keys, at most limit of
@@ -106,7 +109,7 @@ func (e *Engine) Page(ctx context.Context, group string, offset, limit int) ([]k
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
-	return e.reads.Page(ctx, group, offset, limit, e.clock.Millis())
+	return e.reads.Page(ctx, group, offset, limit, e.clock.ReadMillis())
 }
 
 // GetMany is the live rows of those keys that have one, at one moment.
@@ -114,8 +117,9 @@ func (e *Engine) GetMany(ctx context.Context, group string, keys []string) ([]kv
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
+	now := e.clock.ReadMillis()
 	rows, err := e.reads.GetMany(ctx, group, keys)
-	return living(rows, e.clock.Millis()), err
+	return living(rows, now), err
 }
 
 // living is those rows that are live.
@@ -144,7 +148,7 @@ func (e *Engine) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 			yield(kv.Row{}, err)
 			return
 		}
-		e.reads.Scan(ctx, q, e.clock.Millis())(yield)
+		e.reads.Scan(ctx, q, e.clock.ReadMillis())(yield)
 	}
 }
 
@@ -156,6 +160,6 @@ func (e *Engine) Groups(ctx context.Context, r kv.Range) iter.Seq2[string, error
 			yield("", err)
 			return
 		}
-		e.reads.Groups(ctx, r, e.clock.Millis())(yield)
+		e.reads.Groups(ctx, r, e.clock.ReadMillis())(yield)
 	}
 }

@@ -29,6 +29,7 @@ func (e *Engine) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
+	now := e.clock.ReadMillis() // before the snapshot: see there
 	inner, err := e.database.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (e *Engine) Snapshot(ctx context.Context) (*Snapshot, error) {
 		})
 	}
 	stop := e.clock.AfterFunc(e.config.SnapshotAge, func() { end(kv.SnapshotExpiredError) })
-	return &Snapshot{inner: inner, now: e.clock.Millis(), end: end, stop: stop}, nil
+	return &Snapshot{inner: inner, now: now, end: end, stop: stop}, nil
 }
 
 // Close ends the snapshot. Closing again does nothing.
@@ -63,9 +64,11 @@ func (s *Snapshot) Revision() uint64 { return s.inner.Revision() }
 func (s *Snapshot) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	row, found, err := s.inner.Get(ctx, group, key)
 	switch {
+	case hasDeadline(row, found, err) && !row.Live(s.now):
+		return kv.Row{}, kv.NotFoundError
 	case err != nil:
-		return kv.Row{}, damage(row, err, s.now)
-	case !found || !row.Live(s.now):
+		return kv.Row{}, err
+	case !found:
 		return kv.Row{}, kv.NotFoundError
 	default:
 		return row, nil

@@ -200,11 +200,12 @@ func (tx *Transaction) view() (*storage.Snapshot, error) {
 	if tx.snapshot != nil {
 		return tx.snapshot, nil
 	}
+	now := tx.engine.clock.ReadMillis() // before the snapshot: see there
 	snapshot, err := tx.engine.database.Snapshot(tx.ctx)
 	if err != nil {
 		return nil, err
 	}
-	tx.snapshot, tx.now = snapshot, tx.engine.clock.Millis()
+	tx.snapshot, tx.now = snapshot, now
 	return snapshot, nil
 }
 

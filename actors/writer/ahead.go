@@ -42,6 +42,7 @@ var errCrowded = errors.New("too many expired rows stand in the way")
 type ahead struct {
 	rounds    int
 	namespace bool              // first, those of its namespace: it needs their room
+	condition int               // the keys of the conditions before it have none any more
 	operation int               // what the operations before it name has none any more
 	from      *storage.Position // nor has what lies before this in that one's range
 }
@@ -89,6 +90,9 @@ func (a *Actor) clearAhead(j *job) (done bool, err error) {
 	return done, err
 }
 
+// crowded reports whether a chunk is full.
+func (t *transaction) crowded() bool { return t.deadRows >= PurgeChunk || t.deadBytes >= aheadBytes }
+
 // ahead removes one chunk of the dead rows that a mutation would meet.
 func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 	t.begin(false)
@@ -99,13 +103,21 @@ func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 		}
 		a.namespace = false
 	}
+	for ; a.condition < len(m.Conditions); a.condition++ {
+		if t.crowded() {
+			return false, nil
+		}
+		if err := t.expireKey(m.Conditions[a.condition].Group, m.Conditions[a.condition].Key); err != nil {
+			return false, err
+		}
+	}
 	operations := m.Operations
 	if m.Kind != kv.Batch {
 		operations = []kv.Operation{m.Operation()}
 	}
 	for ; a.operation < len(operations); a.operation, a.from = a.operation+1, nil {
 		for begun := false; !begun || a.from != nil; begun = true {
-			if t.deadRows >= PurgeChunk || t.deadBytes >= aheadBytes {
+			if t.crowded() {
 				return false, nil
 			}
 			switch o := &operations[a.operation]; o.Kind {

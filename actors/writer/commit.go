@@ -55,6 +55,7 @@ func (a *Actor) commit() {
 		return
 	}
 	a.tx = a.newTransaction()
+	defer a.Clock.Thaw()
 	if err := a.applyAll(); err != nil {
 		a.rollback()
 		if !a.again(err) {
@@ -68,6 +69,7 @@ func (a *Actor) commit() {
 		a.commitFailed(err)
 		return
 	}
+	a.Clock.Thaw() // before anybody hears of it
 	a.phase = committed
 	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")

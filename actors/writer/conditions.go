@@ -35,22 +35,27 @@ func (r *recent) index(events []kv.Event) {
 	}
 }
 
-// check refuses a mutation whose conditions don't hold.
+// check refuses a mutation whose conditions don't hold. Ranges come first: a dead row
+// that checkKey removes is no change to one.
 func (t *transaction) check(m *kv.Mutation) error {
+	if len(m.Unchanged) > 0 {
+		if err := t.checkExpired(m.Unchanged); err != nil {
+			return err
+		}
+		if err := t.checkUnchanged(m.Unchanged); err != nil {
+			return err
+		}
+	}
 	for i := range m.Conditions {
 		if err := t.checkKey(&m.Conditions[i]); err != nil {
 			return err
 		}
 	}
-	if len(m.Unchanged) == 0 {
-		return nil
-	}
-	if err := t.checkExpired(m.Unchanged); err != nil {
-		return err
-	}
-	return t.checkUnchanged(m.Unchanged)
+	return nil
 }
 
+// checkKey removes a dead row, as all that meets one does: a read that sees what the
+// mutation has done must not find alive what it was judged to be without.
 func (t *transaction) checkKey(c *kv.Condition) error {
 	row, found, err := t.database.Get(c.Group, c.Key)
 	if err != nil && !storage.IsDamagedRow(err) { // one that can't be read is there
@@ -59,6 +64,10 @@ func (t *transaction) checkKey(c *kv.Condition) error {
 	current := uint64(0)
 	if found && row.Live(t.now) {
 		current = row.Revision
+	} else if found {
+		if err := t.expire(row); err != nil {
+			return err
+		}
 	}
 	if current == c.Revision || c.Revision == kv.AnyRevision && current != 0 {
 		return nil

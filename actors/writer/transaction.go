@@ -47,12 +47,24 @@ func (t *transaction) begin(judged bool) {
 }
 
 func (a *Actor) newTransaction() transaction {
-	at := a.Clock.Now()
+	at := a.batchTime()
 	return transaction{
 		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest,
 		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
 		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
 		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
+}
+
+// batchTime is the moment at which the batch happens. No read is later until the
+// batch can be seen, unless all that it does is to remove what has expired: that
+// brings nothing back, whatever a read has found.
+func (a *Actor) batchTime() time.Time {
+	for i := range a.batch {
+		if a.batch[i].mutation.Kind != kv.PurgeExpired {
+			return a.Clock.Freeze()
+		}
+	}
+	return a.Clock.Now()
 }
 
 // mark is a point within the transaction to undo to; its zero value is BEGIN.

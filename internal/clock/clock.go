@@ -39,7 +39,11 @@ func (system) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 type Clock struct {
 	source Source
 	span   atomic.Pointer[span]
+	frozen atomic.Int64 // Unix milliseconds; thawed: it is not
 }
+
+// thawed lies before every moment that a clock shows.
+const thawed = math.MinInt64
 
 // span is the time around a start, counted from it in nanoseconds: these reach 292
 // years, and from 1970 only from 1678 to 2262. A clock that leaves its span has
@@ -70,6 +74,7 @@ var (
 func New(source Source) *Clock {
 	c := &Clock{source: source}
 	c.span.Store(newSpan(source.Now()))
+	c.Thaw()
 	return c
 }
 
@@ -88,6 +93,30 @@ func (c *Clock) Now() time.Time {
 
 // Millis is Now in Unix milliseconds, the unit of deadlines.
 func (c *Clock) Millis() int64 { return c.Now().UnixMilli() }
+
+// Freeze begins a batch of mutations that are judged at the moment returned: until
+// Thaw no read is to judge expiry later. One goroutine at a time may have it frozen.
+func (c *Clock) Freeze() time.Time {
+	// Shown before the batch's own time is read: a read that finds nothing frozen has
+	// looked at the clock before that.
+	c.frozen.Store(c.Millis())
+	return c.Now()
+}
+
+// Thaw ends that, once what the batch did can be seen.
+func (c *Clock) Thaw() { c.frozen.Store(thawed) }
+
+// ReadMillis is when a read judges expiry, in Unix milliseconds: now, or when the
+// batch under way began. A read that asks before it looks at what is stored is later
+// than every batch that it sees and no later than any that it does not, so that what
+// has expired for it is not brought back by a batch that began before.
+func (c *Clock) ReadMillis() int64 {
+	now := c.Millis() // first: see Freeze
+	if frozen := c.frozen.Load(); frozen != thawed {
+		return frozen
+	}
+	return now
+}
 
 // AfterFunc is the source's AfterFunc.
 func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
