@@ -268,6 +268,10 @@ func TestCloseBesideAnOldSnapshot(t *testing.T) {
 func TestCopyOfALiveFile(t *testing.T) {
 	path := newPath(t)
 	owner := startChild(t, taskServe, path)
+	// While it is open nothing is moved into the file, however long this takes.
+	reader := openStore(t, path, api.WithReadOnly())
+	snapshot, err := reader.Snapshot()
+	require.NoError(t, err)
 	owner.sets(0, 50)
 	copied := newPath(t)
 	copyFile(t, path, copied)
@@ -278,6 +282,8 @@ func TestCopyOfALiveFile(t *testing.T) {
 	require.ErrorIs(t, requireRefused(t, filepath.Dir(copied), copied, api.WithReadOnly()), api.UnrecoveredError)
 	requireKeys(t, openStore(t, copied), 0, 50)
 	owner.kill()
+	require.NoError(t, snapshot.Close())
+	require.NoError(t, reader.Close())
 	require.NoError(t, os.Remove(path+"-wal"))
 	require.ErrorIs(t, requireRefused(t, filepath.Dir(path), path), api.MissingWALError)
 }
