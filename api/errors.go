@@ -85,6 +85,11 @@ var (
 	// or truncated by somebody else. Writes are refused from then on; nothing of
 	// the refused ones was written. See Store.Health.
 	FileLostError = kv.FileLostError
+	// DegradedError: the disk is full, or fails. Reads go on; writes are refused
+	// until one has succeeded, which the store tries by itself, at least once a
+	// second. Of a refused one nothing was written; one whose error is an
+	// UnknownOutcomeError too may be there. See Store.Health and Store.WatchHealth.
+	DegradedError = kv.DegradedError
 	// IncompleteFileError is what Close returns when a reader of another process
 	// kept it from moving all commits into the database file: nothing is lost, but
 	// the file and its -wal belong together until a store is opened on them again.

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -72,6 +73,22 @@ func ExampleStore_Health() {
 	// <nil>
 	// true true
 	// <nil> <nil>
+}
+
+// A loop that hears of every change: of the disk that is full, of the file that was
+// taken away, and of the store that writes again.
+func ExampleStore_WatchHealth() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	for health := range store.WithContext(ctx).WatchHealth() {
+		fmt.Println("degraded:", errors.Is(health.Err, api.DegradedError))
+		stop() // or go on: the next turn waits for a change
+	}
+	// Output: degraded: false
 }
 
 // A read-only store beside the owner, in this process or another.

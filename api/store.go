@@ -181,22 +181,6 @@ func (s *Store) Stats() (Stats, error) {
 	return stats, wrap("Stats", err)
 }
 
-// Health is the state of a store's files.
-type Health struct {
-	// Err is nil if all is well. A FileLostError says what was done to the files;
-	// until it is undone, writes fail with it.
-	Err   error
-	Since time.Time // when that was noticed; the zero time if all is well
-}
-
-// Health looks at the store's files and says what is wrong with them. The store
-// does so by itself too, before writes and every few seconds, and logs what it
-// finds. Of a closed store Err is ClosedError.
-func (s *Store) Health() Health {
-	since, err := s.inner().Health()
-	return Health{Err: wrap("Health", err), Since: since}
-}
-
 func (s *Store) apply(function string, m kv.Mutation) error {
 	_, err := s.inner().Apply(s.context(), m)
 	return wrap(function, err)

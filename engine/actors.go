@@ -53,7 +53,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	}
 	undo = append(undo, a.quota.Stop)
 	if a.writer, err = writer.Spawn(system, writer.Config{
-		Database: e.writing(), Gate: a.gate, Clock: e.clock, Logger: logger, Failpoint: fail,
+		Database: e.writing(), Gate: a.gate, Clock: e.clock, Health: e.health, Logger: logger, Failpoint: fail,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
 		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
 		return nil, err

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -17,17 +19,31 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// failDisk has the log's writes or syncs fail until heal.
-func failDisk(t *testing.T, write, sync *func() int32) (heal func()) {
-	t.Helper()
-	disk.write.Store(write)
-	disk.sync.Store(sync)
-	heal = func() {
-		disk.write.Store(nil)
-		disk.sync.Store(nil)
+// times is a fault that hits so often.
+func times(n int64, code int32) func() int32 {
+	var left atomic.Int64
+	left.Store(n)
+	return func() int32 {
+		if left.Add(-1) < 0 {
+			return lib.SQLITE_OK
+		}
+		return code
 	}
-	t.Cleanup(heal)
-	return heal
+}
+
+// failDisk has the WAL's writes or syncs fail until heal.
+func failDisk(t *testing.T, write, sync func() int32) (heal func()) {
+	t.Helper()
+	return faultfs.Inject(t, func(o faultfs.Operation) error {
+		fails := map[string]func() int32{"write": write, "sync": sync}[o.Call]
+		if o.Kind != "wal" || fails == nil {
+			return nil
+		}
+		if code := fails(); code != lib.SQLITE_OK {
+			return faultfs.Code(code)
+		}
+		return nil
+	})
 }
 
 // TestFullDisk is a definite answer: nothing of the write is there, reads go
@@ -40,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 	heal := failDisk(t, times(1<<30, lib.SQLITE_FULL), nil)
 	for range 3 {
 		_, err := apply(t, e, set("n:g", "k", "v"))
-		require.Error(t, err)
+		require.ErrorIs(t, err, kv.DegradedError)
 		require.NotErrorIs(t, err, kv.UnknownOutcomeError)
 		require.Equal(t, testkit.Absent, value(t, e, "n:g", "k"))
 		require.Equal(t, testkit.Present("v"), value(t, e, "n:g", "before"))
@@ -48,6 +64,7 @@ func TestFullDisk(t *testing.T) {
 	counted(t, e, "n")
 	require.Zero(t, len(w.Events)+int(w.Dropped()))
 	heal()
+	recovers(t, e)
 	must(t, e, set("n:g", "k", "v"))
 	counted(t, e, "n")
 	require.Len(t, w.Events, 1)
@@ -113,22 +130,22 @@ func TestFailingDiskUnderLoad(t *testing.T) {
 	}
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(5, 5))
-	sometimes := func(code int32) *func() int32 {
-		f := func() int32 {
+	sometimes := func(code int32) func() int32 {
+		return func() int32 {
 			mu.Lock()
 			defer mu.Unlock()
-			if random.IntN(15) == 0 {
+			if random.IntN(60) == 0 { // of some twenty writes that a commit makes
 				return code
 			}
 			return lib.SQLITE_OK
 		}
-		return &f
 	}
-	heal := failDisk(t, sometimes(lib.SQLITE_FULL), sometimes(lib.SQLITE_IOERR_FSYNC))
+	failDisk(t, sometimes(lib.SQLITE_FULL), sometimes(lib.SQLITE_IOERR_FSYNC))
 	l.more(600)
-	failDisk(t, sometimes(lib.SQLITE_IOERR_WRITE), nil)
+	heal := failDisk(t, sometimes(lib.SQLITE_IOERR_WRITE), nil)
 	l.more(300)
 	heal()
+	recovers(t, e)
 	l.more(50)
 	l.finish()
 	l.verify(e)

@@ -20,6 +20,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/cache"
 	"forge.lthn.ai/core/go-store/internal/clock"
+	"forge.lthn.ai/core/go-store/internal/health"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -37,6 +38,7 @@ type Engine struct {
 	database  *storage.Database
 	reads     storage.Reads
 	cache     *cache.Cache // nil: none
+	health    *health.State
 	snapshots atomic.Int64 // how many are open
 	callbacks *notifier.Callbacks
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
@@ -68,14 +70,15 @@ func Open(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	state := health.NewState()
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger,
+		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, HealthChanged: state.Notify,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes})
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
+	e := &Engine{config: config, health: state, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
 		callbacks: notifier.NewCallbacks(config.Logger)}
 	if config.ReadOnly {
 		return e, nil

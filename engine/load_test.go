@@ -159,7 +159,9 @@ func (w *worker) step() {
 func (w *worker) subscribe(p testkit.Place) {
 	feed := w.e.Subscribe(w.load.ending, context.Background(), kv.SubscribeOptions{
 		Filters: []kv.Filter{{Group: kv.Exactly(p.Group), Key: kv.Exactly(p.Key)}}, Progress: time.Millisecond})
-	w.write(p, set(p.Group, p.Key, w.next()))
+	if err := w.write(p, set(p.Group, p.Key, w.next())); errors.Is(err, kv.DegradedError) {
+		return // so may everybody's be for the moment
+	}
 	for _, err := range feed {
 		if err != nil && w.load.ending.Err() == nil && !w.lenient.Load() {
 			w.load.complain("worker %d: Subscribe: %v", w.id, err)
@@ -169,7 +171,7 @@ func (w *worker) subscribe(p testkit.Place) {
 }
 
 // write applies a mutation of one key and notes what its answer says of it.
-func (w *worker) write(p testkit.Place, m kv.Mutation) {
+func (w *worker) write(p testkit.Place, m kv.Mutation) error {
 	namespace, scoped := kv.NamespaceOf(p.Group)
 	if scoped && m.Kind == kv.Set && !m.Quota.Limited() && w.random.IntN(4) > 0 {
 		m = within(m, namespace, quotas[namespace])
@@ -180,6 +182,7 @@ func (w *worker) write(p testkit.Place, m kv.Mutation) {
 	}
 	err := w.try(m)
 	w.note(err, p, after)
+	return err
 }
 
 func (w *worker) batch() {

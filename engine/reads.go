@@ -54,15 +54,6 @@ func (e *Engine) Revision(ctx context.Context) (uint64, error) {
 	return e.reads.Revision(ctx)
 }
 
-// Health is what is wrong with the store, nil if nothing is, and since when. It
-// looks at the store's files.
-func (e *Engine) Health() (since time.Time, err error) {
-	if err := e.usable(); err != nil {
-		return time.Time{}, err
-	}
-	return e.database.Health()
-}
-
 // Stats says what the store holds. Its parts are of moments that follow each
 // other closely.
 func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {

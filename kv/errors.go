@@ -103,6 +103,9 @@ var (
 	// FileLostError: the file, or one of its sidecars, was removed, replaced,
 	// moved or truncated while the store had it open. Nothing is written then.
 	FileLostError = errors.New("the store has lost its file")
+	// DegradedError: the disk can't be written to: it is full, or fails. The store
+	// answers reads, refuses writes, and tries again by itself.
+	DegradedError = errors.New("the store can't write to its disk")
 	// IncompleteFileError: Close could not move everything from the -wal file
 	// into the database, which are to be kept together.
 	IncompleteFileError = errors.New("the database file is not complete without its -wal file")

@@ -25,6 +25,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/internal/health"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -73,6 +74,7 @@ type Config struct {
 	Database    storage.Writer
 	Gate        *admission.Gate
 	Clock       *clock.Clock
+	Health      *health.State // the writer says whether it can write
 	Audience    Audience
 	Projections Projections
 	Counter     Counter
@@ -122,6 +124,7 @@ type Actor struct {
 	earliest int64      // no stored deadline lies before this
 	ledger   *ledger
 	tx       transaction
+	degraded degraded
 }
 
 func newActor(config Config, done chan struct{}) *Actor {
@@ -161,6 +164,10 @@ func (a *Actor) start() {
 		earliest = math.MinInt64
 	}
 	a.earliest = earliest
+	if _, err := a.Health.Get(); err != nil { // the incarnation before this one met a fault
+		a.degraded.cause = err
+		a.tryLater()
+	}
 	// If the log can't be read now it is tried again by every commit.
 	_ = a.readLog()
 	a.publishState()

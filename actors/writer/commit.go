@@ -19,7 +19,7 @@ func (flush) handle(a *Actor) {
 // flush commits everything that is pending, in batches of BatchBytes. What was set
 // aside meanwhile comes again, behind what is in the mailbox by now.
 func (a *Actor) flush() {
-	for len(a.pending) > 0 {
+	for len(a.pending) > 0 && !a.pausing() {
 		n, size := 0, 0
 		for ; n < len(a.pending); n++ {
 			size += a.pending[n].mutation.Size()
@@ -46,12 +46,12 @@ func (a *Actor) commit() {
 	a.Failpoint.Hit("writer.begin")
 	if !a.logKnown {
 		if err := a.readLog(); err != nil {
-			a.fail(err)
+			a.fail(a.degrade(err))
 			return
 		}
 	}
 	if err := a.Database.Begin(); err != nil {
-		a.fail(fmt.Errorf("begin: %w", err))
+		a.fail(a.degrade(fmt.Errorf("begin: %w", err)))
 		return
 	}
 	a.tx = a.newTransaction()
@@ -59,7 +59,7 @@ func (a *Actor) commit() {
 	if err := a.applyAll(); err != nil {
 		a.rollback()
 		if !a.again(err) {
-			a.fail(err)
+			a.fail(a.degrade(err))
 		}
 		return
 	}
@@ -73,6 +73,7 @@ func (a *Actor) commit() {
 	a.phase = committed
 	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")
+	a.recovered()
 	a.settle()
 	a.publish()
 	a.Announced.Store(a.log.Last) // not if that fails: nobody knows then how far it came
@@ -195,7 +196,7 @@ func (a *Actor) rollback() {
 func (a *Actor) commitFailed(err error) {
 	events := a.tx.events
 	a.rollback()
-	err = fmt.Errorf("commit: %w", err)
+	err = a.degrade(fmt.Errorf("commit: %w", err))
 	if !storage.IsIndeterminate(err) {
 		a.fail(err)
 		return

@@ -14,6 +14,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/internal/health"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
@@ -97,7 +98,7 @@ func start(t *testing.T, o options) *bench {
 	b.faulty = &faulty{Writer: database.Writer(), fail: make(map[string]int)}
 	b.mu.usage = make(map[string]kv.Usage)
 	b.gate = admission.NewGate(64, b.dead)
-	b.Ref, err = Spawn(system, Config{Database: b.faulty, Gate: b.gate, Clock: clock.New(b.source),
+	b.Ref, err = Spawn(system, Config{Database: b.faulty, Gate: b.gate, Clock: clock.New(b.source), Health: health.NewState(),
 		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Announced: &b.announced, History: o.history,
 		Stopped: sync.OnceFunc(func() { close(b.dead) }), Failpoint: o.hook})
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 // incarnation starts with an empty ledger and tells the projections to
 // resynchronise.
 func (a *Actor) abandon() {
+	a.stopTrying()
 	came, open := a.phase, a.Database.InTransaction()
 	defer a.answerAll(kv.RolledBackError) // whatever fails below
 	if err := a.Database.Resynchronise(); err != nil {
@@ -55,6 +56,7 @@ func (a *Actor) drain() {
 		a.abandon()
 	}
 	a.Failpoint.Hit("writer.drain")
+	a.stopTrying()
 	for a.flush(); len(a.pending) > 0; {
 		a.flush() // what was set aside
 	}

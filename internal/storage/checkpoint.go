@@ -88,6 +88,7 @@ type checkpoints struct {
 	tail      atomic.Bool   // by the goroutine: step 2
 	crowded   atomic.Int64  // by the writer: readers are in the way of a WAL of so many pages; 0: it did not ask
 	dirty     atomic.Bool   // the WAL holds something
+	unsynced  atomic.Bool   // a sync has failed: the WAL is not to be trusted (see resync)
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
 	running   atomic.Int32  // how many checkpoints are under way
 	completed atomic.Uint64 // how many have been
@@ -357,6 +358,10 @@ func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, e
 	if err = errors.Join(err, sound); err != nil {
 		return wal, err // its pages are not to be trusted, nor is what lies at its names
 	}
+	if c.unsynced.Load() {
+		return wal, errUnsynced
+	}
+	defer func() { c.noteSync(err) }()
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
 	c.readers.unpinned(func() { wal, err = checkpoint(conn, mode) })
@@ -382,7 +387,8 @@ func (c *checkpoints) settle() bool {
 }
 
 func (c *checkpoints) report(err error) {
-	if err != nil && code(err) != sqlite.ResultInterrupt && !errors.Is(err, kv.FileLostError) { // Close interrupts; a loss is reported once
+	// Close interrupts; a loss, and a sync that failed, were reported.
+	if err != nil && code(err) != sqlite.ResultInterrupt && !errors.Is(err, kv.FileLostError) && !errors.Is(err, errUnsynced) {
 		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 }

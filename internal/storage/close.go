@@ -128,6 +128,11 @@ func (w *fileWriter) leave() error {
 	stays := func(err error) error {
 		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, errors.Join(err, w.inode.protect(w.file)))
 	}
+	if w.checkpoints != nil && w.checkpoints.unsynced.Load() { // nil: opening failed before
+		if err := w.resync(); err != nil {
+			return stays(err)
+		}
+	}
 	// The checkpoint that follows syncs.
 	if err := execute(w.conn, "PRAGMA synchronous = NORMAL"); err != nil {
 		return err

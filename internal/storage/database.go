@@ -28,6 +28,10 @@ type Config struct {
 	// called if the log is discarded or the database read-only.
 	CheckLog      func(newest []kv.LogRow) error
 	CheckLogBytes int
+
+	// HealthChanged is called when Health may say something else. It must not block,
+	// nor call the database. nil: nobody asks.
+	HealthChanged func()
 }
 
 // Reads is the read side. All of it is safe for concurrent use, and none of it
@@ -85,6 +89,8 @@ type Writer interface {
 	// readers. After an error IsIndeterminate says whether the outcome is
 	// known; call Rollback in any case.
 	Commit() error
+	// Probe tries whether a commit would be durable, outside a transaction.
+	Probe() error
 	// Rollback gives the transaction up. It is a no-op when none is open.
 	Rollback() error
 	// InTransaction reports whether a transaction is open.

@@ -52,6 +52,22 @@ func IsStorageFault(err error) bool {
 	return false
 }
 
+// IsWriteFault reports whether err says that the disk can't be written to, or not be
+// trusted to: it is full, or fails. To try again is of use, once it is mended.
+func IsWriteFault(err error) bool {
+	if unsynced := (*unsyncedError)(nil); errors.As(err, &unsynced) {
+		return true
+	}
+	switch full := sqlite.ErrCode(err); full.ToPrimary() {
+	case sqlite.ResultFull, sqlite.ResultCantOpen, sqlite.ResultReadOnly, sqlite.ResultPerm, sqlite.ResultNoMem:
+		return true
+	case sqlite.ResultIOErr:
+		return full != sqlite.ResultIOErrRead && full != sqlite.ResultIOErrShortRead // one page's fault
+	default:
+		return false
+	}
+}
+
 // IsDamage reports whether err says that a page of the file is damaged.
 func IsDamage(err error) bool { return code(err) == sqlite.ResultCorrupt }
 

@@ -34,6 +34,7 @@ const (
 type guard struct {
 	database string
 	logger   *slog.Logger
+	changed  func()    // called under the lock when the files are lost, or back; nil: nobody asks
 	lock     *lockFile // nil if read-only
 	fixed    bool      // the database file never becomes shorter
 
@@ -74,8 +75,8 @@ type lossError struct {
 func (e *lossError) Error() string { return e.text + ": " + kv.FileLostError.Error() }
 func (e *lossError) Unwrap() error { return kv.FileLostError }
 
-func newGuard(database string, lock *lockFile, inode *inode, logger *slog.Logger) *guard {
-	g := &guard{database: database, lock: lock, inode: inode, logger: logger, began: time.Now(), fixed: true, ended: make(chan struct{})}
+func newGuard(database string, lock *lockFile, inode *inode, config Config) *guard {
+	g := &guard{database: database, lock: lock, inode: inode, logger: config.Logger, changed: config.HealthChanged, began: time.Now(), fixed: true, ended: make(chan struct{})}
 	g.mu.is = make(map[string]os.FileInfo)
 	return g
 }
@@ -287,11 +288,19 @@ func (g *guard) look(writer bool) error {
 	case reason == nil && before != nil:
 		g.lost.Store(nil)
 		g.logger.Info("the store's files are back; it writes again", "path", g.database)
+		g.tell()
 	case reason != nil && before == nil:
 		g.lost.Store(&lossError{reason.Error(), time.Now()})
 		g.logger.Error("the store has lost its file and refuses to write", "path", g.database, "reason", reason.Error())
+		g.tell()
 	}
 	return g.err()
+}
+
+func (g *guard) tell() {
+	if g.changed != nil {
+		g.changed()
+	}
 }
 
 // err is what is wrong, as it was last seen.

@@ -72,6 +72,8 @@ func (w *memoryWriter) Commit() error {
 	return nil
 }
 
+func (w *memoryWriter) Probe() error { return w.check(false) }
+
 func (w *memoryWriter) Rollback() error {
 	w.undo(0)
 	w.working.log = w.memory.committed.Load().log

@@ -106,7 +106,7 @@ func (d *Database) openOwned(config Config) error {
 	}
 	d.changes.track()
 	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes, inode: o.inode, lock: o.lock,
-		guard: newGuard(d.path, o.lock, o.inode, config.Logger), durability: config.Durability, stampedAt: never,
+		guard: newGuard(d.path, o.lock, o.inode, config), durability: config.Durability, stampedAt: never,
 		left: func() { d.left = true }}
 	d.guard = writer.guard
 	d.onClose(d.guard.release)

@@ -90,7 +90,7 @@ func (d *Database) tryReadOnly(config Config) error {
 	if err := d.choose(&f, inode, connected); err != nil {
 		return err
 	}
-	d.guard = newGuard(d.path, nil, nil, config.Logger)
+	d.guard = newGuard(d.path, nil, nil, config)
 	d.guard.shrinks() // when the owner compacts it
 	if err := d.guard.watch(""); err != nil {
 		return err

@@ -98,9 +98,14 @@ func (w *fileWriter) Begin() error {
 	if err := w.guard.before(); err != nil {
 		return err
 	}
+	if w.checkpoints.unsynced.Load() {
+		if err := w.resync(); err != nil {
+			return err
+		}
+	}
 	if w.checkpoints.due() {
 		if err := w.Checkpoint(); err != nil {
-			w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
+			w.checkpoints.report(err)
 		}
 	}
 	if planted.FsyncSkipped {
@@ -133,6 +138,7 @@ func (w *fileWriter) Commit() error {
 		}
 	}
 	if err := w.changes.moving(func() error { return run(w.commit) }); err != nil {
+		w.checkpoints.noteSync(err)
 		return commitError(err, w.InTransaction())
 	}
 	if stamped {
@@ -142,6 +148,21 @@ func (w *fileWriter) Commit() error {
 	w.acknowledge()
 	w.checkpoints.committed(w.conn)
 	return nil
+}
+
+// Probe writes something that changes nothing, as durably as a commit: whether the
+// database can be written to again. (SQLite writes the header's page for this, though
+// the number is the same.)
+func (w *fileWriter) Probe() error {
+	if err := w.Begin(); err != nil {
+		return err
+	}
+	w.wrote = true
+	err := execute(w.conn, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+	if err == nil {
+		err = w.Commit()
+	}
+	return errors.Join(err, w.Rollback())
 }
 
 // acknowledge notes which revision is acknowledged, for whoever opens the files if
