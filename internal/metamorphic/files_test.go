@@ -211,7 +211,7 @@ func (w *world) verify() error {
 		return err
 	}
 	want := w.model.since(oldest)
-	got, err := w.logged(oldest, len(want))
+	got, err := w.logged(background, oldest, len(want))
 	if err != nil {
 		return err
 	}

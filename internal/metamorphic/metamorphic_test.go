@@ -18,8 +18,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	// A failure prints a test to be pasted: no files of bits beside it.
 	_ = flag.Set("rapid.nofailfile", "true")
-	_ = flag.Set("rapid.checks", "20")
-	_ = flag.Set("rapid.steps", "300") // a store is opened for each program
+	_ = flag.Set("rapid.checks", "10")
+	_ = flag.Set("rapid.steps", "1000") // a store is opened for each program
+	debug.SetGCPercent(400)
 	testkit.Main(m)
 }
 

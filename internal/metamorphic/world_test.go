@@ -1,6 +1,7 @@
 package metamorphic
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -140,7 +141,7 @@ func (w *world) empty() { w.model, w.first = &model{limits: limits}, 1 }
 func (w *world) newPath(name string) string {
 	if w.folder == "" {
 		var err error
-		if w.folder, err = os.MkdirTemp("", "metamorphic"); err != nil {
+		if w.folder, err = os.MkdirTemp(memoryFolder(), "metamorphic"); err != nil {
 			panic(err)
 		}
 	}
@@ -150,6 +151,16 @@ func (w *world) newPath(name string) string {
 		panic(err)
 	}
 	return filepath.Join(folder, name+".db")
+}
+
+// memoryFolder is where files are in memory, if there is such a folder: nothing here
+// asks what a disk does.
+func memoryFolder() string {
+	const folder = "/dev/shm"
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return ""
+	}
+	return folder
 }
 
 // options are what the settings say.
@@ -296,7 +307,7 @@ func (w *world) reaped(dead []row) error {
 	if err != nil {
 		return err
 	}
-	events, err := w.logged(w.model.revision+1, len(dead))
+	events, err := w.logged(background, w.model.revision+1, len(dead))
 	if err != nil {
 		return err
 	}
@@ -317,13 +328,13 @@ func (w *world) reaped(dead []row) error {
 }
 
 // logged are n events from a revision on.
-func (w *world) logged(from uint64, n int) (events []api.Event, err error) {
+func (w *world) logged(ctx context.Context, from uint64, n int) (events []api.Event, err error) {
 	if n == 0 {
 		return nil, nil
 	}
-	for e, err := range w.store.Subscribe(background, api.SubscribeOptions{From: from}) {
+	for e, err := range w.store.Subscribe(ctx, api.SubscribeOptions{From: from}) {
 		if err != nil {
-			return nil, fmt.Errorf("the log from %d: %w", from, err)
+			return events, fmt.Errorf("the log from %d: %w", from, err)
 		}
 		if events = append(events, e); len(events) == n {
 			break
@@ -368,17 +379,10 @@ func (w *world) changed(r request, call func() called) error {
 	case errors.Is(got.err, api.RolledBackError), errors.Is(got.err, api.UnknownOutcomeError):
 		return w.afterFault(before, next, got.err)
 	case tie && want.err == nil:
-		events, err := w.happened(before.revision + 1)
-		if err != nil {
+		var err error
+		if next, err = w.chosen(before, next, r); err != nil {
 			return err
 		}
-		seen := map[[2]string]bool{}
-		for _, e := range events {
-			if e.Type == api.EventExpire {
-				seen[[2]string{e.Group, e.Key}] = true
-			}
-		}
-		next, want, _ = before.apply(r, seen)
 	}
 	if err := sameError(got.err, want.err); err != nil {
 		return err
@@ -426,18 +430,27 @@ func (w *world) faulted() bool {
 	return fired > was
 }
 
-// happened are the events of the call just made, from a revision on.
-func (w *world) happened(from uint64) ([]api.Event, error) {
-	var events []api.Event
-	for e, err := range w.store.Subscribe(background, api.SubscribeOptions{From: from}) {
-		if err != nil {
+// chosen is what a request has come to that could have made room in several ways.
+func (w *world) chosen(before, next *model, r request) (*model, error) {
+	for more, n := 0, len(next.since(before.revision+1)); ; more = 8 {
+		// There may be fewer events than that, which nobody tells.
+		ctx, cancel := context.WithTimeout(background, 100*time.Millisecond)
+		events, err := w.logged(ctx, before.revision+1, n+more)
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
-		if events = append(events, e); e.Type != api.EventExpire {
-			break // what makes room comes before what needs it
+		seen := map[[2]string]bool{}
+		for _, e := range events {
+			if e.Type == api.EventExpire {
+				seen[[2]string{e.Group, e.Key}] = true
+			}
+		}
+		next, _, _ := before.apply(r, seen)
+		if err := sameEvents(events, next.since(before.revision+1)); err == nil || more > 0 {
+			return next, err
 		}
 	}
-	return events, nil
 }
 
 func (w *world) forgetCallbacks() {
