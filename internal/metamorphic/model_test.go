@@ -104,12 +104,12 @@ type attempt struct {
 	// Which of several rows that expired at the same moment makes room is not said.
 	// The first of them, unless somebody has seen another one go.
 	tie  bool
-	seen map[[2]string]bool
+	seen map[place]int // when, from 1 on
 }
 
 // apply is the answer to a request, and what the store holds then. tie: another
 // choice of what to remove is as good.
-func (m *model) apply(r request, seen map[[2]string]bool) (next *model, a answer, tie bool) {
+func (m *model) apply(r request, seen map[place]int) (next *model, a answer, tie bool) {
 	t := &attempt{model: m.clone(), request: r, seen: seen}
 	if a.err = m.checkLimits(r); a.err == nil {
 		a.err = t.check()
@@ -278,7 +278,8 @@ func (t *attempt) reclaim() bool {
 	for _, other := range dead[1:] {
 		if other.deadline == dead[0].deadline {
 			t.tie = true
-			if t.seen[[2]string{other.group, other.key}] && !t.seen[[2]string{choice.group, choice.key}] {
+			best, at := t.seen[place{choice.group, choice.key}], t.seen[place{other.group, other.key}]
+			if at > 0 && (best == 0 || at < best) {
 				choice = other
 			}
 		}

@@ -143,6 +143,15 @@ func (t *buffered) view() view {
 	return v
 }
 
+// look is the view. What shows only the transaction's own writes, or nothing, takes no
+// snapshot.
+func (t *buffered) look() view {
+	taken := t.snapshot
+	v := t.view()
+	t.snapshot = taken
+	return v
+}
+
 // observe notes that the transaction depends on a key, unless what it sees is its
 // own doing.
 func (t *buffered) observe(group, key string) {
@@ -168,10 +177,7 @@ func (t *buffered) step(tx *api.Transaction, s step) error {
 		if s.Read.Call != "GetPage" || s.Read.Limit > 0 && s.Read.Offset >= 0 {
 			t.depend(s.Read)
 		}
-		if t.snapshot == nil && len(t.operations) == 0 && s.Read.Call == "GetPage" {
-			return s.Read.check(tx, view{}) // an empty page, or an error
-		}
-		return s.Read.check(tx, t.view())
+		return s.Read.check(tx, t.look())
 	}
 	return t.write(tx, s.Write)
 }
@@ -199,12 +205,7 @@ func (t *buffered) write(tx *api.Transaction, o write) error {
 	switch o.Call {
 	case "Touch", "Persist", "Increment":
 		t.observe(full.Group, full.Key)
-		if t.snapshot != nil || len(t.operations) > 0 {
-			seen := t.snapshot
-			v := t.view()
-			t.snapshot = seen // looking at one's own writes takes none
-			r, found = v.get(o.Group, o.Key)
-		}
+		r, found = t.look().get(o.Group, o.Key)
 	}
 	switch o.Call {
 	case "Set":

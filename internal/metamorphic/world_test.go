@@ -440,10 +440,10 @@ func (w *world) chosen(before, next *model, r request) (*model, error) {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
-		seen := map[[2]string]bool{}
-		for _, e := range events {
+		seen := map[place]int{}
+		for i, e := range events {
 			if e.Type == api.EventExpire {
-				seen[[2]string{e.Group, e.Key}] = true
+				seen[place{e.Group, e.Key}] = i + 1
 			}
 		}
 		next, _, _ := before.apply(r, seen)
