@@ -55,7 +55,7 @@ func TestCloseLeavesOnePlainFile(t *testing.T) {
 	assert.Len(t, files, 2)
 	assert.Contains(t, files, "store.db")
 	assert.Contains(t, files, "store.db-lock")
-	h, _, err := readHeader(path)
+	h, err := readHeader(path)
 	require.NoError(t, err)
 	assert.False(t, h.wal, "any program reads it from any medium")
 	assert.Equal(t, []string{"1000"}, query(t, path, "SELECT count(*) FROM entries"))

@@ -101,7 +101,7 @@ func TestRefusedFilesAreLeftAlone(t *testing.T) {
 				path := temporary(t)
 				refusal.prepare(t, path)
 				if mode == "in WAL mode" {
-					if h, _, err := readHeader(path); err != nil || fileSize(path) < 100 || h.pageCount*4096 > fileSize(path) {
+					if h, err := readHeader(path); err != nil || fileSize(path) < 100 || h.pageCount*4096 > fileSize(path) {
 						return // nothing that could be in WAL mode
 					}
 					program(t, path, "PRAGMA journal_mode = WAL")

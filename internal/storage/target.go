@@ -196,7 +196,7 @@ func (t *target) requireOurs() error {
 	if _, err := verifyFile(t.path); err != nil {
 		return fmt.Errorf("it is not replaced: %w", err)
 	}
-	h, _, err := readHeader(t.path)
+	h, err := readHeader(t.path)
 	if err != nil {
 		return fmt.Errorf("%s can't be read: %w", t.path, err)
 	}
@@ -216,7 +216,7 @@ func (t *target) requireRecognisable() error {
 	if t.before.Size() == 0 {
 		return nil
 	}
-	h, _, err := readHeader(t.path)
+	h, err := readHeader(t.path)
 	if err == nil && h.applicationID == applicationID {
 		return nil
 	}

@@ -25,6 +25,7 @@ type header struct {
 	applicationID uint32
 	userVersion   uint32
 	encoding      uint32 // 0 before anything was written, 1 is UTF-8
+	page          []byte // the whole first page, if it was read from the file
 }
 
 const headerSize = 100
@@ -36,7 +37,6 @@ type found struct {
 	stamped  bool // it has a stamp of its own
 	readable bool // so is its identity
 	content  walContent
-	first    []byte // its first page
 }
 
 // verifyFile refuses a file that is not ours to write, having touched nothing:
@@ -55,7 +55,7 @@ func verifyFile(path string) (f found, err error) {
 		}
 		return f, nil
 	}
-	f.header, f.first, err = readHeader(path)
+	f.header, err = readHeader(path)
 	// SQLite takes a file of one byte for an empty one.
 	if code(err) == sqlite.ResultNotADB || err == nil && f.pageSize == 0 {
 		return f, fmt.Errorf("%s is not an SQLite database: %w", path, kv.NotADatabaseError)
@@ -128,7 +128,7 @@ func (f *found) checkSize(path string, size int64) error {
 		}
 	}
 	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && fileSize(path+journalSuffix) == 0 &&
-		!f.content.completes(f.first, size/f.pageSize) {
+		!f.content.completes(f.page, size/f.pageSize) {
 		least = max(f.pageCount, 1) // not even its identity is left
 	}
 	if size < least*f.pageSize {
@@ -309,17 +309,18 @@ func checkIdentity(path string, id, version uint32) error {
 
 // readHeader reads the first page through SQLite, never by itself: closing a
 // file would drop the locks that other connections of this process hold on it.
-func readHeader(path string) (h header, page []byte, err error) {
+func readHeader(path string) (h header, err error) {
 	conn, err := openStill(path)
 	if err != nil {
-		return h, nil, err
+		return h, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	// Without this a file that is shorter than its header says can't be read
 	// at all. Nothing can be written through this connection.
 	if err := execute(conn, "PRAGMA writable_schema = ON"); err != nil {
-		return h, nil, err
+		return h, err
 	}
+	var page []byte
 	err = sqlitex.ExecuteTransient(conn, "SELECT data FROM sqlite_dbpage WHERE pgno = 1", &sqlitex.ExecOptions{
 		ResultFunc: func(stmt *sqlite.Stmt) error {
 			page = make([]byte, stmt.ColumnLen(0))
@@ -328,9 +329,11 @@ func readHeader(path string) (h header, page []byte, err error) {
 		},
 	})
 	if err != nil {
-		return h, nil, err
+		return h, err
 	}
-	return parseHeader(page), page, nil
+	h = parseHeader(page)
+	h.page = page
+	return h, nil
 }
 
 func parseHeader(page []byte) (h header) {
