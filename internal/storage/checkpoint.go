@@ -276,6 +276,17 @@ func (w *fileWriter) Checkpoint() error {
 	return nil
 }
 
+// checkpoint also takes down how much of the database is synced by it: the file is when
+// everything has been moved, and what it grew by is not before.
+func (g *guard) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	size := fileSize(g.database)
+	wal, err = checkpoint(conn, mode)
+	if err == nil && !wal.busy && wal.rest() == 0 {
+		g.safe.Store(max(g.safe.Load(), size))
+	}
+	return wal, err
+}
+
 func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
 	stmt, err := conn.Prepare("PRAGMA wal_checkpoint(" + mode + ")")
 	if err != nil {
@@ -349,16 +360,17 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 
 // unpinned checkpoints while readers keep no transaction between two reads.
 func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, err error) {
-	is, err := checkpoint(conn, "NOOP")
-	if err != nil {
-		return wal, err
-	}
-	if err := c.guard.sound(is.pages); err != nil {
+	sound := c.guard.sound(func() int {
+		is, noop := checkpoint(conn, "NOOP")
+		err = noop
+		return max(is.pages, 0)
+	})
+	if err = errors.Join(err, sound); err != nil {
 		return wal, err // its pages are not to be trusted, nor is what lies at its names
 	}
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
-	c.readers.unpinned(func() { wal, err = checkpoint(conn, mode) })
+	c.readers.unpinned(func() { wal, err = c.guard.checkpoint(conn, mode) })
 	if mode != "PASSIVE" && err == nil && !wal.busy {
 		c.readers.gate.open() // the next write is at the beginning of the WAL
 	}

@@ -61,7 +61,7 @@ func (w *fileWriter) enter() (err error) {
 		return fmt.Errorf("lock file: %w", err)
 	}
 	w.lock.share()
-	if wal, err := checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
+	if wal, err := w.guard.checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
 	}
 	return nil

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"sync"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/pagecache"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -114,6 +114,7 @@ func (d *Database) openOwned(config Config) error {
 	if err := d.prepareSchema(conn, o); err != nil {
 		return err
 	}
+	writer.guard.safe.Store(o.synced(d.path))
 	if err := d.enterWAL(conn); err != nil {
 		return err
 	}
@@ -139,6 +140,22 @@ func (d *Database) openOwned(config Config) error {
 	go d.guard.run(d.done)
 	d.onClose(d.guard.stop)
 	return guard()
+}
+
+// synced is how many bytes of a database a power cut leaves for sure, once its schema is
+// prepared: that syncs a file without a WAL, and for another one its stamps say it.
+func (o *opening) synced(path string) int64 {
+	if !o.found.inUse() {
+		return fileSize(path)
+	}
+	least := int64(o.found.stamp.pages)
+	for _, s := range o.found.content.stamps {
+		if s.pages == 0 {
+			return 0
+		}
+		least = max(least, int64(s.pages))
+	}
+	return least * o.found.pageSize
 }
 
 // own takes the locks of a database that proves to be one of ours, or makes a new
@@ -400,6 +417,6 @@ func (d *Database) explain(err error) error {
 // removeDatabase removes a file that this process made and could not open.
 func removeDatabase(path string) {
 	for _, suffix := range []string{journalSuffix, walSuffix, shmSuffix, ""} {
-		os.Remove(path + suffix)
+		disk.Remove(path + suffix)
 	}
 }
