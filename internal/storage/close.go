@@ -135,6 +135,10 @@ func (w *fileWriter) leave() error {
 	if err := w.setStamp(stamp{}); err != nil {
 		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, err)
 	}
+	// Leaving WAL mode is a transaction with a journal: see openOwned.
+	if err := execute(w.conn, "PRAGMA synchronous = FULL"); err != nil {
+		return err
+	}
 	if err := w.inode.expose(); err != nil {
 		return err
 	}
