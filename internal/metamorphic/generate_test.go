@@ -2,6 +2,7 @@ package metamorphic
 
 import (
 	"strings"
+	"syscall"
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
@@ -153,7 +154,7 @@ func (d drawing) history() api.History {
 // operation draws one. Those that take long are rare.
 func (d drawing) operation() operation {
 	on := d.on()
-	switch n := d.below(200); {
+	switch n := d.below(202); {
 	case n < 52:
 		return single{on, d.write(on, writeCalls)}
 	case n < 112:
@@ -209,11 +210,28 @@ func (d drawing) kept(on, n int) operation {
 		return usage{pick(d, []string{"a", "b", "c"})}
 	case n < 31:
 		return verification{}
-	case n < 34:
+	case n < 33:
 		return fault{pick(d, steps)}
+	case n < 35:
+		return d.broken(on)
 	default:
 		return d.file()
 	}
+}
+
+func (d drawing) broken(on int) operation {
+	o := broken{Call: pick(d, []string{"write", "write", "sync", "read", "truncate", "shmlock", ""}), Kind: pick(d, []string{"wal", "wal", "database", ""}),
+		After: d.below(6), Error: pick(d, []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES}),
+		Once: d.oneIn(2)}
+	switch d.below(4) {
+	case 0:
+		o.Read = &reading{on, d.read(on, readCalls, scannerCalls, rendererCalls)}
+	case 1:
+		o.Batch = &batch{On: on, Writes: []write{d.write(on, batchCalls), d.write(on, batchCalls)}}
+	default:
+		o.Write = &single{on, d.write(on, writeCalls)}
+	}
+	return o
 }
 
 func (d drawing) batch(on int) operation {

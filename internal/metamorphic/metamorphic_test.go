@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 
 	"pgregory.net/rapid"
@@ -21,6 +22,8 @@ func TestMain(m *testing.M) {
 	_ = flag.Set("rapid.checks", "10")
 	_ = flag.Set("rapid.steps", "1000") // a store is opened for each program
 	debug.SetGCPercent(400)
+	faultfs.Install()
+	faultfs.SkipSyncs(true)
 	testkit.Main(m)
 }
 
@@ -44,6 +47,8 @@ func TestMetamorphic(t *testing.T) {
 		})
 	}
 	t.Logf("%d operations in %d programs: %v", operations, programs, kinds)
+	t.Logf("calls of the disk that failed: %d; failures of actors that a call has met: %d; of the writes that failed with them %d have an unknown outcome, %d have none",
+		struck.disk.Load(), struck.actors.Load(), struck.unknown.Load(), struck.undone.Load())
 }
 
 // replay is a program that has failed once.

@@ -359,12 +359,20 @@ func sameError(got, want error) error {
 			return fmt.Errorf("the error is %v, not: %w", got, want)
 		}
 	case want == nil && got != nil:
-		return fmt.Errorf("it failed: %w", got)
+		return failedError{got}
+	case got != nil && !errors.Is(got, want):
+		return fmt.Errorf("%w, and should have with: %v", failedError{got}, want)
 	case !errors.Is(got, want):
-		return fmt.Errorf("the error is %v, not: %w", got, want)
+		return fmt.Errorf("it did not fail, and should have with: %w", want)
 	}
 	return nil
 }
+
+// failedError is a call that failed otherwise than it should.
+type failedError struct{ error }
+
+func (e failedError) Error() string { return "it failed: " + e.error.Error() }
+func (e failedError) Unwrap() error { return e.error }
 
 // sameEvents compares events in their order. In which order a request removes what
 // has expired is not said.

@@ -37,11 +37,11 @@ func (o transaction) run(w *world) error {
 		for i, s := range o.Steps {
 			if attempts == 1 && o.Between != nil && i == o.Interrupt {
 				if err := errors.Join(o.Between.run(w), w.reap()); err != nil {
-					return broken{fmt.Errorf("the write between: %w", err)}
+					return wrong{fmt.Errorf("the write between: %w", err)}
 				}
 			}
 			if err := t.step(tx, s); err != nil {
-				return broken{fmt.Errorf("step %d, %s: %w", i, source(s), err)}
+				return wrong{fmt.Errorf("step %d, %s: %w", i, source(s), err)}
 			}
 		}
 		if o.Fail {
@@ -50,10 +50,10 @@ func (o transaction) run(w *world) error {
 		w.forgetCallbacks()
 		return nil
 	})
-	var wrong broken
+	var failed wrong
 	switch {
-	case errors.As(err, &wrong):
-		return wrong.error
+	case errors.As(err, &failed):
+		return failed.error
 	case o.Fail:
 		return sameError(err, errStop)
 	}
@@ -66,8 +66,8 @@ func (o transaction) run(w *world) error {
 	return w.changed(t.request(), func() called { return called{err: err} })
 }
 
-// broken is what a transaction's function returns when the test has failed.
-type broken struct{ error }
+// wrong is what a transaction's function returns when the test has failed.
+type wrong struct{ error }
 
 type place struct{ group, key string }
 

@@ -111,7 +111,9 @@ type world struct {
 	bounded bool   // the log was bounded at some time: its beginning may be missing
 	fewest  int    // revisions that it has held at all times; 0: nobody knows
 	faults  *testkit.Faults
-	fired   int // faults that were noticed
+	fired   int          // faults that were noticed
+	disk    atomic.Int64 // faults of the disk in the operation under way
+	mend    func()       // ends them; nil if there are none
 
 	callback struct {
 		sync.Mutex
@@ -376,7 +378,8 @@ func (w *world) changed(r request, call func() called) error {
 	next, want, tie := before.apply(r, nil)
 	got := call()
 	switch {
-	case errors.Is(got.err, api.RolledBackError), errors.Is(got.err, api.UnknownOutcomeError):
+	case errors.Is(got.err, api.RolledBackError), errors.Is(got.err, api.UnknownOutcomeError),
+		w.disk.Load() > 0 && got.err != nil && sameError(got.err, want.err) != nil:
 		return w.afterFault(before, next, got.err)
 	case tie && want.err == nil:
 		var err error
@@ -403,6 +406,12 @@ func (w *world) afterFault(before, next *model, cause error) error {
 	if !w.faulted() {
 		return fmt.Errorf("nothing was made to fail, and it failed: %w", cause)
 	}
+	w.heal()
+	if errors.Is(cause, api.UnknownOutcomeError) {
+		struck.unknown.Add(1)
+	} else {
+		struck.undone.Add(1)
+	}
 	var revision uint64
 	if err := w.retry(func() (err error) { revision, err = w.store.Revision(); return err }); err != nil {
 		return err
@@ -420,6 +429,9 @@ func (w *world) afterFault(before, next *model, cause error) error {
 // faulted reports whether something was made to fail since it was asked last, or is
 // to fail still.
 func (w *world) faulted() bool {
+	if w.disk.Load() > 0 {
+		return true
+	}
 	fired := 0
 	for step := range w.faults.Steps() {
 		_, panics := w.faults.Hits(step)
@@ -427,6 +439,7 @@ func (w *world) faulted() bool {
 	}
 	was := w.fired
 	w.fired = fired
+	struck.actors.Add(int64(fired - was))
 	return fired > was
 }
 
@@ -462,7 +475,7 @@ func (w *world) forgetCallbacks() {
 // compareCallbacks checks what OnChange was told during the call. With purges in
 // the background, or faults, nobody knows whose events those are.
 func (w *world) compareCallbacks(before *model) error {
-	if !w.Callback || w.Reaper || w.Faults {
+	if !w.Callback || w.Reaper || w.Faults || w.disk.Load() > 0 {
 		return nil
 	}
 	w.callback.Lock()
