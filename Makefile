@@ -21,6 +21,8 @@ MEASURE = $(GO) test $(PKG) -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUN
 
 FUZZTIME ?= 20s
 STRESSTIME ?= 10s
+METATIME ?= 1h
+HISTORYTIME ?= 30m
 
 comma := ,
 empty :=
@@ -122,6 +124,14 @@ stress: ## try to break a store for STRESSTIME (10s), then once more while its p
 .PHONY: kill
 kill: ## owners and subscribers in processes that are killed, for a minute
 	$(GO) test ./api -run '^TestKilledOwnersAndSubscribers$$' -kill=1m -timeout 10m -count=1 -v
+
+.PHONY: metamorphic
+metamorphic: ## random programs of the whole interface against a model, for METATIME (1h)
+	$(GO) test ./internal/metamorphic -run '^TestMetamorphic$$' -metamorphic=$(METATIME) -timeout 0 -count=1 -v
+
+.PHONY: linearizability
+linearizability: ## histories of many callers of a store that is killed, for HISTORYTIME (30m) each of two kinds
+	$(GO) test ./internal/histories -run '^Test(Transactions|GroupsOfKeys)Are' -histories=$(HISTORYTIME) -timeout 0 -count=1 -v
 
 .PHONY: planted
 planted: ## each bug that is planted on purpose (internal/planted) is caught by its test

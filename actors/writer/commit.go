@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -65,6 +66,9 @@ func (a *Actor) commit() {
 	}
 	a.Failpoint.Hit("writer.commit")
 	a.phase = committing
+	if planted.ReplyBeforeCommit {
+		a.answer()
+	}
 	if err := a.Database.Commit(); err != nil {
 		a.commitFailed(err)
 		return
@@ -175,7 +179,7 @@ func (a *Actor) attempt(do func() (kv.Outcome, error)) (kv.Outcome, error) {
 		return outcome, nil
 	}
 	a.tx.undo(mark)
-	if !a.Database.InTransaction() {
+	if !a.Database.InTransaction() || planted.RollbackSkipped {
 		return kv.Outcome{}, err
 	}
 	if undoing := a.Database.RollbackTo(); undoing != nil {

@@ -203,15 +203,16 @@ func (m counted) handle(a *Actor) {
 	a.accept(parked...)
 }
 
-// refuse answers those who wait for a count that failed. The next one to ask
-// has the namespace counted again.
+// refuse answers those who wait for a count that failed: nothing of theirs was
+// written, and they may try again. The next one to ask has the namespace counted
+// again.
 func (a *Actor) refuse(account *account, err error) {
 	delete(a.ledger.accounts, account.namespace)
 	a.Counter.Refuse(account.namespace, err)
 	a.Logger.Error("a namespace can't be counted", "namespace", account.namespace, "error", err)
 	for i := range account.parked {
 		j := &account.parked[i]
-		j.request.Resolve(kv.Outcome{}, err)
+		j.request.Resolve(kv.Outcome{}, fmt.Errorf("%w: %w", kv.RolledBackError, err))
 		a.release(j)
 	}
 }

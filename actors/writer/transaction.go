@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -76,8 +77,12 @@ func (t *transaction) mark() mark { return mark{len(t.events), len(t.ledger.jour
 // take back. Deadlines noted stay: they are lower bounds only.
 func (t *transaction) undo(m mark) {
 	t.undone = max(t.undone, len(t.events))
-	t.events, t.weight = t.events[:min(m.events, len(t.events))], m.weight
-	t.ledger.undo(min(m.entries, len(t.ledger.journal)))
+	if !planted.EventLeaked {
+		t.events, t.weight = t.events[:min(m.events, len(t.events))], m.weight
+	}
+	if !planted.QuotaKept {
+		t.ledger.undo(min(m.entries, len(t.ledger.journal)))
+	}
 }
 
 // keep makes what was done since the mark a request's own, with its revision.

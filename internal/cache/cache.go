@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/failpoint"
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -117,7 +118,7 @@ func (c *Cache) Get(ctx context.Context, group, key string) (kv.Row, bool, error
 // they miss is set before that Invalidate, which then takes the row out again.
 func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.Version) {
 	mark, epoch := &c.marks[c.stripe(group, key)], c.epoch(group)
-	if mark.Load() > 0 || !c.source.Current(version, group, key) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
+	if !planted.StaleFill && (mark.Load() > 0 || !c.source.Current(version, group, key)) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
 		return // which saves the lock
 	}
 	if c.filling != nil {
@@ -129,7 +130,7 @@ func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.
 	}
 	c.rows.Compute(at, func(*entry, bool) (*entry, otter.ComputeOp) {
 		e := &entry{row: row, found: found, group: epoch, epoch: epoch.Load()}
-		if e.epoch%2 != 0 || mark.Load() > 0 || !c.source.Current(version, group, key) {
+		if !planted.StaleFill && (e.epoch%2 != 0 || mark.Load() > 0 || !c.source.Current(version, group, key)) {
 			return nil, otter.CancelOp
 		}
 		return e, otter.WriteOp

@@ -25,6 +25,7 @@ type header struct {
 	applicationID uint32
 	userVersion   uint32
 	encoding      uint32 // 0 before anything was written, 1 is UTF-8
+	page          []byte // the whole first page, if it was read from the file
 }
 
 const headerSize = 100
@@ -36,6 +37,7 @@ type found struct {
 	stamped  bool // it has a stamp of its own
 	readable bool // so is its identity
 	content  walContent
+	journal  journal
 }
 
 // verifyFile refuses a file that is not ours to write, having touched nothing:
@@ -54,6 +56,13 @@ func verifyFile(path string) (f found, err error) {
 		}
 		return f, nil
 	}
+	j, err := readJournal(path)
+	if err != nil {
+		return f, fmt.Errorf("%s%s can't be read: %w", path, journalSuffix, err)
+	}
+	if j.hot && j.pages == 0 && beginsAsNew(path) {
+		return f, nil // it will be empty again
+	}
 	f.header, err = readHeader(path)
 	// SQLite takes a file of one byte for an empty one.
 	if code(err) == sqlite.ResultNotADB || err == nil && f.pageSize == 0 {
@@ -61,6 +70,13 @@ func verifyFile(path string) (f found, err error) {
 	}
 	if err != nil {
 		return f, fmt.Errorf("%s can't be read: %w", path, err)
+	}
+	if err := j.check(path, f.header); err != nil {
+		return f, err
+	}
+	f.journal = j
+	if j.first != nil {
+		f.header = parseHeader(j.first) // what is in the file may be half of a transaction
 	}
 	if err := f.readBeside(path); err != nil {
 		return f, err
@@ -72,9 +88,6 @@ func verifyFile(path string) (f found, err error) {
 		return f, err
 	}
 	if err := f.checkSize(path, size); err != nil {
-		return f, err
-	}
-	if err := checkJournal(path, f.header); err != nil {
 		return f, err
 	}
 	return f, f.checkSchema(path)
@@ -126,7 +139,8 @@ func (f *found) checkSize(path string, size int64) error {
 			least = max(least, int64(s.pages))
 		}
 	}
-	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && fileSize(path+journalSuffix) == 0 {
+	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && fileSize(path+journalSuffix) == 0 &&
+		!f.content.completes(f.page, size/f.pageSize) {
 		least = max(f.pageCount, 1) // not even its identity is left
 	}
 	if size < least*f.pageSize {
@@ -228,40 +242,19 @@ func missingWAL(path, why string) error {
 		"have sqlite3 execute PRAGMA journal_mode = DELETE on it.): %w", path, why, walSuffix, kv.MissingWALError)
 }
 
-// checkJournal refuses a rollback journal of another database: SQLite would roll
-// its pages back into this one. A transaction counts the header's changes up, and
-// its journal keeps the page that says how many there were.
-func checkJournal(path string, h header) error {
-	const most = 64 << 20 // the first page is among the first that a transaction changes
-	journal, err := readSidecar(path+journalSuffix, int(min(fileSize(path+journalSuffix), most)))
-	if err != nil || len(journal) < 28 || !bytes.HasPrefix(journal, journalMagic) {
-		return err
-	}
-	sector, pageSize := int(binary.BigEndian.Uint32(journal[20:])), int(binary.BigEndian.Uint32(journal[24:]))
-	if sector < 28 || sector > 64<<10 || pageSize < 512 || pageSize > 65536 {
-		return nil // SQLite does not take such a one for a journal
-	}
-	for at := sector; at+4+pageSize <= len(journal); at += 8 + pageSize {
-		if binary.BigEndian.Uint32(journal[at:]) != 1 {
-			continue
-		}
-		if before := parseHeader(journal[at+4:][:pageSize]); h.changes-before.changes > 1 {
-			return fmt.Errorf("%s%s does not belong to %s: it was left by a database that lay here before. "+
-				"Move that file away, or put the database back that it belongs to: %w", path, journalSuffix, path, kv.StaleWALError)
-		}
-		return nil
-	}
-	return nil
-}
-
-// checkSchema looks at the tables in the file itself. With commits in the WAL the
-// file may not show them as they are: they are looked at through it later.
+// checkSchema looks at the tables in the file itself. With commits in the WAL, or a
+// transaction to roll back, the file may not show them as they are: they are looked at
+// later, once SQLite has put that right.
 func (f *found) checkSchema(path string) (err error) {
-	if f.content.committed() {
-		if f.content.first == nil || f.applicationID != 0 {
+	first := f.content.first
+	if first == nil {
+		first = f.journal.first
+	}
+	if f.content.committed() || f.journal.first != nil {
+		if first == nil || f.applicationID != 0 {
 			return nil
 		}
-		return checkForeignNames(path, f.content.first)
+		return checkForeignNames(path, first)
 	}
 	conn, err := openStill(path)
 	if err != nil {
@@ -329,7 +322,9 @@ func readHeader(path string) (h header, err error) {
 	if err != nil {
 		return h, err
 	}
-	return parseHeader(page), nil
+	h = parseHeader(page)
+	h.page = page
+	return h, nil
 }
 
 func parseHeader(page []byte) (h header) {

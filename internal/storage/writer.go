@@ -183,8 +183,9 @@ func (w *fileWriter) present() stamp {
 	if w.durability == kv.DurabilityBuffered {
 		s.state = stampBuffered
 	}
-	if w.guard.fixed {
-		s.pages = uint32(fileSize(w.file) / w.pageSize)
+	if count, err := queryInt(w.conn, "PRAGMA page_count"); err == nil && w.guard.fixed {
+		// A checkpoint cuts the file down to what a compaction has left of it.
+		s.pages = uint32(min(w.guard.safe.Load()/w.pageSize, count))
 	}
 	return s
 }

@@ -1,0 +1,102 @@
+package metamorphic
+
+import (
+	"flag"
+	"fmt"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit"
+
+	"pgregory.net/rapid"
+)
+
+var runFor = flag.Duration("metamorphic", 3*time.Second, "how long TestMetamorphic goes on")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// A failure prints a test to be pasted: no files of bits beside it.
+	_ = flag.Set("rapid.nofailfile", "true")
+	_ = flag.Set("rapid.checks", "10")
+	_ = flag.Set("rapid.steps", "1000") // a store is opened for each program
+	debug.SetGCPercent(400)
+	faultfs.Install()
+	faultfs.SkipSyncs(true)
+	testkit.Main(m)
+}
+
+// TestMetamorphic: whatever the public interface is used for, in whatever order and
+// with whatever options, every answer is that of a plain model.
+func TestMetamorphic(t *testing.T) {
+	programs, operations := 0, 0
+	kinds := map[string]int{}
+	for began := time.Now(); programs == 0 || time.Since(began) < *runFor; {
+		rapid.Check(t, func(r *rapid.T) {
+			p := draw(r)
+			programs++
+			done, err := p.run()
+			operations += done
+			for _, o := range p.operations[:done] {
+				kinds[fmt.Sprintf("%T", o)]++
+			}
+			if err != nil {
+				r.Fatalf("%v\n\n%s", err, program{p.settings, p.operations[:min(done+1, len(p.operations))]}.test())
+			}
+		})
+	}
+	t.Logf("%d operations in %d programs: %v", operations, programs, kinds)
+	t.Logf("calls of the disk that failed: %d; failures of actors that a call has met: %d; of the writes that failed with them %d have an unknown outcome, %d have none",
+		struck.disk.Load(), struck.actors.Load(), struck.unknown.Load(), struck.undone.Load())
+}
+
+// replay is a program that has failed once.
+func replay(t *testing.T, s settings, operations ...operation) {
+	t.Helper()
+	if _, err := (program{s, operations}).run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run goes through the program and says how far it came.
+func (p program) run() (done int, err error) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		done, err = p.goThrough()
+	}()
+	limit := time.NewTimer(2 * testkit.Patience)
+	defer limit.Stop()
+	select {
+	case <-ended:
+		return done, err
+	case <-limit.C:
+		panic(fmt.Sprintf("a program hangs:\n%s\n%s", p.test(), testkit.Stacks()))
+	}
+}
+
+func (p program) goThrough() (done int, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("a panic: %v\n%s", reason, debug.Stack())
+		}
+	}()
+	w, err := newWorld(p.settings)
+	if err != nil {
+		return 0, err
+	}
+	defer w.end()
+	for i, o := range p.operations {
+		if err := o.run(w); err != nil {
+			return i, fmt.Errorf("operation %d, %s: %w", i, source(o), err)
+		}
+		if err := w.reap(); err != nil {
+			return i, fmt.Errorf("after operation %d, %s: %w", i, source(o), err)
+		}
+	}
+	if err := w.verify(); err != nil {
+		return len(p.operations), fmt.Errorf("in the end: %w", err)
+	}
+	return len(p.operations), w.close()
+}

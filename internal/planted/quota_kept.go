@@ -1,0 +1,6 @@
+//go:build planted_quota_kept
+
+package planted
+
+// QuotaKept: what a refused request has booked to its namespace stays booked.
+const QuotaKept = true
