@@ -23,6 +23,8 @@ func TestConfigThatCannotWork(t *testing.T) {
 		"in flight":        {MaxInFlight: -1},
 		"too many":         {MaxInFlight: largest + 1},
 		"watch buffer":     {WatchBuffer: -1},
+		"a huge buffer":    {WatchBuffer: maxWatchBuffer + 1},
+		"many readers":     {Readers: maxReaders + 1},
 		"purge interval":   {PurgeInterval: -time.Nanosecond},
 		"group":            {Limits: Limits{Group: -1}},
 		"key":              {Limits: Limits{Key: -1}},
