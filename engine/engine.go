@@ -38,6 +38,7 @@ type Engine struct {
 	reads     storage.Reads
 	cache     *cache.Cache // nil: none
 	snapshots atomic.Int64 // how many are open
+	records   records
 	callbacks *notifier.Callbacks
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
 	conflicts atomic.Uint64 // of transactions

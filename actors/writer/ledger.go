@@ -102,6 +102,9 @@ func (l *ledger) settle() (usage []kv.NamespaceUsage) {
 		e.account.touched = false
 	}
 	l.journal = l.journal[:0]
+	if cap(l.journal) > keptEvents {
+		l.journal = nil
+	}
 	return usage
 }
 
