@@ -39,6 +39,9 @@ func (r Ref) Connect(accounts Accounts) { r.root.Send(r.pid, connect{accounts: a
 // Committed tells the actor of namespaces that changed, and returns at once.
 func (r Ref) Committed(changed []kv.NamespaceUsage) { r.root.Send(r.pid, committed{usage: changed}) }
 
+// Forget says which namespaces the writer counts no more.
+func (r Ref) Forget(namespaces []string) { r.root.Send(r.pid, forgotten{namespaces: namespaces}) }
+
 // Resynchronise replaces what the actor knows, and returns at once.
 func (r Ref) Resynchronise(all []kv.NamespaceUsage) { r.root.Send(r.pid, resynchronise{usage: all}) }
 
