@@ -222,8 +222,10 @@ func TestKeysDoNotKeepTheirValues(t *testing.T) {
 	}{
 		"keys only, large": {large, scan(true)}, "keys only, small": {small, scan(true)}, "scan, large": {large, scan(false)},
 		"log, large": {large, logged},
-		"touch":      {large, watched(func(key string) kv.Mutation { return ttl(kv.Mutation{Kind: kv.Touch, Group: "g" + key, Key: key}, time.Hour) })},
-		"delete":     {large, watched(func(key string) kv.Mutation { return kv.Mutation{Kind: kv.DeleteGroup, Group: "g" + key} })},
+		"touch": {large, watched(func(key string) kv.Mutation {
+			return ttl(kv.Mutation{Kind: kv.Touch, Group: "g" + key, Key: key}, time.Hour)
+		})},
+		"delete": {large, watched(func(key string) kv.Mutation { return kv.Mutation{Kind: kv.DeleteGroup, Group: "g" + key} })},
 		"prefix": {large, watched(func(key string) kv.Mutation {
 			return kv.Mutation{Kind: kv.DeletePrefix, Group: "g" + key, Range: kv.GroupRange("g" + key)}
 		})},

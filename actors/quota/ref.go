@@ -30,7 +30,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, done: done, dead: config.Dead}, nil
+	return Ref{root: actorsystem.Root(system), pid: pid, done: done, dead: config.Dead}, nil
 }
 
 // Connect tells the actor who keeps the accounts.

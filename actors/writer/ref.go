@@ -32,7 +32,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, gate: config.Gate, dispatcher: dispatcher, done: done}, nil
+	return Ref{root: actorsystem.Root(system), pid: pid, gate: config.Gate, dispatcher: dispatcher, done: done}, nil
 }
 
 // Apply commits one mutation together with others that are waiting, and
