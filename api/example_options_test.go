@@ -210,7 +210,9 @@ func ExampleWithLogger() {
 			log.Fatal(err)
 		}
 	}
-	fmt.Println(tenant.Usage())
+	usage, err := tenant.Usage()
+	store.Close() // the log has everything by then
+	fmt.Println(usage, err)
 	// Output:
 	// level=WARN msg="a namespace nears its quota" namespace=tenant keys=4 max_keys=5 groups=1 max_groups=0
 	// {4 1} <nil>

@@ -72,11 +72,6 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Limits.Commit, 32<<20)
 	c.fillHistory()
 	c.PurgeInterval = min(c.PurgeInterval, century) // a deadline and it must not overflow
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	} else {
-		c.Logger = guard(c.Logger)
-	}
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
