@@ -123,6 +123,10 @@ stress: ## try to break a store for STRESSTIME (10s), then once more while its p
 kill: ## owners and subscribers in processes that are killed, for a minute
 	$(GO) test ./api -run '^TestKilledOwnersAndSubscribers$$' -kill=1m -timeout 10m -count=1 -v
 
+.PHONY: planted
+planted: ## each bug that is planted on purpose (internal/planted) is caught by its test
+	@GO='$(GO)' sh internal/planted/planted.sh
+
 .PHONY: demo
 demo: ## half a minute of everything at once, then every write verified
 	$(GO) run ./cmd/gostore demo

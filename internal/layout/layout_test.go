@@ -28,18 +28,19 @@ var layers = []struct {
 	may    []string
 }{
 	{"kv", nil},
-	{"internal/storage/...", []string{"kv", "internal/failpoint", "internal/storage/..."}},
+	{"internal/storage/...", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage/..."}},
 	{"internal/admission", []string{"kv"}},
 	{"internal/actorsystem", nil},
 	{"internal/clock", nil},
 	{"internal/failpoint", nil},
 	{"internal/layout", nil},
-	{"internal/cache", []string{"kv", "internal/failpoint", "internal/storage"}},
-	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint"}},
-	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/commitlog", "internal/failpoint", "internal/storage"}},
-	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/failpoint"}},
-	{"actors/reaper", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},
-	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint"}},
+	{"internal/planted/...", nil},
+	{"internal/cache", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage"}},
+	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint", "internal/planted"}},
+	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/commitlog", "internal/failpoint", "internal/planted", "internal/storage"}},
+	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/failpoint", "internal/planted"}},
+	{"actors/reaper", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint", "internal/planted"}},
+	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint", "internal/planted"}},
 	{"engine", []string{"kv", "actors/...", "internal/..."}},
 	{"api", []string{"kv", "engine"}},
 	{"cmd/...", []string{"api", "bench/...", "cmd/..."}},
@@ -67,7 +68,7 @@ var libraries = []struct {
 }
 
 // testOnly may be imported by tests, and by nothing else of ours.
-var testOnly = []string{"internal/testkit", "internal/layout"}
+var testOnly = []string{"internal/testkit", "internal/layout", "internal/storage/faultfs"}
 
 // violation says why folder may not import imported, or nothing.
 func violation(folder, imported string) string {
@@ -191,6 +192,8 @@ func TestRuleFails(t *testing.T) {
 		{"engine", module + "/api"},
 		{"engine", "database/sql"},
 		{"engine", module + "/internal/testkit"},
+		{"internal/storage", module + "/internal/storage/faultfs"},
+		{"engine", module + "/internal/storage/faultfs"},
 		{"api", module + "/actors/writer"},
 		{"api", module + "/internal/storage"},
 		{"api", module + "/internal/clock"},

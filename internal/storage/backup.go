@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -66,7 +67,7 @@ func (d *Database) mode() (fs.FileMode, error) {
 	if d.path == MemoryPath {
 		return 0o600, nil
 	}
-	info, err := os.Stat(d.path)
+	info, err := disk.Stat(d.path)
 	if err != nil {
 		return 0, err
 	}
@@ -93,7 +94,7 @@ func copyPages(ctx context.Context, conn *sqlite.Conn, path string, progress Pro
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	file, err := disk.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func copyPages(ctx context.Context, conn *sqlite.Conn, path string, progress Pro
 		return damaged(path, fmt.Errorf("%d of %d bytes could be read", to.written, size*count))
 	}
 	progress.report(size*count, size*count)
-	return file.Sync()
+	return disk.Sync(file)
 }
 
 // pageWriter writes pages, some at a time.
@@ -150,7 +151,7 @@ func (w *pageWriter) add(stmt *sqlite.Stmt) error {
 }
 
 func (w *pageWriter) flush() error {
-	n, err := w.file.Write(w.buffer)
+	n, err := disk.WriteAt(w.file, w.buffer, w.written)
 	w.written += int64(n)
 	w.buffer = w.buffer[:0]
 	if err == nil && w.written-w.begun >= writeBackBytes {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -187,7 +188,7 @@ func TestBackupThatEndsEarly(t *testing.T) {
 	t.Run("full disk", func(t *testing.T) {
 		d := open(t, MemoryPath)
 		require.NoError(t, write(d, numbered("g", 40_000)...))
-		defer inject(t, failing("write", "database", int32(sqlite.ResultFull)))()
+		defer faultfs.Inject(t, faultfs.Failing("write", "partial", faultfs.Code(sqlite.ResultFull)))()
 		require.Error(t, d.Backup(background, path, nil))
 		assert.Empty(t, names(t, folder))
 	})

@@ -349,11 +349,12 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 
 // unpinned checkpoints while readers keep no transaction between two reads.
 func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, err error) {
-	is, err := checkpoint(conn, "NOOP")
-	if err != nil {
-		return wal, err
-	}
-	if err := c.guard.sound(is.pages); err != nil {
+	sound := c.guard.sound(func() int {
+		is, noop := checkpoint(conn, "NOOP")
+		err = noop
+		return max(is.pages, 0)
+	})
+	if err = errors.Join(err, sound); err != nil {
 		return wal, err // its pages are not to be trusted, nor is what lies at its names
 	}
 	c.running.Add(1)

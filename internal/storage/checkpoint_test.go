@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -134,7 +135,7 @@ func TestCheckpointsThatFail(t *testing.T) {
 	log, lines := logger()
 	path := temporary(t)
 	d := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered, Logger: log})
-	heal := inject(t, failing("write", "database", int32(sqlite.ResultIOErrWrite)))
+	heal := faultfs.Inject(t, faultfs.Failing("write", "database", faultfs.Code(sqlite.ResultIOErrWrite)))
 	churn(t, d, 100)
 	w := fileOf(d)
 	for err := error(nil); err == nil; { // nil while the goroutine is at it
@@ -159,7 +160,7 @@ func TestMovingThatFails(t *testing.T) {
 		d, err := Open(Config{Path: path})
 		require.NoError(t, err)
 		require.NoError(t, write(d, numbered("g", 100)...))
-		heal := inject(t, failing("write", "database", int32(sqlite.ResultIOErrWrite)))
+		heal := faultfs.Inject(t, faultfs.Failing("write", "database", faultfs.Code(sqlite.ResultIOErrWrite)))
 		time.Sleep(idleDelay * 3)
 		synctest.Wait()
 		require.Positive(t, unmoved(t, d))

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -65,11 +65,11 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if err := w.guard.last(); err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
+	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
+	defer func() { _ = disk.RemoveAll(folder) }()
 	// Until the file has become smaller nobody may take it for cut off.
 	loose := w.present()
 	loose.pages = 0

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -102,17 +103,17 @@ func TestCompactThatEndsEarly(t *testing.T) {
 			return err
 		},
 		"no room for the new file": func(t *testing.T, d *Database) error {
-			defer inject(t, failing("write", "database", int32(sqlite.ResultFull)))()
+			defer faultfs.Inject(t, faultfs.Failing("write", "partial", faultfs.Code(sqlite.ResultFull)))()
 			_, err := d.Compact(background, nil)
 			return err
 		},
 		"no room for the WAL": func(t *testing.T, d *Database) error {
-			defer inject(t, failing("write", "wal", int32(sqlite.ResultFull)))()
+			defer faultfs.Inject(t, faultfs.Failing("write", "wal", faultfs.Code(sqlite.ResultFull)))()
 			_, err := d.Compact(background, nil)
 			return err
 		},
 		"a bad disk": func(t *testing.T, d *Database) error {
-			defer inject(t, failing("sync", "wal", int32(sqlite.ResultIOErrFsync)))()
+			defer faultfs.Inject(t, faultfs.Failing("sync", "wal", faultfs.Code(sqlite.ResultIOErrFsync)))()
 			_, err := d.Compact(background, nil)
 			return err
 		},

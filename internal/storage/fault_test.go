@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -31,12 +32,12 @@ func requireHealthy(t *testing.T, d *Database, rows int) {
 func TestFaultsAtCommit(t *testing.T) {
 	for _, c := range []struct {
 		name          string
-		fault         fault
+		fault         faultfs.Fault
 		indeterminate bool
 	}{
-		{"write of the WAL", failing("write", "wal", int32(sqlite.ResultIOErrWrite)), true},
-		{"sync of the WAL", failing("sync", "wal", int32(sqlite.ResultIOErrFsync)), true},
-		{"full disk", failing("write", "wal", int32(sqlite.ResultFull)), false},
+		{"write of the WAL", faultfs.Failing("write", "wal", faultfs.Code(sqlite.ResultIOErrWrite)), true},
+		{"sync of the WAL", faultfs.Failing("sync", "wal", faultfs.Code(sqlite.ResultIOErrFsync)), true},
+		{"full disk", faultfs.Failing("write", "wal", faultfs.Code(sqlite.ResultFull)), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := open(t, temporary(t))
@@ -44,7 +45,7 @@ func TestFaultsAtCommit(t *testing.T) {
 			w := d.Writer()
 			require.NoError(t, w.Begin())
 			require.NoError(t, w.Upsert(row("g", "lost", "v")))
-			heal := inject(t, c.fault)
+			heal := faultfs.Inject(t, c.fault)
 			err := w.Commit()
 			require.Error(t, err)
 			assert.Equal(t, c.indeterminate, IsIndeterminate(err))
@@ -173,7 +174,7 @@ func TestFaultsOfEveryCall(t *testing.T) {
 	}
 	for name, call := range calls {
 		shrink(w.conn)
-		heal := inject(t, failing("read", "", int32(sqlite.ResultIOErrRead)))
+		heal := faultfs.Inject(t, faultfs.Failing("read", "", faultfs.Code(sqlite.ResultIOErrRead)))
 		err := call()
 		heal()
 		require.Error(t, err, name)
@@ -187,13 +188,13 @@ func TestFaultsOfEveryCall(t *testing.T) {
 	pool := d.reads.(*fileReads).pool
 	for name := range everyRead(background, d) {
 		shrinkAll(pool)
-		heal := inject(t, failing("read", "", int32(sqlite.ResultIOErrRead)))
+		heal := faultfs.Inject(t, faultfs.Failing("read", "", faultfs.Code(sqlite.ResultIOErrRead)))
 		err := everyRead(background, d)[name]
 		heal()
 		assert.Error(t, err, name)
 		assert.True(t, IsStorageFault(err), name)
 	}
-	heal := inject(t, failing("read", "", int32(sqlite.ResultIOErrRead)))
+	heal := faultfs.Inject(t, faultfs.Failing("read", "", faultfs.Code(sqlite.ResultIOErrRead)))
 	_, err := w.Snapshot()
 	require.Error(t, err)
 	heal()
@@ -217,7 +218,7 @@ func TestFaultInTheMiddleOfAScan(t *testing.T) {
 	for _, err := range d.Reads().Scan(background, GroupQuery("g"), 0) {
 		if last = err; err == nil {
 			if seen++; seen == 1 {
-				heal = inject(t, failing("read", "database", int32(sqlite.ResultIOErrRead)))
+				heal = faultfs.Inject(t, faultfs.Failing("read", "database", faultfs.Code(sqlite.ResultIOErrRead)))
 			}
 		}
 	}
@@ -248,7 +249,7 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 		}
 	}
 	pool.give(second)
-	heal := inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))
+	heal := faultfs.Inject(t, faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)))
 	_, err = d.Writer().Snapshot()
 	require.Error(t, err)
 	for range 5 {
@@ -268,7 +269,7 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, row("g", "k", "1")))
-	heal := inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))
+	heal := faultfs.Inject(t, faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)))
 	requireValue(t, d, "g", "k", "1")
 	heal()
 	requireValue(t, d, "g", "k", "1")
@@ -278,7 +279,7 @@ func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
 	d.reads.(*fileReads).pool.disconnect(one.now)
 	one.now = nil
 	d.reads.(*fileReads).pool.give(one)
-	heal = inject(t, failing("open", "database", int32(sqlite.ResultCantOpen)))
+	heal = faultfs.Inject(t, faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)))
 	requireValue(t, d, "g", "k", "2")
 	heal()
 }
@@ -304,7 +305,7 @@ func TestFaultWhileClosing(t *testing.T) {
 	path := temporary(t)
 	d := open(t, path)
 	require.NoError(t, write(d, numbered("g", 100)...))
-	heal := inject(t, failing("write", "database", int32(sqlite.ResultFull)))
+	heal := faultfs.Inject(t, faultfs.Failing("write", "database", faultfs.Code(sqlite.ResultFull)))
 	err := d.Close()
 	require.ErrorContains(t, err, "what was committed stays in the -wal file")
 	require.Equal(t, err, d.Close(), "the same answer again")

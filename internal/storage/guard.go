@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -85,7 +86,7 @@ func (g *guard) watch(suffixes ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, suffix := range suffixes {
-		info, err := os.Lstat(g.database + suffix)
+		info, err := disk.Lstat(g.database + suffix)
 		if errors.Is(err, fs.ErrNotExist) && suffix != "" {
 			continue
 		}
@@ -159,16 +160,16 @@ func (g *guard) before() error {
 // moved into the database either.
 func (g *guard) last() error {
 	if g.wal != nil {
-		g.lookAtWAL(g.walNeeds())
+		g.lookAtWAL(g.walNeeds)
 	}
 	return g.look(true)
 }
 
 // sound is what a checkpoint asks first, of a WAL in which so many frames are committed:
 // what was cut or overwritten must not be moved into the database.
-func (g *guard) sound(frames int) error {
+func (g *guard) sound(needs func() (frames int)) error {
 	if g.wal != nil {
-		g.lookAtWAL(frames)
+		g.lookAtWAL(needs)
 	}
 	return g.look(false)
 }
@@ -176,27 +177,42 @@ func (g *guard) sound(frames int) error {
 // lookAtWAL notes that the WAL was cut or overwritten: it must have so many frames, of
 // which the last is of its series, and the one that was the last when somebody looked
 // before: where it was cut and has grown again there is a hole.
-func (g *guard) lookAtWAL(frames int) {
-	what := ""
+func (g *guard) lookAtWAL(needs func() (frames int)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var head [walHeaderSize]byte
-	g.walBegins.load(head[:])
+	what := ""
+	for {
+		var head, still [walHeaderSize]byte
+		g.walBegins.load(head[:])
+		frames := needs()
+		if what = g.walLacks(head, frames); what == "" {
+			g.mu.head, g.mu.frames = head, frames
+			return
+		}
+		// Who is not the writer may have counted before the writer began the WAL anew, and
+		// looked at it after. SQLite resets the count first: see walRestartHdr.
+		if g.walBegins.load(still[:]); still == head {
+			break
+		}
+	}
+	g.mu.truncated = fmt.Errorf("%s%s was %s while the store had it open: close the store, and restore a backup if it then does not open whole",
+		g.database, walSuffix, what)
+}
+
+// walLacks says what has become of a WAL that begins so and of which so many frames are
+// committed; nothing if it has them. It is called under the lock.
+func (g *guard) walLacks(head [walHeaderSize]byte, frames int) (what string) {
 	before := g.mu.frames
 	if head != g.mu.head {
 		before = 0
 	}
 	switch is := g.walIs(); {
 	case is == walForeign:
-		what = "overwritten"
+		return "overwritten"
 	case frames > 0 && (is == walGone || !g.hasFrame(frames) || before > 0 && before <= frames && !g.hasFrame(before)):
-		what = "truncated or overwritten"
-	default:
-		g.mu.head, g.mu.frames = head, frames
-		return
+		return "truncated or overwritten"
 	}
-	g.mu.truncated = fmt.Errorf("%s%s was %s while the store had it open: close the store, and restore a backup if it then does not open whole",
-		g.database, walSuffix, what)
+	return ""
 }
 
 // hasFrame reports whether the WAL has a frame, by its number from 1, that is of the
@@ -207,7 +223,7 @@ func (g *guard) hasFrame(number int) bool {
 	if !g.walBegins.load(head[:]) {
 		return false
 	}
-	n, err := g.wal.ReadAt(frame[:], walHeaderSize+int64(number-1)*g.frameSize)
+	n, err := disk.ReadAt(g.wal, frame[:], walHeaderSize+int64(number-1)*g.frameSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return true
 	}
@@ -293,7 +309,7 @@ func (g *guard) compare(writer bool) error {
 		if !watched {
 			continue
 		}
-		is, err := os.Lstat(g.database + suffix)
+		is, err := disk.Lstat(g.database + suffix)
 		switch {
 		case err == nil && os.SameFile(was, is):
 			if suffix != "" {

@@ -2,10 +2,12 @@ package storage
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -43,7 +45,7 @@ var inodes = struct {
 // enlist registers a store on the file at a path. Call leave once all its connections
 // are closed.
 func enlist(path string) (*inode, error) {
-	info, err := os.Stat(path)
+	info, err := disk.Stat(path)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func enlist(path string) (*inode, error) {
 // inUseHere reports whether a store of this process has a database, or the one
 // that a sidecar belongs to, open.
 func inUseHere(path string) bool {
-	info, err := os.Stat(databaseOf(path))
+	info, err := disk.Stat(databaseOf(path))
 	if err != nil {
 		return false
 	}
@@ -220,10 +222,11 @@ func (i *inode) inWALMode() bool {
 	if file == nil {
 		return true
 	}
-	if n, err := file.ReadAt(versions[:], 18); err != nil || n < len(versions) {
-		return false
+	n, err := disk.ReadAt(file, versions[:], 18)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return true // a disk that fails has not overwritten anything
 	}
-	return versions == [2]byte{2, 2}
+	return n == len(versions) && versions == [2]byte{2, 2}
 }
 
 // expose ends what protect began: SQLite can't leave WAL mode under it.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -77,14 +78,19 @@ func acquireLock(database string) (*lockFile, error) {
 			return nil, &kv.LockedError{Path: database, PID: ownerOf(path)}
 		}
 		if err != nil {
-			l.file.Close()
+			l.forget()
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
 		}
 		if err := l.prove(); err != nil {
 			l.file.Close()
 			return nil, err
 		}
-		if !l.current() {
+		current, err := l.current()
+		if err != nil {
+			l.forget()
+			return nil, fmt.Errorf("lock file: %w", err)
+		}
+		if !current {
 			// Its creator failed to open the database and removed the file
 			// between our open and our lock: this lock would protect nothing.
 			l.file.Close()
@@ -117,7 +123,7 @@ func openLockFile(database string) (*lockFile, error) {
 	if !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	info, err := os.Lstat(path)
+	info, err := disk.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is a %s, not a file: remove it, or see what it is for: %w",
 			path, kindOf(info.Mode()), kv.ForeignFileError)
@@ -142,7 +148,7 @@ func (l *lockFile) prove() error {
 		return nil
 	}
 	content := make([]byte, lockContentMax+1)
-	n, err := l.file.ReadAt(content, 0)
+	n, err := disk.ReadAt(l.file, content, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("lock file: %w", err)
 	}
@@ -163,7 +169,7 @@ func (l *lockFile) prove() error {
 // its database. A database that is yet to be made will be its owner's alone, as the
 // lock is. What is refused is left: the lock works all the same for its maker.
 func likeDatabase(lock *os.File, database string) {
-	info, err := os.Stat(database)
+	info, err := disk.Stat(database)
 	if err != nil {
 		return
 	}
@@ -184,13 +190,16 @@ func sameOwner(a, b fs.FileInfo) bool {
 
 // current reports whether the file that is locked is the one that the path
 // leads to.
-func (l *lockFile) current() bool {
+func (l *lockFile) current() (bool, error) {
 	locked, err := l.file.Stat()
 	if err != nil {
-		return false
+		return false, err
 	}
-	named, err := os.Lstat(l.path)
-	return err == nil && os.SameFile(locked, named)
+	named, err := disk.Lstat(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(locked, named), err
 }
 
 // sign writes the owner's PID down, and that nothing is acknowledged yet.
@@ -206,7 +215,7 @@ func (l *lockFile) signed() bool {
 	if l.text != nil && l.text.load(text[:]) {
 		return string(text[:]) == signature || text == [lockNumber]byte{}
 	}
-	n, err := l.file.ReadAt(text[:], 0)
+	n, err := disk.ReadAt(l.file, text[:], 0)
 	if n == 0 || err != nil && !errors.Is(err, io.EOF) {
 		return true
 	}
@@ -232,7 +241,7 @@ func (l *lockFile) acknowledge(revision uint64) error {
 		l.text.store(text[:], lockNumber+1) // a file that was cut is found by the guard
 		return nil
 	}
-	_, err := l.file.WriteAt(text[:], lockNumber+1)
+	_, err := disk.WriteAt(l.file, text[:], lockNumber+1)
 	return err
 }
 
@@ -259,10 +268,10 @@ func (l *lockFile) become(other *lockFile) {
 func (l *lockFile) close() error { return errors.Join(l.text.unmap(), l.file.Close()) }
 
 func (l *lockFile) write(text string) error {
-	if err := l.file.Truncate(0); err != nil {
+	if err := disk.Truncate(l.file, 0); err != nil {
 		return err
 	}
-	_, err := l.file.WriteAt([]byte(text), 0)
+	_, err := disk.WriteAt(l.file, []byte(text), 0)
 	return err
 }
 
@@ -280,7 +289,7 @@ func (l *lockFile) release() error {
 func (l *lockFile) keep() error {
 	var err error
 	if l.signed() {
-		_, err = l.file.WriteAt([]byte(strings.Repeat("0", lockNumber)), 0)
+		_, err = disk.WriteAt(l.file, []byte(strings.Repeat("0", lockNumber)), 0)
 	}
 	return errors.Join(err, l.close())
 }
@@ -292,17 +301,26 @@ func (l *lockFile) abandon() {
 		l.close()
 		return
 	}
-	if !l.created || !l.current() {
+	if current, err := l.current(); !l.created || !current || err != nil {
 		_ = errors.Join(l.write(l.before), l.close()) // the error that led here is the one to tell
 		return
 	}
+	l.forget()
+}
+
+// forget closes the file, and removes one that is of this very call.
+func (l *lockFile) forget() {
+	if !l.created {
+		l.close()
+		return
+	}
 	if removeWhileOpen {
-		os.Remove(l.path)
+		disk.Remove(l.path)
 		l.close()
 		return
 	}
 	l.close()
-	os.Remove(l.path) // fails if somebody else has opened it: it is theirs then
+	disk.Remove(l.path) // fails if somebody else has opened it: it is theirs then
 }
 
 // ownerOf reads the PID that a lock's holder wrote, 0 if there is none. The

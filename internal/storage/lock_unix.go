@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +18,7 @@ const removeWhileOpen = true
 // process, so it keeps out a second opener in the same process too.
 func tryLock(file *os.File) error {
 	for {
-		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := disk.Do("flock", file, func() error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -33,5 +35,5 @@ func isAlive(pid int) bool { return pid > 0 && !errors.Is(unix.Kill(pid, 0), uni
 
 // openNoFollow opens a file that is no symbolic link. It does not wait for a FIFO.
 func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
-	return os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
+	return disk.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
+
 	"golang.org/x/sys/windows"
 )
 
@@ -30,8 +32,8 @@ func isAlive(pid int) bool { return pid > 0 }
 
 // openNoFollow opens a file that is no symbolic link.
 func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+	if info, err := disk.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("is a symbolic link")}
 	}
-	return os.OpenFile(path, flags, mode)
+	return disk.OpenFile(path, flags, mode)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		ownUntilStdinCloses(path)
 		return
 	}
-	installFaultyFS()
+	faultfs.Install()
 	goleak.VerifyTestMain(m)
 }
 

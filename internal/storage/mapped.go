@@ -3,6 +3,8 @@ package storage
 import (
 	"os"
 	"runtime/debug"
+
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 )
 
 // mapped is the beginning of a file in memory, shared with everybody who has the file
@@ -20,7 +22,7 @@ func (m *mapped) load(b []byte) (ok bool) {
 		return false
 	}
 	if m.memory == nil {
-		n, err := m.file.ReadAt(b, 0)
+		n, err := disk.ReadAt(m.file, b, 0)
 		return err == nil && n == len(b)
 	}
 	return withoutFault(func() { copy(b, m.memory) })
@@ -29,7 +31,7 @@ func (m *mapped) load(b []byte) (ok bool) {
 // store writes bytes that the file has already.
 func (m *mapped) store(b []byte, at int64) (ok bool) {
 	if m.memory == nil {
-		_, err := m.file.WriteAt(b, at)
+		_, err := disk.WriteAt(m.file, b, at)
 		return err == nil
 	}
 	return withoutFault(func() { copy(m.memory[at:], b) })

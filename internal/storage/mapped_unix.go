@@ -5,6 +5,8 @@ package storage
 import (
 	"os"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,9 +20,10 @@ func mapFile(file *os.File, n int, writable bool) *mapped {
 	if writable {
 		protection |= unix.PROT_WRITE
 	}
-	if memory, err := unix.Mmap(int(file.Fd()), 0, n, protection, unix.MAP_SHARED); err == nil {
-		m.memory = memory
-	}
+	_ = disk.Do("map", file, func() (err error) { // it works without
+		m.memory, err = unix.Mmap(int(file.Fd()), 0, n, protection, unix.MAP_SHARED)
+		return err
+	})
 	return m
 }
 

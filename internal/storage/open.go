@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"sync"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/pagecache"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -400,6 +400,6 @@ func (d *Database) explain(err error) error {
 // removeDatabase removes a file that this process made and could not open.
 func removeDatabase(path string) {
 	for _, suffix := range []string{journalSuffix, walSuffix, shmSuffix, ""} {
-		os.Remove(path + suffix)
+		disk.Remove(path + suffix)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -290,14 +291,14 @@ func TestFaultsWhileOpening(t *testing.T) {
 			}
 			before := folder(t, filepath.Dir(path))
 			left := n
-			heal := inject(t, func(o operation) int32 {
-				if o.call == "delete" {
-					return 0 // a journal that can't be removed is a crash, not a refusal
+			heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+				if o.Call == "delete" || o.Call == "disk.remove" {
+					return nil // what can't be removed again is a crash, not a refusal
 				}
 				if left--; left < 0 {
-					return int32(sqlite.ResultIOErr)
+					return faultfs.Code(sqlite.ResultIOErr)
 				}
-				return 0
+				return nil
 			})
 			d, err := Open(Config{Path: path})
 			heal()
@@ -313,6 +314,7 @@ func TestFaultsWhileOpening(t *testing.T) {
 					require.Equal(t, "v", got.Value)
 					require.NoError(t, d.Close())
 				} else {
+					delete(after, "store.db-lock") // which stays if it can't be told whose it is by then
 					require.Equal(t, before, after, n)
 				}
 				continue
@@ -326,14 +328,14 @@ func TestFaultsWhileOpening(t *testing.T) {
 
 // What the operating system refuses is said in words.
 func TestRefusalsOfTheSystemInWords(t *testing.T) {
-	for says, fault := range map[string]fault{
-		"can't be opened; check the permissions": failing("open", "database", int32(sqlite.ResultCantOpen)),
-		"can't be written to; check its":         failing("write", "journal", int32(sqlite.ResultReadOnly)),
-		"is damaged":                             failing("write", "journal", int32(sqlite.ResultCorrupt)),
-		"disk I/O error":                         failing("write", "journal", int32(sqlite.ResultIOErr)),
+	for says, fault := range map[string]faultfs.Fault{
+		"can't be opened; check the permissions": faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)),
+		"can't be written to; check its":         faultfs.Failing("write", "journal", faultfs.Code(sqlite.ResultReadOnly)),
+		"is damaged":                             faultfs.Failing("write", "journal", faultfs.Code(sqlite.ResultCorrupt)),
+		"disk I/O error":                         faultfs.Failing("write", "journal", faultfs.Code(sqlite.ResultIOErr)),
 	} {
 		path := temporary(t)
-		heal := inject(t, fault)
+		heal := faultfs.Inject(t, fault)
 		_, err := Open(Config{Path: path})
 		heal()
 		require.ErrorContains(t, err, says)

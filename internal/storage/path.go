@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -58,11 +59,11 @@ func checkName(path string) error {
 // standsAlone reports whether a file that has a sidecar's name is there, and no database
 // that it could belong to: somebody has called their database so.
 func standsAlone(path, suffix string) bool {
-	info, err := os.Stat(path)
+	info, err := disk.Stat(path)
 	if err != nil || info.Size() < headerSize {
 		return false
 	}
-	_, err = os.Lstat(strings.TrimSuffix(path, suffix))
+	_, err = disk.Lstat(strings.TrimSuffix(path, suffix))
 	return errors.Is(err, fs.ErrNotExist)
 }
 
@@ -120,7 +121,7 @@ func resolvePath(path string) (string, error) {
 
 // inspectPath says whether there is a file at path, refusing what can't be one.
 func inspectPath(path string) (exists bool, err error) {
-	info, err := os.Stat(path)
+	info, err := disk.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
@@ -138,7 +139,7 @@ func inspectPath(path string) (exists bool, err error) {
 // somebody else put there in the meantime is not ours to take. It is closed
 // before SQLite opens it.
 func createFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := disk.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func createFile(path string) error {
 
 // fileSize is the size of a file, 0 if there is none.
 func fileSize(path string) int64 {
-	info, err := os.Stat(path)
+	info, err := disk.Stat(path)
 	if err != nil {
 		return 0
 	}

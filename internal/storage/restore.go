@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -68,13 +68,13 @@ func Restore(ctx context.Context, to, from string, verify func(kv.LogRow) error,
 // undone: it is to be made again.
 func (t *target) replace(mode fs.FileMode) error {
 	aside := t.temp + ".journal"
-	err := os.Rename(t.path+journalSuffix, aside)
+	err := disk.Rename(t.path+journalSuffix, aside)
 	moved := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if moved {
-		err = syncFolder(filepath.Dir(t.path))
+		err = disk.SyncFolder(filepath.Dir(t.path))
 	} else {
 		err = nil
 	}
@@ -82,18 +82,18 @@ func (t *target) replace(mode fs.FileMode) error {
 		err = t.publish(mode)
 	}
 	if !t.done && moved {
-		return errors.Join(err, os.Rename(aside, t.path+journalSuffix))
+		return errors.Join(err, disk.Rename(aside, t.path+journalSuffix))
 	}
 	if err != nil && !t.done {
 		return err
 	}
 	if moved {
-		err = errors.Join(err, os.Remove(aside))
+		err = errors.Join(err, disk.Remove(aside))
 	}
 	for _, suffix := range []string{walSuffix, shmSuffix} {
-		if removing := os.Remove(t.path + suffix); removing != nil && !errors.Is(removing, fs.ErrNotExist) {
+		if removing := disk.Remove(t.path + suffix); removing != nil && !errors.Is(removing, fs.ErrNotExist) {
 			err = errors.Join(err, fmt.Errorf("the database is restored, but %s is still there: %w", t.path+suffix, removing))
 		}
 	}
-	return errors.Join(err, syncFolder(filepath.Dir(t.path)))
+	return errors.Join(err, disk.SyncFolder(filepath.Dir(t.path)))
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -120,15 +121,15 @@ func doubtWAL(path string) string {
 
 // openRaw opens a database, and its WAL if that is wanted, as plain files.
 func openRaw(path string, withWAL bool) (_ *pages.File, closing func() error, err error) {
-	database, err := os.Open(path)
+	database, err := disk.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	closing = database.Close
 	var wal io.ReaderAt
 	walSize := int64(0)
-	if info, lookErr := os.Lstat(path + walSuffix); withWAL && lookErr == nil && info.Mode().IsRegular() && info.Size() > 0 {
-		if file, openErr := os.Open(path + walSuffix); openErr == nil {
+	if info, lookErr := disk.Lstat(path + walSuffix); withWAL && lookErr == nil && info.Mode().IsRegular() && info.Size() > 0 {
+		if file, openErr := disk.OpenFile(path+walSuffix, os.O_RDONLY, 0); openErr == nil {
 			wal, walSize = file, info.Size()
 			closing = func() error { return errors.Join(database.Close(), file.Close()) }
 		}

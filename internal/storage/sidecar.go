@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"os"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -69,7 +70,7 @@ func isPowerOfTwo(b []byte) bool { return bits.OnesCount32(binary.BigEndian.Uint
 // or no file, is an error. (Reading a -shm closes a descriptor of it, which drops
 // the process's locks on that file: see sharedMemory.)
 func readSidecar(path string, n int) ([]byte, error) {
-	info, err := os.Lstat(path)
+	info, err := disk.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -91,7 +92,7 @@ func readSidecar(path string, n int) ([]byte, error) {
 		return nil, err
 	}
 	begin := make([]byte, n)
-	n, err = io.ReadFull(file, begin)
+	n, err = io.ReadFull(disk.Reader(file), begin)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -72,7 +72,7 @@ func claimTarget(path, source string, u use) (_ *target, err error) {
 		return nil, err
 	}
 	removeLeftovers(t.path, "partial")
-	file, err := os.CreateTemp(filepath.Dir(t.path), "."+shortBase(t.path)+"-*.partial") // of mode 0600, with O_EXCL
+	file, err := disk.CreateTemp(filepath.Dir(t.path), "."+shortBase(t.path)+"-*.partial") // of mode 0600, with O_EXCL
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func claimTarget(path, source string, u use) (_ *target, err error) {
 func removeLeftovers(path, suffix string) {
 	left, _ := filepath.Glob(filepath.Join(escapeGlob(filepath.Dir(path)), "."+escapeGlob(shortBase(path))+"-*."+suffix)) // the pattern is well-formed
 	for _, name := range left {
-		_ = os.RemoveAll(name)
+		_ = disk.RemoveAll(name)
 	}
 }
 
@@ -121,7 +121,7 @@ func (t *target) refuseFilesOf(source string) error {
 	}
 	for _, suffix := range sidecars {
 		database, found := strings.CutSuffix(t.path, suffix)
-		if _, err := os.Lstat(database); found && err == nil {
+		if _, err := disk.Lstat(database); found && err == nil {
 			return fmt.Errorf("%s belongs to %s: %w", t.path, database, kv.InvalidTargetError)
 		}
 	}
@@ -133,8 +133,8 @@ func sameFile(a, b string) bool {
 	if a == b {
 		return true
 	}
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
+	infoA, errA := disk.Stat(a)
+	infoB, errB := disk.Stat(b)
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
@@ -145,7 +145,7 @@ func (t *target) inspect(u use) error {
 		return err
 	}
 	if exists {
-		if t.before, err = os.Stat(t.path); err != nil {
+		if t.before, err = disk.Stat(t.path); err != nil {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func (t *target) errExists() error {
 // the copy's purpose is to take its place.
 func (t *target) inspectSidecars(u use) error {
 	for _, suffix := range []string{walSuffix, journalSuffix, shmSuffix} {
-		info, err := os.Lstat(t.path + suffix)
+		info, err := disk.Lstat(t.path + suffix)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
@@ -255,7 +255,7 @@ func (t *target) publish(mode fs.FileMode) error {
 			return err
 		}
 	}
-	if err := os.Chmod(t.temp, mode); err != nil {
+	if err := disk.Chmod(t.temp, mode); err != nil {
 		return err
 	}
 	if err := syncFile(t.temp); err != nil {
@@ -264,24 +264,24 @@ func (t *target) publish(mode fs.FileMode) error {
 	if err := t.unchanged(); err != nil {
 		return err
 	}
-	if err := os.Rename(t.temp, t.path); err != nil {
+	if err := disk.Rename(t.temp, t.path); err != nil {
 		return fmt.Errorf("%w (a file that is mounted by itself can't be replaced)", err)
 	}
 	t.done = true
-	return syncFolder(filepath.Dir(t.path))
+	return disk.SyncFolder(filepath.Dir(t.path))
 }
 
 // publishNew is publish where nothing may stand: it never replaces anything.
 func (t *target) publishNew(mode fs.FileMode) error {
-	if err := os.Chmod(t.temp, mode); err != nil {
+	if err := disk.Chmod(t.temp, mode); err != nil {
 		return err
 	}
 	if err := syncFile(t.temp); err != nil {
 		return err
 	}
-	err := os.Link(t.temp, t.path) // which fails if there is something, as a rename would not
+	err := disk.Link(t.temp, t.path) // which fails if there is something, as a rename would not
 	if err == nil {
-		return errors.Join(os.Remove(t.temp), syncFolder(filepath.Dir(t.path)))
+		return errors.Join(disk.Remove(t.temp), disk.SyncFolder(filepath.Dir(t.path)))
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return err
@@ -291,7 +291,7 @@ func (t *target) publishNew(mode fs.FileMode) error {
 
 // unchanged refuses to replace something else than what was looked at.
 func (t *target) unchanged() error {
-	now, err := os.Lstat(t.path)
+	now, err := disk.Lstat(t.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && t.before == nil:
 		return nil
@@ -307,8 +307,8 @@ func (t *target) unchanged() error {
 // up. A lock file that is of this call goes too.
 func (t *target) discard() {
 	if t.temp != "" && !t.done {
-		_ = os.Remove(t.temp)
-		_ = os.Remove(t.temp + journalSuffix)
+		_ = disk.Remove(t.temp)
+		_ = disk.Remove(t.temp + journalSuffix)
 	}
 	if t.inode != nil {
 		_ = errors.Join(t.inode.disown(), t.inode.leave()) // of what is gone, or as it was
@@ -329,10 +329,10 @@ func keepOwner(path string, like os.FileInfo) error {
 	if !ok {
 		return nil
 	}
-	if os.Chown(path, uid, gid) == nil {
+	if disk.Chown(path, uid, gid) == nil {
 		return nil
 	}
-	err := os.Chown(path, -1, gid)
+	err := disk.Chown(path, -1, gid)
 	if mode := like.Mode().Perm(); err == nil && mode>>6&6 == mode>>3&6 {
 		return nil
 	}
@@ -341,22 +341,9 @@ func keepOwner(path string, like os.FileInfo) error {
 }
 
 func syncFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	file, err := disk.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Sync(), file.Close())
-}
-
-// syncFolder makes a file's name safe from a power cut. Windows can't sync
-// folders.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(disk.Sync(file), file.Close())
 }

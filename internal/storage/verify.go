@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 
 	"slices"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -219,7 +219,7 @@ func lastRevision(conn *sqlite.Conn) (uint64, error) {
 }
 
 func missingWAL(path, why string) error {
-	if info, err := os.Stat(path); err == nil && linksOf(info) > 1 {
+	if info, err := disk.Stat(path); err == nil && linksOf(info) > 1 {
 		why += fmt.Sprintf(" (the file has %d names: open it by the one that the %s file is beside)", linksOf(info), walSuffix)
 	}
 	return fmt.Errorf("%s was in use when it was left or copied, and %s: commits are missing that were in its %s file. "+

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 )
 
 // walContent is what a -wal file holds, read without SQLite, which would replay it.
@@ -67,7 +69,7 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		return w, err
 	}
 	w.size = info.Size()
-	in := bufio.NewReaderSize(file, int(min(max(w.size, 4<<10), 1<<20)))
+	in := bufio.NewReaderSize(disk.Reader(file), int(min(max(w.size, 4<<10), 1<<20)))
 	header := make([]byte, walHeaderSize)
 	if _, err := io.ReadFull(in, header); err != nil {
 		return w, unlessEnd(err)
@@ -218,7 +220,7 @@ func walSalt(wal *os.File) uint32 {
 	if wal == nil {
 		return 0
 	}
-	if n, err := wal.ReadAt(header[:], 0); err != nil || n < len(header) {
+	if n, err := disk.ReadAt(wal, header[:], 0); err != nil || n < len(header) {
 		return 0
 	}
 	return binary.BigEndian.Uint32(header[16:])

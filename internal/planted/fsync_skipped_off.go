@@ -1,0 +1,6 @@
+//go:build !planted_fsync_skipped
+
+package planted
+
+// FsyncSkipped: one commit in a thousand is acknowledged without having been synced.
+const FsyncSkipped = false
