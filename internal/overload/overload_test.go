@@ -54,7 +54,7 @@ const (
 	heapBound    = 160 << 20 // bytes in Go's heap and stacks, of 10,000 goroutines too
 	readP99      = 50 * time.Millisecond
 	cancelP99    = 250 * time.Millisecond
-	closingSyncs = 8 // from Close's call to its return
+	closingSyncs = 9 // from Close's call to its return
 )
 
 // TestOverload: 10,000 callers write as fast as they are answered.
