@@ -116,6 +116,10 @@ harness: ## what the benchmark harness itself costs: at most 100 ns an operation
 soak: ## 64 callers for five minutes: nothing may grow
 	$(GO) test ./api -run '^TestSoak$$' -soak=5m -timeout 10m -count=1 -v
 
+.PHONY: overload
+overload: ## 10,000 callers on a disk that takes 50 ms, 500 ms and 5 s a sync: some six minutes
+	$(GO) test ./internal/overload -overload.sync=50ms,500ms,5s -timeout 30m -count=1 -v
+
 .PHONY: stress
 stress: ## try to break a store for STRESSTIME (10s), then once more while its process is killed
 	$(GO) run ./cmd/gostore stress --for $(STRESSTIME)

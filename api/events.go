@@ -36,7 +36,8 @@ type Watcher struct {
 	inner  *engine.Watcher
 }
 
-// Dropped is how many events were lost because Events was full, or because a
+// Dropped is how many events were lost because Events was full, or what waits for a
+// watching actor, or because a
 // disk fault during COMMIT left unknown whether they happened.
 func (w *Watcher) Dropped() uint64 { return w.inner.Dropped() }
 
@@ -54,8 +55,15 @@ func (s *Store) Watch(group, key string) *Watcher {
 
 // WatchActor has the events that Watch would receive sent to an actor, as
 // messages of type Changed, until the actor stops or the watcher is unwatched.
-// The actor's mailbox takes them without limit. The watcher's own Events is
-// nil. Use it with WithActorSystem and a PID of that system.
+// The watcher's own Events is nil. Use it with WithActorSystem and a PID of that
+// system.
+//
+// An unbounded mailbox, Proto.Actor's default, has them when the write returns, and
+// takes them without limit. A mailbox or dispatcher of any other kind (a bounded one,
+// a synchronised dispatcher, one with middleware) may block whoever sends: then a
+// goroutine that is kept for the actor hands them over, in order and some time after
+// the write returned. Up to 1,024 wait for it; more are dropped, as Dropped tells. No
+// write, Watch or Close waits for it, however long it is blocked.
 func (s *Store) WatchActor(pid *PID, group, key string) *Watcher {
 	return newWatcher(s.inner().WatchActor(pid, "", group, key))
 }

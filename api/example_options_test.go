@@ -84,6 +84,7 @@ func ExampleStore_WatchHealth() {
 	}
 	defer store.Close()
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	for health := range store.WithContext(ctx).WatchHealth() {
 		fmt.Println("degraded:", errors.Is(health.Err, api.DegradedError))
 		stop() // or go on: the next turn waits for a change
@@ -227,7 +228,9 @@ func ExampleWithLogger() {
 			log.Fatal(err)
 		}
 	}
-	fmt.Println(tenant.Usage())
+	usage, err := tenant.Usage()
+	store.Close() // the log has everything by then
+	fmt.Println(usage, err)
 	// Output:
 	// level=WARN msg="a namespace nears its quota" namespace=tenant keys=4 max_keys=5 groups=1 max_groups=0
 	// {4 1} <nil>

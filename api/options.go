@@ -67,7 +67,7 @@ func WithDurability(durability Durability) Option {
 }
 
 // WithReaders sets how many point reads of a file, pages, counts of a group and
-// beginnings of scans run at a time: GOMAXPROCS by default, at least 2; others wait
+// beginnings of scans run at a time: GOMAXPROCS by default, at least 2, at most 4,096; others wait
 // for one of them to end. Each takes two connections of some 400 kB: one with up to
 // 2 MiB of pages, and one for keys with its share of 32 MiB, from 2 to 16 MiB.
 func WithReaders(readers int) Option {
@@ -117,7 +117,8 @@ func WithMaxInFlight(requests int) Option {
 }
 
 // WithWatchBuffer sets how many events a watcher's channel holds before more
-// are dropped: 16 by default.
+// are dropped: 16 by default, at most 1,048,576. Each takes some 150 bytes from the
+// beginning, and its value while it waits.
 func WithWatchBuffer(events int) Option {
 	return func(c *engine.Config) error { c.WatchBuffer = events; return positive("watch buffer", events) }
 }
@@ -193,9 +194,10 @@ func WithActorSystem(system *ActorSystem) Option {
 
 // WithLogger sets where the store reports what no call can return: failed
 // checkpoints, panicking callbacks, namespaces that near their quota. By
-// default nowhere. Keys and values are never logged. The handler runs in the
-// store's actors: it must neither block nor call the store. A panic in it is
-// ignored.
+// default nowhere. Keys and values are never logged. The handler runs on a goroutine
+// of its own and may do anything; it holds nobody up, and a panic in it is ignored.
+// When 256 records wait for it, more are dropped and counted. Close waits for it to
+// take the last ones, a second at most.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *engine.Config) error {
 		if logger == nil {

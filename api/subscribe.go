@@ -65,8 +65,10 @@ const (
 //     its revision and without Timestamp, in the order of groups and keys; then
 //     an EventSynced; then every change after it. It excludes From.
 //   - Slow: what becomes of a subscriber who does not keep up.
-//   - Buffer: how many events may wait for him in memory; default 256. A single
-//     commit may hold more.
+//   - Buffer: how many events may wait for him before he is slow, wherever they wait;
+//     default 256, at most 1,048,576. A single commit may hold more. In memory there
+//     are never more than 4 MiB of them, or 4,096 commits: the others, and a commit of
+//     more than 4 MiB, are read in the log.
 //   - Progress: how often an EventProgress is yielded while nothing else is, if
 //     revisions were given meanwhile; a millisecond at least, 0: never.
 type SubscribeOptions = kv.SubscribeOptions

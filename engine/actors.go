@@ -87,6 +87,9 @@ func (p projections) Committed(fact *kv.Committed) {
 	if len(fact.Usage) > 0 {
 		p.quota.Committed(fact.Usage)
 	}
+	if len(fact.Forgotten) > 0 {
+		p.quota.Forget(fact.Forgotten)
+	}
 }
 
 func (p projections) Resynchronise(state kv.Resynchronise) {

@@ -49,6 +49,13 @@ type Config struct {
 // largest is what SQLite can hold in one value or statement.
 const largest = 1_000_000_000
 
+// What is made of them at once, whether it is used or not, bounds these: a place for
+// each reader, and the channel of each watcher.
+const (
+	maxReaders     = 4096
+	maxWatchBuffer = 1 << 20
+)
+
 const century = 100 * 365 * 24 * time.Hour
 
 // complete fills the defaults in and refuses what can't work.
@@ -65,28 +72,24 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Limits.Commit, 32<<20)
 	c.fillHistory()
 	c.PurgeInterval = min(c.PurgeInterval, century) // a deadline and it must not overflow
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	} else {
-		c.Logger = guard(c.Logger)
-	}
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
 	for _, limit := range []struct {
-		name  string
-		value int
+		name        string
+		value, most int
 	}{
-		{"readers", c.Readers}, {"requests in flight", c.MaxInFlight}, {"watch buffer", c.WatchBuffer},
-		{"group size", c.Limits.Group}, {"key size", c.Limits.Key},
-		{"value size", c.Limits.Value}, {"commit size", c.Limits.Commit},
-		{"purge interval", int(min(c.PurgeInterval, 1))}, {"snapshot age", int(min(c.SnapshotAge, 1))},
-		{"history revisions", c.History.Revisions},
-		{"history bytes", int(min(c.History.Bytes, 1))},
-		{"history age", int(min(c.History.Age, 1))},
+		{"readers", c.Readers, maxReaders}, {"requests in flight", c.MaxInFlight, largest},
+		{"watch buffer", c.WatchBuffer, maxWatchBuffer},
+		{"group size", c.Limits.Group, largest}, {"key size", c.Limits.Key, largest},
+		{"value size", c.Limits.Value, largest}, {"commit size", c.Limits.Commit, largest},
+		{"purge interval", int(min(c.PurgeInterval, 1)), largest}, {"snapshot age", int(min(c.SnapshotAge, 1)), largest},
+		{"history revisions", c.History.Revisions, largest},
+		{"history bytes", int(min(c.History.Bytes, 1)), largest},
+		{"history age", int(min(c.History.Age, 1)), largest},
 	} {
-		if limit.value < 1 || limit.value > largest {
-			return c, fmt.Errorf("%s %d: must be between 1 and %d: %w", limit.name, limit.value, largest, kv.InvalidOptionError)
+		if limit.value < 1 || limit.value > limit.most {
+			return c, fmt.Errorf("%s %d: must be between 1 and %d: %w", limit.name, limit.value, limit.most, kv.InvalidOptionError)
 		}
 	}
 	if one := c.Limits.Group + c.Limits.Key + c.Limits.Value; one > c.Limits.Commit {

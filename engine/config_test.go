@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -23,6 +21,8 @@ func TestConfigThatCannotWork(t *testing.T) {
 		"in flight":        {MaxInFlight: -1},
 		"too many":         {MaxInFlight: largest + 1},
 		"watch buffer":     {WatchBuffer: -1},
+		"a huge buffer":    {WatchBuffer: maxWatchBuffer + 1},
+		"many readers":     {Readers: maxReaders + 1},
 		"purge interval":   {PurgeInterval: -time.Nanosecond},
 		"group":            {Limits: Limits{Group: -1}},
 		"key":              {Limits: Limits{Key: -1}},
@@ -103,28 +103,7 @@ func TestReadOnly(t *testing.T) {
 	require.ErrorIs(t, err, kv.ClosedError)
 }
 
-// stubborn is a log that panics, as a user's may.
-type stubborn struct{ slog.Handler }
-
-func (stubborn) Enabled(context.Context, slog.Level) bool { return true }
-func (stubborn) Handle(context.Context, slog.Record) error {
-	panic("the log is full")
-}
-func (s stubborn) WithAttrs([]slog.Attr) slog.Handler { return s }
-func (s stubborn) WithGroup(string) slog.Handler      { return s }
-
-// TestGuardedLogger says what the user's would, and keeps its panics.
-func TestGuardedLogger(t *testing.T) {
-	var text bytes.Buffer
-	guard(slog.New(slog.NewTextHandler(&text, nil))).With("a", 1).WithGroup("g").Info("said", "b", 2)
-	require.Contains(t, text.String(), "msg=said a=1 g.b=2")
-	require.NotPanics(t, func() {
-		guard(slog.New(stubborn{slog.DiscardHandler})).With("a", 1).WithGroup("g").Info("unsaid", "b", 2)
-	})
-}
-
-// TestLoggerThatPanics: the logger is the only code of the user's that runs in
-// an actor. It costs nobody an answer.
+// TestLoggerThatPanics: it costs nobody an answer.
 func TestLoggerThatPanics(t *testing.T) {
 	for _, step := range []string{"writer.apply", "writer.drain", "notifier.deliver", "notifier.stop", "quota.count", "reaper.wake"} {
 		t.Run(step, func(t *testing.T) {

@@ -34,12 +34,14 @@ type Changed = notifier.Changed
 // Engine is one open store. It is safe for use by any number of goroutines.
 type Engine struct {
 	config    Config
+	logs      *logs // nil: nobody listens
 	clock     *clock.Clock
 	database  *storage.Database
 	reads     storage.Reads
 	cache     *cache.Cache // nil: none
 	health    *health.State
 	snapshots atomic.Int64 // how many are open
+	records   records
 	callbacks *notifier.Callbacks
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
 	conflicts atomic.Uint64 // of transactions
@@ -65,12 +67,19 @@ type actors struct {
 // Open opens the database and starts the actors. It blocks for as long as
 // migrations and the recovery of a crashed store's log take. On an error
 // nothing is left running, and a file that was refused is as it was.
-func Open(config Config) (*Engine, error) {
-	config, err := config.complete()
+func Open(config Config) (_ *Engine, err error) {
+	config, err = config.complete()
 	if err != nil {
 		return nil, err
 	}
 	state := health.NewState()
+	logger, logs := startLogs(config.Logger)
+	config.Logger = logger
+	defer func() {
+		if err != nil {
+			logs.stop()
+		}
+	}()
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
 		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, HealthChanged: state.Notify,
@@ -78,7 +87,7 @@ func Open(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config, health: state, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
+	e := &Engine{config: config, health: state, logs: logs, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
 		callbacks: notifier.NewCallbacks(config.Logger)}
 	if config.ReadOnly {
 		return e, nil
@@ -220,6 +229,7 @@ func (e *Engine) Close() error {
 		if e.actors != nil {
 			e.actors.release()
 		}
+		e.logs.stop()
 	})
 	return err
 }

@@ -18,6 +18,10 @@ const (
 	// pollInterval is how often the log of a store that another process owns is
 	// looked at. Within a process nobody polls.
 	pollInterval = 20 * time.Millisecond
+	// largeRecord is the largest record whose events are decoded all at once, and
+	// decodedAtOnce how many of a larger one are.
+	largeRecord   = 64 << 10
+	decodedAtOnce = 512
 )
 
 // feed is one loop over a subscription. It is driven by the subscriber's own
@@ -32,6 +36,8 @@ type feed struct {
 	position uint64     // everything that matches has been yielded up to this revision
 	reported uint64     // the last revision that the subscriber was told of
 	events   []kv.Event // decoded, to be used again
+
+	subscription *notifier.Subscription // that it follows; nil: none
 }
 
 // errStopped ends a loop whose subscriber wants no more.
@@ -112,6 +118,7 @@ func (f *feed) check() error {
 func (f *feed) follow() error {
 	n := f.engine.actors.notifier
 	s := n.Subscribe(f.options.Filters, f.options.Buffer)
+	f.subscription = s
 	defer n.Unsubscribe(s)
 	ticks := newTicker(f.engine.clock, f.options.Progress)
 	defer ticks.stop()
@@ -208,13 +215,17 @@ func (f *feed) chunk(s *notifier.Subscription, events []kv.Event) error {
 	if events[0].Type == kv.EventProgress {
 		return f.mark(events[0])
 	}
-	return f.deliver(events, events[len(events)-1].Revision)
+	return f.deliver(events, events[len(events)-1].Revision, nil)
 }
 
-// deliver yields events that are after the position and match, and moves it.
-func (f *feed) deliver(events []kv.Event, last uint64) error {
+// deliver yields events that are after the position and match, and moves it. They are
+// counted where they were read in the log.
+func (f *feed) deliver(events []kv.Event, last uint64, log *notifier.Subscription) error {
 	for i := range events {
 		if e := &events[i]; e.Revision > f.position && f.matches(e) {
+			if log != nil {
+				log.Read(1)
+			}
 			f.reported = e.Revision
 			if !f.yield(*e, nil) {
 				return errStopped
@@ -287,17 +298,47 @@ func (f *feed) catchUp() error {
 
 // rows yields what rows of the log hold.
 func (f *feed) rows(rows []kv.LogRow) (err error) {
-	for _, row := range rows {
+	// A subscriber who waits holds nothing.
+	defer func() { clear(f.events[:cap(f.events)]) }()
+	for i := range rows {
 		if err := f.check(); err != nil {
 			return err
 		}
-		if f.events, err = commitlog.Decode(f.events[:0], row); err != nil {
-			return err
+		row := rows[i]
+		if len(row.Record) > largeRecord {
+			rows[i].Record = nil
+			err = f.large(&row)
+		} else if f.events, err = commitlog.Decode(f.events[:0], row); err == nil {
+			err = f.deliver(f.events, row.Last, f.subscription)
 		}
-		if err := f.deliver(f.events, row.Last); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	clear(f.events[:cap(f.events)]) // a subscriber who waits holds nothing
 	return nil
+}
+
+// large yields what a row with a large record holds, some events at a time: whoever
+// stands still in the midst of it holds no more than the record, and that together
+// with all others who do.
+func (f *feed) large(row *kv.LogRow) error {
+	effects, err := f.engine.records.open(row)
+	if err != nil {
+		return err
+	}
+	last := row.Last
+	for r := effects.Reader(); ; {
+		events := r.Next(f.events[:0], decodedAtOnce)
+		if f.events = events; len(events) == 0 {
+			f.position = max(f.position, last)
+			return nil
+		}
+		// The position is that before the request until all of its events were yielded.
+		if err := f.deliver(events, f.position, f.subscription); err != nil {
+			return err
+		}
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
 }

@@ -3,26 +3,130 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// guarded keeps a panic of the user's log handler out of the actors, which log
-// where nothing may fail.
-type guarded struct{ slog.Handler }
+const (
+	// logBacklog is how many log records wait for the user's handler before more
+	// are dropped.
+	logBacklog = 256
+	// logPatience is how long Close waits for the handler to take the last ones.
+	logPatience = time.Second
+)
 
-func guard(logger *slog.Logger) *slog.Logger { return slog.New(guarded{logger.Handler()}) }
+// logs hands log records to the user's handler on a goroutine of its own: the actors
+// log where nothing may fail and nobody may be waited for, and a handler is anybody's
+// code. It may block, panic, or call the store.
+type logs struct {
+	handler slog.Handler
+	queue   chan logged
+	dropped atomic.Int64
+	ending  chan struct{}
+	ended   chan struct{}
+	end     sync.Once
+}
 
-func (g guarded) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+// logged is one record; handler makes of the user's what it is to go to.
+type logged struct {
+	record  slog.Record
+	handler func(slog.Handler) slog.Handler
+}
+
+// startLogs makes the logger that the store is to use of the user's. Without one there
+// is nothing to do.
+func startLogs(logger *slog.Logger) (*slog.Logger, *logs) {
+	if logger == nil || logger.Handler() == slog.DiscardHandler {
+		return slog.New(slog.DiscardHandler), nil
+	}
+	l := &logs{handler: logger.Handler(), queue: make(chan logged, logBacklog),
+		ending: make(chan struct{}), ended: make(chan struct{})}
+	go l.run()
+	return slog.New(queued{logs: l, with: func(h slog.Handler) slog.Handler { return h }}), l
+}
+
+// stop has the handler take what it was given, for as long as logPatience.
+func (l *logs) stop() {
+	if l == nil {
+		return
+	}
+	l.end.Do(func() { close(l.ending) })
+	timer := time.NewTimer(logPatience)
+	defer timer.Stop()
+	select {
+	case <-l.ended:
+	case <-timer.C:
+	}
+}
+
+func (l *logs) run() {
+	defer close(l.ended)
+	for {
+		select {
+		case r := <-l.queue:
+			l.pass(r)
+			continue
+		default:
+		}
+		l.confess()
+		select {
+		case r := <-l.queue:
+			l.pass(r)
+		case <-l.ending:
+			for {
+				select {
+				case r := <-l.queue:
+					l.pass(r)
+				default:
+					l.confess()
+					return
+				}
+			}
+		}
+	}
+}
+
+// pass gives a record to the handler, whose panics are its own.
+func (l *logs) pass(r logged) {
 	defer func() { _ = recover() }()
-	return g.Handler.Enabled(ctx, level)
+	ctx := context.Background()
+	if handler := r.handler(l.handler); handler.Enabled(ctx, r.record.Level) {
+		_ = handler.Handle(ctx, r.record)
+	}
 }
 
-func (g guarded) Handle(ctx context.Context, record slog.Record) (err error) {
-	defer func() { _ = recover() }()
-	return g.Handler.Handle(ctx, record)
+// confess says how many records were dropped, once there is room again.
+func (l *logs) confess() {
+	if n := l.dropped.Swap(0); n > 0 {
+		record := slog.NewRecord(time.Now(), slog.LevelWarn, "the log handler is too slow: records were dropped", 0)
+		record.AddAttrs(slog.Int64("records", n))
+		l.pass(logged{record, func(h slog.Handler) slog.Handler { return h }})
+	}
 }
 
-func (g guarded) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return guarded{g.Handler.WithAttrs(attrs)}
+// queued is the handler that the store logs to. It never blocks.
+type queued struct {
+	logs *logs
+	with func(slog.Handler) slog.Handler
 }
 
-func (g guarded) WithGroup(name string) slog.Handler { return guarded{g.Handler.WithGroup(name)} }
+// Enabled leaves it to the goroutine to ask.
+func (queued) Enabled(context.Context, slog.Level) bool { return true }
+
+func (q queued) Handle(_ context.Context, record slog.Record) error {
+	select {
+	case q.logs.queue <- logged{record.Clone(), q.with}:
+	default:
+		q.logs.dropped.Add(1)
+	}
+	return nil
+}
+
+func (q queued) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return queued{q.logs, func(h slog.Handler) slog.Handler { return q.with(h).WithAttrs(attrs) }}
+}
+
+func (q queued) WithGroup(name string) slog.Handler {
+	return queued{q.logs, func(h slog.Handler) slog.Handler { return q.with(h).WithGroup(name) }}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,11 +72,14 @@ func before(a, b *write) bool { return a.place.compare(b.place) < 0 }
 // has changed; else it runs it again, up to maxAttempts times. What the function
 // returns, or panics with, comes through, and nothing is written.
 func (e *Engine) Transaction(ctx context.Context, namespace string, quota kv.QuotaConfig, function func(*Transaction) error) error {
+	var again watching
+	defer again.end()
 	for attempt := 1; ; attempt++ {
 		m, err := e.try(ctx, namespace, quota, function)
 		if err != nil || m == nil {
 			return err
 		}
+		m.Watched = again.watched
 		err = e.verifyRanges(ctx, m)
 		if err == nil {
 			_, err = e.Apply(ctx, *m)
@@ -87,9 +91,41 @@ func (e *Engine) Transaction(ctx context.Context, namespace string, quota kv.Quo
 		if attempt == maxAttempts {
 			return &kv.ConflictError{Attempts: attempt, Last: err}
 		}
+		again.begin(e, m)
 		if err := e.backOff(ctx, attempt); err != nil {
 			return err
 		}
+	}
+}
+
+// watching is what a transaction that has to run again has watched: the ranges that it
+// has scanned so far. Otherwise it would depend on how far the log reaches back, and
+// could conflict with changes elsewhere for ever, where the log is short or what others
+// write is large.
+type watching struct {
+	ranges  intervals
+	watched *kv.Watched
+	release func()
+}
+
+// begin watches what a transaction has scanned, from before its next snapshot on.
+func (w *watching) begin(e *Engine, m *kv.Mutation) {
+	if len(m.Unchanged) == 0 || e.actors == nil {
+		return
+	}
+	for i := range m.Unchanged {
+		w.ranges.add(m.Unchanged[i].Range)
+	}
+	var ranges []kv.Range
+	w.ranges.all(func(r kv.Range) { ranges = append(ranges, r) })
+	w.end()
+	w.watched, w.release = e.actors.writer.Watch(ranges)
+}
+
+func (w *watching) end() {
+	if w.release != nil {
+		w.release()
+		w.watched, w.release = nil, nil
 	}
 }
 
@@ -138,7 +174,7 @@ func (e *Engine) backOff(ctx context.Context, attempt int) error {
 // verifyRanges looks through what was committed since the snapshot for changes
 // in the ranges, so that the writer has only the last moments left to look at.
 func (e *Engine) verifyRanges(ctx context.Context, m *kv.Mutation) error {
-	if len(m.Unchanged) == 0 {
+	if !slices.ContainsFunc(m.Unchanged, func(u kv.Unchanged) bool { return !m.Watched.Covers(u.Range) }) {
 		return nil
 	}
 	var events []kv.Event

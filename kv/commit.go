@@ -11,6 +11,10 @@ type Committed struct {
 	Reaped   bool             // it did so for the reaper
 	Earliest int64            // with Purged: the earliest deadline still stored, NoDeadline if none
 	Usage    []NamespaceUsage // of each counted namespace that it touched, after it
+
+	// Forgotten are namespaces that are not counted any more: what was said of them
+	// may be out of date from now on.
+	Forgotten []string
 }
 
 // NamespaceUsage is the usage of one counted namespace. Keys and groups count

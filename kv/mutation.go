@@ -77,6 +77,7 @@ type Mutation struct {
 	Operations []Operation // Batch
 	Conditions []Condition // checked before anything is done
 	Unchanged  []Unchanged // checked before anything is done; their ranges are in order, and don't overlap
+	Watched    *Watched    // nil, or what is known of what changed in ranges of Unchanged that it covers
 	Namespace  string      // of the handle that it came through, if any
 	Quota      QuotaConfig // the limits of that handle
 	Range      Range       // DeletePrefix, PurgeExpired

@@ -36,9 +36,9 @@ type Actor struct {
 	done       chan struct{}
 
 	// Owned by Receive.
-	pids    map[string]map[*Watcher]struct{} // watching actors, by PID; outlives a restart too
-	current *admission.Delivery              // being delivered, its requests not yet released
-	sent    int                              // sends of the current delivery that were made
+	recipients map[string]*recipient // watching actors, by PID; outlives a restart too
+	current    *admission.Delivery   // being delivered, its requests not yet released
+	sent       int                   // sends of the current delivery that were made
 }
 
 // Receive handles one message.
@@ -70,12 +70,7 @@ func (m watch) handle(a *Actor, ctx actor.Context) {
 		a.index.add(w.filter, w)
 	}
 	if w.pid != nil {
-		id := w.pid.String()
-		if a.pids[id] == nil {
-			a.pids[id] = make(map[*Watcher]struct{})
-			ctx.Watch(w.pid)
-		}
-		a.pids[id][w] = struct{}{}
+		a.listen(w, ctx.Self())
 	}
 	close(m.done)
 	a.Failpoint.Hit("notifier.watch")
@@ -83,13 +78,9 @@ func (m watch) handle(a *Actor, ctx actor.Context) {
 
 func (m unwatch) handle(a *Actor, ctx actor.Context) {
 	a.remove(m.watcher)
-	if pid := m.watcher.pid; pid != nil {
-		id := pid.String()
-		delete(a.pids[id], m.watcher)
-		if len(a.pids[id]) == 0 {
-			delete(a.pids, id)
-			ctx.Unwatch(pid)
-		}
+	m.watcher.ended.Store(true)
+	if m.watcher.pid != nil {
+		a.unlisten(m.watcher, ctx.Self())
 	}
 	close(m.done)
 	a.Failpoint.Hit("notifier.unwatch")
@@ -131,10 +122,18 @@ func (a *Actor) remove(w *Watcher) {
 
 // forgetActor ends what a stopped actor watched.
 func (a *Actor) forgetActor(pid *actor.PID) {
-	for w := range a.pids[pid.String()] {
+	l := a.recipients[pid.String()]
+	if l == nil {
+		return
+	}
+	for w := range l.watchers {
+		w.ended.Store(true)
 		a.remove(w)
 	}
-	delete(a.pids, pid.String())
+	delete(a.recipients, pid.String())
+	if l.courier != nil {
+		l.courier.stop()
+	}
 }
 
 func (m deliver) handle(a *Actor, _ actor.Context) {
@@ -164,7 +163,7 @@ func (a *Actor) send() {
 				if a.current.Lost {
 					w.dropped.Add(1)
 				} else {
-					w.send(a.root, event)
+					w.send(event)
 				}
 			}
 			return true
@@ -203,6 +202,11 @@ func (a *Actor) stop() {
 		}
 		a.send()
 		a.release()
+		for _, l := range a.recipients {
+			if l.courier != nil {
+				l.courier.stop()
+			}
+		}
 		a.index.all(a.remove)
 	}()
 	a.Failpoint.Hit("notifier.stop")

@@ -12,23 +12,39 @@ import (
 
 // index finds the listeners of an event: those whose filter fits its group and
 // key. The notifier alone changes it; anybody may read it at any time without
-// waiting, since what it holds is immutable and replaced whole. It is split
-// into shards, so that adding one of n listeners copies n/shards map entries.
+// waiting, since what it holds is immutable and replaced whole.
+//
+// What names a group and a key, or leaves one open, is split into shards, so that
+// adding one of n listeners copies n/shards map entries: an event looks for four
+// filters at most. What names the beginning of either stands in trees, in which an
+// event finds what its names begin with along one path each, whatever others want.
 type index[T comparable] struct {
 	seed   maphash.Seed
 	shards [shards]atomic.Pointer[map[kv.Filter][]T]
 	kinds  [kv.MatchKinds * kv.MatchKinds]int // filters of each kind, of group and of key; the notifier's own
-	used   atomic.Uint32                      // has the bit of each kind that there is: an event looks for no other
+	used   atomic.Uint32                      // has the bit of each kind in the shards that there is: an event looks for no other
 
-	// The lengths of prefixes in use: an event looks for its own prefixes of
-	// these lengths, however many filters there are.
-	groups, keys lengths
+	prefixes atomic.Pointer[prefixes[T]] // nil: none
 
 	// bloom has a bit set for the hash of every filter in the shards: 8 KiB
 	// that stay in the processor's cache tell most events that nobody wants
 	// them, where looking into a map would be a miss or two.
 	bloom  [bloomBits / 64]atomic.Uint64
 	behind map[uint64]int // filters behind each bit; the notifier's own
+}
+
+// prefixes are the filters that name the beginning of a group or of a key.
+type prefixes[T comparable] struct {
+	groups *radix[keys[T]] // by the beginning of the group
+	exact  *radix[keys[T]] // by the group: those that name the beginning of a key
+	any    *radix[[]T]     // of any group, by the beginning of the key
+}
+
+// keys are the listeners of some groups.
+type keys[T comparable] struct {
+	all    []T         // to every key
+	exact  *radix[[]T] // to one
+	prefix *radix[[]T] // by its beginning
 }
 
 const (
@@ -70,28 +86,102 @@ func bloomBit(hash uint64) (word int, bit uint64) {
 	return int(n / 64), 1 << (n % 64)
 }
 
-// add is for the notifier only. The lengths and the bit are there before the
-// filter is, and its kind after it: who sees the kind finds the filter.
+// add is for the notifier only. The bit is there before the filter is, and its kind
+// after it: who sees the kind finds the filter.
 func (x *index[T]) add(f kv.Filter, listener T) {
-	x.groups.add(f.Group)
-	x.keys.add(f.Key)
+	if byPrefix(f) {
+		x.change(f, func(old []T) []T { return append(slices.Clip(old), listener) })
+		return
+	}
 	x.replace(f, append(slices.Clip(x.at(f)), listener))
 	x.count(f, 1)
 }
 
 // remove is for the notifier only.
 func (x *index[T]) remove(f kv.Filter, listener T) {
-	old := x.at(f)
-	left := make([]T, 0, len(old))
-	for _, other := range old {
-		if other != listener {
-			left = append(left, other)
+	without := func(old []T) []T {
+		left := make([]T, 0, len(old))
+		for _, other := range old {
+			if other != listener {
+				left = append(left, other)
+			}
 		}
+		return left
+	}
+	if byPrefix(f) {
+		x.change(f, without)
+		return
 	}
 	x.count(f, -1)
-	x.replace(f, left)
-	x.groups.remove(f.Group)
-	x.keys.remove(f.Key)
+	x.replace(f, without(x.at(f)))
+}
+
+func byPrefix(f kv.Filter) bool {
+	return f.Group.Kind() == kv.MatchPrefix || f.Key.Kind() == kv.MatchPrefix
+}
+
+// change publishes other listeners of a filter that names a beginning.
+func (x *index[T]) change(f kv.Filter, change func([]T) []T) {
+	var next prefixes[T]
+	if old := x.prefixes.Load(); old != nil {
+		next = *old
+	}
+	of := func(old keys[T]) (keys[T], bool) {
+		changed := old.changed(f.Key, change)
+		return changed, !changed.empty()
+	}
+	switch f.Group.Kind() {
+	case kv.MatchPrefix:
+		next.groups = next.groups.with(f.Group.Text(), of)
+	case kv.MatchExactly:
+		next.exact = next.exact.with(f.Group.Text(), of)
+	default:
+		next.any = next.any.with(f.Key.Text(), some(change))
+	}
+	if next == (prefixes[T]{}) {
+		x.prefixes.Store(nil)
+	} else {
+		x.prefixes.Store(&next)
+	}
+}
+
+func (k keys[T]) changed(key kv.Match, change func([]T) []T) keys[T] {
+	switch key.Kind() {
+	case kv.MatchPrefix:
+		k.prefix = k.prefix.with(key.Text(), some(change))
+	case kv.MatchExactly:
+		k.exact = k.exact.with(key.Text(), some(change))
+	default:
+		k.all = change(k.all)
+	}
+	return k
+}
+
+func (k keys[T]) empty() bool { return len(k.all) == 0 && k.exact == nil && k.prefix == nil }
+
+// some is a change of listeners that keeps a text for as long as it has any.
+func some[T any](change func([]T) []T) func([]T) ([]T, bool) {
+	return func(old []T) ([]T, bool) {
+		listeners := change(old)
+		return listeners, len(listeners) > 0
+	}
+}
+
+// each calls yield with the listeners to a key.
+func (k keys[T]) each(key string, yield func([]T) bool) bool {
+	if len(k.all) > 0 && !yield(k.all) {
+		return false
+	}
+	if one, found := k.exact.get(key); found && !yield(one) {
+		return false
+	}
+	return k.prefix.eachPrefix(key, yield)
+}
+
+func (k keys[T]) visit(visit func([]T)) {
+	visit(k.all)
+	k.exact.each(visit)
+	k.prefix.each(visit)
 }
 
 func (x *index[T]) count(f kv.Filter, by int) {
@@ -137,24 +227,33 @@ func (x *index[T]) replace(f kv.Filter, listeners []T) {
 }
 
 // empty reports whether there is no listener at all.
-func (x *index[T]) empty() bool { return x.used.Load() == 0 }
+func (x *index[T]) empty() bool { return x.used.Load() == 0 && x.prefixes.Load() == nil }
 
 // each calls yield with the listeners of every filter that fits, each filter
 // once, until yield returns false. It reports whether it did not.
 func (x *index[T]) each(group, key string, yield func([]T) bool) bool {
 	for used := x.used.Load(); used != 0; used &= used - 1 {
 		kind := bits.TrailingZeros32(used)
-		fits := x.groups.eachMatch(kv.MatchKind(kind/kv.MatchKinds), group, func(group kv.Match) bool {
-			return x.keys.eachMatch(kv.MatchKind(kind%kv.MatchKinds), key, func(key kv.Match) bool {
-				listeners := x.at(kv.Filter{Group: group, Key: key})
-				return len(listeners) == 0 || yield(listeners)
-			})
-		})
-		if !fits {
+		var f kv.Filter
+		if kv.MatchKind(kind/kv.MatchKinds) == kv.MatchExactly {
+			f.Group = kv.Exactly(group)
+		}
+		if kv.MatchKind(kind%kv.MatchKinds) == kv.MatchExactly {
+			f.Key = kv.Exactly(key)
+		}
+		if listeners := x.at(f); len(listeners) > 0 && !yield(listeners) {
 			return false
 		}
 	}
-	return true
+	p := x.prefixes.Load()
+	if p == nil {
+		return true
+	}
+	if exact, found := p.exact.get(group); found && !exact.each(key, yield) {
+		return false
+	}
+	return p.any.eachPrefix(key, yield) &&
+		p.groups.eachPrefix(group, func(k keys[T]) bool { return k.each(key, yield) })
 }
 
 // has reports whether anybody's filter fits.
@@ -165,65 +264,21 @@ func (x *index[T]) has(group, key string) bool {
 // all calls visit with every listener, once for each of its filters. It is for
 // the notifier only; visit may remove the listener.
 func (x *index[T]) all(visit func(T)) {
+	each := func(listeners []T) {
+		for _, listener := range listeners {
+			visit(listener)
+		}
+	}
 	for i := range x.shards {
 		if m := x.shards[i].Load(); m != nil {
 			for _, listeners := range *m {
-				for _, listener := range listeners {
-					visit(listener)
-				}
+				each(listeners)
 			}
 		}
 	}
-}
-
-// lengths are those of the prefixes in use, ascending.
-type lengths struct {
-	used  atomic.Pointer[[]int] // immutable; replaced whole
-	count map[int]int           // the notifier's own
-}
-
-func (l *lengths) add(m kv.Match) { l.change(m, 1) }
-
-func (l *lengths) remove(m kv.Match) { l.change(m, -1) }
-
-func (l *lengths) change(m kv.Match, by int) {
-	if m.Kind() != kv.MatchPrefix {
-		return
+	if p := x.prefixes.Load(); p != nil {
+		p.groups.each(func(k keys[T]) { k.visit(each) })
+		p.exact.each(func(k keys[T]) { k.visit(each) })
+		p.any.each(each)
 	}
-	if l.count == nil {
-		l.count = make(map[int]int)
-	}
-	length := len(m.Text())
-	before := l.count[length]
-	if l.count[length] += by; l.count[length] == 0 {
-		delete(l.count, length)
-	}
-	if before == 0 || l.count[length] == 0 {
-		used := slices.Sorted(maps.Keys(l.count))
-		l.used.Store(&used)
-	}
-}
-
-// eachMatch calls yield with every match of a kind that a name fits, and that
-// may be in use, until yield returns false. It reports whether it did not.
-func (l *lengths) eachMatch(kind kv.MatchKind, name string, yield func(kv.Match) bool) bool {
-	switch kind {
-	case kv.MatchAny:
-		return yield(kv.Match{})
-	case kv.MatchExactly:
-		return yield(kv.Exactly(name))
-	}
-	used := l.used.Load()
-	if used == nil {
-		return true
-	}
-	for _, length := range *used {
-		if length > len(name) {
-			break
-		}
-		if !yield(kv.Prefix(name[:length])) {
-			return false
-		}
-	}
-	return true
 }

@@ -3,7 +3,9 @@ package notifier
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -24,7 +26,7 @@ func found(t *testing.T, x *index[*Watcher], group, key string) map[*Watcher]boo
 }
 
 func TestIndexAgreesWithTheNaiveMatcher(t *testing.T) {
-	groups := []string{"", "a", "b", "ns:a", "ns:b", "ns:", "other:a", "n:s:a", ":a", "*", "ns:*", "*:a", "\xff", "a\x00b"}
+	groups := []string{"", "a", "ab", "abc", "b", "ns:a", "ns:b", "ns:", "other:a", "n:s:a", ":a", "*", "ns:*", "*:a", "\xff", "a\x00b"}
 	keys := []string{"", "k", "l", "*", "**", "\xff", "ns:a"}
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -169,4 +171,46 @@ func TestIndexIsReadWhileItChanges(t *testing.T) {
 	}
 	close(stop)
 	<-reading
+}
+
+// An event costs what its audience costs: filters that don't fit cost nothing, however
+// many there are and however they are made.
+func TestFiltersThatDoNotFitCostNothing(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	for name, filter := range map[string]func(i int) kv.Filter{
+		"groups": func(i int) kv.Filter { return kv.Filter{Group: kv.Prefix(long[:i] + "y")} },
+		"keys":   func(i int) kv.Filter { return kv.Filter{Key: kv.Prefix(long[:i] + "y")} },
+		"both": func(i int) kv.Filter {
+			return kv.Filter{Group: kv.Prefix(long[:i] + "y"), Key: kv.Prefix(long[:i] + "y")}
+		},
+		"one group's keys": func(i int) kv.Filter { return kv.Filter{Group: kv.Exactly(long), Key: kv.Prefix(long[:i] + "y")} },
+		"groups that fit, keys that don't": func(i int) kv.Filter {
+			return kv.Filter{Group: kv.Prefix(long[:i%7+1]), Key: kv.Prefix(long[:i] + "y")}
+		},
+		"a group's key": func(i int) kv.Filter { return kv.Filter{Group: kv.Prefix(long[:i] + "y"), Key: kv.Exactly(long)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cost := func(filters int) time.Duration {
+				x := newIndex[*Watcher]()
+				for i := range filters {
+					x.add(filter(i+1), newWatcher(filter(i+1), 0))
+				}
+				const looks = 20_000
+				best := time.Hour
+				for range 5 {
+					began := time.Now()
+					for range looks {
+						if x.has(long, long) {
+							t.Fatal("nobody's fits")
+						}
+					}
+					best = min(best, time.Since(began)/looks)
+				}
+				return best
+			}
+			one, many := cost(1), cost(150)
+			t.Logf("1 filter: %v, 150: %v", one, many)
+			require.Less(t, many, 12*time.Microsecond)
+		})
+	}
 }

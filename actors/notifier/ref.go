@@ -24,17 +24,17 @@ type Ref struct {
 // Spawn starts a notifier that closes done when it has stopped. It fails only
 // if the actor can't be spawned.
 func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, error) {
-	index, pids := newIndex[*Watcher](), make(map[string]map[*Watcher]struct{})
+	index, recipients, root := newIndex[*Watcher](), make(map[string]*recipient), actorsystem.Root(system)
 	subscribed := newSubscriptions()
 	dispatcher := actorsystem.NewDispatcher()
 	pid, err := actorsystem.Spawn(system, "go-store-notifier-", func() actor.Actor {
-		return &Actor{Config: config, index: index, subscribed: subscribed, root: system.Root, done: done, pids: pids}
+		return &Actor{Config: config, index: index, subscribed: subscribed, root: root, done: done, recipients: recipients}
 	}, actor.WithDispatcher(dispatcher))
 	if err != nil {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, index: index, subscribed: subscribed, callbacks: config.Callbacks,
+	return Ref{root: root, pid: pid, index: index, subscribed: subscribed, callbacks: config.Callbacks,
 		buffer: config.Buffer, dispatcher: dispatcher, done: done}, nil
 }
 
@@ -44,9 +44,18 @@ func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, e
 func (r Ref) Watch(f kv.Filter) *Watcher { return r.add(newWatcher(f, r.buffer)) }
 
 // WatchActor has the events sent to an actor, as Changed, until it stops or is
-// unwatched. The actor's mailbox takes them without limit.
+// unwatched. A mailbox that is known to take everything at once has them as a
+// watcher's channel would, without limit. To any other, which may block its sender,
+// they are taken by a goroutine that is kept for it, with courierQueue of them waiting
+// at most; it may be at that for as long as the mailbox blocks it, also when the
+// notifier has stopped.
 func (r Ref) WatchActor(f kv.Filter, pid *actor.PID) *Watcher {
-	return r.add(&Watcher{filter: f, pid: pid})
+	if pid == nil {
+		return NewClosedWatcher()
+	}
+	w := &Watcher{filter: f}
+	w.address(r.root.ActorSystem(), pid)
+	return r.add(w)
 }
 
 func (r Ref) add(w *Watcher) *Watcher {

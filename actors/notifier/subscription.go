@@ -8,15 +8,14 @@ import (
 
 // Subscription brings a subscriber the events that he wants, as long as he
 // keeps up, and tells him when he has to read the log for them: at first, when
-// he did not keep up, and when a fault left unknown what was committed. It
-// holds no more events than its limit, or those of one commit, and nobody waits
-// for him.
+// he did not keep up, when they are too much to be kept in memory, and when a
+// fault left unknown what was committed. Nobody waits for him.
 //
 // The notifier sends and the subscriber receives; nothing is shared but two
 // channels and the numbers below.
 type Subscription struct {
 	filters []kv.Filter
-	limit   int64 // of events in chunks
+	limit   int64 // of events that wait, in chunks or in the log
 
 	// Chunks holds events in commit order, whole requests at a time. One that
 	// was sent while the subscriber read the log may hold what he has read.
@@ -29,29 +28,36 @@ type Subscription struct {
 	queued  atomic.Int64  // events in chunks
 	bytes   atomic.Int64  // of those
 	behind  atomic.Uint64 // 0, or a number that is new each time events went past chunks
-	overrun atomic.Bool   // they did since chunks was full
+	read    atomic.Int64  // events of those in the log that he has read since behind was 0
+	overrun atomic.Bool   // more wait than may
 	sent    atomic.Uint64 // when they first did, all that is wanted up to this revision was in chunks
 	marked  atomic.Bool   // an EventProgress is in chunks
 
 	// Owned by the notifier.
 	open    bool
 	number  uint64     // the last one that behind had
-	matched []kv.Event // of the delivery in hand
+	past    int64      // events that went past chunks since behind was 0
+	allowed int64      // how many may wait now: a commit of more than limit may by itself
+	matched []kv.Event // of the delivery in hand; nil once they are too many to be kept
+	weight  int64      // of those, in bytes
+	count   int64      // how many there are
+	first   uint64     // the revision of the first one
 	event   int        // the last one in it that was matched, from 1
 }
 
+// What is kept in memory for one subscriber. What does not fit is read in the log:
+// a large commit, of which each would hold what he wants for as long as he is idle,
+// and what is waiting beyond these.
 const (
-	// maxQueued is how many bytes may wait for a subscriber, unless one commit
-	// has more.
-	maxQueued = 4 << 20
-	// maxChunks is how many commits may.
-	maxChunks = 4096
+	maxQueued = 4 << 20 // bytes
+	maxChunks = 4096    // commits
+	eventSize = 144     // of a kv.Event without its strings, about
 )
 
 // newSubscription is one of somebody who has everything to read yet.
 func newSubscription(filters []kv.Filter, limit int) *Subscription {
 	chunks, wake := make(chan []kv.Event, min(limit, maxChunks)+1), make(chan struct{}, 1) // one for an EventProgress
-	s := &Subscription{filters: filters, limit: int64(limit), chunks: chunks, Chunks: chunks, wake: wake, Wake: wake, number: 1}
+	s := &Subscription{filters: filters, limit: int64(limit), chunks: chunks, Chunks: chunks, wake: wake, Wake: wake, number: 1, allowed: int64(limit)}
 	s.behind.Store(s.number)
 	return s
 }
@@ -65,8 +71,8 @@ func (s *Subscription) Behind() uint64 { return s.behind.Load() }
 // Behind returned the number.
 func (s *Subscription) CaughtUp(number uint64) bool { return s.behind.CompareAndSwap(number, 0) }
 
-// Overrun reports whether events went past Chunks because it was full, since
-// the last call.
+// Overrun reports whether more events have been waiting than may, since the last
+// call.
 func (s *Subscription) Overrun() bool { return s.overrun.Swap(false) }
 
 // Sent is how far Chunks went before Behind was not 0: who has received all of
@@ -84,35 +90,48 @@ func (s *Subscription) Took(chunk []kv.Event) {
 	s.bytes.Add(-weigh(chunk))
 }
 
-// weigh is what the strings of a chunk take, in bytes.
+// Read notes that events which he wants were read in the log.
+func (s *Subscription) Read(events int) { s.read.Add(int64(events)) }
+
+// weigh is what a chunk takes, in bytes.
 func weigh(chunk []kv.Event) (bytes int64) {
 	for i := range chunk {
-		e := &chunk[i]
-		bytes += int64(len(e.Group) + len(e.Key) + len(e.Value))
+		bytes += size(&chunk[i])
 	}
 	return bytes
 }
 
-// offer sends a chunk, or lets it go past. The notifier calls it.
-func (s *Subscription) offer(chunk []kv.Event) {
-	before := chunk[0].Revision - 1
-	if s.behind.Load() != 0 {
-		s.pass(before)
-		return
-	}
-	// An empty buffer takes any commit, so that a large one overruns nobody.
-	queued, bytes := s.queued.Load(), weigh(chunk)
-	if queued == 0 || queued+int64(len(chunk)) <= s.limit && s.bytes.Load()+bytes <= maxQueued {
-		select {
-		case s.chunks <- chunk:
-			s.queued.Add(int64(len(chunk)))
-			s.bytes.Add(bytes)
-			return
-		default:
+func size(e *kv.Event) int64 { return eventSize + int64(len(e.Group)+len(e.Key)+len(e.Value)) }
+
+// offer sends n events of one commit, or lets them go past, where chunk is nil in any
+// case. The notifier calls it.
+func (s *Subscription) offer(chunk []kv.Event, n, bytes int64, first uint64) {
+	if s.behind.Load() == 0 {
+		if chunk != nil && s.fits(n, bytes) {
+			select {
+			case s.chunks <- chunk:
+				s.queued.Add(n)
+				s.bytes.Add(bytes)
+				return
+			default:
+			}
 		}
+		s.fallBehind(first - 1)
 	}
-	s.overrun.Store(true)
-	s.pass(before)
+	if s.past += n; n > s.limit {
+		s.allowed += n // so that it makes nobody slow
+	}
+	if s.queued.Load()+s.past-s.read.Load() > s.allowed {
+		s.overrun.Store(true)
+	}
+	s.wentPast()
+}
+
+// fits says whether there is room in chunks. An empty one takes a commit of more events
+// than may wait.
+func (s *Subscription) fits(n, bytes int64) bool {
+	queued := s.queued.Load()
+	return s.bytes.Load()+bytes <= maxQueued && (queued == 0 || queued+n <= s.limit)
 }
 
 // mark sends an EventProgress, unless one is on the way or events are
@@ -134,8 +153,13 @@ func (s *Subscription) mark(progress kv.Event) {
 // to which everything was sent. The notifier calls it.
 func (s *Subscription) pass(sent uint64) {
 	if s.behind.Load() == 0 {
-		s.sent.Store(sent)
+		s.fallBehind(sent)
 	}
+	s.wentPast()
+}
+
+// wentPast has whoever reads the log do so again.
+func (s *Subscription) wentPast() {
 	s.number++
 	s.behind.Store(s.number)
 	select {
@@ -144,15 +168,29 @@ func (s *Subscription) pass(sent uint64) {
 	}
 }
 
+// fallBehind has the counts of what waits in the log begin.
+func (s *Subscription) fallBehind(sent uint64) {
+	s.sent.Store(sent)
+	s.past, s.allowed = 0, s.limit
+	s.read.Store(0) // before behind is not 0: he reads nothing yet
+}
+
 // match notes an event, the n-th of the delivery from 1, unless another filter
-// has.
+// has. What is too much to be kept is counted only.
 func (s *Subscription) match(event *kv.Event, n int) (first bool) {
 	if s.event == n {
 		return false
 	}
-	first = s.event == 0
+	if first = s.event == 0; first {
+		s.first = event.Revision
+	}
 	s.event = n
-	s.matched = append(s.matched, *event)
+	s.count++
+	if s.weight += size(event); s.weight <= maxQueued {
+		s.matched = append(s.matched, *event)
+	} else {
+		s.matched = nil
+	}
 	return first
 }
 
@@ -237,11 +275,17 @@ func (s *subscriptions) remove(one *Subscription) {
 // deliver offers the events of one commit to all who want them. Those who want
 // all share the slice. It is for the notifier only.
 func (s *subscriptions) deliver(events []kv.Event, lost bool) {
-	for _, one := range *s.everything.Load() {
-		if lost {
-			one.pass(events[0].Revision - 1)
-		} else {
-			one.offer(events)
+	if all := *s.everything.Load(); len(all) > 0 {
+		n, bytes, first, chunk := int64(len(events)), weigh(events), events[0].Revision, events
+		if bytes > maxQueued {
+			chunk = nil
+		}
+		for _, one := range all {
+			if lost {
+				one.pass(first - 1)
+			} else {
+				one.offer(chunk, n, bytes, first)
+			}
 		}
 	}
 	if s.changes.empty() {
@@ -268,7 +312,7 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 		if lost {
 			one.pass(events[0].Revision - 1)
 		} else {
-			one.offer(one.matched)
+			one.offer(one.matched, one.count, one.weight, one.first)
 		}
 	}
 	s.abandon()
@@ -277,7 +321,7 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 // abandon forgets the delivery in hand.
 func (s *subscriptions) abandon() {
 	for _, one := range s.touched {
-		one.matched, one.event = nil, 0
+		one.matched, one.weight, one.count, one.event = nil, 0, 0, 0
 	}
 	clear(s.touched)
 	s.touched = s.touched[:0]

@@ -1,6 +1,8 @@
 package notifier
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
@@ -142,4 +144,66 @@ func TestHowFarChunksWent(t *testing.T) {
 	b.Resynchronise(59)
 	b.settle()
 	require.EqualValues(t, 59, quiet.Sent())
+}
+
+// What may wait for a subscriber is what he has said, however many commits it came
+// in and whatever it weighs: what is not kept in memory waits in the log.
+func TestWhatMayWaitIsCountedInEvents(t *testing.T) {
+	const limit = 10_000
+	for name, value := range map[string]string{"many commits": "", "much": strings.Repeat("v", 1<<10)} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, 1, nil)
+			s := b.joined(t, limit)
+			event := func(revision uint64) kv.Event {
+				e := at(revision, "k")
+				e.Value = value
+				return e
+			}
+			for revision := uint64(1); revision <= limit; revision++ {
+				b.deliver(t, event(revision))
+			}
+			require.NotZero(t, s.Behind(), "not all of it is kept in memory")
+			require.False(t, s.Overrun(), "as much as may wait is waiting")
+			waiting := taken(s)
+			read := limit - len(waiting)
+			require.Positive(t, read)
+			s.Read(read) // he reads it in the log
+			for revision := uint64(limit + 1); revision <= 2*limit; revision++ {
+				b.deliver(t, event(revision))
+			}
+			require.False(t, s.Overrun(), "what he has read waits no more")
+			b.deliver(t, event(2*limit+1))
+			require.True(t, s.Overrun())
+			require.True(t, s.CaughtUp(s.Behind()))
+			b.deliver(t, event(2*limit+2))
+			require.Zero(t, s.Behind())
+			require.False(t, s.Overrun())
+		})
+	}
+}
+
+// A large commit is kept in memory for nobody: it is in the log. Nobody is slow
+// because of it.
+func TestALargeCommitIsReadInTheLog(t *testing.T) {
+	for name, large := range map[string][]kv.Event{
+		"one value":   {{Type: kv.EventSet, Group: "g", Key: "k", Value: strings.Repeat("v", maxQueued), Revision: 1}},
+		"many events": slices.Repeat([]kv.Event{at(1, "k")}, maxQueued/100),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, 1, nil)
+			all, some := b.joined(t, 4), b.joined(t, 4, kv.Filter{Key: kv.Exactly("k")})
+			b.deliver(t, large...)
+			for _, s := range []*Subscription{all, some} {
+				require.NotZero(t, s.Behind())
+				require.Empty(t, taken(s))
+				require.False(t, s.Overrun())
+			}
+			b.deliver(t, at(2, "k"))
+			require.False(t, some.Overrun(), "the small ones after it may wait")
+			for revision := uint64(3); revision <= 6; revision++ {
+				b.deliver(t, at(revision, "k"))
+			}
+			require.True(t, some.Overrun(), "but no more than he has said")
+		})
+	}
 }

@@ -14,11 +14,17 @@ type Watcher struct {
 	Events <-chan kv.Event // closed by Unwatch and when the store closes; nil for an actor's
 
 	events  chan kv.Event
-	pid     *actor.PID // an actor that gets Changed messages instead
 	filter  kv.Filter
 	index   *index[*Watcher] // of the notifier that it belongs to
 	dropped atomic.Uint64
-	open    bool // owned by the notifier
+	ended   atomic.Bool // nothing is to be sent any more
+	open    bool        // owned by the notifier
+
+	// Of an actor that gets Changed messages instead:
+	pid       *actor.PID
+	process   actor.Process // to which to send is harmless, if not nil
+	room      func() bool   // whether its mailbox takes one more, if not nil
+	recipient *recipient    // owned by the notifier
 }
 
 // Changed is what a watching actor receives.
@@ -40,14 +46,15 @@ func NewClosedWatcher() *Watcher {
 	return w
 }
 
-// Dropped is how many events the watcher missed because its channel was full,
+// Dropped is how many events the watcher missed because its channel, or what waits
+// for its actor, was full,
 // or because a fault left it unknown whether they happened. It may be called
 // at any time.
 func (w *Watcher) Dropped() uint64 { return w.dropped.Load() }
 
-func (w *Watcher) send(root *actor.RootContext, event kv.Event) {
-	if w.pid != nil {
-		root.Send(w.pid, Changed{event})
+func (w *Watcher) send(event kv.Event) {
+	if w.recipient != nil {
+		w.recipient.send(w, event)
 		return
 	}
 	select {

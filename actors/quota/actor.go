@@ -136,6 +136,13 @@ func (m committed) handle(a *Actor) {
 	}
 }
 
+func (m forgotten) handle(a *Actor) {
+	for _, namespace := range m.namespaces {
+		delete(a.known, namespace)
+		delete(a.warned, namespace)
+	}
+}
+
 func (m resynchronise) handle(a *Actor) {
 	a.Failpoint.Hit("quota.resynchronise")
 	clear(a.known)

@@ -101,6 +101,20 @@ func TestCountThatFails(t *testing.T) {
 	require.Equal(t, kv.Usage{Keys: 2, Groups: 1}, testkit.Await(t, "the caller", again).usage)
 }
 
+// A namespace that the writer has forgotten is asked for anew, and warned of anew.
+func TestForgotten(t *testing.T) {
+	b := start(t, nil)
+	b.Committed(booked("n", 9, 1, kv.QuotaConfig{MaxKeys: 10}))
+	b.settle()
+	require.Equal(t, 1, b.log.warnings())
+	b.Forget([]string{"n", "never heard of"})
+	answers := b.ask(t.Context(), "n")
+	require.Equal(t, "n", testkit.Await(t, "the question", b.counts))
+	b.Committed(booked("n", 10, 1, kv.QuotaConfig{MaxKeys: 10}))
+	require.Equal(t, kv.Usage{Keys: 10, Groups: 1}, testkit.Await(t, "the answer", answers).usage)
+	require.Equal(t, 2, b.log.warnings())
+}
+
 func TestResynchronise(t *testing.T) {
 	b := start(t, nil)
 	b.Committed(booked("old", 5, 2, kv.QuotaConfig{}))

@@ -23,6 +23,12 @@ type committed struct {
 	usage []kv.NamespaceUsage
 }
 
+// forgotten is the fact that namespaces are not counted any more.
+type forgotten struct {
+	actorsystem.Quiet
+	namespaces []string
+}
+
 // resynchronise replaces all that the actor knows.
 type resynchronise struct {
 	actorsystem.Quiet

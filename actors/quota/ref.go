@@ -30,7 +30,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, done: done, dead: config.Dead}, nil
+	return Ref{root: actorsystem.Root(system), pid: pid, done: done, dead: config.Dead}, nil
 }
 
 // Connect tells the actor who keeps the accounts.
@@ -38,6 +38,9 @@ func (r Ref) Connect(accounts Accounts) { r.root.Send(r.pid, connect{accounts: a
 
 // Committed tells the actor of namespaces that changed, and returns at once.
 func (r Ref) Committed(changed []kv.NamespaceUsage) { r.root.Send(r.pid, committed{usage: changed}) }
+
+// Forget says which namespaces the writer counts no more.
+func (r Ref) Forget(namespaces []string) { r.root.Send(r.pid, forgotten{namespaces: namespaces}) }
 
 // Resynchronise replaces what the actor knows, and returns at once.
 func (r Ref) Resynchronise(all []kv.NamespaceUsage) { r.root.Send(r.pid, resynchronise{usage: all}) }

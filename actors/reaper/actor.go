@@ -74,7 +74,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Message:
 		m.handle(a)
 	case *actor.Started:
-		root, pid := ctx.ActorSystem().Root, ctx.Self()
+		root, pid := actorsystem.Root(ctx.ActorSystem()), ctx.Self()
 		a.self = func(m Message) { root.Send(pid, m) }
 	case *actor.Restarting:
 		a.disarm()

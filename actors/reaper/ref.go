@@ -28,7 +28,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, hinted: hinted, done: done}, nil
+	return Ref{root: actorsystem.Root(system), pid: pid, hinted: hinted, done: done}, nil
 }
 
 // Connect tells the reaper who purges.

@@ -107,8 +107,9 @@ type job struct {
 // Actor is one incarnation of the writer. All of it is owned by Receive.
 type Actor struct {
 	Config
-	done chan struct{}
-	self func(Message) // sends to the writer's own mailbox
+	done    chan struct{}
+	watched *watched      // outlives a restart
+	self    func(Message) // sends to the writer's own mailbox
 
 	pending  []job // waiting for the flush
 	flushing bool  // a flush is in the mailbox
@@ -127,8 +128,8 @@ type Actor struct {
 	degraded degraded
 }
 
-func newActor(config Config, done chan struct{}) *Actor {
-	return &Actor{Config: config, done: done, ledger: newLedger(), earliest: math.MinInt64}
+func newActor(config Config, done chan struct{}, watched *watched) *Actor {
+	return &Actor{Config: config, done: done, watched: watched, ledger: newLedger(), earliest: math.MinInt64}
 }
 
 // Receive handles one message.
@@ -141,7 +142,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Message:
 		m.handle(a)
 	case *actor.Started:
-		root, pid := ctx.ActorSystem().Root, ctx.Self()
+		root, pid := actorsystem.Root(ctx.ActorSystem()), ctx.Self()
 		a.self = func(m Message) { root.Send(pid, m) }
 		a.start()
 	case *actor.Restarting:
@@ -157,6 +158,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 // start reads what the writer must know and tells the projections.
 func (a *Actor) start() {
 	a.Failpoint.Hit("writer.start")
+	a.watched.lose() // the one before may have committed what it did not note
 	earliest, err := a.Database.Earliest()
 	if err != nil {
 		// Judging every row by its own deadline is slower and as right.

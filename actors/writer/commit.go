@@ -208,6 +208,7 @@ func (a *Actor) commitFailed(err error) {
 	a.lost(events)
 	a.earliest = min(a.earliest, a.tx.earliest)
 	a.logKnown = false // its last row may be there or not
+	a.watched.lose()
 	a.fail(fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err))
 	a.ledger.forget()
 	a.publishState()
@@ -233,6 +234,7 @@ func (a *Actor) fail(err error) {
 
 // settle takes the committed transaction's state over.
 func (a *Actor) settle() {
+	a.watched.note(a.events)
 	a.earliest = a.tx.earliest
 	a.log = a.tx.log
 	a.tx.fact.Usage = a.ledger.settle()

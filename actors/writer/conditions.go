@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
@@ -42,7 +43,7 @@ func (t *transaction) check(m *kv.Mutation) error {
 		if err := t.checkExpired(m.Unchanged); err != nil {
 			return err
 		}
-		if err := t.checkUnchanged(m.Unchanged); err != nil {
+		if err := t.checkUnchanged(m.Unchanged, m.Watched); err != nil {
 			return err
 		}
 	}
@@ -120,11 +121,16 @@ func (t *transaction) checkExpired(ranges []kv.Unchanged) error {
 
 // checkUnchanged looks for a change in a range since a revision: among what
 // was committed since, and among what the requests before this one did in the
-// open transaction.
-func (t *transaction) checkUnchanged(ranges []kv.Unchanged) error {
-	since := ranges[0].Revision
+// open transaction. Where it was watched there is no need to read the log.
+func (t *transaction) checkUnchanged(ranges []kv.Unchanged, watched *kv.Watched) error {
+	since := uint64(math.MaxUint64)
 	for i := range ranges {
-		since = min(since, ranges[i].Revision)
+		u := &ranges[i]
+		if !watched.Covers(u.Range) {
+			since = min(since, u.Revision)
+		} else if group, changed := watched.Changed(u); changed {
+			return fmt.Errorf("group %s: %w", group, kv.ChangedError)
+		}
 	}
 	if err := t.recall(since); err != nil {
 		return err

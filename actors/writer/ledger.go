@@ -1,8 +1,10 @@
 package writer
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -15,6 +17,7 @@ type ledger struct {
 	accounts map[string]*account
 	wanted   []*account // to be counted after the batch in hand
 	journal  []entry    // changes of the open transaction, oldest first
+	asked    uint64     // how often somebody has asked about a namespace
 }
 
 // account is the usage of one namespace. Keys and groups count as long as they
@@ -27,7 +30,13 @@ type account struct {
 	swept     int64          // no row of the namespace has its deadline at or before this
 	parked    []job          // waiting for the count
 	touched   bool           // by the open transaction
+	used      uint64         // when somebody asked about it last, by the ledger's count
 }
+
+// maxAccounts is how many namespaces are counted at a time, some 300 bytes each here
+// and with the quota actor. When there are more, those that nobody has asked about for
+// longest are forgotten, a quarter of all, and counted anew on the next need.
+const maxAccounts = 8192
 
 type accountState int
 
@@ -65,7 +74,29 @@ func (l *ledger) open(namespace string) *account {
 		l.accounts[namespace] = a
 		l.wanted = append(l.wanted, a)
 	}
+	l.asked++
+	a.used = l.asked
 	return a
+}
+
+// trim forgets accounts once there are too many, and returns their names. No
+// transaction may be open: it would know of the accounts.
+func (l *ledger) trim() (forgotten []string) {
+	if len(l.accounts) <= maxAccounts {
+		return nil
+	}
+	var idle []*account
+	for _, a := range l.accounts {
+		if a.state == ready {
+			idle = append(idle, a)
+		}
+	}
+	slices.SortFunc(idle, func(a, b *account) int { return cmp.Compare(a.used, b.used) })
+	for _, a := range idle[:min(len(idle), len(l.accounts)-maxAccounts*3/4)] {
+		delete(l.accounts, a.namespace)
+		forgotten = append(forgotten, a.namespace)
+	}
+	return forgotten
 }
 
 // change books keys and groups that the open transaction adds or removes.
@@ -102,6 +133,9 @@ func (l *ledger) settle() (usage []kv.NamespaceUsage) {
 		e.account.touched = false
 	}
 	l.journal = l.journal[:0]
+	if cap(l.journal) > keptEvents {
+		l.journal = nil
+	}
 	return usage
 }
 
@@ -166,6 +200,9 @@ func (m countNamespace) handle(a *Actor) {
 // transactions: the snapshot holds what is committed, and every later change
 // is booked to the account. Counting itself holds nobody up.
 func (a *Actor) countWanted() {
+	if forgotten := a.ledger.trim(); forgotten != nil {
+		a.Projections.Committed(&kv.Committed{At: a.Clock.Now(), Deadline: kv.NoDeadline, Forgotten: forgotten})
+	}
 	for len(a.ledger.wanted) > 0 {
 		account := a.ledger.wanted[0]
 		a.ledger.wanted = a.ledger.wanted[1:]

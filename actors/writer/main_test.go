@@ -147,6 +147,9 @@ func (b *bench) Committed(fact *kv.Committed) {
 	for _, n := range fact.Usage {
 		b.mu.usage[n.Namespace] = n.Usage
 	}
+	for _, namespace := range fact.Forgotten {
+		delete(b.mu.usage, namespace)
+	}
 }
 
 // Resynchronise is both ports' method: of Projections here, of Ref for asking.

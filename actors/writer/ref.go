@@ -16,6 +16,7 @@ type Ref struct {
 	root       *actor.RootContext
 	pid        *actor.PID
 	gate       *admission.Gate
+	watched    *watched
 	dispatcher *actorsystem.Dispatcher
 	done       <-chan struct{}
 }
@@ -25,14 +26,14 @@ type Ref struct {
 // spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	dispatcher := actorsystem.NewDispatcher()
-	done := make(chan struct{})
+	done, watched := make(chan struct{}), newWatched()
 	pid, err := actorsystem.Spawn(system, "go-store-writer-",
-		func() actor.Actor { return newActor(config, done) }, actor.WithDispatcher(dispatcher))
+		func() actor.Actor { return newActor(config, done, watched) }, actor.WithDispatcher(dispatcher))
 	if err != nil {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{root: system.Root, pid: pid, gate: config.Gate, dispatcher: dispatcher, done: done}, nil
+	return Ref{root: actorsystem.Root(system), pid: pid, gate: config.Gate, watched: watched, dispatcher: dispatcher, done: done}, nil
 }
 
 // Apply commits one mutation together with others that are waiting, and
@@ -63,6 +64,17 @@ func (r Ref) Between(ctx context.Context, work func() error) error {
 	_, err = request.Wait(context.WithoutCancel(ctx))
 	return err
 }
+
+// Watch has what is committed in some ranges noted, until release is called. A snapshot
+// that is taken after Watch has returned is judged by it alone, in a mutation that
+// names it as its Watched. The ranges are in order and don't overlap.
+func (r Ref) Watch(ranges []kv.Range) (_ *kv.Watched, release func()) {
+	w := kv.NewWatched(ranges)
+	return w, r.watched.add(w)
+}
+
+// Watching is how many watch.
+func (r Ref) Watching() int { return int(r.watched.some.Load()) }
 
 // PurgeExpired asks for the removal of one chunk of expired rows and returns
 // at once.

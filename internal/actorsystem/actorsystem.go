@@ -61,7 +61,7 @@ func (alwaysRestart) HandleFailure(_ *actor.ActorSystem, supervisor actor.Superv
 // The producer is called again at every restart and must acquire nothing.
 func Spawn(system *actor.ActorSystem, prefix string, producer actor.Producer, options ...actor.PropsOption) (*actor.PID, error) {
 	props := actor.PropsFromProducer(producer, append(options, actor.WithGuardian(alwaysRestart{}))...)
-	return system.Root.SpawnNamed(props, prefix+system.ProcessRegistry.NextId())
+	return Root(system).SpawnNamed(props, prefix+system.ProcessRegistry.NextId())
 }
 
 // LogPanic is deferred by every Receive: it logs a panic with its stack and

@@ -18,6 +18,7 @@ type Gate struct {
 	slots   chan struct{}   // holds one token for each request in flight
 	closing chan struct{}   // closed by Close: no new requests
 	dead    <-chan struct{} // closed when nobody is left to answer
+	emptied chan struct{}   // wakes Close, which looks again; capacity 1
 	once    sync.Once
 
 	// pool keeps requests that were answered and received; one whose caller
@@ -30,10 +31,11 @@ type Gate struct {
 // NewGate admits at most limit requests at a time; limit is at least 1. The
 // owner closes dead when nobody is left who could answer.
 func NewGate(limit int, dead <-chan struct{}) *Gate {
-	return &Gate{slots: make(chan struct{}, limit), closing: make(chan struct{}), dead: dead}
+	return &Gate{slots: make(chan struct{}, limit), closing: make(chan struct{}), dead: dead,
+		emptied: make(chan struct{}, 1)}
 }
 
-// Admit waits for a slot. It fails with the context's error when ctx ends
+// Admit waits for a slot; whoever has waited longest gets the next. It fails with the context's error when ctx ends
 // first and with kv.ClosedError once the gate is closing.
 func (g *Gate) Admit(ctx context.Context, m kv.Mutation) (*Request, error) {
 	if err := ctx.Err(); err != nil {
@@ -77,9 +79,11 @@ func (g *Gate) Closed() bool {
 func (g *Gate) Close() {
 	g.once.Do(func() {
 		close(g.closing)
-		for range cap(g.slots) {
+		// Who has a slot took it before, or gives it back at once: see Admit. To
+		// take every slot there is would cost what might be in flight, not what is.
+		for len(g.slots) > 0 {
 			select {
-			case g.slots <- struct{}{}:
+			case <-g.emptied:
 			case <-g.dead:
 				return
 			}
@@ -90,4 +94,12 @@ func (g *Gate) Close() {
 // InFlight is the number of requests that hold a slot.
 func (g *Gate) InFlight() int { return len(g.slots) }
 
-func (g *Gate) release() { <-g.slots }
+func (g *Gate) release() {
+	<-g.slots
+	if len(g.slots) == 0 && g.Closed() {
+		select {
+		case g.emptied <- struct{}{}:
+		default:
+		}
+	}
+}

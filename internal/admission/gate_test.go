@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/testkit"
@@ -197,4 +198,25 @@ func TestGateNeverExceedsItsLimit(t *testing.T) {
 	require.LessOrEqual(t, most.Load(), int64(limit))
 	require.Zero(t, g.InFlight())
 	testkit.Within(t, "Close", g.Close)
+}
+
+// Close costs what is in flight, not what might be.
+func TestGateClosesAtOnceWhateverItsLimit(t *testing.T) {
+	const limit = 1_000_000_000
+	g := admission.NewGate(limit, make(chan struct{}))
+	held := admit(t, g)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		g.Close()
+	}()
+	testkit.Until(t, "the gate's closing", g.Closed)
+	require.Equal(t, 1, g.InFlight(), "Close holds no slots of its own")
+	finish(t, held)
+	select {
+	case <-closed:
+	case <-time.After(time.Second): // a loop over the slots takes a minute
+		t.Fatal("Close of an empty gate takes a second")
+	}
+	require.Zero(t, g.InFlight())
 }

@@ -11,6 +11,9 @@ import (
 // one. More make everything stale, which costs less.
 const manyChanges = stripes
 
+// keptChanges is the longest list of changes that is kept between transactions.
+const keptChanges = 8 << 10
+
 // Writer keeps the cache equal to what its database's writer commits. It notes
 // what changes rows, and wraps COMMIT; all else it passes on.
 type Writer struct {
@@ -128,7 +131,9 @@ func (w *Writer) Commit() error {
 
 // cut forgets the changes behind the first n, and lets go of their values.
 func (w *Writer) cut(n int) {
-	n = min(n, len(w.changes))
+	if n = min(n, len(w.changes)); n == 0 && cap(w.changes) > keptChanges {
+		w.changes = nil
+	}
 	clear(w.changes[n:])
 	w.changes, w.mark = w.changes[:n], min(w.mark, n)
 }

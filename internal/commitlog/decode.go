@@ -15,6 +15,10 @@ import (
 // one, an event that somebody keeps would keep too much.
 const sharing = 64 << 10
 
+// sharingEach is the most that one event of such a record may take on average: who
+// keeps the key of a change does not want to keep its value with it.
+const sharingEach = 1 << 10
+
 var errStructure = errors.New("its checksum is right but its structure is not: it was not written by go-store")
 
 // Decode appends the events of a row's record to events. They never share
@@ -79,29 +83,100 @@ func open(row kv.LogRow) (effects []byte, err error) {
 }
 
 func decode(events []kv.Event, row kv.LogRow) ([]kv.Event, error) {
+	r, err := read(row)
+	if err != nil {
+		return nil, err
+	}
+	for r.left > 0 {
+		if events, err = r.next(events); err != nil {
+			return nil, err
+		}
+	}
+	return events, r.end()
+}
+
+// Effects is what a row holds, verified. It never changes, and takes as much memory
+// as the record, which it shares none with.
+type Effects struct{ start Reader }
+
+// Open verifies a row as Decode does. Its error is a *kv.CorruptLogError.
+func Open(row kv.LogRow) (*Effects, error) {
+	r, err := read(row)
+	if err != nil {
+		return nil, &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: err.Error()}
+	}
+	e := &Effects{*r}
+	for events := []kv.Event(nil); r.left > 0 && err == nil; {
+		events, err = r.next(events[:0])
+	}
+	if err == nil {
+		err = r.end()
+	}
+	if err != nil {
+		return nil, &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: err.Error()}
+	}
+	return e, nil
+}
+
+// Reader is one that begins with the first event.
+func (e *Effects) Reader() *Reader {
+	r := e.start
+	r.of = e
+	return &r
+}
+
+// Reader takes the events of a record, some at a time.
+type Reader struct {
+	reader
+	event kv.Event // the last one
+	left  uint32   // how many are to come
+	last  uint64   // the revision of the last of all
+	of    *Effects // is alive as long as this is
+}
+
+// Next appends at most limit events to those given; none are left if it appends none.
+func (r *Reader) Next(events []kv.Event, limit int) []kv.Event {
+	for end := len(events) + limit; r.left > 0 && len(events) < end; {
+		events, _ = r.next(events) // it was verified
+	}
+	return events
+}
+
+func read(row kv.LogRow) (*Reader, error) {
 	effects, err := open(row)
 	if err != nil {
 		return nil, err
 	}
-	// One copy for all strings of the record.
-	r := reader{rest: string(effects), clone: len(effects) > sharing}
 	moment := int64(binary.LittleEndian.Uint64(row.Record[24:]))
 	at := time.Unix(0, moment)
 	if row.Record[1] == inMicros {
 		at = time.UnixMicro(moment)
 	}
-	event := kv.Event{Timestamp: at, Revision: row.First}
-	for range binary.LittleEndian.Uint32(row.Record[4:]) {
-		r.effect(&event)
-		if r.bad {
-			return nil, errStructure
-		}
-		events = append(events, event)
+	count := binary.LittleEndian.Uint32(row.Record[4:])
+	return &Reader{
+		// One copy for all strings of the record, unless that is large for what one keeps.
+		reader: reader{rest: string(effects), clone: len(effects) > sharing || uint32(len(effects)/sharingEach) > count},
+		event:  kv.Event{Timestamp: at, Revision: row.First},
+		left:   count,
+		last:   row.Last,
+	}, nil
+}
+
+func (r *Reader) next(events []kv.Event) ([]kv.Event, error) {
+	r.left--
+	r.effect(&r.event)
+	if r.bad {
+		return events, errStructure
 	}
-	if r.rest != "" || event.Revision != row.Last {
-		return nil, errStructure
+	return append(events, r.event), nil
+}
+
+// end checks that nothing is left, and nothing missing.
+func (r *Reader) end() error {
+	if r.rest != "" || r.event.Revision != r.last {
+		return errStructure
 	}
-	return events, nil
+	return nil
 }
 
 // reader takes fields off the front of a record's effects.

@@ -152,6 +152,7 @@ func (m *memory) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.U
 func (m *memory) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error] {
 	return func(yield func(kv.Row, error) bool) {
 		left := q.Limit // 0 stands for all: it is never met again
+		group := ""     // of the row before
 		f, err := m.load(ctx)
 		if err == nil {
 			f.scan(q, func(row *kv.Row) bool {
@@ -162,8 +163,12 @@ func (m *memory) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row,
 					return true
 				}
 				found := *row
-				if q.KeysOnly {
-					found.Value = ""
+				if q.KeysOnly { // what is kept of a row must not keep its value
+					found.Value, found.Key = "", strings.Clone(row.Key)
+					if row.Group != group {
+						group = strings.Clone(row.Group)
+					}
+					found.Group = group
 				}
 				left--
 				return yield(found, nil) && left != 0

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"math"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -81,9 +82,15 @@ func (w *memoryWriter) Rollback() error {
 	return nil
 }
 
+// keptChanges is the longest list of changes that is kept between transactions.
+const keptChanges = 8 << 10
+
 // forget ends the transaction. It lets go of the rows: the capacity is worth
-// keeping, they are not.
+// keeping, unless it is large, they are not.
 func (w *memoryWriter) forget() {
+	if cap(w.changes) > keptChanges {
+		w.changes = nil
+	}
 	clear(w.changes)
 	w.changes, w.mark, w.open, w.logged = w.changes[:0], 0, false, false
 }
@@ -285,10 +292,21 @@ func (w *memoryWriter) Earliest() (int64, error) {
 	return kv.NoDeadline, nil
 }
 
+// sharedValue is the largest value that shares memory with its key: who keeps a key
+// that a scan or an event has brought keeps no more than that beside it.
+const sharedValue = 512
+
 // ownRow copies a row's strings into one of their own: those of the caller may
-// be small parts of something large.
+// be small parts of something large. A large value has its own.
 func ownRow(row *kv.Row) *kv.Row {
-	all := row.Group + row.Key + row.Value
+	own := &kv.Row{Deadline: row.Deadline, Revision: row.Revision}
 	g, k := len(row.Group), len(row.Group)+len(row.Key)
-	return &kv.Row{Group: all[:g], Key: all[g:k], Value: all[k:], Deadline: row.Deadline, Revision: row.Revision}
+	if len(row.Value) > sharedValue {
+		names := row.Group + row.Key
+		own.Group, own.Key, own.Value = names[:g], names[g:], strings.Clone(row.Value)
+		return own
+	}
+	all := row.Group + row.Key + row.Value
+	own.Group, own.Key, own.Value = all[:g], all[g:k], all[k:]
+	return own
 }

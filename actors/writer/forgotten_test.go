@@ -1,0 +1,50 @@
+package writer
+
+import (
+	"fmt"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestAccountsAreBounded: of very many namespaces only the accounts used last are
+// kept, everybody is told which are not, and quotas hold as before.
+func TestAccountsAreBounded(t *testing.T) {
+	b, quota := start(t, options{}), kv.QuotaConfig{MaxKeys: 1}
+	namespace := func(i int) string { return fmt.Sprint("n", i) }
+	const many = maxAccounts + maxAccounts/2
+	for i := range many {
+		require.NoError(t, b.apply(within(set(namespace(i)+":g", "k"), namespace(i), quota)).err)
+		if i%64 == 0 { // one that is in use all the time
+			require.NoError(t, b.apply(within(set(namespace(0)+":g", "k"), namespace(0), quota)).err)
+		}
+	}
+	b.settle()
+	known := 0
+	for i := range many {
+		usage, told := b.told(namespace(i))
+		if told {
+			known++
+			require.Equal(t, kv.Usage{Keys: 1, Groups: 1}, usage)
+		}
+	}
+	require.LessOrEqual(t, known, maxAccounts)
+	require.GreaterOrEqual(t, known, maxAccounts/2)
+	_, told := b.told(namespace(0))
+	require.True(t, told, "what is used all the time is kept")
+	_, told = b.told(namespace(many - 1))
+	require.True(t, told, "and what was used last")
+	for i := range many {
+		if _, told := b.told(namespace(i)); told {
+			continue
+		}
+		require.ErrorIs(t, b.apply(within(set(namespace(i)+":g", "l"), namespace(i), quota)).err, kv.QuotaExceededError)
+		require.NoError(t, b.apply(within(set(namespace(i)+":g", "k"), namespace(i), quota)).err)
+		_, told = b.told(namespace(i))
+		require.True(t, told)
+		require.Equal(t, b.stored(namespace(i)), kv.Usage{Keys: 1, Groups: 1})
+		break
+	}
+}
