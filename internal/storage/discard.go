@@ -60,6 +60,9 @@ func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) 
 		}
 		return err
 	}
+	if err := defensive(conn, false); err != nil {
+		return err
+	}
 	for _, sql := range []string{
 		"PRAGMA writable_schema = ON",
 		"DELETE FROM sqlite_schema WHERE tbl_name = 'log' COLLATE NOCASE",
@@ -69,6 +72,9 @@ func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) 
 		if err := execute(conn, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
+	}
+	if err := defensive(conn, true); err != nil {
+		return err
 	}
 	logger.Warn("the log of changes was damaged and is discarded unread: subscriptions can't resume from before; "+
 		"compact the store to have its space back", "path", d.path, "damage", s.damage, "revisions_go_on_after", s.last)

@@ -19,6 +19,7 @@ import (
 // have changed (pool.forKey).
 type reader struct {
 	conn     *sqlite.Conn
+	effort   *effort
 	sequence *sequence
 	rowids   *rowids
 
@@ -95,6 +96,9 @@ func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	r := &reader{conn: conn, sequence: &d.changes, rowids: w}
+	if r.effort, err = boundEffort(conn, d.path); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
 	if err == nil {
 		err = prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}})
@@ -114,6 +118,7 @@ func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
 // transaction of its own. SQLite's snapshots begin with the first read, not
 // with BEGIN, so the number is older than what is seen, never newer.
 func (r *reader) refresh() error {
+	r.effort.begin()
 	n := r.sequence.n.Load()
 	if r.open && r.began == n && n%2 == 0 {
 		return nil

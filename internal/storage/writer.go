@@ -16,6 +16,7 @@ import (
 // none of its methods takes a context; whoever calls checks first.
 type fileWriter struct {
 	conn   *sqlite.Conn // nil once closed
+	effort *effort
 	logger *slog.Logger
 
 	file        string
@@ -96,6 +97,7 @@ func (w *fileWriter) Begin() error {
 	if err := w.guard.before(); err != nil {
 		return err
 	}
+	w.effort.begin()
 	if w.checkpoints.due() {
 		if err := w.Checkpoint(); err != nil {
 			w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
