@@ -242,6 +242,87 @@ func TestWhatUsersAdd(t *testing.T) {
 	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
 }
 
+// Nothing guards log_end: what doesn't join with the rows beside it is not believed,
+// and no more than the file can hold.
+func TestLogEndIsNotBelieved(t *testing.T) {
+	for name, change := range map[string]string{
+		"the newest":      "UPDATE log SET log_end = log_end + (1 << 40) WHERE last_revision = 20",
+		"the oldest":      "UPDATE log SET log_end = log_end - (1 << 40) WHERE last_revision = 1",
+		"far too much":    "UPDATE log SET log_end = 9223372036854775807 WHERE last_revision = 20",
+		"negative":        "UPDATE log SET log_end = -log_end",
+		"half of them":    "UPDATE log SET log_end = log_end + (1 << 40) WHERE last_revision > 10",
+		"to wrap around":  "UPDATE log SET log_end = 9223372036854775000 + last_revision",
+		"all, far beyond": "UPDATE log SET log_end = log_end + 9223372036854774000",
+		"a text":          "UPDATE log SET log_end = 'much' WHERE last_revision IN (1, 20)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := temporary(t)
+			d := open(t, path)
+			for range 20 {
+				logged(t, d, row("g", "k", "v"))
+			}
+			want, err := d.Writer().LogExtent()
+			require.NoError(t, err)
+			require.NoError(t, d.Close())
+			program(t, path, change)
+			d = open(t, path)
+			got, err := d.Writer().LogExtent()
+			require.NoError(t, err)
+			assert.Equal(t, want.End-want.Begin, got.End-got.Begin)
+			outside, err := d.Reads().LogExtent(background)
+			require.NoError(t, err)
+			assert.Equal(t, got, outside)
+			for range 3 {
+				logged(t, d, row("g", "k", "v"))
+			}
+			require.NoError(t, d.Close())
+			d = open(t, path)
+			again, err := d.Writer().LogExtent()
+			require.NoError(t, err)
+			size := int64(len("record of 21"))
+			assert.Equal(t, want.End-want.Begin+3*size, again.End-again.Begin)
+			marks, err := d.Writer().OldestLog(5)
+			require.NoError(t, err)
+			assert.Equal(t, int64(len("record of 1")), marks[0].Bytes)
+		})
+	}
+}
+
+// Revisions that can't be are no place to go on from.
+func TestRevisionsThatCannotBe(t *testing.T) {
+	for name, statements := range map[string][]string{
+		"the last":          {"UPDATE log SET last_revision = 9223372036854775807 WHERE last_revision = 5"},
+		"a negative one":    {"DELETE FROM log WHERE last_revision > 1", "UPDATE log SET last_revision = -1"},
+		"in an empty log":   {"DELETE FROM log", "UPDATE store_meta SET base_revision = 9223372036854775807"},
+		"below zero there":  {"DELETE FROM log", "UPDATE store_meta SET base_revision = -7"},
+		"first behind last": {"UPDATE log SET first_revision = 9 WHERE last_revision = 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := temporary(t)
+			d := open(t, path)
+			for range 5 {
+				logged(t, d, row("g", "k", "v"))
+			}
+			require.NoError(t, d.Close())
+			program(t, path, statements...)
+			_, err := Open(Config{Path: path})
+			var corrupt *kv.CorruptLogError
+			require.ErrorAs(t, err, &corrupt)
+			d = openWith(t, Config{Path: path, DiscardLog: true})
+			revision, err := d.Reads().Revision(background)
+			require.NoError(t, err)
+			assert.GreaterOrEqual(t, revision, uint64(5))
+			assert.Less(t, revision, uint64(maxRevision))
+			logged(t, d, row("g", "k", "w"))
+			require.NoError(t, d.Close())
+			d = open(t, path)
+			next, err := d.Reads().Revision(background)
+			require.NoError(t, err)
+			assert.Equal(t, revision+1, next)
+		})
+	}
+}
+
 // bomb makes a tree of so many levels out of a table's root, each page of which leads
 // many times to the one page below: a walk along it never ends.
 func bomb(t testing.TB, path, table string, levels int) {

@@ -39,6 +39,7 @@ type reader struct {
 	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
+	logBytes                 *sqlite.Stmt
 	countDead, stored, live  *sqlite.Stmt
 	unnamed                  *sqlite.Stmt // of groups that no call can name
 	begin, end               *sqlite.Stmt
@@ -78,6 +79,7 @@ func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
 		{&r.live, sqlCountLive},
 		{&r.log, sqlReadLog},
 		{&r.logExtent, sqlLogExtent},
+		{&r.logBytes, sqlLogBytes},
 	})
 	if err != nil {
 		return nil, errors.Join(err, r.conn.Close())

@@ -47,6 +47,7 @@ type fileWriter struct {
 	upsert                        *sqlite.Stmt // prepared on first use
 	appendLog, readLog, trimLog   *sqlite.Stmt
 	oldestLog, logExtent          *sqlite.Stmt
+	logBytes                      *sqlite.Stmt
 	revision                      *sqlite.Stmt
 }
 
@@ -83,6 +84,7 @@ func (w *fileWriter) statements() []statement {
 		{&w.trimLog, sqlTrimLog},
 		{&w.oldestLog, sqlOldestLog},
 		{&w.logExtent, sqlLogExtent},
+		{&w.logBytes, sqlLogBytes},
 		{&w.revision, sqlRevision},
 	}
 }
