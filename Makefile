@@ -78,12 +78,17 @@ cross: ## build, and type-check the tests, for the other systems
 	done
 
 .PHONY: fuzz
-fuzz: ## every fuzz test for FUZZTIME (20s)
-	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+fuzz: ## every fuzz test for FUZZTIME (20s), and how many executions that were
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; total=0; \
+	for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
-			$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; \
+			$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) > "$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+			n=$$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$$log" | tail -n 1); \
+			total=$$((total + n)); \
+			printf '%-60s %12d executions\n' "$$(dirname "$$file") $$name" "$$n"; \
 		done; \
-	done
+	done; \
+	printf '%-60s %12d executions\n' 'in all' "$$total"
 
 .PHONY: bench
 bench: ## benchmarks of PKG (./api) that match BENCH (.), COUNT (6) times

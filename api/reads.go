@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"text/template"
 
 	"forge.lthn.ai/core/go-store/engine"
 	"forge.lthn.ai/core/go-store/kv"
@@ -189,25 +188,4 @@ func (s *Store) GetFields(group, key string) (iter.Seq[string], error) {
 		return nil, err
 	}
 	return strings.FieldsSeq(value), nil
-}
-
-// Render executes a text/template with the group's keys as fields, so that
-// {{ .name }} is the value of the key "name".
-func (s *Store) Render(templateSource, group string) (string, error) {
-	if err := s.missing(); err != nil {
-		return "", wrap("Render", err)
-	}
-	parsed, err := template.New("render").Parse(templateSource)
-	if err != nil {
-		return "", wrap("Render", fmt.Errorf("parse template: %w", err))
-	}
-	fields, err := s.GetAll(group)
-	if err != nil {
-		return "", err
-	}
-	var rendered strings.Builder
-	if err := parsed.Execute(&rendered, fields); err != nil {
-		return "", wrap("Render", fmt.Errorf("execute template: %w", err))
-	}
-	return rendered.String(), nil
 }

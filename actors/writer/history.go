@@ -132,8 +132,8 @@ func (t *transaction) surplus(bytes int64) (extent storage.LogExtent, err error)
 		if !t.exceeds(extent.First, extent.Begin, extent.Oldest, none) {
 			break
 		}
-		bytes -= marks[i].End - extent.Begin
-		extent.First, extent.Begin, extent.Oldest = marks[i].Last+1, marks[i].End, marks[i+1].At
+		bytes -= marks[i].Bytes
+		extent.First, extent.Begin, extent.Oldest = marks[i].Last+1, extent.Begin+marks[i].Bytes, marks[i+1].At
 	}
 	return extent, nil
 }

@@ -80,7 +80,7 @@ func TestRender(t *testing.T) {
 	assert.Equal(t, printed(`{"text":"ä<b>\n"}`+"\n"), gostore("render", "--json", "--db", db, "{{ .name }}\n", "site"))
 	got := gostore("render", "--db", db, "{{", "site")
 	assert.Equal(t, failed, got.code)
-	assert.Contains(t, got.stderr, "store.Render: parse template: ")
+	assert.Contains(t, got.stderr, "store.RenderStrict: parse template: ")
 	assert.Equal(t, failed, gostore("render", "--db", db, "@"+file+".gone", "site").code)
 }
 
@@ -189,7 +189,7 @@ func TestRender_OfAMissingKeyFails(t *testing.T) {
 		got := gostore("render", "--db", db, template, "site")
 		assert.Equal(t, failed, got.code, template)
 		assert.Empty(t, got.stdout, template)
-		assert.Contains(t, got.stderr, "store.Render: execute template: ", template)
+		assert.Contains(t, got.stderr, "store.RenderStrict: execute template: ", template)
 		assert.Contains(t, got.stderr, want, template)
 		assert.Contains(t, got.stderr, "--allow-missing", template)
 	}

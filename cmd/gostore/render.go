@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -39,11 +40,14 @@ With --json one object is printed; its member is text.`,
 				return err
 			}
 			return a.reader(command, func(store *api.Store) error {
-				render := renderStrictly
+				render := (*api.Store).RenderStrict
 				if allowMissing {
 					render = (*api.Store).Render
 				}
-				text, err := render(store, template, arguments[1])
+				text, err := render(store.WithContext(a.ctx), template, arguments[1])
+				if err != nil && !allowMissing && strings.Contains(err.Error(), ": execute template: ") {
+					return fmt.Errorf("%w; --allow-missing renders without keys that aren't there", err)
+				}
 				if err != nil {
 					return err
 				}

@@ -20,11 +20,11 @@ func (silent) MailboxEmpty()       {}
 // own is a dispatcher, a mailbox and a process that somebody has made.
 type own struct{ actor.Mailbox }
 
-func (own) Schedule(f func())                    { f() }
-func (own) Throughput() int                      { return 1 }
-func (own) SendUserMessage(*actor.PID, any)      {}
-func (own) SendSystemMessage(*actor.PID, any)    {}
-func (own) Stop(*actor.PID)                      {}
+func (own) Schedule(f func())                     { f() }
+func (own) Throughput() int                       { return 1 }
+func (own) SendUserMessage(*actor.PID, any)       {}
+func (own) SendSystemMessage(*actor.PID, any)     {}
+func (own) Stop(*actor.PID)                       {}
 func boxed(m actor.Mailbox) actor.MailboxProducer { return func() actor.Mailbox { return own{m} } }
 
 // TestPrompt: only what can be seen to be harmless is.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -18,6 +20,13 @@ const sharing = 64 << 10
 // sharingEach is the most that one event of such a record may take on average: who
 // keeps the key of a change does not want to keep its value with it.
 const sharingEach = 1 << 10
+
+const (
+	eventSize = int64(unsafe.Sizeof(kv.Event{}))
+	// swelling is how much larger than a record its events may be without being looked
+	// at before: an effect of ours that names a key takes some twenty bytes.
+	swelling = 16
+)
 
 var errStructure = errors.New("its checksum is right but its structure is not: it was not written by go-store")
 
@@ -37,6 +46,35 @@ func Decode(events []kv.Event, row kv.LogRow) ([]kv.Event, error) {
 func Verify(row kv.LogRow) error {
 	if _, err := open(row); err != nil {
 		return &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: err.Error()}
+	}
+	return nil
+}
+
+// Check is Verify, and looks at every event by itself. It keeps none. Its error is a
+// *kv.CorruptLogError.
+func Check(row kv.LogRow) error {
+	effects, err := open(row)
+	if err == nil {
+		err = verifyEffects(effects, row, binary.LittleEndian.Uint32(row.Record[4:]))
+	}
+	if err != nil {
+		return &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: err.Error()}
+	}
+	return nil
+}
+
+// verifyEffects reads what decode will read, in no memory.
+func verifyEffects(effects []byte, row kv.LogRow, count uint32) error {
+	r := reader{rest: unsafe.String(unsafe.SliceData(effects), len(effects))} // nothing of it is kept
+	event := kv.Event{Revision: row.First}
+	for range count {
+		r.effect(&event)
+		if r.bad {
+			return errStructure
+		}
+	}
+	if r.rest != "" || event.Revision != row.Last {
+		return errStructure
 	}
 	return nil
 }
@@ -87,7 +125,7 @@ func decode(events []kv.Event, row kv.LogRow) ([]kv.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	for r.left > 0 {
+	for events = slices.Grow(events, int(r.left)); r.left > 0; {
 		if events, err = r.next(events); err != nil {
 			return nil, err
 		}
@@ -147,12 +185,18 @@ func read(row kv.LogRow) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	count := binary.LittleEndian.Uint32(row.Record[4:])
+	if int64(count)*eventSize > swelling*int64(len(row.Record)) {
+		// Few bytes an effect: what was made to swell is refused before it does.
+		if err := verifyEffects(effects, row, count); err != nil {
+			return nil, err
+		}
+	}
 	moment := int64(binary.LittleEndian.Uint64(row.Record[24:]))
 	at := time.Unix(0, moment)
 	if row.Record[1] == inMicros {
 		at = time.UnixMicro(moment)
 	}
-	count := binary.LittleEndian.Uint32(row.Record[4:])
 	return &Reader{
 		// One copy for all strings of the record, unless that is large for what one keeps.
 		reader: reader{rest: string(effects), clone: len(effects) > sharing || uint32(len(effects)/sharingEach) > count},
@@ -189,6 +233,8 @@ type reader struct {
 // effect reads the effect after previous into the same variable.
 func (r *reader) effect(e *kv.Event) {
 	flags := r.byte()
+	// A group that was just deleted has nothing more to delete.
+	r.bad = r.bad || e.Type == kv.EventDeleteGroup && flags&kindMask == byte(kv.EventDeleteGroup) && flags&sameGroup != 0
 	e.Type = kv.EventType(flags & kindMask)
 	r.bad = r.bad || e.Type > kv.EventExpire || flags&unused != 0
 	if flags&nextRequest != 0 {

@@ -36,5 +36,6 @@
 //	value     length and bytes, for set and expire
 //	deadline  if bit 5
 //
-// Every revision from the first to the last has at least one effect.
+// Every revision from the first to the last has at least one effect. No group is
+// deleted right behind its deletion.
 package commitlog

@@ -189,7 +189,7 @@ func finishCopy(ctx context.Context, path string) (err error) {
 // so that nothing has to be rolled back or synced on the way.
 func openCopy(path string, done <-chan struct{}) (*sqlite.Conn, error) {
 	settings := []string{
-		"PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA temp_store = MEMORY",
+		"PRAGMA temp_store = MEMORY",
 		"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = MEMORY", "PRAGMA synchronous = OFF",
 		fmt.Sprintf("PRAGMA cache_size = -%d", readerCacheKiB),
 	}

@@ -38,12 +38,30 @@ func (d *Database) surveyLog(conn *sqlite.Conn) (s survey, err error) {
 	if code(err) == sqlite.ResultCorrupt {
 		s.damage, err = err.Error(), nil
 	}
+	if err == nil && s.damage == "" {
+		s.damage, err = impossibleRevisions(conn)
+	}
 	if err != nil || s.damage == "" {
 		return s, err
 	}
 	s.last, err = d.lastKnown(conn)
 	s.last += skippedRevisions
 	return s, err
+}
+
+// impossibleRevisions says which revisions there can't be that the log would go on
+// behind, if it did so.
+func impossibleRevisions(conn *sqlite.Conn) (string, error) {
+	for _, sql := range []string{"SELECT base_revision FROM store_meta", "SELECT min(last_revision) FROM log", "SELECT max(last_revision) FROM log"} {
+		n, err := queryInt(conn, sql)
+		if err != nil {
+			return "", err
+		}
+		if uint64(n) > maxRevision {
+			return fmt.Sprintf("it says revision %d", n), nil
+		}
+	}
+	return "", nil
 }
 
 // discardLog begins the log anew, in the open transaction. One that is damaged is left
@@ -60,6 +78,9 @@ func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) 
 		}
 		return err
 	}
+	if err := defensive(conn, false); err != nil {
+		return err
+	}
 	for _, sql := range []string{
 		"PRAGMA writable_schema = ON",
 		"DELETE FROM sqlite_schema WHERE tbl_name = 'log' COLLATE NOCASE",
@@ -70,6 +91,9 @@ func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) 
 			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
+	if err := defensive(conn, true); err != nil {
+		return err
+	}
 	logger.Warn("the log of changes was damaged and is discarded unread: subscriptions can't resume from before; "+
 		"compact the store to have its space back", "path", d.path, "damage", s.damage, "revisions_go_on_after", s.last)
 	return sqlitex.ExecuteTransient(conn, "UPDATE store_meta SET base_revision = ?1", &sqlitex.ExecOptions{Args: []any{int64(s.last)}})
@@ -79,15 +103,17 @@ func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) 
 func (d *Database) lastKnown(conn *sqlite.Conn) (last uint64, err error) {
 	for _, sql := range []string{
 		"SELECT base_revision FROM store_meta",
-		"SELECT coalesce(max(revision), 0) FROM entries",
+		fmt.Sprintf("SELECT coalesce(max(revision), 0) FROM entries WHERE revision <= %d", maxRevision),
 	} {
 		n, err := queryInt(conn, sql)
 		if err != nil {
 			return 0, err
 		}
-		last = max(last, uint64(max(n, 0)))
+		if uint64(n) <= maxRevision {
+			last = max(last, uint64(n))
+		}
 	}
-	if acknowledged, known := lastAcknowledged(d.path); known {
+	if acknowledged, known := lastAcknowledged(d.path); known && acknowledged <= maxRevision {
 		last = max(last, acknowledged)
 	}
 	return max(last, lastReadable(conn)), nil
@@ -96,9 +122,9 @@ func (d *Database) lastKnown(conn *sqlite.Conn) (last uint64, err error) {
 // lastReadable looks for the last row of a damaged log that can be reached, by ever
 // smaller steps: a row is found by its number alone, through the pages on the way.
 func lastReadable(conn *sqlite.Conn) (last uint64) {
-	for step := uint64(1) << 62; step > 0; step /= 2 {
+	for step := uint64(maxRevision); step > 0; step /= 2 {
 		n, err := queryInt(conn, "SELECT last_revision FROM log WHERE last_revision >= ?1 LIMIT 1", int64(last+step))
-		if err == nil && n > 0 {
+		if err == nil && n > 0 && n <= maxRevision {
 			last = uint64(n)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 type LogMark struct {
 	First, Last uint64
 	At          int64 // Unix milliseconds
-	End         int64 // bytes of all records up to this one, those removed too
+	Bytes       int64 // of its record
 }
 
 // LogExtent is what the log holds: the revisions First to Last, none if First
@@ -91,7 +91,7 @@ func (w *fileWriter) OldestLog(rows int) (marks []LogMark, err error) {
 		}
 		marks = append(marks, LogMark{
 			Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)),
-			At: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3)})
+			At: stmt.ColumnInt64(2), Bytes: stmt.ColumnInt64(3)})
 	}
 }
 
@@ -113,22 +113,46 @@ func (w *fileWriter) LogExtent() (LogExtent, error) {
 	if w.conn == nil {
 		return LogExtent{}, kv.ClosedError
 	}
-	return readLogExtent(w.logExtent, w.revision)
+	return readLogExtent(w.logExtent, w.logBytes, w.revision)
 }
 
+// maxRevision is the last revision that is believed: nobody gets there, and numbers
+// behind it are not far from those that wrap around.
+const maxRevision = 1 << 62
+
 // readLogExtent reads both ends of the log, or where an empty one goes on.
-func readLogExtent(ends, revision *sqlite.Stmt) (extent LogExtent, err error) {
+//
+// Nothing guards log_end by a checksum. It is believed if both ends join with the rows
+// next to them, as a change of one of them does not; else the records are counted.
+func readLogExtent(ends, bytes, revision *sqlite.Stmt) (extent LogExtent, err error) {
+	believed := false
 	found, err := one(ends, func(stmt *sqlite.Stmt) error {
 		extent = LogExtent{First: uint64(stmt.ColumnInt64(0)), Last: uint64(stmt.ColumnInt64(1)),
 			Begin: stmt.ColumnInt64(2), End: stmt.ColumnInt64(3), Oldest: stmt.ColumnInt64(4)}
+		believed = stmt.ColumnInt64(5) != 0
 		return nil
 	})
-	if err != nil || found {
+	switch {
+	case err != nil:
 		return extent, err
+	case !found:
+		extent.Last, err = readRevision(revision)
+		extent.First = extent.Last + 1
+		return extent, err
+	case extent.First == 0 || extent.First > extent.Last || extent.Last > maxRevision:
+		return extent, impossible(extent.First, extent.Last)
+	case believed:
+		return extent, nil
 	}
-	extent.Last, err = readRevision(revision)
-	extent.First = extent.Last + 1
+	_, err = one(bytes, func(stmt *sqlite.Stmt) error {
+		extent.Begin, extent.End = 0, stmt.ColumnInt64(0)
+		return nil
+	})
 	return extent, err
+}
+
+func impossible(first, last uint64) error {
+	return &kv.CorruptLogError{First: first, Last: last, Reason: "there are no such revisions"}
 }
 
 func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
@@ -149,7 +173,7 @@ func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.
 
 func (f *fileReads) LogExtent(ctx context.Context) (extent LogExtent, err error) {
 	err = f.pool.with(ctx, func(r *reader) (err error) {
-		extent, err = readLogExtent(r.logExtent, r.latest)
+		extent, err = readLogExtent(r.logExtent, r.logBytes, r.latest)
 		return err
 	})
 	return extent, err
@@ -159,7 +183,7 @@ func (f *fileReads) LogExtent(ctx context.Context) (extent LogExtent, err error)
 // SQLite meets on the way to either end is a *kv.CorruptLogError too.
 func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
 	failed := func(err error) error { return fmt.Errorf("read the log: %w", damagedLog(d.explain(err))) }
-	if _, err := queryInt(conn, sqlLogExtent); err != nil {
+	if err := checkExtent(conn); err != nil {
 		return failed(err)
 	}
 	if config.CheckLog == nil {
@@ -177,4 +201,19 @@ func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
 		return err
 	}
 	return config.CheckLog(rows)
+}
+
+// checkExtent reads the log's ends as an open store will.
+func checkExtent(conn *sqlite.Conn) (err error) {
+	var ends, bytes, revision *sqlite.Stmt
+	for _, s := range []statement{{&ends, sqlLogExtent}, {&bytes, sqlLogBytes}, {&revision, sqlRevision}} {
+		stmt, _, failed := conn.PrepareTransient(s.sql)
+		if failed != nil {
+			return errors.Join(err, failed)
+		}
+		defer func() { err = errors.Join(err, stmt.Finalize()) }()
+		*s.into = stmt
+	}
+	_, err = readLogExtent(ends, bytes, revision)
+	return err
 }

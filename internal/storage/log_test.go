@@ -72,7 +72,7 @@ func (m *logModel) requireLog(t *testing.T, d *Database, random *rand.Rand) {
 	require.Len(t, marks, min(number, len(m.rows)))
 	for i, mark := range marks {
 		row := m.rows[i]
-		require.Equal(t, LogMark{First: row.First, Last: row.Last, At: row.At, End: row.end}, mark)
+		require.Equal(t, LogMark{First: row.First, Last: row.Last, At: row.At, Bytes: int64(len(row.Record))}, mark)
 	}
 	from, size := uint64(random.IntN(int(m.last)+3)), 1+random.IntN(200)
 	for _, read := range []func() ([]kv.LogRow, error){

@@ -57,7 +57,7 @@ func (w *memoryWriter) OldestLog(rows int) (marks []LogMark, err error) {
 		return nil, err
 	}
 	for _, row := range w.working.log.rows[:min(rows, len(w.working.log.rows))] {
-		marks = append(marks, LogMark{First: row.First, Last: row.Last, At: row.At, End: row.end})
+		marks = append(marks, LogMark{First: row.First, Last: row.Last, At: row.At, Bytes: int64(len(row.Record))})
 	}
 	return marks, nil
 }

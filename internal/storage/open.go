@@ -107,7 +107,11 @@ func (d *Database) openOwned(config Config) error {
 		return d.explain(err)
 	}
 	d.changes.track()
-	writer := &fileWriter{conn: conn, logger: config.Logger, file: d.path, changes: &d.changes, inode: o.inode, lock: o.lock,
+	effort, err := boundEffort(conn, d.path)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	writer := &fileWriter{conn: conn, effort: effort, logger: config.Logger, file: d.path, changes: &d.changes, inode: o.inode, lock: o.lock,
 		guard: newGuard(d.path, o.lock, o.inode, config), durability: config.Durability, stampedAt: never,
 		left: func() { d.left = true }}
 	d.guard = writer.guard
@@ -276,6 +280,9 @@ func (d *Database) checkReadable(f *found) (err error) {
 		return d.explain(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := boundSteps(conn, lookSteps); err != nil {
+		return err
+	}
 	if err := d.checkOpened(conn); err != nil {
 		return err
 	}
@@ -303,6 +310,9 @@ func (d *Database) checkReadable(f *found) (err error) {
 func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
 	var log survey
 	if o.config.DiscardLog {
+		if err := d.checkOpened(conn); err != nil {
+			return err
+		}
 		if log, err = d.surveyLog(conn); err != nil {
 			return fmt.Errorf("discard the log: %w", d.explain(err))
 		}

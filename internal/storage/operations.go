@@ -91,7 +91,8 @@ func (d *Database) openAside(ctx context.Context) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, operationError(ctx, d.explain(err))
 	}
-	if err := d.guard.check(); err != nil { // what lies at the name may be another file by now
+	_, err = boundEffort(conn, d.path)                        // of all its statements together
+	if err := errors.Join(err, d.guard.check()); err != nil { // what lies at the name may be another file by now
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil

@@ -258,12 +258,18 @@ func (p *pool) check(ctx context.Context) error {
 	}
 }
 
-// explain names the reason of an interrupt: there is only one.
+// explain names the reason of an interrupt: the store is being closed, or the
+// statement has no end.
 func (p *pool) explain(err error) error {
-	if err != nil && code(err) == sqlite.ResultInterrupt {
-		return kv.ClosedError
+	if err == nil || code(err) != sqlite.ResultInterrupt {
+		return err
 	}
-	return err
+	select {
+	case <-p.closed:
+		return kv.ClosedError
+	default:
+		return withoutEnd("the file", err)
+	}
 }
 
 // ContextError is what a call answers whose context has ended, if it has.

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -41,18 +42,14 @@ const (
 )
 
 // pragmas are the settings of a connection to a file, with so large a page cache.
-// They are per connection, so each one gets them. Deliberately left alone: mmap_size (an I/O error would
-// be a SIGBUS and kill the process), locking_mode=EXCLUSIVE (it would shut out
+// They are per connection, so each one gets them, and those of distrust
+// before. Deliberately left alone: locking_mode=EXCLUSIVE (it would shut out
 // read-only openers), heap limits (they have no effect here).
 func pragmas(r role, durability kv.Durability, cacheKiB int) []string {
 	p := []string{
 		// We checkpoint ourselves, off the commit path: SQLite's own happens
 		// inside an unlucky COMMIT. On every connection: any could trigger it.
 		"PRAGMA wal_autocheckpoint = 0",
-		// A file may come from anywhere: its schema gets no functions to call.
-		"PRAGMA trusted_schema = OFF",
-		// Cells are checked as they are read: damage is an error, not garbage.
-		"PRAGMA cell_size_check = ON",
 		// The journal of a statement stays in memory: nothing of the data goes
 		// to a temporary folder, and a full one can't fail a commit.
 		"PRAGMA temp_store = MEMORY",
@@ -100,16 +97,14 @@ func openConnection(path string, flags sqlite.OpenFlags, settings []string, done
 		}
 	}()
 	conn.SetBusyTimeout(busyTimeout) // the library's own default waits for ever
-	for _, setting := range settings {
+	if err := harden(conn); err != nil {
+		return nil, err
+	}
+	for _, setting := range append(slices.Clone(distrust), settings...) {
 		if err := execute(conn, setting); err != nil {
 			return nil, fmt.Errorf("%s: %w", setting, err)
 		}
 	}
-	// No SetDefensive: the library (v1.4.2) hands SQLite one argument where it
-	// reads two and writes the new setting to where the second one points:
-	// whatever stood in that memory before, often a block that was freed and is
-	// somebody else's by now. What it would forbid, no statement of ours does,
-	// and readers can't write at all.
 	if done != nil {
 		conn.SetInterrupt(done)
 	}

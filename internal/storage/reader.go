@@ -19,6 +19,7 @@ import (
 // have changed (pool.forKey).
 type reader struct {
 	conn     *sqlite.Conn
+	effort   *effort
 	sequence *sequence
 	rowids   *rowids
 
@@ -38,6 +39,7 @@ type reader struct {
 	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
+	logBytes                 *sqlite.Stmt
 	countDead, stored, live  *sqlite.Stmt
 	unnamed                  *sqlite.Stmt // of groups that no call can name
 	begin, end               *sqlite.Stmt
@@ -77,6 +79,7 @@ func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
 		{&r.live, sqlCountLive},
 		{&r.log, sqlReadLog},
 		{&r.logExtent, sqlLogExtent},
+		{&r.logBytes, sqlLogBytes},
 	})
 	if err != nil {
 		return nil, errors.Join(err, r.conn.Close())
@@ -95,6 +98,9 @@ func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	r := &reader{conn: conn, sequence: &d.changes, rowids: w}
+	if r.effort, err = boundEffort(conn, d.path); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
 	if err == nil {
 		err = prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}})
@@ -114,6 +120,7 @@ func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
 // transaction of its own. SQLite's snapshots begin with the first read, not
 // with BEGIN, so the number is older than what is seen, never newer.
 func (r *reader) refresh() error {
+	r.effort.begin()
 	n := r.sequence.n.Load()
 	if r.open && r.began == n && n%2 == 0 {
 		return nil

@@ -152,15 +152,26 @@ const (
 		WHERE last_revision <= ?1 ORDER BY last_revision DESC`
 	sqlTrimLog = `DELETE FROM log WHERE last_revision <= ?1`
 
-	sqlOldestLog = `SELECT last_revision, first_revision, committed_at, log_end FROM log
+	sqlOldestLog = `SELECT last_revision, first_revision, committed_at, octet_length(record) FROM log
 		ORDER BY last_revision LIMIT ?1`
 
-	// Both ends of the log at one moment.
+	// Both ends of the log at one moment, and whether their sizes can be believed.
 	sqlLogExtent = `SELECT oldest.first_revision, newest.last_revision,
-			oldest.log_end - octet_length(oldest.record), newest.log_end, oldest.committed_at
-		FROM log AS oldest, log AS newest
+			oldest.log_end - octet_length(oldest.record), newest.log_end, oldest.committed_at,
+			oldest.log_end >= octet_length(oldest.record) AND newest.log_end >= oldest.log_end
+				AND newest.log_end < ` + sqlMostBytes + ` AND newest.log_end - oldest.log_end < page_count * page_size
+				AND coalesce((SELECT log_end - octet_length(record) = oldest.log_end FROM log
+					WHERE last_revision > oldest.last_revision ORDER BY last_revision LIMIT 1), 1)
+				AND coalesce((SELECT log_end = newest.log_end - octet_length(newest.record) FROM log
+					WHERE last_revision < newest.last_revision ORDER BY last_revision DESC LIMIT 1), 1)
+		FROM log AS oldest, log AS newest, pragma_page_count, pragma_page_size
 		WHERE oldest.last_revision = (SELECT min(last_revision) FROM log)
 			AND newest.last_revision = (SELECT max(last_revision) FROM log)`
+
+	// A thousand times what a log may hold by any option, and far from wrapping around.
+	sqlMostBytes = `(1 << 60)`
+	// The records' headers say how long they are: their own pages are not read.
+	sqlLogBytes = `SELECT coalesce(sum(octet_length(record)), 0) FROM log`
 
 	// What the migrations have made of it: a log whose pages are damaged is made
 	// anew.
@@ -246,6 +257,9 @@ func readRevision(stmt *sqlite.Stmt) (revision uint64, err error) {
 		revision = uint64(stmt.ColumnInt64(0))
 		return nil
 	})
+	if err == nil && revision > maxRevision {
+		err = impossible(revision, revision)
+	}
 	return revision, err
 }
 

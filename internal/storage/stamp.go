@@ -127,6 +127,15 @@ func stampOfFile(path string) (s stamp, uuid string, ok bool, err error) {
 
 // openStill opens a database file by itself: no lock is taken, no WAL or journal
 // looked at, nothing created. It must not be changed meanwhile.
-func openStill(path string) (*sqlite.Conn, error) {
-	return sqlite.OpenConn(databaseURI(path, "immutable=1"), sqlite.OpenReadOnly|sqlite.OpenURI)
+func openStill(path string) (_ *sqlite.Conn, err error) {
+	conn, err := openConnection(databaseURI(path, "immutable=1"), sqlite.OpenReadOnly|sqlite.OpenURI, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	conn.Limit(sqlite.LimitLength, stillLength)
+	// Its schema may have to be read though it is damaged; nothing can be written here.
+	if err := errors.Join(defensive(conn, false), boundSteps(conn, lookSteps)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }

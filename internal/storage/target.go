@@ -10,8 +10,6 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
-
-	"zombiezen.com/go/sqlite"
 )
 
 // target is a place to which a whole database is to go. It is written under a
@@ -234,7 +232,7 @@ func (t *target) requireLegacy() error {
 	if _, err := verifyFile(t.path); err != nil {
 		return err
 	}
-	conn, err := sqlite.OpenConn(databaseURI(t.path, "immutable=1"), sqlite.OpenReadOnly|sqlite.OpenURI)
+	conn, err := openStill(t.path)
 	if err != nil {
 		return err
 	}

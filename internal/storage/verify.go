@@ -68,6 +68,9 @@ func verifyFile(path string) (f found, err error) {
 	if code(err) == sqlite.ResultNotADB || err == nil && f.pageSize == 0 {
 		return f, fmt.Errorf("%s is not an SQLite database: %w", path, kv.NotADatabaseError)
 	}
+	if errors.Is(err, kv.ForeignSchemaError) || errors.Is(err, kv.DamagedError) {
+		return f, err
+	}
 	if err != nil {
 		return f, fmt.Errorf("%s can't be read: %w", path, err)
 	}
@@ -272,12 +275,17 @@ func (f *found) inUse() bool {
 	return f.wal && (f.stamp.state != stampClosed || len(f.content.stamps) > 0)
 }
 
-// identify says whose a database is, by its tables.
+// identify says whose a database is, by its tables, and refuses one of ours in whose
+// schema others have left what would run in statements of ours.
 func identify(path string, id uint32, conn *sqlite.Conn) error {
+	check := checkOurs
 	if id != applicationID {
-		return checkLegacy(path, conn)
+		check = checkLegacy
 	}
-	return checkOurs(path, conn)
+	if err := check(path, conn); err != nil {
+		return withoutEnd(path, err)
+	}
+	return checkOurSchema(path, conn)
 }
 
 // checkIdentity refuses databases of other programs and of our own future.
@@ -309,6 +317,9 @@ func readHeader(path string) (h header, err error) {
 	// Without this a file that is shorter than its header says can't be read
 	// at all. Nothing can be written through this connection.
 	if err := execute(conn, "PRAGMA writable_schema = ON"); err != nil {
+		return h, err
+	}
+	if err := checkNames(path, conn); err != nil {
 		return h, err
 	}
 	var page []byte

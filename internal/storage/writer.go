@@ -17,6 +17,7 @@ import (
 // none of its methods takes a context; whoever calls checks first.
 type fileWriter struct {
 	conn   *sqlite.Conn // nil once closed
+	effort *effort
 	logger *slog.Logger
 
 	file        string
@@ -48,6 +49,7 @@ type fileWriter struct {
 	upsert                        *sqlite.Stmt // prepared on first use
 	appendLog, readLog, trimLog   *sqlite.Stmt
 	oldestLog, logExtent          *sqlite.Stmt
+	logBytes                      *sqlite.Stmt
 	revision                      *sqlite.Stmt
 }
 
@@ -84,6 +86,7 @@ func (w *fileWriter) statements() []statement {
 		{&w.trimLog, sqlTrimLog},
 		{&w.oldestLog, sqlOldestLog},
 		{&w.logExtent, sqlLogExtent},
+		{&w.logBytes, sqlLogBytes},
 		{&w.revision, sqlRevision},
 	}
 }
@@ -98,6 +101,7 @@ func (w *fileWriter) Begin() error {
 	if err := w.guard.before(); err != nil {
 		return err
 	}
+	w.effort.begin()
 	if w.checkpoints.unsynced.Load() {
 		if err := w.resync(); err != nil {
 			return err
