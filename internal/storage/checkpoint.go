@@ -276,6 +276,17 @@ func (w *fileWriter) Checkpoint() error {
 	return nil
 }
 
+// checkpoint also takes down how much of the database is synced by it: the file is when
+// everything has been moved, and what it grew by is not before.
+func (g *guard) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	size := fileSize(g.database)
+	wal, err = checkpoint(conn, mode)
+	if err == nil && !wal.busy && wal.rest() == 0 {
+		g.safe.Store(max(g.safe.Load(), size))
+	}
+	return wal, err
+}
+
 func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
 	stmt, err := conn.Prepare("PRAGMA wal_checkpoint(" + mode + ")")
 	if err != nil {
@@ -359,7 +370,7 @@ func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string) (wal walLength, e
 	}
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
-	c.readers.unpinned(func() { wal, err = checkpoint(conn, mode) })
+	c.readers.unpinned(func() { wal, err = c.guard.checkpoint(conn, mode) })
 	if mode != "PASSIVE" && err == nil && !wal.busy {
 		c.readers.gate.open() // the next write is at the beginning of the WAL
 	}

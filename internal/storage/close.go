@@ -61,7 +61,7 @@ func (w *fileWriter) enter() (err error) {
 		return fmt.Errorf("lock file: %w", err)
 	}
 	w.lock.share()
-	if wal, err := checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
+	if wal, err := w.guard.checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
 	}
 	return nil
@@ -134,6 +134,10 @@ func (w *fileWriter) leave() error {
 	}
 	if err := w.setStamp(stamp{}); err != nil {
 		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, err)
+	}
+	// Leaving WAL mode is a transaction with a journal: see openOwned.
+	if err := execute(w.conn, "PRAGMA synchronous = FULL"); err != nil {
+		return err
 	}
 	if err := w.inode.expose(); err != nil {
 		return err

@@ -62,7 +62,8 @@ type guard struct {
 		sync.Mutex
 		head [walHeaderSize]byte // of the WAL when the writer last stamped it
 	}
-	closing atomic.Bool // files that go from here on are taken by Close
+	safe    atomic.Int64 // bytes of the database that are synced: a power cut leaves as many; 0: unknown
+	closing atomic.Bool  // files that go from here on are taken by Close
 }
 
 // lossError says what has become of a file, and since when.

@@ -91,7 +91,9 @@ func (d *Database) openOwned(config Config) error {
 	if err != nil {
 		return err
 	}
-	settings := pragmas(writing, config.Durability, writerCacheKiB)
+	// Whatever the durability, until the file is in WAL mode: a journal that is synced once
+	// only may be played back torn, as its checksums are of few bytes.
+	settings := pragmas(writing, kv.DurabilitySync, writerCacheKiB)
 	if !o.exists {
 		settings = append(settings, fmt.Sprintf("PRAGMA page_size = %d", filePageSize))
 	}
@@ -114,8 +116,14 @@ func (d *Database) openOwned(config Config) error {
 	if err := d.prepareSchema(conn, o); err != nil {
 		return err
 	}
+	writer.guard.safe.Store(o.synced(d.path))
 	if err := d.enterWAL(conn); err != nil {
 		return err
+	}
+	for _, setting := range syncing(config.Durability) {
+		if err := execute(conn, setting); err != nil {
+			return d.explain(err)
+		}
 	}
 	if err := writer.enter(); err != nil {
 		return d.explain(err)
@@ -139,6 +147,22 @@ func (d *Database) openOwned(config Config) error {
 	go d.guard.run(d.done)
 	d.onClose(d.guard.stop)
 	return guard()
+}
+
+// synced is how many bytes of a database a power cut leaves for sure, once its schema is
+// prepared: that syncs a file without a WAL, and for another one its stamps say it.
+func (o *opening) synced(path string) int64 {
+	if !o.found.inUse() {
+		return fileSize(path)
+	}
+	least := int64(o.found.stamp.pages)
+	for _, s := range o.found.content.stamps {
+		if s.pages == 0 {
+			return 0
+		}
+		least = max(least, int64(s.pages))
+	}
+	return least * o.found.pageSize
 }
 
 // own takes the locks of a database that proves to be one of ours, or makes a new
@@ -376,10 +400,29 @@ func guardWAL(path string) (release func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := queryInt(conn, "SELECT count(*) FROM sqlite_schema"); err != nil {
+	_, err = queryInt(conn, "SELECT count(*) FROM sqlite_schema")
+	if code(err) == sqlite.ResultReadOnly && fileSize(path+journalSuffix) > 0 {
+		// A power cut ended the transaction by which a store left WAL mode before all of
+		// it, the removal of the WAL too, had come to the disk.
+		if err = rollBack(path); err == nil {
+			_, err = queryInt(conn, "SELECT count(*) FROM sqlite_schema")
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return sync.OnceValue(conn.Close), nil
+}
+
+// rollBack has SQLite roll a journal back. The connection of guardWAL, which stays open,
+// keeps the WAL from being moved.
+func rollBack(path string) error {
+	conn, err := openConnection(path, sqlite.OpenReadWrite, nil, nil)
+	if err != nil {
+		return err
+	}
+	_, err = queryInt(conn, "SELECT count(*) FROM sqlite_schema")
+	return errors.Join(err, conn.Close())
 }
 
 // explain says in words what SQLite's code means for somebody who opens a file.

@@ -137,13 +137,17 @@ func inspectPath(path string) (exists bool, err error) {
 
 // createFile makes an empty file that only its owner can read. O_EXCL: what
 // somebody else put there in the meantime is not ours to take. It is closed
-// before SQLite opens it.
+// before SQLite opens it, and its name is safe from a power cut before SQLite makes a
+// journal beside it, which could be all that is left otherwise.
 func createFile(path string) error {
 	file, err := disk.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	return file.Close()
+	if err := errors.Join(file.Close(), disk.SyncFolder(filepath.Dir(path))); err != nil {
+		return errors.Join(err, disk.Remove(path))
+	}
+	return nil
 }
 
 // fileSize is the size of a file, 0 if there is none.

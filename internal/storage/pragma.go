@@ -57,18 +57,7 @@ func pragmas(r role, durability kv.Durability, cacheKiB int) []string {
 		// to a temporary folder, and a full one can't fail a commit.
 		"PRAGMA temp_store = MEMORY",
 	}
-	// FULL syncs the WAL at each commit. NORMAL syncs it only before a
-	// checkpoint: power loss may take the last commits, never consistency.
-	// Both sync the database before the WAL is used anew.
-	if durability == kv.DurabilityBuffered {
-		p = append(p, "PRAGMA synchronous = NORMAL")
-	} else {
-		p = append(p, "PRAGMA synchronous = FULL")
-	}
-	if runtime.GOOS == "darwin" && durability != kv.DurabilityBuffered {
-		// fsync on macOS leaves the data in the drive's cache.
-		p = append(p, "PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON")
-	}
+	p = append(p, syncing(durability)...)
 	if r == writing {
 		// A WAL that had to grow gives its space back when it starts anew.
 		p = append(p, fmt.Sprintf("PRAGMA journal_size_limit = %d", walLimit))
@@ -78,6 +67,22 @@ func pragmas(r role, durability kv.Durability, cacheKiB int) []string {
 		p = append(p, "PRAGMA query_only = ON")
 	}
 	return append(p, fmt.Sprintf("PRAGMA cache_size = -%d", cacheKiB))
+}
+
+// syncing is the settings that say what is synced when.
+//
+// FULL syncs the WAL at each commit. NORMAL syncs it only before a checkpoint: power loss
+// may take the last commits, never consistency. Both sync the database before the WAL is
+// used anew.
+func syncing(durability kv.Durability) []string {
+	level, full := "FULL", "OFF"
+	switch {
+	case durability == kv.DurabilityBuffered:
+		level = "NORMAL"
+	case runtime.GOOS == "darwin":
+		full = "ON" // fsync on macOS leaves the data in the drive's cache
+	}
+	return []string{"PRAGMA synchronous = " + level, "PRAGMA fullfsync = " + full, "PRAGMA checkpoint_fullfsync = " + full}
 }
 
 // openConnection opens a connection with its settings. A reader's or

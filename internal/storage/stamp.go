@@ -21,7 +21,7 @@ import (
 type stamp struct {
 	state    stampState
 	salt     uint32 // of the WAL when this was written, or of the one before it; 0: unknown
-	pages    uint32 // that the database file had at least, without its WAL; 0: unknown
+	pages    uint32 // that the database file had at least, synced and without its WAL; 0: unknown
 	token    uint64
 	previous uint64 // the token that this one replaced
 }
@@ -113,6 +113,11 @@ func stampOfFile(path string) (s stamp, uuid string, ok bool, err error) {
 		return s, "", false, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	// A checkpoint that a power cut has ended may leave a file that is shorter than its
+	// header says, in which this is to be read all the same.
+	if err := execute(conn, "PRAGMA writable_schema = ON"); err != nil {
+		return s, "", false, err
+	}
 	if uuid, err = queryText(conn, "SELECT uuid FROM store_meta WHERE id = 1"); err != nil {
 		return s, "", false, nil
 	}

@@ -36,6 +36,7 @@ type found struct {
 	stamped  bool // it has a stamp of its own
 	readable bool // so is its identity
 	content  walContent
+	journal  journal
 }
 
 // verifyFile refuses a file that is not ours to write, having touched nothing:
@@ -54,6 +55,13 @@ func verifyFile(path string) (f found, err error) {
 		}
 		return f, nil
 	}
+	j, err := readJournal(path)
+	if err != nil {
+		return f, fmt.Errorf("%s%s can't be read: %w", path, journalSuffix, err)
+	}
+	if j.hot && j.pages == 0 && beginsAsNew(path) {
+		return f, nil // it will be empty again
+	}
 	f.header, err = readHeader(path)
 	// SQLite takes a file of one byte for an empty one.
 	if code(err) == sqlite.ResultNotADB || err == nil && f.pageSize == 0 {
@@ -61,6 +69,13 @@ func verifyFile(path string) (f found, err error) {
 	}
 	if err != nil {
 		return f, fmt.Errorf("%s can't be read: %w", path, err)
+	}
+	if err := j.check(path, f.header); err != nil {
+		return f, err
+	}
+	f.journal = j
+	if j.first != nil {
+		f.header = parseHeader(j.first) // what is in the file may be half of a transaction
 	}
 	if err := f.readBeside(path); err != nil {
 		return f, err
@@ -72,9 +87,6 @@ func verifyFile(path string) (f found, err error) {
 		return f, err
 	}
 	if err := f.checkSize(path, size); err != nil {
-		return f, err
-	}
-	if err := checkJournal(path, f.header); err != nil {
 		return f, err
 	}
 	return f, f.checkSchema(path)
@@ -115,10 +127,13 @@ func (f *found) checkHeaders(path string) error {
 // checkSize refuses a file that has lost its end. With a WAL it may rightly be
 // shorter than its header says, but not than it was when the WAL began.
 func (f *found) checkSize(path string, size int64) error {
-	least := max(f.pageCount, 1)
+	least, stamps := max(f.pageCount, 1), f.content.stamps
+	if !f.readable {
+		stamps = f.content.others // a checkpoint that was ended may leave a file that does not show whose it is
+	}
 	if f.content.committed() || fileSize(path+journalSuffix) > 0 {
 		least = 1
-		for _, s := range append([]stamp{f.stamp}, f.content.stamps...) {
+		for _, s := range append([]stamp{f.stamp}, stamps...) {
 			if s.pages == 0 && s.state != stampClosed {
 				least = 1 // it was being compacted
 				break
@@ -126,7 +141,7 @@ func (f *found) checkSize(path string, size int64) error {
 			least = max(least, int64(s.pages))
 		}
 	}
-	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && fileSize(path+journalSuffix) == 0 {
+	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && len(stamps) == 0 && fileSize(path+journalSuffix) == 0 {
 		least = max(f.pageCount, 1) // not even its identity is left
 	}
 	if size < least*f.pageSize {
@@ -155,7 +170,7 @@ func (f *found) checkWAL(path string) error {
 		return nil
 	case len(w.stamps) > 0 && !f.belongs():
 		return stale("it was begun by a database with another history")
-	case len(w.stamps) == 0 && w.others > 0:
+	case len(w.stamps) == 0 && len(w.others) > 0 && f.readable:
 		return stale("it is of another store")
 	case f.stamp.state == stampClosed || len(w.stamps) > 0:
 		return nil
@@ -228,40 +243,19 @@ func missingWAL(path, why string) error {
 		"have sqlite3 execute PRAGMA journal_mode = DELETE on it.): %w", path, why, walSuffix, kv.MissingWALError)
 }
 
-// checkJournal refuses a rollback journal of another database: SQLite would roll
-// its pages back into this one. A transaction counts the header's changes up, and
-// its journal keeps the page that says how many there were.
-func checkJournal(path string, h header) error {
-	const most = 64 << 20 // the first page is among the first that a transaction changes
-	journal, err := readSidecar(path+journalSuffix, int(min(fileSize(path+journalSuffix), most)))
-	if err != nil || len(journal) < 28 || !bytes.HasPrefix(journal, journalMagic) {
-		return err
-	}
-	sector, pageSize := int(binary.BigEndian.Uint32(journal[20:])), int(binary.BigEndian.Uint32(journal[24:]))
-	if sector < 28 || sector > 64<<10 || pageSize < 512 || pageSize > 65536 {
-		return nil // SQLite does not take such a one for a journal
-	}
-	for at := sector; at+4+pageSize <= len(journal); at += 8 + pageSize {
-		if binary.BigEndian.Uint32(journal[at:]) != 1 {
-			continue
-		}
-		if before := parseHeader(journal[at+4:][:pageSize]); h.changes-before.changes > 1 {
-			return fmt.Errorf("%s%s does not belong to %s: it was left by a database that lay here before. "+
-				"Move that file away, or put the database back that it belongs to: %w", path, journalSuffix, path, kv.StaleWALError)
-		}
-		return nil
-	}
-	return nil
-}
-
-// checkSchema looks at the tables in the file itself. With commits in the WAL the
-// file may not show them as they are: they are looked at through it later.
+// checkSchema looks at the tables in the file itself. With commits in the WAL, or a
+// transaction to roll back, the file may not show them as they are: they are looked at
+// later, once SQLite has put that right.
 func (f *found) checkSchema(path string) (err error) {
-	if f.content.committed() {
-		if f.content.first == nil || f.applicationID != 0 {
+	first := f.content.first
+	if first == nil {
+		first = f.journal.first
+	}
+	if f.content.committed() || f.journal.first != nil {
+		if first == nil || f.applicationID != 0 {
 			return nil
 		}
-		return checkForeignNames(path, f.content.first)
+		return checkForeignNames(path, first)
 	}
 	conn, err := openStill(path)
 	if err != nil {

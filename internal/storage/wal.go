@@ -21,7 +21,7 @@ type walContent struct {
 	frames int     // those up to the last commit
 	pages  uint32  // of the database after that
 	stamps []stamp // the stamps in them, in order
-	others int     // stamps of other databases
+	others []stamp // stamps of other databases, or of this one if it can't be told
 	first  []byte  // the database's first page after that; nil: it is not in them
 }
 
@@ -79,7 +79,7 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		return w, nil
 	}
 	frame := make([]byte, frameHeaderSize+pageSize)
-	var stamps []stamp
+	var stamps, others []stamp
 	var first []byte
 	for n := 1; ; n++ {
 		if _, err := io.ReadFull(in, frame); err != nil {
@@ -96,16 +96,16 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		}
 		if s, ours, ok := stampInPage(frame[frameHeaderSize:], uuid); ok && ours {
 			stamps = append(stamps, s)
-		} else if ok && uuid != "" {
-			w.others++
+		} else if ok {
+			others = append(others, s)
 		}
 		if size := binary.BigEndian.Uint32(frame[4:]); size != 0 {
 			w.frames, w.pages = n, size
-			w.stamps = append(w.stamps, stamps...)
+			w.stamps, w.others = append(w.stamps, stamps...), append(w.others, others...)
 			if first != nil {
 				w.first = append(w.first[:0], first...)
 			}
-			stamps, first = stamps[:0], nil
+			stamps, others, first = stamps[:0], others[:0], nil
 		}
 	}
 }

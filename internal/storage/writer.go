@@ -163,7 +163,7 @@ func (w *fileWriter) present() stamp {
 		s.state = stampBuffered
 	}
 	if w.guard.fixed {
-		s.pages = uint32(fileSize(w.file) / w.pageSize)
+		s.pages = uint32(w.guard.safe.Load() / w.pageSize)
 	}
 	return s
 }

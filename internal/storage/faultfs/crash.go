@@ -206,6 +206,10 @@ func (p *Player) Crash(into string, moment int, seed uint64) (marks []any, err e
 	p.advance(moment)
 	chance := chooser{Rand: rand.New(rand.NewPCG(seed, uint64(moment)))}
 	chance.style = style(chance.IntN(int(styles)))
+	return p.materialise(into, chance)
+}
+
+func (p *Player) materialise(into string, chance chooser) (marks []any, err error) {
 	chosen := p.names(chance)
 	made := make(map[int]string)
 	for _, path := range slices.Sorted(maps.Keys(chosen)) {
@@ -364,4 +368,12 @@ func sharedMemory(chance chooser) []byte {
 	default:
 		return nil
 	}
+}
+
+// Kill makes, in a folder, what the recorded one holds after a process was killed at the
+// end: everything that it has written.
+func (p *Player) Kill(into string) error {
+	p.advance(len(p.recording.mu.events))
+	_, err := p.materialise(into, chooser{Rand: rand.New(rand.NewPCG(0, 0)), style: styleEverything})
+	return err
 }
