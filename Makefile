@@ -21,6 +21,7 @@ MEASURE = $(GO) test $(PKG) -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUN
 
 FUZZTIME ?= 20s
 STRESSTIME ?= 10s
+CRASHES ?= 1000
 
 comma := ,
 empty :=
@@ -122,6 +123,16 @@ stress: ## try to break a store for STRESSTIME (10s), then once more while its p
 .PHONY: kill
 kill: ## owners and subscribers in processes that are killed, for a minute
 	$(GO) test ./api -run '^TestKilledOwnersAndSubscribers$$' -kill=1m -timeout 10m -count=1 -v
+
+.PHONY: powerloss
+powerloss: ## power cuts: CRASHES (1000) at random moments of each scenario, and around every sync; an hour or two
+	$(GO) -C internal/storage test -run '^TestPowerLoss' -crashes=20 -report -timeout 2h
+	$(GO) -C internal/faulttest test -run '^TestPowerLoss' -crashes=$(CRASHES) -report -timeout 5h
+
+.PHONY: everycall
+everycall: ## every call of the file system fails, once and from then on, with each error; an hour or two
+	$(GO) -C internal/storage test -run '^TestFaults' -stride=1 -report -timeout 2h
+	$(GO) -C internal/faulttest test -run '^TestEveryCallFails$$' -stride=1 -report -timeout 5h
 
 .PHONY: planted
 planted: ## each bug that is planted on purpose (internal/planted) is caught by its test
