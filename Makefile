@@ -23,6 +23,7 @@ FUZZTIME ?= 20s
 STRESSTIME ?= 10s
 METATIME ?= 1h
 HISTORYTIME ?= 30m
+CRASHES ?= 1000
 
 comma := ,
 empty :=
@@ -141,6 +142,16 @@ metamorphic: ## random programs of the whole interface against a model, for META
 .PHONY: linearizability
 linearizability: ## histories of many callers of a store that is killed, for HISTORYTIME (30m) each of two kinds
 	$(GO) test ./internal/histories -run '^Test(Transactions|GroupsOfKeys)Are' -histories=$(HISTORYTIME) -timeout 0 -count=1 -v
+
+.PHONY: powerloss
+powerloss: ## power cuts: CRASHES (1000) at random moments of each scenario, and around every sync; an hour or two
+	$(GO) -C internal/storage test -run '^TestPowerLoss' -crashes=20 -report -timeout 2h
+	$(GO) -C internal/faulttest test -run '^TestPowerLoss' -crashes=$(CRASHES) -report -timeout 5h
+
+.PHONY: everycall
+everycall: ## every call of the file system fails, once and from then on, with each error; an hour or two
+	$(GO) -C internal/storage test -run '^TestFaults' -stride=1 -report -timeout 2h
+	$(GO) -C internal/faulttest test -run '^TestEveryCallFails$$' -stride=1 -report -timeout 5h
 
 .PHONY: planted
 planted: ## each bug that is planted on purpose (internal/planted) is caught by its test

@@ -22,7 +22,7 @@ var background = context.Background()
 var (
 	seedFlag = flag.Uint64("seed", 1, "of everything random")
 	crashes  = flag.Int("crashes", 0, "power cuts at random moments of each scenario, beside one at every sync; 0: the short form")
-	every    = flag.Bool("every", false, "every call of a reference run fails, not a sample")
+	stride   = flag.Int("stride", 160, "one in so many calls of a reference run fails; 1: every call")
 )
 
 func TestMain(m *testing.M) {

@@ -303,10 +303,10 @@ func (r *reference) checkStore(t *testing.T, path string) contents {
 
 // check is what must be after a power cut: the store opens, and nothing is missing of what
 // was told, if each commit was synced.
-func (r *reference) check(t *testing.T, folder string, told []any) {
+func (r *reference) check(t *testing.T, folder string, told []any) contents {
 	c := r.checkStore(t, filepath.Join(folder, "store.db"))
 	if r.durability != api.DurabilitySync {
-		return
+		return c
 	}
 	have := make(map[string]bool)
 	for _, e := range c.events {
@@ -319,6 +319,32 @@ func (r *reference) check(t *testing.T, folder string, told []any) {
 	}
 	if len(r.before) > 0 {
 		require.NotEmpty(t, c.entries)
+	}
+	return c
+}
+
+// again cuts the power while the store recovers from a power cut. What it has shown since
+// is as good as acknowledged.
+func (r *reference) again(t *testing.T, folder string, told []any, random *rand.Rand) {
+	recovery := faultfs.Record(t, folder)
+	store, err := api.New(filepath.Join(folder, "store.db"), r.options()...)
+	require.NoError(t, err)
+	shown, err := store.Revision()
+	require.NoError(t, err)
+	recovery.Mark(shown)
+	require.NoError(t, store.Close())
+	recovery.Stop()
+	moments := []int{random.IntN(recovery.Len() + 1), random.IntN(recovery.Len() + 1)}
+	slices.Sort(moments)
+	player, parent := recovery.Play(), t.TempDir()
+	for i, moment := range moments {
+		second, done := folderOf(t, parent, i)
+		marks, err := player.Crash(second, moment, random.Uint64())
+		require.NoError(t, err)
+		if c := r.check(t, second, told); len(marks) > 0 && r.durability == api.DurabilitySync {
+			require.GreaterOrEqual(t, c.last, shown, "the store had shown it")
+		}
+		done()
 	}
 }
 
@@ -344,12 +370,12 @@ func TestPowerLoss(t *testing.T) {
 			t.Run(kind+"/"+name, func(t *testing.T) { total += s.cut(t, durability) })
 		}
 	}
-	t.Logf("%d power cuts", total)
+	faultfs.Report(t, "%d power cuts", total)
 }
 
 func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
 	r := s.play(t, durability)
-	check := r.check
+	check := func(t *testing.T, folder string, told []any) { r.check(t, folder, told) }
 	if s.check != nil {
 		check = func(t *testing.T, folder string, told []any) {
 			if len(r.truth.events) > 0 {
@@ -376,6 +402,10 @@ func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
 			folder, done := folderOf(t, parent, i)
 			told, err := player.Crash(folder, moment, seed)
 			require.NoError(t, err)
+			if i%8 == 3 && s.check == nil {
+				r.again(t, folder, told, random)
+				cuts += 2
+			}
 			check(t, folder, told)
 			done()
 		})
@@ -384,6 +414,6 @@ func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
 		}
 		cuts++
 	}
-	t.Logf("%d power cuts, at %d moments of %d", cuts, len(slices.Compact(moments)), r.recording.Len())
+	faultfs.Report(t, "%d power cuts, at %d moments of %d", cuts, len(slices.Compact(moments)), r.recording.Len())
 	return cuts
 }

@@ -2,9 +2,12 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
@@ -69,6 +72,7 @@ func TestFaultsInOperations(t *testing.T) {
 // failsOnce has the n-th call fail, whichever goroutine makes it; reached tells whether
 // there was one.
 func failsOnce(t *testing.T, n int) (heal func(), reached func() bool) {
+	skipSyncs(t)
 	var calls atomic.Int64
 	heal = faultfs.Inject(t, func(o faultfs.Operation) error {
 		if o.Call != "delete" && calls.Add(1) == int64(n)+1 {
@@ -134,4 +138,82 @@ func TestFaultsWhileClosingAndRecovering(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whichever call fails of a store that is opened, written to, checkpointed, read and
+// closed, once or from then on: what a commit has answered is so when it is opened next.
+func TestFaultsOfEveryCommit(t *testing.T) {
+	skipSyncs(t)
+	for name, with := range map[string]error{"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "short": faultfs.Short{Err: syscall.ENOSPC}} {
+		for _, forGood := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/for good %v", name, forGood), func(t *testing.T) {
+				runs := 0
+				for n, done := 0, false; !done; n += *stride {
+					path := temporary(t)
+					var reached atomic.Bool
+					heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+						if o.N == n {
+							reached.Store(true)
+						}
+						if o.N == n || forGood && o.N > n {
+							return with
+						}
+						return nil
+					})
+					committed := commitSome(t, path)
+					heal()
+					done = !reached.Load()
+					runs++
+					d, err := Open(Config{Path: path})
+					require.NoError(t, err, n)
+					rows, err := rowsOf(d, "g", 0)
+					require.NoError(t, err, n)
+					there := make(map[string]bool)
+					for _, row := range rows {
+						there[row.Key] = true
+					}
+					for key, outcome := range committed {
+						if outcome == nil {
+							require.True(t, there[key], "call %d: commit %s is lost", n, key)
+						} else if !IsIndeterminate(outcome) {
+							require.False(t, there[key], "call %d: commit %s failed (%v), and is there", n, key, outcome)
+						}
+					}
+					require.NoError(t, d.Close(), n)
+				}
+				faultfs.Report(t, "%d runs", runs)
+			})
+		}
+	}
+}
+
+// commitSome says what each commit of a run answered, by its key.
+func commitSome(t *testing.T, path string) map[string]error {
+	committed := make(map[string]error)
+	for session := range 2 {
+		d, err := Open(Config{Path: path, Readers: 1})
+		if err != nil {
+			continue
+		}
+		for i := range 3 {
+			key := fmt.Sprint(session, " ", i)
+			committed[key] = write(d, row("g", key, strings.Repeat("v", 6000)))
+			if committed[key] != nil {
+				_ = d.Writer().Rollback()
+			}
+			if i == 1 {
+				fileOf(d).checkpoints.force.Store(true)
+			}
+			if got, found, err := d.Reads().Get(background, "g", key); err == nil {
+				if committed[key] == nil {
+					require.True(t, found, key)
+					require.Len(t, got.Value, 6000)
+				} else if !IsIndeterminate(committed[key]) {
+					require.False(t, found, key)
+				}
+			}
+		}
+		_ = d.Close()
+	}
+	return committed
 }

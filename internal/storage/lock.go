@@ -41,8 +41,9 @@ type lockFile struct {
 	known  bool
 }
 
-// lockContent is what stores have ever written into a lock.
-var lockContent = regexp.MustCompile(`^(closed\n|[0-9]{0,20}\n?([0-9]{0,20}\n?)?)$`)
+// lockContent is what stores have ever written into a lock, or a part of it where a write
+// was cut short.
+var lockContent = regexp.MustCompile(`^(c|cl|clo|clos|close|closed\n?|[0-9]{0,20}\n?([0-9]{0,20}\n?)?)$`)
 
 const closedMark = "closed\n"
 

@@ -1,20 +1,33 @@
 package storage
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
 )
 
+var (
+	powerCuts = flag.Int("crashes", 1, "power cuts at each moment of a reference run")
+	stride    = flag.Int("stride", 40, "one in so many calls of a reference run fails; 1: every call")
+)
+
+// skipSyncs leaves syncs to be written down, or to fail, without being made.
+func skipSyncs(t *testing.T) {
+	before := faultfs.SkipSyncs(true)
+	t.Cleanup(func() { faultfs.SkipSyncs(before) })
+}
+
 // recordCommits writes down so many commits of one row each, of which each is marked by its
 // number once it is acknowledged.
 func recordCommits(t *testing.T, commits int) *faultfs.Recording {
-	before := faultfs.SkipSyncs(true)
-	t.Cleanup(func() { faultfs.SkipSyncs(before) })
+	skipSyncs(t)
 	path := temporary(t)
 	r := faultfs.Record(t, filepath.Dir(path))
 	d := open(t, path)
@@ -50,5 +63,46 @@ func TestPowerLossKeepsCommits(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, len(rows), i+1)
 		require.NoError(t, d.Close())
+	}
+}
+
+// After a power cut at any moment of a store's making, closing and opening anew there is a
+// store that opens, by itself, as it was before or after.
+func TestPowerLossWhileOpeningAndClosing(t *testing.T) {
+	seeds := max(1, *powerCuts)
+	for name, durability := range map[string]kv.Durability{"synced": kv.DurabilitySync, "buffered": kv.DurabilityBuffered} {
+		t.Run(name, func(t *testing.T) {
+			skipSyncs(t)
+			path := temporary(t)
+			r := faultfs.Record(t, filepath.Dir(path))
+			for i := range 2 {
+				d, err := Open(Config{Path: path, Durability: durability})
+				require.NoError(t, err)
+				require.NoError(t, write(d, row("g", fmt.Sprint(i), "v")))
+				r.Mark(i)
+				require.NoError(t, d.Close())
+			}
+			r.Stop()
+			player, parent, cuts := r.Play(), t.TempDir(), 0
+			for moment := range r.Len() + 1 {
+				for seed := range seeds {
+					folder := filepath.Join(parent, fmt.Sprint(moment, seed))
+					require.NoError(t, os.Mkdir(folder, 0o700))
+					told, err := player.Crash(folder, moment, uint64(seed))
+					require.NoError(t, err)
+					d, err := Open(Config{Path: filepath.Join(folder, "store.db"), Durability: durability, Readers: 1})
+					require.NoError(t, err, "moment %d of %d, seed %d", moment, r.Len(), seed)
+					rows, err := rowsOf(d, "g", 0)
+					require.NoError(t, err, "moment %d of %d, seed %d", moment, r.Len(), seed)
+					if durability == kv.DurabilitySync {
+						require.GreaterOrEqual(t, len(rows), len(told), "moment %d of %d, seed %d", moment, r.Len(), seed)
+					}
+					require.NoError(t, d.Close())
+					require.NoError(t, os.RemoveAll(folder))
+					cuts++
+				}
+			}
+			faultfs.Report(t, "%d power cuts at %d moments", cuts, r.Len()+1)
+		})
 	}
 }

@@ -111,7 +111,7 @@ func doubtWAL(path string) string {
 	switch {
 	case err != nil:
 		return ""
-	case len(w.stamps) > 0 && !f.belongs(), len(w.stamps) == 0 && w.others > 0:
+	case len(w.stamps) > 0 && !f.belongs(), len(w.stamps) == 0 && len(w.others) > 0:
 		return fmt.Sprintf("%s%s was left by another database, or by an earlier state of this one: it is not read", path, walSuffix)
 	case s.state != stampClosed && !w.committed() && !shows(path):
 		return fmt.Sprintf("the database was in use, and %s%s is gone: commits that were in it are missing", path, walSuffix)

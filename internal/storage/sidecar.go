@@ -51,9 +51,13 @@ func provesToBe(suffix string, begin []byte) bool {
 	case walSuffix:
 		return bytes.HasPrefix(begin, walMagics[0]) || bytes.HasPrefix(begin, walMagics[1])
 	case journalSuffix:
-		// Until a transaction's journal is synced, zeros stand for its magic.
-		begun := len(begin) >= 28 && len(bytes.Trim(begin[:12], "\x00")) == 0 &&
-			isPowerOfTwo(begin[20:]) && isPowerOfTwo(begin[24:])
+		// Until a transaction's journal is synced, zeros stand for its magic and the number
+		// of its records, or for what is left of the two after a write that was cut short.
+		written := min(len(begin), len(journalMagic))
+		for written > 0 && !bytes.HasPrefix(begin, journalMagic[:written]) {
+			written--
+		}
+		begun := len(begin) >= 28 && isZero(begin[written:12]) && isPowerOfTwo(begin[20:]) && isPowerOfTwo(begin[24:])
 		return bytes.HasPrefix(begin, journalMagic) || begun
 	default:
 		// SQLite cuts it to three bytes before it makes it anew, its version last.

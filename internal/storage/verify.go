@@ -25,7 +25,6 @@ type header struct {
 	applicationID uint32
 	userVersion   uint32
 	encoding      uint32 // 0 before anything was written, 1 is UTF-8
-	page          []byte // the whole first page, if it was read from the file
 }
 
 const headerSize = 100
@@ -131,10 +130,13 @@ func (f *found) checkHeaders(path string) error {
 // checkSize refuses a file that has lost its end. With a WAL it may rightly be
 // shorter than its header says, but not than it was when the WAL began.
 func (f *found) checkSize(path string, size int64) error {
-	least := max(f.pageCount, 1)
+	least, stamps := max(f.pageCount, 1), f.content.stamps
+	if !f.readable {
+		stamps = f.content.others // a checkpoint that was ended may leave a file that does not show whose it is
+	}
 	if f.content.committed() || fileSize(path+journalSuffix) > 0 {
 		least = 1
-		for _, s := range append([]stamp{f.stamp}, f.content.stamps...) {
+		for _, s := range append([]stamp{f.stamp}, stamps...) {
 			if s.pages == 0 && s.state != stampClosed {
 				least = 1 // it was being compacted
 				break
@@ -142,8 +144,7 @@ func (f *found) checkSize(path string, size int64) error {
 			least = max(least, int64(s.pages))
 		}
 	}
-	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && fileSize(path+journalSuffix) == 0 &&
-		!f.content.completes(f.page, size/f.pageSize) {
+	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && len(stamps) == 0 && fileSize(path+journalSuffix) == 0 {
 		least = max(f.pageCount, 1) // not even its identity is left
 	}
 	if size < least*f.pageSize {
@@ -172,7 +173,7 @@ func (f *found) checkWAL(path string) error {
 		return nil
 	case len(w.stamps) > 0 && !f.belongs():
 		return stale("it was begun by a database with another history")
-	case len(w.stamps) == 0 && w.others > 0:
+	case len(w.stamps) == 0 && len(w.others) > 0 && f.readable:
 		return stale("it is of another store")
 	case f.stamp.state == stampClosed || len(w.stamps) > 0:
 		return nil
@@ -333,9 +334,7 @@ func readHeader(path string) (h header, err error) {
 	if err != nil {
 		return h, err
 	}
-	h = parseHeader(page)
-	h.page = page
-	return h, nil
+	return parseHeader(page), nil
 }
 
 func parseHeader(page []byte) (h header) {

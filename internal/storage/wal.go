@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"hash/crc64"
 	"io"
 	"io/fs"
 	"os"
@@ -19,30 +18,11 @@ type walContent struct {
 	whole  bool   // it begins with an intact header
 	salt   uint32 // the first, which is counted up whenever the WAL begins anew
 	salts  [8]byte
-	frames int             // those up to the last commit
-	pages  uint32          // of the database after that
-	stamps []stamp         // the stamps in them, in order
-	others int             // stamps of other databases
-	first  []byte          // the database's first page after that; nil: it is not in them
-	firsts map[uint64]bool // checksums of the first page, as each commit left it
-	held   map[uint32]bool // the pages that are in them
-}
-
-var firstTable = crc64.MakeTable(crc64.ECMA)
-
-// completes reports whether a checkpoint of this WAL may have left a database file
-// with this first page and so many pages: it moves the first one first, and what the
-// file has not got yet is in the WAL.
-func (w *walContent) completes(first []byte, pages int64) bool {
-	if !w.firsts[crc64.Checksum(first, firstTable)] {
-		return false
-	}
-	for page := pages + 1; page <= int64(w.pages); page++ {
-		if !w.held[uint32(page)] {
-			return false
-		}
-	}
-	return true
+	frames int     // those up to the last commit
+	pages  uint32  // of the database after that
+	stamps []stamp // the stamps in them, in order
+	others []stamp // stamps of other databases, or of this one if it can't be told
+	first  []byte  // the database's first page after that; nil: it is not in them
 }
 
 // committed reports whether SQLite would replay anything.
@@ -99,11 +79,8 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		return w, nil
 	}
 	frame := make([]byte, frameHeaderSize+pageSize)
-	var stamps []stamp
+	var stamps, others []stamp
 	var first []byte
-	var firsts []uint64
-	var held []uint32
-	w.firsts, w.held = map[uint64]bool{}, map[uint32]bool{}
 	for n := 1; ; n++ {
 		if _, err := io.ReadFull(in, frame); err != nil {
 			return w, unlessEnd(err)
@@ -116,27 +93,19 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		}
 		if page == 1 {
 			first = append(first[:0], frame[frameHeaderSize:]...)
-			firsts = append(firsts, crc64.Checksum(first, firstTable))
 		}
-		held = append(held, page)
 		if s, ours, ok := stampInPage(frame[frameHeaderSize:], uuid); ok && ours {
 			stamps = append(stamps, s)
-		} else if ok && uuid != "" {
-			w.others++
+		} else if ok {
+			others = append(others, s)
 		}
 		if size := binary.BigEndian.Uint32(frame[4:]); size != 0 {
 			w.frames, w.pages = n, size
-			w.stamps = append(w.stamps, stamps...)
+			w.stamps, w.others = append(w.stamps, stamps...), append(w.others, others...)
 			if first != nil {
 				w.first = append(w.first[:0], first...)
 			}
-			for _, sum := range firsts {
-				w.firsts[sum] = true
-			}
-			for _, page := range held {
-				w.held[page] = true
-			}
-			stamps, first, firsts, held = stamps[:0], nil, firsts[:0], held[:0]
+			stamps, others, first = stamps[:0], others[:0], nil
 		}
 	}
 }

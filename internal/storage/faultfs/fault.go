@@ -42,10 +42,12 @@ type Code int32
 func (c Code) Error() string { return fmt.Sprintf("result code %d", int32(c)) }
 
 // Short has a read or write do half of what was asked before it fails.
-type Short struct{ error }
+type Short struct{ Err error }
+
+func (s Short) Error() string { return "short, then " + s.Err.Error() }
 
 // Unwrap is what it then fails with.
-func (s Short) Unwrap() error { return s.error }
+func (s Short) Unwrap() error { return s.Err }
 
 type injection struct {
 	fault Fault
@@ -125,6 +127,20 @@ func code(call string, err error) int32 {
 		return lib.SQLITE_BUSY // which says of a lock that somebody has it
 	}
 	return codes[call]
+}
+
+// Same reports whether who makes a call is told the same of both errors: SQLite knows
+// fewer of them than the system has.
+func Same(call string, a, b error) bool {
+	_, ofSQLite := codes[call]
+	short := errors.As(a, new(Short)) != errors.As(b, new(Short)) && (call == "read" || call == "write")
+	opensToRead := call == "open" && refusesWriting(a) != refusesWriting(b)
+	return ofSQLite && !short && !opensToRead && code(call, a) == code(call, b)
+}
+
+// refusesWriting reports whether SQLite's VFS, told so, opens a file to read only.
+func refusesWriting(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES)
 }
 
 // diskError is what the store itself is told.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
@@ -83,7 +82,7 @@ func xOpen(tls *libc.TLS, self, name, file uintptr, flags int32, outFlags uintpt
 		path = libc.GoString(name)
 	}
 	if err := verdict(Operation{Call: "open", Path: path}); err != nil {
-		readOnly := (errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES)) && flags&lib.SQLITE_OPEN_READWRITE != 0
+		readOnly := refusesWriting(err) && flags&lib.SQLITE_OPEN_READWRITE != 0
 		if _, missing := os.Lstat(path); !readOnly || missing != nil {
 			cabi.At[lib.Tsqlite3_file](file).FpMethods = 0
 			return code("open", err)

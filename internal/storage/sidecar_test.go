@@ -1,0 +1,33 @@
+package storage
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A write to a lock or to a journal's header that is cut short leaves a part of what stores
+// write there, and none of them is refused for it.
+func TestSidecarsThatWereWrittenInPart(t *testing.T) {
+	skipSyncs(t)
+	for n := range len(closedMark) {
+		path := temporary(t)
+		require.NoError(t, open(t, path).Close())
+		require.NoError(t, os.WriteFile(path+lockSuffix, []byte(closedMark[:n]), 0o600))
+		require.NoError(t, open(t, path).Close(), closedMark[:n])
+	}
+	// The journal of a transaction whose COMMIT was cut short while it marked the journal
+	// as complete.
+	path := temporary(t)
+	require.NoError(t, open(t, path).Close())
+	header := append(make([]byte, 20), 0, 0, 2, 0, 0, 0, 16, 0) // sectors of 512 bytes, pages of 4096
+	for n := range len(journalMagic) + 1 {
+		copy(header, journalMagic[:n])
+		require.NoError(t, os.WriteFile(path+journalSuffix, append(header, make([]byte, 484)...), 0o600))
+		require.NoError(t, open(t, path).Close(), n)
+	}
+	require.NoError(t, os.WriteFile(path+journalSuffix, []byte("somebody's own 28 bytes, and more"), 0o600))
+	_, err := Open(Config{Path: path})
+	require.Error(t, err)
+}
