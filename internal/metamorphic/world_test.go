@@ -237,6 +237,11 @@ func (w *world) open() (err error) {
 		}
 		w.bounded = true
 	}
+	// The writer has begun by then, and read what it must know, whatever fails next: if
+	// it can't read the first deadline it has everything purged that may have expired.
+	if err := w.recovers(); err != nil {
+		return err
+	}
 	w.model.now = w.clock.latest.Load()
 	return w.passed()
 }
