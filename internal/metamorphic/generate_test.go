@@ -219,9 +219,11 @@ func (d drawing) kept(on, n int) operation {
 	}
 }
 
+// broken draws a fault. EACCES of a lock is none: it says that somebody has it, and is
+// waited for.
 func (d drawing) broken(on int) operation {
-	o := broken{Call: pick(d, []string{"write", "write", "sync", "read", "truncate", "shmlock", ""}), Kind: pick(d, []string{"wal", "wal", "database", ""}),
-		After: d.below(6), Error: pick(d, []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES}),
+	o := broken{Call: pick(d, []string{"write", "write", "read", "shmlock", "", ""}), Kind: pick(d, []string{"wal", "", ""}),
+		After: d.below(4) * d.below(2), Error: pick(d, []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}),
 		Once: d.oneIn(2)}
 	switch d.below(4) {
 	case 0:

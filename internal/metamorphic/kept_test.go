@@ -99,7 +99,6 @@ type watch struct {
 
 type keptWatcher struct {
 	*api.Watcher
-	handle     int
 	group, key string // in full, or "*"
 	prefix     string
 	at         int    // in the model's events

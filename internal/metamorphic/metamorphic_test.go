@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/api"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 
@@ -30,6 +31,12 @@ func TestMain(m *testing.M) {
 // TestMetamorphic: whatever the public interface is used for, in whatever order and
 // with whatever options, every answer is that of a plain model.
 func TestMetamorphic(t *testing.T) {
+	// The actor system, which takes long to make, is there as long as a store is.
+	spare, err := api.New(":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = spare.Close() })
 	programs, operations := 0, 0
 	kinds := map[string]int{}
 	for began := time.Now(); programs == 0 || time.Since(began) < *runFor; {

@@ -356,12 +356,12 @@ func sameError(got, want error) error {
 	switch {
 	case errors.As(want, &wanted):
 		if !errors.As(got, &mismatch) || *mismatch != *wanted {
-			return fmt.Errorf("the error is %v, not: %w", got, want)
+			return fmt.Errorf("the error is %w, not: %w", got, want)
 		}
 	case want == nil && got != nil:
 		return failedError{got}
 	case got != nil && !errors.Is(got, want):
-		return fmt.Errorf("%w, and should have with: %v", failedError{got}, want)
+		return fmt.Errorf("%w, and should have with: %w", failedError{got}, want)
 	case !errors.Is(got, want):
 		return fmt.Errorf("it did not fail, and should have with: %w", want)
 	}

@@ -72,10 +72,7 @@ type wrong struct{ error }
 type place struct{ group, key string }
 
 // pending is one operation that the transaction is to commit.
-type pending struct {
-	write
-	prefix string // the groups that it removes begin with this, or are it
-}
+type pending struct{ write }
 
 func (p *pending) dead() bool {
 	return p.Call == "Delete" || (p.Call == "SetWithTTL" || p.Call == "Touch") && p.TTL <= 0
@@ -244,9 +241,10 @@ func (t *buffered) write(tx *api.Transaction, o write) error {
 			set := write{Call: "Set", Group: full.Group, Key: full.Key, Value: strconv.FormatInt(sum, 10)}
 			if last := t.last[at]; last != nil && found {
 				set.TTL = last.TTL
-				if last.Call == "SetWithTTL" || last.Call == "Touch" {
+				switch last.Call {
+				case "SetWithTTL", "Touch":
 					set.Call = "SetWithTTL"
-				} else if last.Call == "SetUntil" {
+				case "SetUntil":
 					set.Call = "SetUntil"
 				}
 			} else if found && r.deadline != never {

@@ -237,6 +237,11 @@ func (w *world) open() (err error) {
 		}
 		w.bounded = true
 	}
+	// The writer has begun by then, and read what it must know, whatever fails next: if
+	// it can't read the first deadline it has everything purged that may have expired.
+	if err := w.recovers(); err != nil {
+		return err
+	}
 	w.model.now = w.clock.latest.Load()
 	return w.passed()
 }
@@ -445,6 +450,7 @@ func (w *world) faulted() bool {
 
 // chosen is what a request has come to that could have made room in several ways.
 func (w *world) chosen(before, next *model, r request) (*model, error) {
+	w.heal() // the log is to be read
 	for more, n := 0, len(next.since(before.revision+1)); ; more = 8 {
 		// There may be fewer events than that, which nobody tells.
 		ctx, cancel := context.WithTimeout(background, 100*time.Millisecond)

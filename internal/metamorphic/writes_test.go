@@ -235,8 +235,16 @@ func (o jump) run(w *world) error {
 type fault struct{ Step string }
 
 func (o fault) run(w *world) error {
-	if w.Faults {
-		w.faults.Plan(o.Step, 1)
+	if !w.Faults {
+		return nil
 	}
+	for waiting := true; waiting; { // nobody else asks which have come
+		select {
+		case <-w.faults.Done():
+		default:
+			waiting = false
+		}
+	}
+	w.faults.Plan(o.Step, 1)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/kv"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -44,7 +46,10 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 	}
 	for n := 0; n <= len(after); n += filePageSize {
 		database := append(after[:n:n], before[min(n, len(before)):]...)
-		d, err := Open(Config{Path: image(t, database, wal)})
+		path := image(t, database, wal)
+		_, err := Open(Config{Path: path, ReadOnly: true})
+		require.ErrorIs(t, err, kv.UnrecoveredError, n)
+		d, err := Open(Config{Path: path})
 		require.NoError(t, err, "%d pages were moved, of %d; the file had %d", n/filePageSize, len(after)/filePageSize, len(before)/filePageSize)
 		require.Len(t, content0(t, d), 1000, n)
 		require.Empty(t, check(t, d).Findings, n)

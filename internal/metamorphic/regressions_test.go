@@ -1,0 +1,63 @@
+package metamorphic
+
+import (
+	"go/parser"
+	"testing"
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Programs that have failed once, as they were printed.
+
+// A write under a quota whose namespace could not be counted had an error without a
+// name.
+func TestRegression_CountThatFails(t *testing.T) {
+	replay(t, settings{ReadCache: 8192, Buffer: 200, Faults: true},
+		fault{Step: "quota.count"},
+		single{On: 4, write: write{Call: "Set", Group: "h", Key: "k"}},
+	)
+}
+
+// What was compacted while a reader was in the way is moved later, and the file
+// becomes smaller then: behind a kill it was refused as truncated. See
+// TestKilledAfterItsFileHasShrunk, which is sure to come to it.
+func TestRegression_KilledBehindACompaction(t *testing.T) {
+	full := setAll{Items: []api.Item{{Group: "g", Key: "k", Value: "v"}, {Group: "h", Key: "l", Value: "v"}}}
+	replay(t, settings{},
+		full,
+		snapshot{Slot: 1},
+		snapshotReading{Slot: 1, Read: read{Call: "CountAll"}},
+		compact{},
+		kill{},
+		full,
+		kill{With: settings{Discard: true}},
+		full,
+		kill{},
+	)
+}
+
+// A program is printed as Go.
+func TestProgramsPrintThemselves(t *testing.T) {
+	p := program{settings{Memory: true, History: api.History{Revisions: 20}}, []operation{
+		single{On: 1, write: write{Call: "SetWithTTL", Group: "g\x00", Key: "\xff", Value: "two\nlines", TTL: time.Second}},
+		transaction{Steps: []step{{Read: read{Call: "Get"}}, {Write: write{Call: "Delete", Key: "k"}}}, Between: &single{}},
+		scanning{After: 1, scan: scan{Reverse: true}},
+		reopen{With: settings{ReadCache: -1}},
+		readOnly{},
+	}}
+	require.Equal(t, `func TestRegression_(t *testing.T) {
+	replay(t, settings{Memory: true, History: api.History{Revisions: 20}},
+		single{On: 1, write: write{Call: "SetWithTTL", Group: "g\x00", Key: "\xff", Value: "two\nlines", TTL: 1000000000}},
+		transaction{Steps: []step{{Read: read{Call: "Get"}}, {Write: write{Call: "Delete", Key: "k"}}}, Between: &single{}},
+		scanning{After: 1, scan: scan{Reverse: true}},
+		reopen{With: settings{ReadCache: -1}},
+		readOnly{},
+	)
+}
+`, p.test())
+	_, err := parser.ParseExpr(`func() {` + source(p.operations[0]) + `}`)
+	require.NoError(t, err)
+}
