@@ -195,8 +195,8 @@ func WithActorSystem(system *ActorSystem) Option {
 // WithLogger sets where the store reports what no call can return: failed
 // checkpoints, panicking callbacks, namespaces that near their quota. By
 // default nowhere. Keys and values are never logged. The handler runs on a goroutine
-// of its own and may do anything; it holds nobody up, and a panic in it is ignored.
-// When 256 records wait for it, more are dropped and counted. Close waits for it to
+// of its own and may do anything; it holds the store up for 10 ms at most until it has
+// caught up, and a panic in it is ignored. When 256 records wait for it, more are dropped and counted. Close waits for it to
 // take the last ones, a second at most.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *engine.Config) error {

@@ -12,6 +12,10 @@ const (
 	// logBacklog is how many log records wait for the user's handler before more
 	// are dropped.
 	logBacklog = 256
+	// logTurn is how long whoever logs waits for the handler to have taken the record,
+	// so that what it does is seen in order with what the store does. Who has waited in
+	// vain is the last one, until the handler has caught up.
+	logTurn = 10 * time.Millisecond
 	// logPatience is how long Close waits for the handler to take the last ones.
 	logPatience = time.Second
 )
@@ -23,6 +27,7 @@ type logs struct {
 	handler slog.Handler
 	queue   chan logged
 	dropped atomic.Int64
+	late    atomic.Bool // the handler is not waited for
 	ending  chan struct{}
 	ended   chan struct{}
 	end     sync.Once
@@ -32,6 +37,7 @@ type logs struct {
 type logged struct {
 	record  slog.Record
 	handler func(slog.Handler) slog.Handler
+	taken   chan struct{} // closed when the handler has taken it; nil: nobody waits
 }
 
 // startLogs makes the logger that the store is to use of the user's. Without one there
@@ -70,6 +76,7 @@ func (l *logs) run() {
 		default:
 		}
 		l.confess()
+		l.late.Store(false)
 		select {
 		case r := <-l.queue:
 			l.pass(r)
@@ -89,7 +96,12 @@ func (l *logs) run() {
 
 // pass gives a record to the handler, whose panics are its own.
 func (l *logs) pass(r logged) {
-	defer func() { _ = recover() }()
+	defer func() {
+		_ = recover()
+		if r.taken != nil {
+			close(r.taken)
+		}
+	}()
 	ctx := context.Background()
 	if handler := r.handler(l.handler); handler.Enabled(ctx, r.record.Level) {
 		_ = handler.Handle(ctx, r.record)
@@ -101,11 +113,12 @@ func (l *logs) confess() {
 	if n := l.dropped.Swap(0); n > 0 {
 		record := slog.NewRecord(time.Now(), slog.LevelWarn, "the log handler is too slow: records were dropped", 0)
 		record.AddAttrs(slog.Int64("records", n))
-		l.pass(logged{record, func(h slog.Handler) slog.Handler { return h }})
+		l.pass(logged{record: record, handler: func(h slog.Handler) slog.Handler { return h }})
 	}
 }
 
-// queued is the handler that the store logs to. It never blocks.
+// queued is the handler that the store logs to. It blocks for logTurn at most, and not
+// while the handler is late.
 type queued struct {
 	logs *logs
 	with func(slog.Handler) slog.Handler
@@ -115,10 +128,23 @@ type queued struct {
 func (queued) Enabled(context.Context, slog.Level) bool { return true }
 
 func (q queued) Handle(_ context.Context, record slog.Record) error {
+	r := logged{record: record.Clone(), handler: q.with, taken: make(chan struct{})}
 	select {
-	case q.logs.queue <- logged{record.Clone(), q.with}:
+	case q.logs.queue <- r:
 	default:
 		q.logs.dropped.Add(1)
+		return nil
+	}
+	if q.logs.late.Load() {
+		return nil
+	}
+	timer := time.NewTimer(logTurn)
+	defer timer.Stop()
+	select {
+	case <-r.taken:
+	case <-q.logs.ended:
+	case <-timer.C:
+		q.logs.late.Store(true)
 	}
 	return nil
 }

@@ -51,6 +51,9 @@ func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compactio
 	}
 	var sizes kv.Compaction // the work's, until it has ended
 	err := operation.run(ctx, func(ctx context.Context, progress storage.Progress) error {
+		// The writer asks one of our own: the caller's may be of any kind.
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
 		return e.actors.writer.Between(ctx, func() (err error) {
 			sizes, err = e.database.Compact(ctx, progress)
 			return err

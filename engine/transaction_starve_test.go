@@ -34,7 +34,7 @@ func transact(t *testing.T, e *Engine, r kv.Range, elsewhere func(attempt int)) 
 // TestATransactionDoesNotStarve: what others do elsewhere is no conflict, however
 // short the log is and however much they write.
 func TestATransactionDoesNotStarve(t *testing.T) {
-	large := strings.Repeat("v", 6<<20)
+	large := strings.Repeat("v", 2<<20)
 	for name, one := range map[string]struct {
 		history   kv.History
 		elsewhere func(t *testing.T, e *Engine, attempt int)
@@ -48,7 +48,7 @@ func TestATransactionDoesNotStarve(t *testing.T) {
 			must(t, e, set("a", "k", "v"))
 			must(t, e, kv.Mutation{Kind: kv.DeleteGroup, Group: "a"})
 		}},
-		"large values": {kv.History{Bytes: 8 << 20}, func(t *testing.T, e *Engine, _ int) {
+		"large values": {kv.History{Bytes: 3 << 20}, func(t *testing.T, e *Engine, _ int) {
 			for range 3 {
 				must(t, e, set("h", "k", large))
 			}

@@ -44,9 +44,12 @@ func (t *transaction) live(group, key string) (row kv.Row, found bool, err error
 const fewDead = 64
 
 // fewDead reports whether few rows have expired since a moment.
-func (t *transaction) fewDead(since int64) (bool, error) {
-	n, err := t.database.CountDead(since, t.now, fewDead+1)
-	return n <= fewDead, wrap("count expired", err)
+func (t *transaction) fewDead(since int64) (bool, error) { return t.deadWithin(since, fewDead) }
+
+// deadWithin reports whether no more than so many have.
+func (t *transaction) deadWithin(since int64, few int) (bool, error) {
+	n, err := t.database.CountDead(since, t.now, few+1)
+	return n <= few, wrap("count expired", err)
 }
 
 // cutShort is less than what storage returns of expired rows when it is their
@@ -157,13 +160,22 @@ func (t *transaction) makeRoom(account *account, quota kv.QuotaConfig, group str
 }
 
 // reclaim removes the namespace's oldest expired row, if it has one. How far
-// it had to look is kept, so that no part of the index is searched twice.
+// it had to look is kept, so that no part of the index is searched twice. Where more
+// rows of the store have expired than the namespace has at all, it looks among the
+// namespace's own, and removes some at once, since it can't keep how far it looked.
 func (t *transaction) reclaim(account *account) (freed bool, err error) {
 	if !t.mayExpire() || account.swept >= t.now {
 		return false, nil
 	}
 	t.reclaiming = true
 	defer func() { t.reclaiming = false }()
+	few, err := t.deadWithin(account.swept, max(fewDead, int(account.usage.Keys)))
+	if err != nil {
+		return false, err
+	}
+	if !few {
+		return t.reclaimSome(account)
+	}
 	rows, err := t.database.Expired(kv.NamespaceRange(account.namespace), account.swept, t.now, 1)
 	if err != nil {
 		return false, fmt.Errorf("read expired: %w", err)
@@ -174,6 +186,23 @@ func (t *transaction) reclaim(account *account) (freed bool, err error) {
 	}
 	account.swept = before(rows[0].Deadline) // its row comes back if this is undone
 	return true, t.expire(rows[0])
+}
+
+// reclaimSome removes expired rows of a namespace as they stand.
+func (t *transaction) reclaimSome(account *account) (freed bool, err error) {
+	rows, err := t.database.DeadIn(kv.NamespaceRange(account.namespace), nil, account.swept, t.now, PurgeChunk)
+	if err != nil {
+		return false, fmt.Errorf("read expired: %w", err)
+	}
+	for _, row := range rows {
+		if err := t.expire(row); err != nil {
+			return false, err
+		}
+	}
+	if len(rows) < PurgeChunk && weigh(rows) < cutShort {
+		account.swept = t.now // and back, if what was removed is undone
+	}
+	return len(rows) > 0, nil
 }
 
 // before is the moment before a deadline. There is none before the first: it

@@ -3,6 +3,7 @@ package writer
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -47,4 +48,44 @@ func TestAccountsAreBounded(t *testing.T) {
 		require.Equal(t, b.stored(namespace(i)), kv.Usage{Keys: 1, Groups: 1})
 		break
 	}
+}
+
+// TestRoomBesideManyExpiredRows: what has expired elsewhere makes a write at its limit
+// neither slow nor wrong.
+func TestRoomBesideManyExpiredRows(t *testing.T) {
+	eachStorage(t, func(t *testing.T, path string) {
+		const elsewhere, tenants = 60_000, 8
+		b, quota := start(t, options{path: path}), kv.QuotaConfig{MaxKeys: 4}
+		for part := range 6 {
+			m := kv.Mutation{Kind: kv.Batch}
+			for i := range elsewhere / 6 {
+				m.Operations = append(m.Operations, kv.Operation{Kind: kv.Set, Group: "elsewhere", Key: fmt.Sprint(part, "-", i),
+					HasTTL: true, TimeToLive: time.Second})
+			}
+			require.NoError(t, b.apply(m).err)
+		}
+		namespace := func(i int) string { return fmt.Sprint("n", i) }
+		for i := range tenants {
+			n := namespace(i)
+			require.NoError(t, b.apply(within(set(n+":g", "a"), n, quota)).err)
+			require.NoError(t, b.apply(within(ttl(set(n+":g", "b"), time.Second), n, quota)).err)
+			require.NoError(t, b.apply(within(ttl(set(n+":h", "c"), time.Second), n, quota)).err)
+			require.NoError(t, b.apply(within(set(n+":g", "d"), n, quota)).err)
+		}
+		b.source.Jump(time.Minute)
+		fastest := time.Hour
+		for i := range tenants {
+			n := namespace(i)
+			began := time.Now()
+			require.NoError(t, b.apply(within(set(n+":g", "e"), n, quota)).err)
+			fastest = min(fastest, time.Since(began))
+			require.NoError(t, b.apply(within(set(n+":g", "f"), n, quota)).err)
+			require.ErrorIs(t, b.apply(within(set(n+":g", "g"), n, quota)).err, kv.QuotaExceededError)
+			usage, _ := b.told(n)
+			require.Equal(t, kv.Usage{Keys: 4, Groups: 1}, usage)
+			require.Equal(t, b.stored(n), usage)
+		}
+		t.Logf("the fastest of them: %v", fastest)
+		require.Less(t, fastest, 2*time.Millisecond)
+	})
 }
