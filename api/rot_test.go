@@ -85,6 +85,7 @@ const (
 	rotToldRead = "told by a read"
 	rotToldOnly = "found by Check, reads are right"
 	rotWrongSay = "found by Check, a read was wrong"
+	rotCounted  = "counted by Check as differing from the log"
 	rotNothing  = "nothing is wrong"
 	rotUnseen   = "unseen: a read was wrong"
 )
@@ -137,6 +138,8 @@ func (r *rotten) look(t *testing.T, path string) string {
 		return rotWrongSay
 	case told:
 		return rotToldRead
+	case report.Differing > 0:
+		return rotCounted
 	case wrong:
 		return rotUnseen
 	case found:
@@ -217,4 +220,35 @@ func TestBitRot(t *testing.T) {
 		t.Logf("%-28s %v", kind, outcomes[kind])
 	}
 	require.Zero(t, outcomes["sqlite_schema"][rotUnseen])
+}
+
+// What the log still tells of is compared with the entries: whatever the store itself
+// does agrees; what somebody else has written is counted, and no damage.
+func TestCheckCountsWhatDiffersFromTheLog(t *testing.T) {
+	path := newPath(t)
+	store := openStore(t, path)
+	require.NoError(t, store.Set("g", "a", "1"))
+	require.NoError(t, store.Set("g", "a", "2"))
+	require.NoError(t, store.SetWithTTL("g", "b", "v", time.Hour))
+	require.NoError(t, store.SetAll([]api.Item{{Group: "g", Key: "c", Value: "first"}, {Group: "g", Key: "c", Value: "second"}, {Group: "h", Key: "c", Value: "x"}}))
+	_, err := store.Increment("g", "n", 5)
+	require.NoError(t, err)
+	require.NoError(t, store.Touch("g", "b", 2*time.Hour))
+	require.NoError(t, store.Persist("g", "b"))
+	require.NoError(t, store.Delete("g", "a"))
+	require.NoError(t, store.Set("g", "a", "3"))
+	require.NoError(t, store.DeleteGroup("h"))
+	require.NoError(t, store.Transaction(func(tx *api.Transaction) error {
+		return errors.Join(tx.Set("t", "a", "1"), tx.Set("t", "a", "2"), tx.Delete("t", "b"), tx.Set("t", "b", "3"))
+	}))
+	report, err := store.Check(context.Background())
+	require.NoError(t, err)
+	require.True(t, report.Whole())
+	require.Zero(t, report.Differing)
+	require.NoError(t, store.Close())
+	execute(t, path, "UPDATE entries SET entry_value = 'theirs' WHERE entry_key = 'a'", "UPDATE entries SET expires_at = 99 WHERE entry_key = 'n'")
+	report, err = openStore(t, path, api.WithReadOnly()).Check(context.Background())
+	require.NoError(t, err)
+	require.True(t, report.Whole(), "%v", report.Findings)
+	require.Equal(t, int64(3), report.Differing)
 }
