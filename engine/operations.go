@@ -40,6 +40,9 @@ func (e *Engine) Check(ctx context.Context, operation Operation) (report kv.Chec
 // checkRecord judges a row of the log by its bytes alone.
 func checkRecord(row kv.LogRow) error { return commitlog.Check(row) }
 
+// decodeRecord is what a row of the log did.
+func decodeRecord(row kv.LogRow) ([]kv.Event, error) { return commitlog.Decode(nil, row) }
+
 // Compact gives the space of what was removed back. The writer does it between
 // two batches.
 func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compaction, error) {
@@ -110,7 +113,5 @@ func Restore(ctx context.Context, to, from string, operation Operation) error {
 
 // Salvage makes a new store of what can be read of a damaged file.
 func Salvage(ctx context.Context, damaged, out string, operation Operation) (kv.SalvageReport, error) {
-	return storage.Salvage(ctx, damaged, out, func(row kv.LogRow) ([]kv.Event, error) {
-		return commitlog.Decode(nil, row)
-	}, operation.Force, operation.Progress)
+	return storage.Salvage(ctx, damaged, out, decodeRecord, operation.Force, operation.Progress)
 }

@@ -41,6 +41,10 @@ type CheckReport struct {
 	Entries    int64    // live or expired
 	LogRecords int64
 	Revision   uint64 // at which all of it was read
+	// Differing is how many entries are not what the log says that their revision
+	// wrote, as far back as it goes: another program has changed them while the store
+	// was closed, as it may, or the disk has. Nobody can tell, so it is no finding.
+	Differing int64
 }
 
 // Whole reports whether nothing is wrong.

@@ -19,6 +19,7 @@ type checked struct {
 	Entries    int64         `json:"entries"`
 	LogRecords int64         `json:"log_records"`
 	Revision   uint64        `json:"revision"`
+	Differing  int64         `json:"differing"`
 }
 
 type findingLine struct {
@@ -49,7 +50,9 @@ It exits with 0 if all is whole, and with 1 if anything was found or the databas
 can't be read.
 
 With --json one object is printed: whole, findings (a list of objects with kind and
-text), foreign (a list), pages, entries, log_records and revision.`,
+text), foreign (a list), pages, entries, log_records, revision and differing: how many entries are not what the log
+says that their revision wrote. Another program may have changed them while no store was
+open, as it may, or the disk has: that is told, and no finding.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return a.untouched(command.Context(), func(store *api.Store) error {
@@ -82,7 +85,7 @@ func (a *app) printCheckJSON(report *api.CheckReport) error {
 		foreign = []string{}
 	}
 	return json.NewEncoder(a.stdout).Encode(checked{report.Whole(), findingLines(report.Findings), foreign,
-		report.Pages, report.Entries, report.LogRecords, report.Revision})
+		report.Pages, report.Entries, report.LogRecords, report.Revision, report.Differing})
 }
 
 func (a *app) printCheck(report *api.CheckReport) (err error) {
@@ -92,6 +95,10 @@ func (a *app) printCheck(report *api.CheckReport) (err error) {
 	}
 	for _, finding := range report.Findings {
 		line("%s: %s", finding.Kind, printable(finding.Text))
+	}
+	if report.Differing > 0 {
+		line("not what the log says: %s, which another program has changed while no store was open, or the disk has",
+			plural(int(report.Differing), "entry", "entries"))
 	}
 	for _, foreign := range report.Foreign {
 		line("not of go-store: %s", printable(foreign))

@@ -34,7 +34,7 @@ func (d *Database) Check(ctx context.Context, verify func(kv.LogRow) error, prog
 		return m.checkAll(ctx, verify)
 	}
 	err = d.readAside(ctx, func(conn *sqlite.Conn) error {
-		c := &checker{ctx: ctx, conn: conn, report: &report, verify: verify, progress: progress}
+		c := &checker{ctx: ctx, conn: conn, report: &report, verify: verify, events: d.events, progress: progress}
 		return c.all()
 	})
 	return report, operationError(ctx, err)
@@ -46,6 +46,7 @@ type checker struct {
 	conn     *sqlite.Conn
 	report   *kv.CheckReport
 	verify   func(kv.LogRow) error
+	events   func(kv.LogRow) ([]kv.Event, error) // nil: entries are not compared with the log
 	progress Progress
 	left     int64 // findings of the present kind that may still be reported
 }
@@ -67,7 +68,7 @@ func (c *checker) all() error {
 		return err
 	}
 	c.report.Pages = count
-	parts := []func() error{c.schema, c.log, c.rows, c.counts, c.namespaces, c.structure}
+	parts := []func() error{c.schema, c.log, c.rows, c.differing, c.counts, c.namespaces, c.structure}
 	for i, part := range parts {
 		c.left = mostFindings
 		if err := part(); isDamage(err) {
@@ -312,6 +313,53 @@ func (c *checker) examples(condition string) string {
 		return ""
 	}
 	return ": rowid " + strings.Join(ids, ", ")
+}
+
+// differing compares the entries that the log tells of with what it says that their
+// revision wrote: a lookup for each.
+func (c *checker) differing() (err error) {
+	if c.events == nil {
+		return nil
+	}
+	get, _, err := c.conn.PrepareTransient(sqlGet)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, get.Finalize()) }()
+	type place struct{ group, key string }
+	return sqlitex.ExecuteTransient(c.conn, "SELECT last_revision, first_revision, record FROM log ORDER BY last_revision",
+		&sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+			row := kv.LogRow{Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)), Record: make([]byte, stmt.ColumnLen(2))}
+			stmt.ColumnBytes(2, row.Record)
+			events, err := c.events(row)
+			if err != nil {
+				return ContextError(c.ctx) // a finding of the log's
+			}
+			seen := make(map[place]bool, len(events)) // within a revision the last one stands
+			for i := len(events) - 1; i >= 0; i-- {
+				e := &events[i]
+				at := place{e.Group, e.Key}
+				if e.Type != kv.EventSet || seen[at] {
+					continue
+				}
+				seen[at] = true
+				is, found, err := getRow(get, e.Group, e.Key, nil)
+				if IsDamagedRow(err) {
+					continue // a finding of the rows'
+				}
+				if err != nil {
+					return err
+				}
+				deadline := kv.NoDeadline
+				if !e.ExpiresAt.IsZero() {
+					deadline = e.ExpiresAt.UnixMilli()
+				}
+				if found && is.Revision == e.Revision && (is.Value != e.Value || is.Deadline != deadline) {
+					c.report.Differing++
+				}
+			}
+			return ContextError(c.ctx)
+		}})
 }
 
 // counts counts in several ways what must come to the same.

@@ -32,6 +32,10 @@ type Config struct {
 	// HealthChanged is called when Health may say something else. It must not block,
 	// nor call the database. nil: nobody asks.
 	HealthChanged func()
+
+	// Events reads what a row of the log did. It may be nil: Check then compares no
+	// entries with the log.
+	Events func(kv.LogRow) ([]kv.Event, error)
 }
 
 // Reads is the read side. All of it is safe for concurrent use, and none of it
@@ -182,9 +186,10 @@ type Database struct {
 	writer    Writer // nil if read-only
 	reads     Reads
 	changes   sequence
-	guard     *guard        // nil in memory
-	parameter string        // a parameter of SQLite's for connections that read; empty: none
-	left      bool          // the file was closed whole
+	guard     *guard // nil in memory
+	parameter string // a parameter of SQLite's for connections that read; empty: none
+	left      bool   // the file was closed whole
+	events    func(kv.LogRow) ([]kv.Event, error)
 	done      chan struct{} // closed first of all by Close
 
 	operations operations // which Close ends, and waits for

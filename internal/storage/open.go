@@ -39,7 +39,7 @@ func Open(config Config) (_ *Database, err error) {
 	if !pagecache.Installed {
 		config.Logger.Debug("SQLite was used before go-store was loaded: reads share a lock of its page cache")
 	}
-	d := &Database{path: config.Path, done: make(chan struct{})}
+	d := &Database{path: config.Path, events: config.Events, done: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			close(d.done)
