@@ -387,7 +387,7 @@ func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
 	random := rand.New(rand.NewPCG(*seedFlag, 0))
 	moments := r.recording.Moments()
 	if *crashes == 0 {
-		const few = 16
+		const few = 10
 		random.Shuffle(len(moments), func(i, j int) { moments[i], moments[j] = moments[j], moments[i] })
 		moments = moments[:min(few, len(moments))]
 	}

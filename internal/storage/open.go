@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,7 +161,7 @@ func (o *opening) synced(path string) int64 {
 		return fileSize(path)
 	}
 	least := int64(o.found.stamp.pages)
-	for _, s := range o.found.content.stamps {
+	for _, s := range slices.Concat(o.found.content.stamps, o.found.content.others) {
 		if s.pages == 0 {
 			return 0
 		}

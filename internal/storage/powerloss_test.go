@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -103,6 +104,37 @@ func TestPowerLossWhileOpeningAndClosing(t *testing.T) {
 				}
 			}
 			faultfs.Report(t, "%d power cuts at %d moments", cuts, r.Len()+1)
+		})
+	}
+}
+
+// A checkpoint that a power cut ends may leave half of the stamp that it was writing. The
+// WAL, which it was taken from, is the database's all the same.
+func TestStampThatIsTorn(t *testing.T) {
+	skipSyncs(t)
+	for name, durability := range map[string]kv.Durability{"synced": kv.DurabilitySync, "buffered": kv.DurabilityBuffered} {
+		t.Run(name, func(t *testing.T) {
+			path, copied := temporary(t), temporary(t)
+			d := openWith(t, Config{Path: path, Durability: durability})
+			require.NoError(t, write(d, row("g", "k", "v")))
+			for _, suffix := range []string{"", walSuffix, lockSuffix} {
+				content, err := os.ReadFile(path + suffix)
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(copied+suffix, content, 0o600))
+			}
+			whole, _, ok, err := stampOfFile(copied)
+			require.NoError(t, err)
+			require.True(t, ok)
+			content, err := os.ReadFile(copied)
+			require.NoError(t, err)
+			at := bytes.Index(content, whole.encode())
+			require.Positive(t, at)
+			copy(content[at+20:], make([]byte, 12))
+			require.NoError(t, os.WriteFile(copied, content, 0o600))
+			_, _, ok, err = stampOfFile(copied)
+			require.NoError(t, err)
+			require.False(t, ok)
+			requireValue(t, open(t, copied), "g", "k", "v")
 		})
 	}
 }

@@ -171,7 +171,7 @@ func (f *found) checkWAL(path string) error {
 		return stale("the database was closed, and needs none")
 	case !f.wal:
 		return nil
-	case len(w.stamps) > 0 && !f.belongs():
+	case len(w.stamps) > 0 && !f.torn() && !f.belongs():
 		return stale("it was begun by a database with another history")
 	case len(w.stamps) == 0 && len(w.others) > 0 && f.readable:
 		return stale("it is of another store")
@@ -188,6 +188,20 @@ func (f *found) checkWAL(path string) error {
 	default:
 		return missingWAL(path, "that has lost its content")
 	}
+}
+
+// torn reports whether the file is of a layout that has a stamp, and shows none: a
+// checkpoint that a power cut has ended wrote over it, from the WAL.
+func (f *found) torn() bool {
+	return f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.stamped
+}
+
+// state is what the stamp says, or where it is torn what the WAL's do.
+func (f *found) state() stampState {
+	if stamps := slices.Concat(f.content.stamps, f.content.others); f.torn() && len(stamps) > 0 {
+		return stamps[0].state
+	}
+	return f.stamp.state
 }
 
 // belongs reports whether the first stamp in the WAL replaced the database's, or a
@@ -220,7 +234,7 @@ func shows(path string) bool {
 // Where syncing was left to the system a power cut may have kept the note and lost the
 // revisions, as was agreed to.
 func (f *found) checkAcknowledged(path string, conn *sqlite.Conn, acknowledged uint64) error {
-	if f.stamp.state == stampBuffered {
+	if f.state() == stampBuffered {
 		return nil
 	}
 	last, err := lastRevision(conn)
@@ -273,7 +287,7 @@ func (f *found) checkSchema(path string) (err error) {
 
 // inUse reports whether the file may lack what was committed: it needs its WAL.
 func (f *found) inUse() bool {
-	return f.wal && (f.stamp.state != stampClosed || len(f.content.stamps) > 0)
+	return f.wal && (f.state() != stampClosed || len(f.content.stamps) > 0)
 }
 
 // identify says whose a database is, by its tables, and refuses one of ours in whose
