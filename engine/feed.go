@@ -174,6 +174,7 @@ func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 			if err != nil {
 				return err
 			}
+			s.Skipped() // before the loop's body takes its time with the gap
 			return f.skip(current)
 		}
 	}

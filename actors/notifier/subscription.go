@@ -29,6 +29,7 @@ type Subscription struct {
 	bytes   atomic.Int64  // of those
 	behind  atomic.Uint64 // 0, or a number that is new each time events went past chunks
 	read    atomic.Int64  // events of those in the log that he has read since behind was 0
+	past    atomic.Int64  // events that went past chunks since then; the notifier alone changes it
 	overrun atomic.Bool   // more wait than may
 	sent    atomic.Uint64 // when they first did, all that is wanted up to this revision was in chunks
 	marked  atomic.Bool   // an EventProgress is in chunks
@@ -36,7 +37,6 @@ type Subscription struct {
 	// Owned by the notifier.
 	open    bool
 	number  uint64     // the last one that behind had
-	past    int64      // events that went past chunks since behind was 0
 	allowed int64      // how many may wait now: a commit of more than limit may by itself
 	matched []kv.Event // of the delivery in hand; nil once they are too many to be kept
 	weight  int64      // of those, in bytes
@@ -93,6 +93,9 @@ func (s *Subscription) Took(chunk []kv.Event) {
 // Read notes that events which he wants were read in the log.
 func (s *Subscription) Read(events int) { s.read.Add(int64(events)) }
 
+// Skipped notes that whatever is in the log is not to be read.
+func (s *Subscription) Skipped() { s.read.Store(s.past.Load()) }
+
 // weigh is what a chunk takes, in bytes.
 func weigh(chunk []kv.Event) (bytes int64) {
 	for i := range chunk {
@@ -118,10 +121,10 @@ func (s *Subscription) offer(chunk []kv.Event, n, bytes int64, first uint64) {
 		}
 		s.fallBehind(first - 1)
 	}
-	if s.past += n; n > s.limit {
+	if n > s.limit {
 		s.allowed += n // so that it makes nobody slow
 	}
-	if s.queued.Load()+s.past-s.read.Load() > s.allowed {
+	if s.queued.Load()+s.past.Add(n)-s.read.Load() > s.allowed {
 		s.overrun.Store(true)
 	}
 	s.wentPast()
@@ -171,7 +174,8 @@ func (s *Subscription) wentPast() {
 // fallBehind has the counts of what waits in the log begin.
 func (s *Subscription) fallBehind(sent uint64) {
 	s.sent.Store(sent)
-	s.past, s.allowed = 0, s.limit
+	s.allowed = s.limit
+	s.past.Store(0)
 	s.read.Store(0) // before behind is not 0: he reads nothing yet
 }
 
