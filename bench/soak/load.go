@@ -32,7 +32,7 @@ type load struct {
 	callers  []*caller
 	audience []func(context.Context) error
 	noise    string
-	began    time.Time
+	began    time.Time    // set before the callers start
 	tickets  atomic.Int64 // calls that were due so far, with a rate
 
 	// pause is held for reading during every call and for writing while a sample
@@ -55,7 +55,7 @@ type caller struct {
 
 func newLoad(store *api.Store, config Config) (*load, error) {
 	random := rand.New(rand.NewPCG(config.Seed, 0x736f616b))
-	l := &load{store: store, config: config, noise: noise(random), latency: newHistogram(), began: time.Now()}
+	l := &load{store: store, config: config, noise: noise(random), latency: newHistogram()}
 	for i := range namespaces {
 		tenant, err := api.NewScopedWithQuota(store, "tenant-"+strconv.Itoa(i), api.QuotaConfig{MaxKeys: quota, MaxGroups: 2})
 		if err != nil {
@@ -85,6 +85,40 @@ func fill(store *api.Store) error {
 		}
 	}
 	return nil
+}
+
+// crowd has 16 scans and as many snapshots open at once, fewer with fewer
+// callers. Connections are opened whenever more of them coincide than ever
+// before, and their descriptors kept: that high-water mark is reached here, and
+// not by chance within the hour. More than coincide would hide a leak.
+func (l *load) crowd() error {
+	crowd := l.callers[:min(len(l.callers), 16)]
+	errs := make(chan error, len(crowd))
+	var arrived sync.WaitGroup
+	arrived.Add(len(crowd))
+	for i, c := range crowd {
+		go func() {
+			await := sync.OnceFunc(func() { arrived.Done(); arrived.Wait() })
+			defer await() // also if there was an error: the others wait
+			snapshot, err := l.store.Snapshot()
+			if err != nil {
+				errs <- err
+				return
+			}
+			for _, err = range l.store.All(group(i % groups)) {
+				if err != nil {
+					break
+				}
+				await() // within the scan
+			}
+			errs <- errors.Join(err, c.whole(snapshot.All(group(i%groups))), snapshot.Close())
+		}()
+	}
+	var all []error
+	for range crowd {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
 }
 
 func group(i int) string { return "group-" + strconv.Itoa(i) }

@@ -100,6 +100,9 @@ func Run(ctx context.Context, config Config) (result Result, err error) {
 	if err != nil {
 		return result, fmt.Errorf("soak.Run: %w", err)
 	}
+	if err := load.crowd(); err != nil {
+		return result, fmt.Errorf("soak.Run: scans and snapshots at once: %w", err)
+	}
 	result.Samples, err = load.observe(ctx)
 	if err != nil {
 		err = fmt.Errorf("soak.Run: %w", err)
@@ -134,6 +137,7 @@ func (l *load) observe(ctx context.Context) ([]Sample, error) {
 	defer stop()
 	var working sync.WaitGroup
 	failed := make(chan error, len(l.callers)+len(l.audience))
+	l.began = time.Now()
 	for _, c := range l.callers {
 		working.Go(func() { failed <- c.run(ctx) })
 	}
@@ -157,7 +161,6 @@ func (l *load) sample(ctx context.Context, failed <-chan error) ([]Sample, error
 	samples := make([]Sample, 0, c.Duration/c.Every+2) // which grow nothing then
 	ticker := time.NewTicker(max(c.Every/200, time.Millisecond))
 	defer ticker.Stop()
-	l.began = time.Now()
 	due, logged := c.Every, int64(0)
 	for {
 		select {
