@@ -21,6 +21,7 @@ MEASURE = $(GO) test $(PKG) -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUN
 
 FUZZTIME ?= 20s
 STRESSTIME ?= 10s
+SOAKTIME ?= 1h
 METATIME ?= 1h
 HISTORYTIME ?= 30m
 CRASHES ?= 1000
@@ -119,8 +120,8 @@ harness: ## what the benchmark harness itself costs: at most 100 ns an operation
 	$(GO) test ./bench -run '^$$' -bench Harness -benchtime 10x
 
 .PHONY: soak
-soak: ## 64 callers for five minutes: nothing may grow
-	$(GO) test ./api -run '^TestSoak$$' -soak=5m -timeout 10m -count=1 -v
+soak: ## 64 callers for SOAKTIME (1h): from minute five on nothing may grow; drawn into soak.html
+	$(GO) run ./cmd/gostore soak --for $(SOAKTIME) --report soak.html --json soak.json
 
 .PHONY: overload
 overload: ## 10,000 callers on a disk that takes 50 ms, 500 ms and 5 s a sync: some six minutes

@@ -12,9 +12,11 @@ import (
 	"time"
 )
 
-// describeMachine says where a run takes place, so that nobody compares its
-// figures with another machine's without knowing.
-func describeMachine(folder string) (Machine, error) {
+// DescribeMachine says where a run takes place, so that nobody compares its
+// figures with another machine's without knowing. It writes a small file in
+// folder, an empty one of the caller's, and syncs it some times; the folder
+// above is the one that is named.
+func DescribeMachine(folder string) (Machine, error) {
 	m := Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Processor: processor(),
 		Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(), Folder: filepath.Dir(folder),

@@ -43,7 +43,7 @@ func Run(ctx context.Context, plan Plan, contenders []Contender, progress Progre
 	for _, c := range contenders {
 		result.Contenders = append(result.Contenders, ContenderInfo{c.Name, c.Durability, c.Note})
 	}
-	if result.Machine, err = describeMachine(folder); err != nil {
+	if result.Machine, err = DescribeMachine(folder); err != nil {
 		return nil, fmt.Errorf("bench.Run: %w", err)
 	}
 	result.Harness = calibrate(ctx, &plan)

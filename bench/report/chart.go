@@ -44,15 +44,17 @@ type point struct{ x, y, least, most float64 }
 
 // series is one line of a chart.
 type series struct {
-	colour color.RGBA
-	dashed bool
-	points []point
+	colour  color.RGBA
+	dashed  bool
+	dotless bool // a line of many points
+	points  []point
 }
 
 // axis says what an axis shows.
 type axis struct {
 	label string
 	log   bool
+	zero  bool // begins at zero
 	ticks func(least, most float64) []plot.Tick
 }
 
@@ -123,7 +125,10 @@ func addLine(p *plot.Plot, line series) error {
 		drawn.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 	}
 	dots.Color, dots.Shape, dots.Radius = line.colour, draw.CircleGlyph{}, vg.Points(2)
-	p.Add(drawn, dots)
+	p.Add(drawn)
+	if !line.dotless {
+		p.Add(dots)
+	}
 	if !spreads {
 		return nil
 	}
@@ -152,8 +157,14 @@ func bound(a *plot.Axis, spec axis, lines []series, ends func(point) (least, mos
 		a.Min, a.Max = a.Min/1.3, a.Max*1.3
 		return
 	}
+	if spec.zero {
+		a.Min = 0
+	}
 	slack := max((a.Max-a.Min)*0.08, 1e-3)
-	a.Min, a.Max = a.Min-slack, a.Max+slack
+	a.Max += slack
+	if !spec.zero {
+		a.Min -= slack
+	}
 }
 
 var (
@@ -207,6 +218,19 @@ func givenTicks(values []float64, label func(float64) string) func(least, most f
 		for _, value := range values {
 			if value >= least && value <= most {
 				ticks = append(ticks, plot.Tick{Value: value, Label: label(value)})
+			}
+		}
+		return ticks
+	}
+}
+
+// linearTicks labels round values.
+func linearTicks(label func(float64) string) func(least, most float64) []plot.Tick {
+	return func(least, most float64) []plot.Tick {
+		ticks := plot.DefaultTicks{}.Ticks(least, most)
+		for i := range ticks {
+			if ticks[i].Label != "" {
+				ticks[i].Label = label(ticks[i].Value)
 			}
 		}
 		return ticks

@@ -10,10 +10,10 @@ import (
 	"forge.lthn.ai/core/go-store/bench"
 )
 
-//go:embed page.html
+//go:embed *.html
 var files embed.FS
 
-var page = template.Must(template.ParseFS(files, "page.html"))
+var page = template.Must(template.ParseFS(files, "page.html", "style.html"))
 
 // HTML writes the result as one page with charts that needs nothing besides: no
 // network, no script, no other file.

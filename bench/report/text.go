@@ -157,14 +157,19 @@ func Harness(r *bench.Result) string {
 
 // Setting says how and where it was measured.
 func Setting(r *bench.Result) string {
-	p, m := r.Plan, r.Machine
+	p := r.Plan
 	loop := "closed loop"
 	if p.Rate > 0 {
 		loop = fmt.Sprintf("%s calls a second, latency from the moment each was due", Count(p.Rate))
 	}
-	return fmt.Sprintf("%s keys, values of %s bytes, %s; %s; %d rounds of %s after %s of warm-up, seed %d; %s, %d cores, %s, 4 KiB synced in %s in %s.",
+	return fmt.Sprintf("%s keys, values of %s bytes, %s; %s; %d rounds of %s after %s of warm-up, seed %d; %s.",
 		Count(float64(p.Keys)), p.ValueSize, p.Distribution, loop, p.Rounds, Time(p.Round*1e9), Time(p.WarmUp*1e9), p.Seed,
-		processor(m), m.Cores, m.Go, Time(m.SyncNs), m.Folder)
+		Machine(r.Machine))
+}
+
+// Machine says where it was measured.
+func Machine(m bench.Machine) string {
+	return fmt.Sprintf("%s, %d cores, %s, 4 KiB synced in %s in %s", processor(m), m.Cores, m.Go, Time(m.SyncNs), m.Folder)
 }
 
 func processor(m bench.Machine) string {

@@ -95,7 +95,7 @@ wrongly and 3 when 'gostore cas' found a key otherwise than it was told.`,
 		a.renderCommand(), a.statsCommand(), a.exportCommand(),
 		a.watchCommand(), a.historyCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.salvageCommand(),
-		a.demoCommand(), a.stressCommand(), a.benchCommand(),
+		a.demoCommand(), a.stressCommand(), a.soakCommand(), a.benchCommand(),
 		a.versionCommand(),
 	)
 	return root

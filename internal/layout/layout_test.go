@@ -49,6 +49,7 @@ var layers = []struct {
 	{"bench/floor", []string{"bench"}},
 	{"bench/report", []string{"bench"}},
 	{"bench/command", []string{"bench", "bench/report"}},
+	{"bench/soak", []string{"api", "bench", "bench/report"}},
 	{"bench/...", []string{"api", "bench/..."}},
 }
 
@@ -209,6 +210,9 @@ func TestRuleFails(t *testing.T) {
 		{"bench", module + "/api"},
 		{"bench/store", module + "/engine"},
 		{"bench/report", module + "/bench/store"},
+		{"bench/report", module + "/bench/soak"},
+		{"bench/soak", module + "/engine"},
+		{"bench/soak", module + "/bench/stress"},
 		{"engine", "gonum.org/v1/plot"},
 		{"api", module + "/bench"},
 		{"newcomer", module + "/kv"},
@@ -232,6 +236,8 @@ func TestRuleFails(t *testing.T) {
 		{"cmd/gostore", "github.com/spf13/cobra"},
 		{"cmd/gostore", module + "/bench/command"},
 		{"bench/store", module + "/api"},
+		{"bench/soak", module + "/api"},
+		{"bench/soak", module + "/bench/report"},
 		{"bench/report", "gonum.org/v1/plot/vg"},
 	} {
 		require.Empty(t, violation(good.folder, good.imported), "%s may not import %s", good.folder, good.imported)
