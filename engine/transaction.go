@@ -445,6 +445,10 @@ func (tx *Transaction) mutation() *kv.Mutation {
 	for at, revision := range tx.keys {
 		m.Conditions = append(m.Conditions, kv.Condition{Group: at.group, Key: at.key, Revision: revision})
 	}
+	// In order, since those that have expired have their events in it.
+	slices.SortFunc(m.Conditions, func(a, b kv.Condition) int {
+		return place{a.Group, a.Key}.compare(place{b.Group, b.Key})
+	})
 	tx.ranges.all(func(r kv.Range) {
 		m.Unchanged = append(m.Unchanged, kv.Unchanged{Range: r, Revision: tx.snapshot.Revision(), Now: tx.now})
 	})

@@ -39,7 +39,7 @@ func (tryAgain) handle(a *Actor) {
 		return
 	}
 	if err := a.Database.Probe(); err != nil {
-		a.faulty(fmt.Errorf("probe: %w", err)) // whatever kind of error it is
+		_ = a.faulty(fmt.Errorf("probe: %w", err)) // whatever kind of error it is
 		return
 	}
 	a.recovered()

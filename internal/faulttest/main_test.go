@@ -104,12 +104,6 @@ func replay(entries map[[2]string]string, events []api.Event) {
 	}
 }
 
-// copyFiles copies a folder, in which nothing is open.
-func copyFiles(t testing.TB, from, to string) {
-	t.Helper()
-	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
-}
-
 // folderOf is a new folder, removed by done.
 func folderOf(t testing.TB, parent string, n int) (path string, done func()) {
 	t.Helper()

@@ -142,6 +142,7 @@ func (m *model) checkLimits(r request) error {
 
 func (t *attempt) check() error {
 	for _, c := range t.conditions {
+		t.expireKey(c.Group, c.Key)
 		current := uint64(0)
 		if at, found := t.find(c.Group, c.Key); found && t.rows[at].live(t.now) {
 			current = t.rows[at].revision

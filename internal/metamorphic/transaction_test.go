@@ -308,6 +308,12 @@ func (t *buffered) conflict(m *model) string {
 
 func (t *buffered) request() request {
 	r := request{namespace: t.namespace, quota: t.quota}
+	for at, revision := range t.keys {
+		r.conditions = append(r.conditions, condition{at.group, at.key, revision})
+	}
+	slices.SortFunc(r.conditions, func(a, b condition) int {
+		return compareRows(row{group: a.Group, key: a.Key}, row{group: b.Group, key: b.Key})
+	})
 	for _, o := range t.operations {
 		r.writes = append(r.writes, o.write)
 	}

@@ -251,7 +251,7 @@ func FuzzOurTables(f *testing.F) {
 	conn, err := sqlite.OpenConn(MemoryPath, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = conn.Close() })
-	f.Add(strings.Replace(seedSchema, "\n", " ", -1))
+	f.Add(strings.ReplaceAll(seedSchema, "\n", " "))
 	for _, migration := range migrations[:1] {
 		f.Add(migration)
 	}

@@ -316,12 +316,12 @@ func (l *lockFile) forget() {
 		return
 	}
 	if removeWhileOpen {
-		disk.Remove(l.path)
+		_ = disk.Remove(l.path)
 		l.close()
 		return
 	}
 	l.close()
-	disk.Remove(l.path) // fails if somebody else has opened it: it is theirs then
+	_ = disk.Remove(l.path) // fails if somebody else has opened it: it is theirs then
 }
 
 // ownerOf reads the PID that a lock's holder wrote, 0 if there is none. The

@@ -454,6 +454,6 @@ func (d *Database) explain(err error) error {
 // removeDatabase removes a file that this process made and could not open.
 func removeDatabase(path string) {
 	for _, suffix := range []string{journalSuffix, walSuffix, shmSuffix, ""} {
-		disk.Remove(path + suffix)
+		_ = disk.Remove(path + suffix)
 	}
 }

@@ -139,7 +139,7 @@ func (r *Recording) Marks() (moments []int) {
 
 func recordingOf(path string) *Recording {
 	r := recording.Load()
-	if r == nil || !(path == r.folder || strings.HasPrefix(path, r.folder+string(filepath.Separator))) {
+	if r == nil || path != r.folder && !strings.HasPrefix(path, r.folder+string(filepath.Separator)) {
 		return nil
 	}
 	return r
