@@ -12,16 +12,20 @@ import (
 // What Render may take. A template is text that somebody wrote, and text/template
 // itself bounds neither its loops nor what it makes.
 const (
-	maxTemplate    = 1 << 20   // bytes of source
-	maxRendered    = 64 << 20  // bytes of output
-	maxRenderMade  = 256 << 20 // bytes of texts that functions make on the way
-	maxRenderSteps = 2_000_000 // actions, each time that one is executed: some seconds
+	maxTemplate = 1 << 20  // bytes of source
+	maxRendered = 64 << 20 // bytes of output
 	// Templates within templates, and loops within loops. An error goes up through
 	// all loops that it is in, one after the other, at a cost that grows as the square
 	// of their number: minutes at fifty thousand.
 	maxRenderDepth   = 100
 	maxRenderLoops   = 32
 	renderStepsACall = 256 // steps between two looks at the context
+)
+
+// Only tests change these.
+var (
+	maxRenderMade  = 256 << 20 // bytes of texts that functions make on the way
+	maxRenderSteps = 2_000_000 // actions, each time that one is executed: some seconds
 )
 
 // Render executes a text/template with the group's keys as fields, so that

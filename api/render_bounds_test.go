@@ -67,6 +67,7 @@ func filledForBombs(t *testing.T) *api.Store {
 
 // Whatever a template says, Render ends, and takes no more memory than it may.
 func TestRenderIsBounded(t *testing.T) {
+	t.Cleanup(api.LowerRenderBounds())
 	store := filledForBombs(t)
 	for name, source := range bombs() {
 		for strict, render := range map[bool]func(string, string) (string, error){false: store.Render, true: store.RenderStrict} {
@@ -94,7 +95,7 @@ func TestRenderIsBounded(t *testing.T) {
 // the program with it.
 func TestRenderOfNestedTemplates(t *testing.T) {
 	store := filledForBombs(t)
-	const most = 1 << 20
+	const most = 1 << 18
 	for _, source := range []string{
 		strings.Repeat("{{if 1}}", most/16) + strings.Repeat("{{end}}", most/16),
 		"{{" + strings.Repeat("(", most/4) + "1" + strings.Repeat(")", most/4) + "}}",

@@ -3,6 +3,7 @@ package storage
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -30,6 +31,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 		return content
 	}
 	before, wal, lock := read(""), read(walSuffix), read(lockSuffix)
+	copy(lock, strings.Repeat("0", lockNumber)) // nobody: readers would wait for this process
 	pinned.Close()
 	require.NoError(t, fileOf(d).Checkpoint())
 	after := read("")
