@@ -73,10 +73,13 @@ func TestRoomBesideManyExpiredRows(t *testing.T) {
 			require.NoError(t, b.apply(within(set(n+":g", "d"), n, quota)).err)
 		}
 		b.source.Jump(time.Minute)
-		fastest := time.Hour
+		fastest, plain := time.Hour, time.Hour
 		for i := range tenants {
 			n := namespace(i)
 			began := time.Now()
+			require.NoError(t, b.apply(set("plain", n)).err)
+			plain = min(plain, time.Since(began))
+			began = time.Now()
 			require.NoError(t, b.apply(within(set(n+":g", "e"), n, quota)).err)
 			fastest = min(fastest, time.Since(began))
 			require.NoError(t, b.apply(within(set(n+":g", "f"), n, quota)).err)
@@ -85,7 +88,7 @@ func TestRoomBesideManyExpiredRows(t *testing.T) {
 			require.Equal(t, kv.Usage{Keys: 4, Groups: 1}, usage)
 			require.Equal(t, b.stored(n), usage)
 		}
-		t.Logf("the fastest of them: %v", fastest)
-		require.Less(t, fastest, 2*time.Millisecond)
+		t.Logf("the fastest of them: %v; of writes without a quota: %v", fastest, plain)
+		require.Less(t, fastest, 15*plain+time.Millisecond)
 	})
 }
