@@ -74,7 +74,8 @@ type rendering struct {
 	steps, deep int
 }
 
-// Names of functions that no template has use for. They are put into what was parsed.
+// Functions that are put into what was parsed. A template itself can't name them: to
+// leave what it is in would allow it any depth.
 const (
 	stepFunction  = "renderStep"
 	enterFunction = "renderEnter"
@@ -86,7 +87,6 @@ func (r *rendering) parse(source string, strict bool) (*template.Template, error
 		return nil, fmt.Errorf("%d bytes, of at most %d: %w", len(source), maxTemplate, TooLargeError)
 	}
 	functions := template.FuncMap{
-		stepFunction: r.step, enterFunction: r.enter, leaveFunction: r.leave,
 		"printf": r.printf, "print": r.print, "println": r.println,
 		"html": r.escape(template.HTMLEscaper, 5), "js": r.escape(template.JSEscaper, 6), "urlquery": r.escape(template.URLQueryEscaper, 3),
 	}
@@ -95,7 +95,8 @@ func (r *rendering) parse(source string, strict bool) (*template.Template, error
 		t = t.Option("missingkey=error").Funcs(template.FuncMap{"index": strictIndex})
 	}
 	// The nodes that are put in are copies of these.
-	own, err := template.New("own").Funcs(functions).Parse("{{" + stepFunction + "}}{{" + enterFunction + "}}{{" + leaveFunction + "}}")
+	counting := template.FuncMap{stepFunction: r.step, enterFunction: r.enter, leaveFunction: r.leave}
+	own, err := template.New("own").Funcs(counting).Parse("{{" + stepFunction + "}}{{" + enterFunction + "}}{{" + leaveFunction + "}}")
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +104,7 @@ func (r *rendering) parse(source string, strict bool) (*template.Template, error
 	if err != nil {
 		return nil, err
 	}
+	parsed.Funcs(counting)
 	step, enter, leave := own.Root.Nodes[0], own.Root.Nodes[1], own.Root.Nodes[2]
 	for _, t := range parsed.Templates() {
 		if t.Tree == nil || t.Root == nil {

@@ -107,6 +107,15 @@ func TestRenderOfNestedTemplates(t *testing.T) {
 	}
 }
 
+// What counts a template's steps is not the template's to call.
+func TestRenderKeepsItsOwnFunctions(t *testing.T) {
+	store := filledForBombs(t)
+	for _, name := range []string{"renderStep", "renderEnter", "renderLeave"} {
+		_, err := store.Render("{{"+name+"}}", "g")
+		require.ErrorContains(t, err, "store.Render: parse template: ")
+	}
+}
+
 func TestRenderObeysItsContext(t *testing.T) {
 	store := filledForBombs(t)
 	ctx, cancel := context.WithCancel(context.Background())
