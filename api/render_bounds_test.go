@@ -20,6 +20,8 @@ func bombs() map[string]string {
 		"a loop over loops":      strings.Repeat("{{range $}}", 12) + strings.Repeat("{{end}}", 12),
 		"a loop that prints":     strings.Repeat("{{range $}}", 4) + "{{$.large}}" + strings.Repeat("{{end}}", 4),
 		"a long count":           `{{range $i := 2000000000}}{{end}}`,
+		"a long action":          `{{range $i := 2000000}}{{$x := and` + strings.Repeat(" 1", 400_000) + `}}{{end}}`,
+		"long brackets":          `{{range $i := 2000000}}{{$x := (and` + strings.Repeat(" (and 1)", 100_000) + `)}}{{end}}`,
 		"a template in itself":   `{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}`,
 		"templates that double":  `{{define "x"}}{{if .}}{{template "x" (slice . 1)}}{{template "x" (slice . 1)}}{{end}}{{end}}{{template "x" .forty}}`,
 		"a block in itself":      `{{block "x" .}}{{template "x" .}}{{end}}`,
