@@ -14,6 +14,7 @@ import (
 const (
 	maxTemplate = 1 << 20  // bytes of source
 	maxRendered = 64 << 20 // bytes of output
+	wordsAStep  = 8        // an action that has more counts once more for each so many
 	// Templates within templates, and loops within loops. An error goes up through
 	// all loops that it is in, one after the other, at a cost that grows as the square
 	// of their number: minutes at fifty thousand.
@@ -33,7 +34,8 @@ var (
 //
 // It is bounded, whatever the template says: TooLargeError answers for a source of
 // more than 1 MiB, for more than 64 MiB of output or 256 MiB of texts that functions
-// such as printf make on the way, for more than 2 million actions executed, and for
+// such as printf make on the way, for more than 2 million actions executed (a long one
+// counts for several), and for
 // templates that call each other 100 deep, or loops that stand in each other 32 deep. The handle's context (WithContext)
 // is obeyed while it runs.
 func (s *Store) Render(templateSource, group string) (string, error) {
@@ -75,10 +77,12 @@ type rendering struct {
 	ctx         context.Context
 	out         strings.Builder
 	made        int // bytes that functions have made
+	look        int // at the context, at this step
 	steps, deep int
 }
 
-// Names of functions that no template has use for. They are put into what was parsed.
+// Functions that are put into what was parsed. A template itself can't name them: to
+// leave what it is in would allow it any depth.
 const (
 	stepFunction  = "renderStep"
 	enterFunction = "renderEnter"
@@ -90,7 +94,6 @@ func (r *rendering) parse(source string, strict bool) (*template.Template, error
 		return nil, fmt.Errorf("%d bytes, of at most %d: %w", len(source), maxTemplate, TooLargeError)
 	}
 	functions := template.FuncMap{
-		stepFunction: r.step, enterFunction: r.enter, leaveFunction: r.leave,
 		"printf": r.printf, "print": r.print, "println": r.println,
 		"html": r.escape(template.HTMLEscaper, 5), "js": r.escape(template.JSEscaper, 6), "urlquery": r.escape(template.URLQueryEscaper, 3),
 	}
@@ -99,7 +102,8 @@ func (r *rendering) parse(source string, strict bool) (*template.Template, error
 		t = t.Option("missingkey=error").Funcs(template.FuncMap{"index": strictIndex})
 	}
 	// The nodes that are put in are copies of these.
-	own, err := template.New("own").Funcs(functions).Parse("{{" + stepFunction + "}}{{" + enterFunction + "}}{{" + leaveFunction + "}}")
+	counting := template.FuncMap{stepFunction: r.step, enterFunction: r.enter, leaveFunction: r.leave}
+	own, err := template.New("own").Funcs(counting).Parse("{{" + stepFunction + " 1}}{{" + enterFunction + "}}{{" + leaveFunction + "}}")
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +111,7 @@ func (r *rendering) parse(source string, strict bool) (*template.Template, error
 	if err != nil {
 		return nil, err
 	}
+	parsed.Funcs(counting)
 	step, enter, leave := own.Root.Nodes[0], own.Root.Nodes[1], own.Root.Nodes[2]
 	for _, t := range parsed.Templates() {
 		if t.Tree == nil || t.Root == nil {
@@ -129,7 +134,7 @@ func countSteps(list *parse.ListNode, step parse.Node, deep int) error {
 	if deep > maxRenderLoops {
 		return fmt.Errorf("loops stand more than %d deep in each other: %w", maxRenderLoops, TooLargeError)
 	}
-	nodes := []parse.Node{step.Copy()}
+	nodes := []parse.Node{stepOf(step, 1)} // also of a loop that does nothing
 	for _, node := range list.Nodes {
 		within := deep
 		if _, loop := node.(*parse.RangeNode); loop {
@@ -140,13 +145,67 @@ func countSteps(list *parse.ListNode, step parse.Node, deep int) error {
 				return err
 			}
 		}
-		if _, text := node.(*parse.TextNode); !text && len(nodes) > 1 {
-			nodes = append(nodes, step.Copy())
+		if _, text := node.(*parse.TextNode); !text {
+			own := stepOf(step, 1+words(pipeOf(node))/wordsAStep)
+			if len(nodes) == 1 {
+				nodes[0] = own
+			} else {
+				nodes = append(nodes, own)
+			}
 		}
 		nodes = append(nodes, node)
 	}
 	list.Nodes = nodes
 	return nil
+}
+
+// stepOf is a step that counts for so many.
+func stepOf(step parse.Node, times int) parse.Node {
+	own := step.Copy().(*parse.ActionNode)
+	own.Pipe.Cmds[0].Args[1].(*parse.NumberNode).Int64 = int64(times)
+	return own
+}
+
+// pipeOf is what a node evaluates before anything that stands in it; nil: nothing.
+func pipeOf(node parse.Node) *parse.PipeNode {
+	switch n := node.(type) {
+	case *parse.ActionNode:
+		return n.Pipe
+	case *parse.TemplateNode:
+		return n.Pipe
+	case *parse.IfNode:
+		return n.Pipe
+	case *parse.RangeNode:
+		return n.Pipe
+	case *parse.WithNode:
+		return n.Pipe
+	}
+	return nil
+}
+
+// words is how many functions, arguments and fields a pipe has, one in brackets
+// included.
+func words(pipe *parse.PipeNode) (n int) {
+	if pipe == nil {
+		return 0
+	}
+	for _, command := range pipe.Cmds {
+		for _, argument := range command.Args {
+			n++
+			switch a := argument.(type) {
+			case *parse.PipeNode:
+				n += words(a)
+			case *parse.ChainNode:
+				inner, _ := a.Node.(*parse.PipeNode)
+				n += len(a.Field) + words(inner)
+			case *parse.FieldNode:
+				n += len(a.Ident)
+			case *parse.VariableNode:
+				n += len(a.Ident)
+			}
+		}
+	}
+	return n
 }
 
 // listsOf are the lists of a block.
@@ -162,11 +221,12 @@ func listsOf(node parse.Node) []*parse.ListNode {
 	return nil
 }
 
-func (r *rendering) step() (string, error) {
-	if r.steps++; r.steps > maxRenderSteps {
+func (r *rendering) step(times int) (string, error) {
+	if r.steps += times; r.steps > maxRenderSteps {
 		return "", fmt.Errorf("more than %d actions were executed: %w", maxRenderSteps, TooLargeError)
 	}
-	if r.steps%renderStepsACall == 1 {
+	if r.steps >= r.look {
+		r.look = r.steps + renderStepsACall
 		if err := r.ctx.Err(); err != nil {
 			return "", fmt.Errorf("gave up: %w", err)
 		}
@@ -178,7 +238,7 @@ func (r *rendering) enter() (string, error) {
 	if r.deep++; r.deep > maxRenderDepth {
 		return "", fmt.Errorf("templates are more than %d deep in each other: %w", maxRenderDepth, TooLargeError)
 	}
-	return r.step()
+	return r.step(1)
 }
 
 func (r *rendering) leave() string {

@@ -20,6 +20,8 @@ func bombs() map[string]string {
 		"a loop over loops":      strings.Repeat("{{range $}}", 12) + strings.Repeat("{{end}}", 12),
 		"a loop that prints":     strings.Repeat("{{range $}}", 4) + "{{$.large}}" + strings.Repeat("{{end}}", 4),
 		"a long count":           `{{range $i := 2000000000}}{{end}}`,
+		"a long action":          `{{range $i := 2000000}}{{$x := and` + strings.Repeat(" 1", 400_000) + `}}{{end}}`,
+		"long brackets":          `{{range $i := 2000000}}{{$x := (and` + strings.Repeat(" (and 1)", 100_000) + `)}}{{end}}`,
 		"a template in itself":   `{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}`,
 		"templates that double":  `{{define "x"}}{{if .}}{{template "x" (slice . 1)}}{{template "x" (slice . 1)}}{{end}}{{end}}{{template "x" .forty}}`,
 		"a block in itself":      `{{block "x" .}}{{template "x" .}}{{end}}`,
@@ -105,6 +107,15 @@ func TestRenderOfNestedTemplates(t *testing.T) {
 		"{{." + strings.Repeat("x.", most/3) + "x}}",
 	} {
 		_, _ = store.Render(source, "g")
+	}
+}
+
+// What counts a template's steps is not the template's to call.
+func TestRenderKeepsItsOwnFunctions(t *testing.T) {
+	store := filledForBombs(t)
+	for _, name := range []string{"renderStep", "renderEnter", "renderLeave"} {
+		_, err := store.Render("{{"+name+"}}", "g")
+		require.ErrorContains(t, err, "store.Render: parse template: ")
 	}
 }
 

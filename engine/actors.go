@@ -92,6 +92,8 @@ func (p projections) Committed(fact *kv.Committed) {
 	}
 }
 
+func (p projections) PurgeAgain(earliest int64) { p.reaper.Resynchronise(earliest) }
+
 func (p projections) Resynchronise(state kv.Resynchronise) {
 	p.reaper.Resynchronise(state.Earliest)
 	p.quota.Resynchronise(state.Usage)

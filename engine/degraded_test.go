@@ -143,3 +143,19 @@ func TestExpiredRowsAfterAFault(t *testing.T) {
 		}
 	}
 }
+
+// What changes nothing writes nothing, and tells nothing about the disk.
+func TestNothingWrittenIsNoRecovery(t *testing.T) {
+	clock := testkit.NewClock()
+	e := open(t, Config{Path: filepath.Join(t.TempDir(), "store.db"), Clock: clock})
+	must(t, e, set("g", "k", "v"))
+	heal := failDisk(t, times(1<<30, int32(13)), nil)
+	_, err := apply(t, e, set("g", "k", "w"))
+	require.ErrorIs(t, err, kv.DegradedError)
+	must(t, e, kv.Mutation{Kind: kv.Delete, Group: "g", Key: "none"})
+	require.ErrorIs(t, e.Health().Err, kv.DegradedError)
+	heal()
+	clock.AwaitTimer(maxRecovery)
+	clock.Advance(maxRecovery)
+	recovers(t, e)
+}

@@ -1,6 +1,9 @@
 package kv
 
-import "sort"
+import (
+	"sort"
+	"sync/atomic"
+)
 
 // watchedGroups is how many changed groups a Watched keeps apart. Beyond that it knows
 // of each of its ranges only when it was changed last.
@@ -15,7 +18,7 @@ type Watched struct {
 	changed []uint64          // the last revision that did something in each
 	groups  map[string]uint64 // the same of each group, while there are few
 	many    bool              // there were too many groups
-	broken  bool              // something may have been missed
+	broken  atomic.Bool       // something may have been missed; whoever watched says so too, when he ends
 }
 
 // NewWatched watches ranges that are in order and don't overlap.
@@ -45,7 +48,7 @@ func (w *Watched) Note(events []Event) {
 }
 
 // Break says that something may have been missed.
-func (w *Watched) Break() { w.broken = true }
+func (w *Watched) Break() { w.broken.Store(true) }
 
 // at is the index of the range that a group lies in, less than 0 if none.
 func (w *Watched) at(group string) int {
@@ -72,7 +75,7 @@ func (w *Watched) Covers(r Range) bool {
 // Changed is a group of a covered range that was changed after the range's revision,
 // as far as it can be named.
 func (w *Watched) Changed(u *Unchanged) (group string, changed bool) {
-	if w.broken {
+	if w.broken.Load() {
 		return u.Range.From, true
 	}
 	at := w.at(u.Range.From)

@@ -53,6 +53,9 @@ type Audience interface {
 type Projections interface {
 	Committed(*kv.Committed)
 	Resynchronise(kv.Resynchronise)
+	// PurgeAgain says that a purge that was refused can be tried again; no deadline lies
+	// before the earliest.
+	PurgeAgain(earliest int64)
 }
 
 // Snapshot is a view of what was committed at one moment, for counting.

@@ -55,8 +55,8 @@ func (a *Actor) commit() {
 		a.fail(a.degrade(fmt.Errorf("begin: %w", err)))
 		return
 	}
-	a.tx = a.newTransaction()
 	defer a.Clock.Thaw()
+	a.tx = a.newTransaction()
 	if err := a.applyAll(); err != nil {
 		a.rollback()
 		if !a.again(err) {
@@ -77,7 +77,9 @@ func (a *Actor) commit() {
 	a.phase = committed
 	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")
-	a.recovered()
+	if len(a.events) > 0 { // nothing else is written
+		a.recovered()
+	}
 	a.settle()
 	a.publish()
 	a.Announced.Store(a.log.Last) // not if that fails: nobody knows then how far it came

@@ -35,7 +35,11 @@ type degraded struct {
 type tryAgain struct{ actorsystem.Quiet }
 
 func (tryAgain) handle(a *Actor) {
-	if a.degraded.cause == nil || len(a.pending) > 0 { // those are the attempt
+	if a.degraded.cause == nil {
+		return
+	}
+	if len(a.pending) > 0 { // those are the attempt, unless all that they do is to fail
+		a.tryLater()
 		return
 	}
 	if err := a.Database.Probe(); err != nil {
@@ -55,17 +59,18 @@ func (a *Actor) degrade(err error) error {
 
 func (a *Actor) faulty(err error) error {
 	d, now := &a.degraded, a.Clock.Now()
-	if d.faults++; d.faults == 1 {
-		a.Logger.Error("the store can't write; it answers reads, refuses writes and tries again", slog.Any("error", err))
-	}
+	d.faults++
 	d.cause, d.until = err, now
 	if n := d.faults - 2; n >= 0 {
 		d.until = now.Add(min(firstPause<<min(n, 16), maxPause))
 	}
 	a.tryLater()
-	err = fmt.Errorf("%w: %w", kv.DegradedError, err)
-	a.Health.Fail(err, now)
-	return err
+	degraded := fmt.Errorf("%w: %w", kv.DegradedError, err)
+	a.Health.Fail(degraded, now)
+	if d.faults == 1 {
+		a.Logger.Error("the store can't write; it answers reads, refuses writes and tries again", slog.Any("error", err))
+	}
+	return degraded
 }
 
 func (a *Actor) tryLater() {
@@ -89,7 +94,7 @@ func (a *Actor) recovered() {
 	a.degraded = degraded{}
 	since := a.Health.Recover()
 	a.Logger.Info("the store writes again", slog.Duration("after", a.Clock.Now().Sub(since)))
-	a.publishState() // the reaper has waited in vain
+	a.Projections.PurgeAgain(a.earliest) // the reaper has waited in vain
 }
 
 // pausing answers what is pending during a pause, and reports whether there is one.

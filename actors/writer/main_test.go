@@ -153,6 +153,8 @@ func (b *bench) Committed(fact *kv.Committed) {
 }
 
 // Resynchronise is both ports' method: of Projections here, of Ref for asking.
+func (b *bench) PurgeAgain(int64) {}
+
 func (b *bench) Resynchronise(state kv.Resynchronise) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -48,6 +48,7 @@ func (a *Actor) drain() {
 			a.abandon()
 		}
 		a.answerAll(kv.ClosedError)
+		a.stopTrying() // after the last flush, which may have failed
 		if reason != nil {
 			a.Logger.Error("the writer failed while stopping", slog.Any("reason", reason))
 		}
@@ -56,7 +57,6 @@ func (a *Actor) drain() {
 		a.abandon()
 	}
 	a.Failpoint.Hit("writer.drain")
-	a.stopTrying()
 	for a.flush(); len(a.pending) > 0; {
 		a.flush() // what was set aside
 	}

@@ -36,6 +36,9 @@ func (w *watched) add(one *kv.Watched) (remove func()) {
 	w.some.Add(1)
 	return func() {
 		w.mu.Lock()
+		// A mutation whose caller has left may be on its way still, behind commits that
+		// nobody notes for it any more.
+		one.Break()
 		delete(w.mu.all, one)
 		w.mu.Unlock()
 		w.some.Add(-1)

@@ -6,6 +6,7 @@ package clock
 
 import (
 	"math"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -39,11 +40,14 @@ func (system) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 type Clock struct {
 	source Source
 	span   atomic.Pointer[span]
-	frozen atomic.Int64 // Unix milliseconds; thawed: it is not
+	frozen atomic.Int64 // Unix milliseconds, or one of the two below
 }
 
-// thawed lies before every moment that a clock shows.
-const thawed = math.MinInt64
+// These lie before every moment that a clock shows.
+const (
+	thawed   = math.MinInt64     // the clock is not frozen
+	freezing = math.MinInt64 + 1 // it is about to be, and nobody knows when yet
+)
 
 // span is the time around a start, counted from it in nanoseconds: these reach 292
 // years, and from 1970 only from 1678 to 2262. A clock that leaves its span has
@@ -97,10 +101,12 @@ func (c *Clock) Millis() int64 { return c.Now().UnixMilli() }
 // Freeze begins a batch of mutations that are judged at the moment returned: until
 // Thaw no read is to judge expiry later. One goroutine at a time may have it frozen.
 func (c *Clock) Freeze() time.Time {
-	// Shown before the batch's own time is read: a read that finds nothing frozen has
-	// looked at the clock before that.
-	c.frozen.Store(c.Millis())
-	return c.Now()
+	// Shown before the clock is looked at: a read that finds nothing frozen has looked
+	// before, so that it is no later than the batch, nor than the reads after it.
+	c.frozen.Store(freezing)
+	now := c.Now()
+	c.frozen.Store(now.UnixMilli())
+	return now
 }
 
 // Thaw ends that, once what the batch did can be seen.
@@ -111,11 +117,17 @@ func (c *Clock) Thaw() { c.frozen.Store(thawed) }
 // than every batch that it sees and no later than any that it does not, so that what
 // has expired for it is not brought back by a batch that began before.
 func (c *Clock) ReadMillis() int64 {
-	now := c.Millis() // first: see Freeze
-	if frozen := c.frozen.Load(); frozen != thawed {
-		return frozen
+	for {
+		now := c.Millis() // first: see Freeze
+		switch frozen := c.frozen.Load(); frozen {
+		case thawed:
+			return now
+		case freezing: // for as long as it takes to look at the clock
+			runtime.Gosched()
+		default:
+			return frozen
+		}
 	}
-	return now
 }
 
 // AfterFunc is the source's AfterFunc.

@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,4 +128,39 @@ func TestNeverRunsBackwardsForAnybody(t *testing.T) {
 	}
 	close(stop)
 	reading.Wait()
+}
+
+// ticking is a millisecond later each time that somebody looks.
+type ticking struct{ ms atomic.Int64 }
+
+func (s *ticking) Now() time.Time { return time.UnixMilli(s.ms.Add(1)) }
+
+func (s *ticking) AfterFunc(time.Duration, func()) func() bool { return func() bool { return false } }
+
+// TestReadsDoNotGoBack: while the clock is frozen no read is earlier than one that had
+// ended before, nor later than the batch.
+func TestReadsDoNotGoBack(t *testing.T) {
+	c := clock.New(&ticking{})
+	var readers sync.WaitGroup
+	var end atomic.Bool
+	for range 4 {
+		readers.Go(func() {
+			for last := int64(0); !end.Load(); {
+				now := c.ReadMillis()
+				if !assert.LessOrEqual(t, last, now) {
+					return
+				}
+				last = now
+			}
+		})
+	}
+	for range 20_000 {
+		batch := c.Freeze().UnixMilli()
+		if !assert.LessOrEqual(t, c.ReadMillis(), batch) {
+			break
+		}
+		c.Thaw()
+	}
+	end.Store(true)
+	readers.Wait()
 }
