@@ -117,11 +117,11 @@ func shortBase(path string) string {
 
 // vacuumInto writes what is committed to a new file, without gaps.
 func (d *Database) vacuumInto(ctx context.Context, path string) (err error) {
-	conn, err := d.openAside(ctx)
+	conn, closing, err := d.openAside(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { err = errors.Join(err, closing()) }()
 	// Nothing of the database is written by it: query_only would refuse it.
 	if err := execute(conn, "PRAGMA query_only = OFF"); err != nil {
 		return err

@@ -225,6 +225,7 @@ func (w *fileWriter) Savepoint() error {
 	if !w.InTransaction() {
 		return errRolledBack // SAVEPOINT would begin a transaction of its own
 	}
+	w.effort.begin()
 	return run(w.mark)
 }
 
