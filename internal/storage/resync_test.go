@@ -100,3 +100,27 @@ func TestPagesLostByAFailedSync(t *testing.T) {
 	d = open(t, d.Path())
 	requireHealthy(t, d, 20)
 }
+
+// That the WAL can't be written again is a fault of the disk like any other: the store is
+// degraded, and tries again with its pauses.
+func TestAFailedResyncIsAWriteFault(t *testing.T) {
+	for _, call := range []string{"disk.open", "disk.read", "disk.write", "disk.sync"} {
+		t.Run(call, func(t *testing.T) {
+			d := syncFails(t)
+			met := false
+			heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+				if o.Call == call && o.Kind == "wal" && fileOf(d).checkpoints.unsynced.Load() {
+					met = true
+					return syscall.EIO
+				}
+				return nil
+			})
+			err := d.Writer().Begin()
+			require.Error(t, err)
+			require.True(t, met)
+			require.True(t, IsWriteFault(err), err)
+			heal()
+			require.NoError(t, write(d, row("g", "after", "v")))
+		})
+	}
+}
