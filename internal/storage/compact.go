@@ -65,6 +65,11 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if err := w.guard.last(); err != nil {
 		return err
 	}
+	if w.checkpoints.unsynced.Load() {
+		if err := w.resync(); err != nil {
+			return err
+		}
+	}
 	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
@@ -146,6 +151,7 @@ func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64,
 			return err
 		}
 		if more, err = backup.Step(compactStep); err != nil {
+			w.checkpoints.noteSync(err)
 			return fmt.Errorf("the database is as it was: %w", err)
 		}
 		if total := backup.PageCount(); total > 0 {
