@@ -77,7 +77,9 @@ func (a *Actor) commit() {
 	a.phase = committed
 	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")
-	a.recovered()
+	if len(a.events) > 0 { // else nothing was written, which says nothing of the disk
+		a.recovered()
+	}
 	a.settle()
 	a.publish()
 	a.Announced.Store(a.log.Last) // not if that fails: nobody knows then how far it came

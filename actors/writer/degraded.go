@@ -35,7 +35,11 @@ type degraded struct {
 type tryAgain struct{ actorsystem.Quiet }
 
 func (tryAgain) handle(a *Actor) {
-	if a.degraded.cause == nil || len(a.pending) > 0 { // those are the attempt
+	if a.degraded.cause == nil {
+		return
+	}
+	if len(a.pending) > 0 { // those are the attempt, if they write anything
+		a.tryLater()
 		return
 	}
 	if err := a.Database.Probe(); err != nil {
