@@ -77,7 +77,7 @@ func (a *Actor) commit() {
 	a.phase = committed
 	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")
-	if len(a.events) > 0 { // nothing else is written
+	if len(a.events) > 0 { // else nothing was written, which says nothing of the disk
 		a.recovered()
 	}
 	a.settle()

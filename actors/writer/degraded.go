@@ -38,7 +38,7 @@ func (tryAgain) handle(a *Actor) {
 	if a.degraded.cause == nil {
 		return
 	}
-	if len(a.pending) > 0 { // those are the attempt, unless all that they do is to fail
+	if len(a.pending) > 0 { // those are the attempt, if they write anything
 		a.tryLater()
 		return
 	}

@@ -113,9 +113,10 @@ func (c *Clock) Freeze() time.Time {
 func (c *Clock) Thaw() { c.frozen.Store(thawed) }
 
 // ReadMillis is when a read judges expiry, in Unix milliseconds: now, or when the
-// batch under way began. A read that asks before it looks at what is stored is later
-// than every batch that it sees and no later than any that it does not, so that what
-// has expired for it is not brought back by a batch that began before.
+// batch under way began. A read that asks before it looks at what is stored is no later
+// than any batch that it does not see, so that what has expired for it is not brought
+// back by a batch that began before. It may see a batch that began since: what that
+// took for expired it has removed.
 func (c *Clock) ReadMillis() int64 {
 	for {
 		now := c.Millis() // first: see Freeze

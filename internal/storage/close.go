@@ -61,7 +61,10 @@ func (w *fileWriter) enter() (err error) {
 		return fmt.Errorf("lock file: %w", err)
 	}
 	w.lock.share()
-	if wal, err := w.guard.checkpoint(w.conn, "PASSIVE"); err != nil || wal.rest() > 0 {
+	wal, err := w.guard.checkpoint(w.conn, "PASSIVE")
+	if w.unsynced = isSyncFault(err); w.unsynced {
+		w.logger.Warn("the file is not marked as in use yet: a sync has failed", "path", w.file, "error", err)
+	} else if err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
 	}
 	return nil
@@ -84,6 +87,9 @@ func (w *fileWriter) setStamp(s stamp) error {
 	err := replaceStamp(w.conn, s)
 	if err == nil {
 		err = execute(w.conn, "COMMIT")
+	}
+	if err != nil && w.checkpoints != nil {
+		w.checkpoints.noteSync(err)
 	}
 	if err != nil && !w.conn.AutocommitEnabled() {
 		err = errors.Join(err, execute(w.conn, "ROLLBACK"))

@@ -65,6 +65,11 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if err := w.guard.last(); err != nil {
 		return err
 	}
+	if w.checkpoints.unsynced.Load() {
+		if err := w.resync(); err != nil {
+			return err
+		}
+	}
 	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
@@ -117,11 +122,11 @@ func shortBase(path string) string {
 
 // vacuumInto writes what is committed to a new file, without gaps.
 func (d *Database) vacuumInto(ctx context.Context, path string) (err error) {
-	conn, err := d.openAside(ctx)
+	conn, closing, err := d.openAside(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { err = errors.Join(err, closing()) }()
 	// Nothing of the database is written by it: query_only would refuse it.
 	if err := execute(conn, "PRAGMA query_only = OFF"); err != nil {
 		return err
@@ -146,6 +151,7 @@ func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64,
 			return err
 		}
 		if more, err = backup.Step(compactStep); err != nil {
+			w.checkpoints.noteSync(err)
 			return fmt.Errorf("the database is as it was: %w", err)
 		}
 		if total := backup.PageCount(); total > 0 {

@@ -30,6 +30,8 @@ func nextToken(sql string) (n int, t token, ok bool) {
 	switch c := sql[0]; {
 	case strings.IndexByte(" \t\n\f\r", c) >= 0:
 		return 1, t, false
+	case strings.HasPrefix(sql, "\uFEFF"):
+		return len("\uFEFF"), t, false
 	case strings.HasPrefix(sql, "--"):
 		if end := strings.IndexByte(sql, '\n'); end >= 0 {
 			return end + 1, t, false

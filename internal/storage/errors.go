@@ -55,7 +55,7 @@ func IsStorageFault(err error) bool {
 // IsWriteFault reports whether err says that the disk can't be written to, or not be
 // trusted to: it is full, or fails. To try again is of use, once it is mended.
 func IsWriteFault(err error) bool {
-	if unsynced := (*unsyncedError)(nil); errors.As(err, &unsynced) {
+	if resync := (*resyncError)(nil); errors.As(err, &resync) {
 		return true
 	}
 	switch full := sqlite.ErrCode(err); full.ToPrimary() {

@@ -69,8 +69,9 @@ func checkOurSchema(path string, conn *sqlite.Conn) error {
 		return fmt.Errorf("%s has more than %d tables, views and indexes, which are not looked through: %w", path, mostObjects, kv.ForeignSchemaError)
 	}
 	roots := map[int64]string{1: "the schema"}
+	legacy := slices.ContainsFunc(entries, entry.isLegacy)
 	for _, e := range entries {
-		if err := e.check(); err != nil {
+		if err := e.check(); err != nil && (legacy || !e.ofKV()) {
 			return foreignSchema(path, err)
 		}
 		if e.kind != "table" && e.kind != "index" || e.root == 0 {
@@ -125,6 +126,23 @@ func readEntries(conn *sqlite.Conn) (entries []entry, err error) {
 // ofOurs reports whether the row is a table of ours or belongs to one.
 func (e *entry) ofOurs() bool {
 	return ours[strings.ToLower(e.table)] != nil || ours[strings.ToLower(e.name)] != nil
+}
+
+// ofKV reports whether the row is a table kv, or belongs to one, that may be somebody
+// else's: no statement of ours but the look at its columns meets it then.
+func (e entry) ofKV() bool { return !e.internal() && strings.EqualFold(e.table, "kv") }
+
+// isLegacy reports whether the row is a table kv that has the original's columns, however
+// they are made.
+func (e entry) isLegacy() bool {
+	if e.kind != "table" || !e.ofKV() {
+		return false
+	}
+	var words []string
+	for _, t := range tokens(e.sql) {
+		words = append(words, strings.ToLower(t.text))
+	}
+	return containsAll(words, legacyColumns["kv"][0]...)
 }
 
 // check says what is wrong with a row.

@@ -81,6 +81,7 @@ func (h *hold) locked(f func(*reader) error) error {
 	if h.mu.reader == nil {
 		return h.mu.reason
 	}
+	h.mu.reader.effort.begin() // a snapshot may be read any number of times
 	return h.pool.explain(f(h.mu.reader))
 }
 

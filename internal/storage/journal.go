@@ -65,12 +65,11 @@ func journalSum(nonce uint32, page []byte) uint32 {
 
 // check refuses a rollback journal of another database: SQLite would roll its pages back
 // into this one. A transaction counts the header's changes up, and its journal keeps the
-// page that says how many there were.
+// page that says how many there were. That of the first transaction keeps none: before it
+// there was nothing.
 func (j journal) check(path string, is header) error {
-	if j.first == nil {
-		return nil
-	}
-	if before := parseHeader(j.first); is.changes-before.changes > 1 {
+	before := parseHeader(j.first) // without a page: no changes
+	if (j.first != nil || j.hot && j.pages == 0) && is.changes-before.changes > 1 {
 		return fmt.Errorf("%s%s does not belong to %s: it was left by a database that lay here before. "+
 			"Move that file away, or put the database back that it belongs to: %w", path, journalSuffix, path, kv.StaleWALError)
 	}
@@ -93,5 +92,6 @@ func beginsAsNew(path string) bool {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return false
 	}
-	return isZero(begin[:n]) || parseHeader(begin[:n]).applicationID == applicationID
+	h := parseHeader(begin[:n])
+	return isZero(begin[:n]) || h.applicationID == applicationID && h.changes <= 1
 }

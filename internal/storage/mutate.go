@@ -13,6 +13,7 @@ func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) 
 	if w.conn == nil {
 		return row, false, kv.ClosedError
 	}
+	w.effort.begin() // a request may look any number of keys up
 	return getRow(w.get, group, key, nil)
 }
 
@@ -129,6 +130,7 @@ func (w *fileWriter) writable() error {
 	if !w.InTransaction() {
 		return errRolledBack
 	}
+	w.effort.begin() // the file does not grow before COMMIT by what a large batch writes
 	w.wrote = true
 	return nil
 }

@@ -146,6 +146,7 @@ func (d *Database) openOwned(config Config) error {
 		return err
 	}
 	d.onClose(checkpoints.stop)
+	checkpoints.unsynced.Store(writer.unsynced)
 	writer.checkpoints = checkpoints
 	d.writer = writer
 	o.opened = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -85,28 +86,32 @@ func operationError(ctx context.Context, err error) error {
 	return ContextError(ctx)
 }
 
-// openAside opens a connection for one long read, which ends with ctx.
-func (d *Database) openAside(ctx context.Context) (*sqlite.Conn, error) {
-	conn, err := d.openToRead(pragmas(reading, kv.DurabilitySync, readerCacheKiB), ctx.Done())
-	if err != nil {
-		return nil, operationError(ctx, d.explain(err))
+// openAside opens a connection for one long read, which ends with ctx, and says how to
+// close it.
+func (d *Database) openAside(ctx context.Context) (conn *sqlite.Conn, closing func() error, err error) {
+	if conn, err = d.openToRead(pragmas(reading, kv.DurabilitySync, readerCacheKiB), ctx.Done()); err != nil {
+		return nil, nil, operationError(ctx, d.explain(err))
 	}
-	_, err = boundEffort(conn, d.path)                        // of all its statements together
+	effort, err := boundEffort(conn, d.path) // of all its statements together
+	closing = func() error {
+		defer runtime.KeepAlive(effort) // SQLite calls it, which the collector can't know
+		return conn.Close()
+	}
 	if err := errors.Join(err, d.guard.check()); err != nil { // what lies at the name may be another file by now
-		return nil, errors.Join(err, conn.Close())
+		return nil, nil, errors.Join(err, closing())
 	}
-	return conn, nil
+	return conn, closing, nil
 }
 
 // readAside calls f with a connection of its own, all of whose reads are of one
 // moment. The WAL can't start anew meanwhile; the writer is told not to wait
 // for it.
 func (d *Database) readAside(ctx context.Context, f func(*sqlite.Conn) error) (err error) {
-	conn, err := d.openAside(ctx)
+	conn, closing, err := d.openAside(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { err = errors.Join(err, closing()) }()
 	if w, ok := d.writer.(*fileWriter); ok {
 		w.checkpoints.pinned.Add(1)
 		defer w.checkpoints.pinned.Add(-1)

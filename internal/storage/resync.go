@@ -49,6 +49,13 @@ func (e *unsyncedError) Error() string {
 		e.whole, e.frames, walSuffix)
 }
 
+// resyncError says that the WAL could not be written again: by the system's own error,
+// not one of SQLite's.
+type resyncError struct{ cause error }
+
+func (e *resyncError) Error() string { return "after a failed sync: " + e.cause.Error() }
+func (e *resyncError) Unwrap() error { return e.cause }
+
 // resync writes the committed frames again, under the write lock: nobody appends, or
 // begins the WAL anew, meanwhile. Call it between transactions.
 func (w *fileWriter) resync() (err error) {
@@ -66,7 +73,7 @@ func (w *fileWriter) resync() (err error) {
 		err = rewriteWAL(w.file+walSuffix, wal.pages)
 	}
 	if err = errors.Join(err, w.Rollback()); err != nil {
-		return fmt.Errorf("after a failed sync: %w", err)
+		return &resyncError{err}
 	}
 	c.unsynced.Store(false)
 	w.logger.Info("a sync of the WAL had failed: it was verified, and written once more", "frames", max(wal.pages, 0))

@@ -100,3 +100,65 @@ func TestPagesLostByAFailedSync(t *testing.T) {
 	d = open(t, d.Path())
 	requireHealthy(t, d, 20)
 }
+
+// That the WAL can't be written again is a fault of the disk like any other: the store is
+// degraded, and tries again with its pauses.
+func TestAFailedResyncIsAWriteFault(t *testing.T) {
+	for _, call := range []string{"disk.open", "disk.read", "disk.write", "disk.sync"} {
+		t.Run(call, func(t *testing.T) {
+			d := syncFails(t)
+			met := false
+			heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+				if o.Call == call && o.Kind == "wal" && fileOf(d).checkpoints.unsynced.Load() {
+					met = true
+					return syscall.EIO
+				}
+				return nil
+			})
+			err := d.Writer().Begin()
+			require.Error(t, err)
+			require.True(t, met)
+			require.True(t, IsWriteFault(err), err)
+			heal()
+			require.NoError(t, write(d, row("g", "after", "v")))
+		})
+	}
+}
+
+// A store that is opened moves what it found in the WAL: if that sync fails, the WAL is
+// not to be trusted from the beginning.
+func TestASyncThatFailsWhileOpening(t *testing.T) {
+	path, syncs := temporary(t), 0
+	heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+		if o.Call == "sync" && o.Kind == "wal" {
+			if syncs++; syncs > 1 { // the first is of the WAL's header
+				return syscall.EIO
+			}
+		}
+		return nil
+	})
+	d := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered})
+	heal()
+	require.Greater(t, syncs, 1)
+	require.ErrorIs(t, fileOf(d).Checkpoint(), errUnsynced)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	require.NoError(t, fileOf(d).Checkpoint())
+	requireHealthy(t, d, 1)
+}
+
+// A compaction commits and moves too.
+func TestCompactAfterAFailedSync(t *testing.T) {
+	d := syncFails(t)
+	var rewritten atomic.Int64
+	faultfs.Inject(t, func(o faultfs.Operation) error {
+		if o.Call == "disk.write" && o.Kind == "wal" {
+			rewritten.Add(o.Size)
+		}
+		return nil
+	})
+	_, err := d.Compact(background, nil)
+	require.NoError(t, err)
+	require.NotZero(t, rewritten.Load())
+	require.NoError(t, fileOf(d).Checkpoint())
+	requireHealthy(t, d, 200)
+}

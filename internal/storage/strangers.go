@@ -134,9 +134,10 @@ const (
 )
 
 // effort bounds what a connection's statements take. Only the goroutine that uses the
-// connection uses it.
+// connection uses it. It must be kept as long as the connection is open: SQLite calls
+// it, which the collector can't know.
 type effort struct {
-	spent    int64 // steps of statements since begin, as far as they came to a look
+	spent    int64 // steps of statements since begin, as far as they came to a look (a prepared one's add up over its runs)
 	allowed  func() int64
 	function func(*libc.TLS, uintptr) int32 // SQLite's, which must not be collected
 }

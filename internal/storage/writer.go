@@ -37,6 +37,7 @@ type fileWriter struct {
 	restamp   bool   // the open transaction may begin the WAL anew
 	seen      uint64 // the checkpoints that had been when it began
 	stampedAt uint64 // the same, of the last transaction that was stamped
+	unsynced  bool   // a sync has failed while the database was opened
 	planted   int    // transactions, if they are counted
 
 	begin, commit, rollback       *sqlite.Stmt
@@ -225,6 +226,7 @@ func (w *fileWriter) Savepoint() error {
 	if !w.InTransaction() {
 		return errRolledBack // SAVEPOINT would begin a transaction of its own
 	}
+	w.effort.begin()
 	return run(w.mark)
 }
 

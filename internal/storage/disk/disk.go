@@ -5,12 +5,14 @@
 package disk
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 )
 
 // Call is one call, before or after it was made.
@@ -159,22 +161,25 @@ func Sync(file *os.File) error {
 	return through(&Call{Name: "sync", Path: file.Name(), File: file}, file.Sync)
 }
 
-// SyncFolder makes the names in a folder safe from a power cut. Windows can't sync
-// folders.
+// SyncFolder makes the names in a folder safe from a power cut, as far as that can be
+// asked for: Windows can't sync folders, nor can some network file systems, and a folder
+// may be one to write into but not to open. SQLite takes both as they are.
 func SyncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
 	return through(&Call{Name: "syncfolder", Path: path}, func() error {
 		folder, err := os.Open(path)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		err = folder.Sync()
-		if closing := folder.Close(); err == nil {
-			err = closing
+		if err = folder.Sync(); errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+			err = nil
 		}
-		return err
+		return errors.Join(err, folder.Close())
 	})
 }
 
