@@ -103,7 +103,7 @@ func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) 
 func (d *Database) lastKnown(conn *sqlite.Conn) (last uint64, err error) {
 	for _, sql := range []string{
 		"SELECT base_revision FROM store_meta",
-		fmt.Sprintf("SELECT coalesce(max(revision), 0) FROM entries WHERE revision <= %d", maxRevision),
+		fmt.Sprintf("SELECT coalesce(max(revision), 0) FROM entries WHERE revision <= %d", uint64(maxRevision)),
 	} {
 		n, err := queryInt(conn, sql)
 		if err != nil {
