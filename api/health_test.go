@@ -37,6 +37,7 @@ func TestWatchHealth(t *testing.T) {
 	}
 
 	require.NoError(t, os.Rename(path, path+".away"))
+	require.ErrorIs(t, store.Health().Err, api.FileLostError)
 	require.ErrorIs(t, store.Set("g", "k", "v"), api.FileLostError)
 	health := testkit.Await(t, "the loss", seen)
 	require.ErrorIs(t, health.Err, api.FileLostError)
