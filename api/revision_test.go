@@ -28,7 +28,7 @@ func TestRevisionRightAfterOpening(t *testing.T) {
 // Whoever has read a key of some revision finds that the store has reached it.
 func TestRevisionIsNotBehindWhatWasRead(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
-		const writes = 300
+		const writes = 100
 		store := open()
 		require.NoError(t, store.Set("g", "k", "v"))
 		var left atomic.Int64

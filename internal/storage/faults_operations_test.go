@@ -43,7 +43,7 @@ func TestFaultsInOperations(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for n, done := 0, false; !done; n++ {
+			for n, done := 0, false; !done; n += step() {
 				require.Less(t, n, 400)
 				path := temporary(t)
 				d, err := Open(Config{Path: path, Durability: kv.DurabilityBuffered})
@@ -68,6 +68,9 @@ func TestFaultsInOperations(t *testing.T) {
 		})
 	}
 }
+
+// step is how many calls lie between two that fail: an operation makes some hundreds.
+func step() int { return max(1, *stride/10) }
 
 // failsOnce has the n-th call fail, whichever goroutine makes it; reached tells whether
 // there was one.
@@ -96,7 +99,7 @@ func TestFaultsWhileClosingAndRecovering(t *testing.T) {
 		require.NoError(t, d.Close(), n)
 	}
 	t.Run("closing", func(t *testing.T) {
-		for n, done := 0, false; !done; n++ {
+		for n, done := 0, false; !done; n += step() {
 			require.Less(t, n, 400)
 			path := temporary(t)
 			d, err := Open(Config{Path: path})
@@ -121,7 +124,7 @@ func TestFaultsWhileClosingAndRecovering(t *testing.T) {
 	require.NoError(t, d.Close()) // so that none of its calls is counted below
 	for _, readOnly := range []bool{false, true} {
 		t.Run("recovering", func(t *testing.T) {
-			for n, done := 0, false; !done; n++ {
+			for n, done := 0, false; !done; n += step() {
 				require.Less(t, n, 400)
 				path := temporary(t)
 				for suffix, content := range copies {
