@@ -399,7 +399,7 @@ func (c *checkpoints) settle() bool {
 
 func (c *checkpoints) report(err error) {
 	// Close interrupts; a loss, and a sync that failed, were reported.
-	if err != nil && code(err) != sqlite.ResultInterrupt && !errors.Is(err, kv.FileLostError) && !errors.Is(err, errUnsynced) {
+	if err != nil && !isInterrupt(err) && !errors.Is(err, kv.FileLostError) && !errors.Is(err, errUnsynced) {
 		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 }

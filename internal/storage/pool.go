@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -261,7 +262,7 @@ func (p *pool) check(ctx context.Context) error {
 // explain names the reason of an interrupt: the store is being closed, or the
 // statement has no end.
 func (p *pool) explain(err error) error {
-	if err == nil || code(err) != sqlite.ResultInterrupt {
+	if !isInterrupt(err) {
 		return err
 	}
 	select {
@@ -269,6 +270,19 @@ func (p *pool) explain(err error) error {
 		return kv.ClosedError
 	default:
 		return withoutEnd("the file", err)
+	}
+}
+
+// isInterrupt: while a statement with a table of a pragma's is prepared SQLite gives an
+// interrupt no code of its own.
+func isInterrupt(err error) bool {
+	switch code(err) {
+	case sqlite.ResultInterrupt:
+		return true
+	case sqlite.ResultError:
+		return strings.HasSuffix(err.Error(), ": interrupted")
+	default:
+		return false
 	}
 }
 

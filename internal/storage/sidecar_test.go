@@ -22,7 +22,8 @@ func TestSidecarsThatWereWrittenInPart(t *testing.T) {
 	path := temporary(t)
 	require.NoError(t, open(t, path).Close())
 	header := append(make([]byte, 20), 0, 0, 2, 0, 0, 0, 16, 0) // sectors of 512 bytes, pages of 4096
-	for n := range len(journalMagic) + 1 {
+	// (With all of the magic number the journal says that there was nothing before.)
+	for n := range journalMagic {
 		copy(header, journalMagic[:n])
 		require.NoError(t, os.WriteFile(path+journalSuffix, append(header, make([]byte, 484)...), 0o600))
 		require.NoError(t, open(t, path).Close(), n)

@@ -185,7 +185,7 @@ func setProgress(conn *sqlite.Conn, steps int32, function uintptr) error {
 
 // withoutEnd names the reason why a statement of an opening was ended.
 func withoutEnd(path string, err error) error {
-	if code(err) != sqlite.ResultInterrupt {
+	if !isInterrupt(err) {
 		return err
 	}
 	return fmt.Errorf("%s is damaged, or was made to be: a table or an index of it has no end. "+
