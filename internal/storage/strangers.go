@@ -129,9 +129,11 @@ func handleOf(conn *sqlite.Conn) (uintptr, error) {
 // far above what any statement of ours needs.
 const (
 	effortUnit    = 5_000_000 // steps between two looks: some tenths of a second
-	leastEffort   = 20_000_000
 	effortPerByte = 64
 )
+
+// leastEffort is what a statement may do whatever the size of the files. Only tests change it.
+var leastEffort int64 = 20_000_000
 
 // effort bounds what a connection's statements take. Only the goroutine that uses the
 // connection uses it. It must be kept as long as the connection is open: SQLite calls
