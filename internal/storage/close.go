@@ -168,6 +168,8 @@ func (w *fileWriter) leave() error {
 		if time.Since(began) > leaveTime {
 			break
 		}
+		// SQLite may have removed the WAL before it met a reader, who has made another.
+		w.guard.watchAnew(walSuffix, shmSuffix)
 	}
 	w.conn.SetBusyTimeout(emptyTime)
 	wal, err := checkpoint(w.conn, "TRUNCATE")

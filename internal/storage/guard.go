@@ -100,6 +100,21 @@ func (g *guard) watch(suffixes ...string) error {
 	return nil
 }
 
+// watchAnew takes files for the store's as they are, there or not.
+func (g *guard) watchAnew(suffixes ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, suffix := range suffixes {
+		info, err := disk.Lstat(g.database + suffix)
+		switch {
+		case err == nil:
+			g.mu.is[suffix] = info
+		case errors.Is(err, fs.ErrNotExist):
+			delete(g.mu.is, suffix)
+		}
+	}
+}
+
 // watchWAL has the WAL's length looked at. It is the writer's.
 func (g *guard) watchWAL(frameSize int64, needs func() int) (err error) {
 	g.walNeeds, g.frameSize = needs, frameSize
