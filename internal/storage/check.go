@@ -73,7 +73,7 @@ func (c *checker) all() error {
 		c.left = mostFindings
 		if err := part(); isDamage(err) {
 			c.found(kv.FindingStructure, "%v", err)
-		} else if code(err) == sqlite.ResultInterrupt && c.ctx.Err() == nil {
+		} else if isInterrupt(err) && c.ctx.Err() == nil {
 			c.found(kv.FindingStructure, "a table or an index has no end: pages lead to each other")
 			return nil // every part would meet it
 		} else if err != nil {

@@ -169,7 +169,9 @@ func (w *fileWriter) leave() error {
 			break
 		}
 		// SQLite may have removed the WAL before it met a reader, who has made another.
-		w.guard.watchAnew(walSuffix, shmSuffix)
+		if err := w.guard.watch(walSuffix, shmSuffix); err != nil {
+			return stays(err)
+		}
 	}
 	w.conn.SetBusyTimeout(emptyTime)
 	wal, err := checkpoint(w.conn, "TRUNCATE")

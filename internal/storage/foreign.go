@@ -59,7 +59,7 @@ var ourOwn = map[string][]string{
 // two of whose tables are one. What can't be read is damage, which others tell of.
 func checkOurSchema(path string, conn *sqlite.Conn) error {
 	entries, err := readEntries(conn)
-	if code(err) == sqlite.ResultInterrupt {
+	if isInterrupt(err) {
 		return withoutEnd(path, err)
 	}
 	if err != nil {
@@ -90,7 +90,7 @@ func checkOurSchema(path string, conn *sqlite.Conn) error {
 // before anything is known of the file.
 func checkNames(path string, conn *sqlite.Conn) error {
 	entries, err := readEntries(conn)
-	if code(err) == sqlite.ResultInterrupt {
+	if isInterrupt(err) {
 		return withoutEnd(path, err)
 	}
 	for _, e := range entries {

@@ -90,6 +90,7 @@ func (g *guard) watch(suffixes ...string) error {
 	for _, suffix := range suffixes {
 		info, err := disk.Lstat(g.database + suffix)
 		if errors.Is(err, fs.ErrNotExist) && suffix != "" {
+			delete(g.mu.is, suffix)
 			continue
 		}
 		if err != nil {
@@ -98,21 +99,6 @@ func (g *guard) watch(suffixes ...string) error {
 		g.mu.is[suffix] = info
 	}
 	return nil
-}
-
-// watchAnew takes files for the store's as they are, there or not.
-func (g *guard) watchAnew(suffixes ...string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, suffix := range suffixes {
-		info, err := disk.Lstat(g.database + suffix)
-		switch {
-		case err == nil:
-			g.mu.is[suffix] = info
-		case errors.Is(err, fs.ErrNotExist):
-			delete(g.mu.is, suffix)
-		}
-	}
 }
 
 // watchWAL has the WAL's length looked at. It is the writer's.

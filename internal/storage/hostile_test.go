@@ -217,7 +217,7 @@ func TestWhatUsersAdd(t *testing.T) {
 		"CREATE VIRTUAL TABLE search USING fts5 (text)", "INSERT INTO search VALUES ('words')",
 		"CREATE INDEX by_value ON entries (entry_value DESC)", "CREATE INDEX by_case ON entries (entry_key COLLATE NOCASE) WHERE expires_at IS NULL",
 		"ALTER TABLE entries ADD COLUMN note TEXT", "ALTER TABLE entries ADD COLUMN tag INTEGER NOT NULL DEFAULT -1",
-		"UPDATE entries SET note = 'a note'", "ANALY"+"ZE")
+		"UPDATE entries SET note = 'a note'", "ANALYZE")
 	within(t, time.Minute, func() {
 		d := open(t, path)
 		w := d.Writer()

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -105,9 +104,7 @@ func rewriteWAL(path string, frames int) (err error) {
 		if _, err := io.ReadFull(in, frame); err != nil {
 			return err
 		}
-		sum.add(frame[:8])
-		sum.add(frame[frameHeaderSize:])
-		if binary.BigEndian.Uint32(frame) == 0 || [8]byte(frame[8:16]) != w.salts || !sum.equals(frame[16:]) {
+		if !w.follows(frame, &sum) {
 			return &unsyncedError{frames, n}
 		}
 		if _, err := disk.WriteAt(file, frame, at); err != nil {

@@ -57,16 +57,23 @@ func TestNothingIsTrustedAfterAFailedSync(t *testing.T) {
 	requireHealthy(t, d, 201)
 }
 
-// What Close moves into the file it does not trust either.
-func TestCloseAfterAFailedSync(t *testing.T) {
-	d := syncFails(t)
-	var rewritten atomic.Int64
+// rewrites counts the bytes that are written to the WAL again.
+func rewrites(t *testing.T) *atomic.Int64 {
+	t.Helper()
+	var bytes atomic.Int64
 	faultfs.Inject(t, func(o faultfs.Operation) error {
 		if o.Call == "disk.write" && o.Kind == "wal" {
-			rewritten.Add(o.Size)
+			bytes.Add(o.Size)
 		}
 		return nil
 	})
+	return &bytes
+}
+
+// What Close moves into the file it does not trust either.
+func TestCloseAfterAFailedSync(t *testing.T) {
+	d := syncFails(t)
+	rewritten := rewrites(t)
 	require.NoError(t, d.Close())
 	require.NotZero(t, rewritten.Load())
 	require.Equal(t, []string{"200"}, query(t, d.Path(), "SELECT count(*) FROM entries"))
@@ -149,13 +156,7 @@ func TestASyncThatFailsWhileOpening(t *testing.T) {
 // A compaction commits and moves too.
 func TestCompactAfterAFailedSync(t *testing.T) {
 	d := syncFails(t)
-	var rewritten atomic.Int64
-	faultfs.Inject(t, func(o faultfs.Operation) error {
-		if o.Call == "disk.write" && o.Kind == "wal" {
-			rewritten.Add(o.Size)
-		}
-		return nil
-	})
+	rewritten := rewrites(t)
 	_, err := d.Compact(background, nil)
 	require.NoError(t, err)
 	require.NotZero(t, rewritten.Load())

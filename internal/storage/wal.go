@@ -85,13 +85,10 @@ func readWAL(path, uuid string) (w walContent, err error) {
 		if _, err := io.ReadFull(in, frame); err != nil {
 			return w, unlessEnd(err)
 		}
-		page := binary.BigEndian.Uint32(frame)
-		sum.add(frame[:8])
-		sum.add(frame[frameHeaderSize:])
-		if page == 0 || [8]byte(frame[8:16]) != w.salts || !sum.equals(frame[16:]) {
+		if !w.follows(frame, &sum) {
 			return w, nil
 		}
-		if page == 1 {
+		if binary.BigEndian.Uint32(frame) == 1 {
 			first = append(first[:0], frame[frameHeaderSize:]...)
 		}
 		if s, ours, ok := stampInPage(frame[frameHeaderSize:], uuid); ok && ours {
@@ -128,6 +125,14 @@ func (w *walContent) begin(header []byte) (pageSize int, sum walSum, ok bool) {
 	w.salt = binary.BigEndian.Uint32(header[16:])
 	w.salts = [8]byte(header[16:24])
 	return int(size), sum, true
+}
+
+// follows reports whether a frame is of this WAL, and whole, behind those that the
+// checksum has run through.
+func (w *walContent) follows(frame []byte, sum *walSum) bool {
+	sum.add(frame[:8])
+	sum.add(frame[frameHeaderSize:])
+	return binary.BigEndian.Uint32(frame) != 0 && [8]byte(frame[8:16]) == w.salts && sum.equals(frame[16:])
 }
 
 func unlessEnd(err error) error {
