@@ -74,15 +74,16 @@ func (f *Flags) write(result *bench.Result, stdout io.Writer) error {
 	if f.jsonPath == "-" {
 		errs = append(errs, result.WriteJSON(stdout))
 	} else {
-		errs = append(errs, report.Text(stdout, result), toFile(f.jsonPath, result.WriteJSON))
+		errs = append(errs, report.Text(stdout, result), ToFile(f.jsonPath, result.WriteJSON))
 	}
 	errs = append(errs,
-		toFile(f.reportPath, func(out io.Writer) error { return report.HTML(out, result) }),
-		toFile(f.markdownPath, func(out io.Writer) error { return report.Markdown(out, result) }))
+		ToFile(f.reportPath, func(out io.Writer) error { return report.HTML(out, result) }),
+		ToFile(f.markdownPath, func(out io.Writer) error { return report.Markdown(out, result) }))
 	return errors.Join(errs...)
 }
 
-func toFile(path string, write func(io.Writer) error) error {
+// ToFile creates a file, or truncates it, and has it written; an empty path is none.
+func ToFile(path string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}

@@ -3,12 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"forge.lthn.ai/core/go-store/bench/command"
 	"forge.lthn.ai/core/go-store/bench/soak"
 	"forge.lthn.ai/core/go-store/cmd/gostore/internal/progress"
 )
@@ -111,9 +110,9 @@ func (a *app) reportSoak(result soak.Result, flags soakFlags) error {
 	if flags.jsonPath == "-" {
 		errs = append(errs, result.WriteJSON(a.stdout))
 	} else {
-		errs = append(errs, result.Print(a.stdout), toFile(flags.jsonPath, result.WriteJSON))
+		errs = append(errs, result.Print(a.stdout), command.ToFile(flags.jsonPath, result.WriteJSON))
 	}
-	errs = append(errs, toFile(flags.reportPath, result.HTML))
+	errs = append(errs, command.ToFile(flags.reportPath, result.HTML))
 	switch result.Verdict {
 	case soak.Pass:
 	case soak.Fail:
@@ -122,15 +121,4 @@ func (a *app) reportSoak(result soak.Result, flags soakFlags) error {
 		errs = append(errs, errors.New(result.Summary()))
 	}
 	return errors.Join(errs...)
-}
-
-func toFile(path string, write func(io.Writer) error) error {
-	if path == "" {
-		return nil
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(file), file.Close())
 }
