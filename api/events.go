@@ -37,8 +37,8 @@ type Watcher struct {
 }
 
 // Dropped is how many events were lost because Events was full, or what waits for a
-// watching actor, or because a
-// disk fault during COMMIT left unknown whether they happened.
+// watching actor, or because a disk fault during COMMIT left unknown whether they
+// happened.
 func (w *Watcher) Dropped() uint64 { return w.inner.Dropped() }
 
 // Watch registers a watcher of one key of a group. "*" is a wildcard for

@@ -67,9 +67,9 @@ func WithDurability(durability Durability) Option {
 }
 
 // WithReaders sets how many point reads of a file, pages, counts of a group and
-// beginnings of scans run at a time: GOMAXPROCS by default, at least 2, at most 4,096; others wait
-// for one of them to end. Each takes two connections of some 400 kB: one with up to
-// 2 MiB of pages, and one for keys with its share of 32 MiB, from 2 to 16 MiB.
+// beginnings of scans run at a time: GOMAXPROCS by default, at least 2, at most 4,096;
+// others wait for one of them to end. Each takes two connections of some 400 kB: one
+// with up to 2 MiB of pages, and one for keys with its share of 32 MiB, from 2 to 16 MiB.
 func WithReaders(readers int) Option {
 	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }
@@ -196,8 +196,8 @@ func WithActorSystem(system *ActorSystem) Option {
 // checkpoints, panicking callbacks, namespaces that near their quota. By
 // default nowhere. Keys and values are never logged. The handler runs on a goroutine
 // of its own and may do anything; it holds the store up for 10 ms at most until it has
-// caught up, and a panic in it is ignored. When 256 records wait for it, more are dropped and counted. Close waits for it to
-// take the last ones, a second at most.
+// caught up, and a panic in it is ignored. When 256 records wait for it, more are
+// dropped and counted. Close waits for it to take the last ones, a second at most.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *engine.Config) error {
 		if logger == nil {

@@ -35,9 +35,9 @@ var (
 // It is bounded, whatever the template says: TooLargeError answers for a source of
 // more than 1 MiB, for more than 64 MiB of output or 256 MiB of texts that functions
 // such as printf make on the way, for more than 2 million actions executed (a long one
-// counts for several), and for
-// templates that call each other 100 deep, or loops that stand in each other 32 deep. The handle's context (WithContext)
-// is obeyed while it runs.
+// counts for several), and for templates that call each other 100 deep, or loops that
+// stand in each other 32 deep. The handle's context (WithContext) is obeyed while it
+// runs.
 func (s *Store) Render(templateSource, group string) (string, error) {
 	return s.render("Render", templateSource, group, false)
 }

@@ -47,9 +47,8 @@ func NewClosedWatcher() *Watcher {
 }
 
 // Dropped is how many events the watcher missed because its channel, or what waits
-// for its actor, was full,
-// or because a fault left it unknown whether they happened. It may be called
-// at any time.
+// for its actor, was full, or because a fault left it unknown whether they happened.
+// It may be called at any time.
 func (w *Watcher) Dropped() uint64 { return w.dropped.Load() }
 
 func (w *Watcher) send(event kv.Event) {
