@@ -82,11 +82,15 @@ func (w *world) heal() {
 	}
 }
 
-// recovers waits until the store takes writes again. This one changes nothing.
+// recovers waits until the store takes writes again. This one changes nothing. After a
+// second fault in a row the store pauses, by its clock.
 func (w *world) recovers() (err error) {
 	for limit := time.Now().Add(testkit.Patience); time.Now().Before(limit); time.Sleep(time.Millisecond) {
 		if err = w.store.DeleteGroup("there is no such group"); err == nil {
 			return nil
+		}
+		if err := (advance{time.Second}).run(w); err != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("the disk works again, and the store does not: %w", err)

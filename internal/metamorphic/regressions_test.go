@@ -2,6 +2,7 @@ package metamorphic
 
 import (
 	"go/parser"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,15 @@ func TestRegression_KilledBehindACompaction(t *testing.T) {
 		kill{With: settings{Discard: true}},
 		full,
 		kill{},
+	)
+}
+
+// Two faults in a row, and nothing written between them: the store pauses, by its clock.
+func TestRegression_PauseAfterTwoFaults(t *testing.T) {
+	replay(t, settings{},
+		broken{Error: syscall.EIO, Write: &single{write: write{Call: "Set", Key: "k", Value: "1"}}},
+		broken{Error: syscall.EIO, Write: &single{write: write{Call: "Set", Key: "k", Value: "2"}}},
+		single{write: write{Call: "Set", Key: "k", Value: "3"}},
 	)
 }
 
