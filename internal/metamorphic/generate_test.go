@@ -307,14 +307,25 @@ func (d drawing) file() operation {
 var (
 	anySettings  = rapid.Custom(func(t *rapid.T) settings { return drawing{t}.settings() })
 	anyOperation = rapid.Custom(func(t *rapid.T) operation { return drawing{t}.operation() })
+	// inStorm has the disk fail in every second operation.
+	inStorm = rapid.Custom(func(t *rapid.T) operation {
+		d := drawing{t}
+		if d.oneIn(2) {
+			return d.broken(d.on())
+		}
+		return d.operation()
+	})
 )
 
 // draw draws a program, of as many operations as rapid's steps are: a state machine's
 // steps are what rapid removes one by one from a program that fails.
 func draw(t *rapid.T) program {
-	p := program{settings: anySettings.Draw(t, "settings")}
+	p, operations := program{settings: anySettings.Draw(t, "settings")}, anyOperation
+	if !p.settings.Memory && rapid.IntRange(0, 3).Draw(t, "storm") == 3 {
+		operations = inStorm
+	}
 	t.Repeat(map[string]func(*rapid.T){"operation": func(t *rapid.T) {
-		p.operations = append(p.operations, anyOperation.Draw(t, ""))
+		p.operations = append(p.operations, operations.Draw(t, ""))
 	}})
 	return p
 }

@@ -72,6 +72,19 @@ func killedCopy(t *testing.T, path string) (killed string) {
 	return killed
 }
 
+// A revision that was rolled back is not acknowledged by a later commit that has none:
+// the store that was killed then would open no more.
+func TestKilledAfterACommitWithoutARevision(t *testing.T) {
+	d := open(t, temporary(t))
+	require.NoError(t, write(d, row("g", "k", "v")))
+	w := d.Writer()
+	require.NoError(t, w.Begin())
+	require.NoError(t, w.AppendLog(kv.LogRow{First: 1, Last: 1, At: 1, Record: []byte("record")}, 6))
+	require.NoError(t, w.Rollback())
+	require.NoError(t, d.Writer().Probe())
+	require.Len(t, content0(t, open(t, killedCopy(t, d.Path()))), 1)
+}
+
 // A reader keeps a compacted file from becoming smaller at once. When a checkpoint
 // makes it so later, a kill behind that leaves a store that opens: it is shorter than
 // it was when its stamp was made.

@@ -125,6 +125,7 @@ func (w *fileWriter) Begin() error {
 	// The order of the two: a checkpoint counts as completed before it ends.
 	running := w.checkpoints.running.Load() > 0
 	w.seen = w.checkpoints.completed.Load()
+	w.last = 0                                                                                 // what a transaction that failed has appended is not to be acknowledged
 	w.wrote, w.restamp = false, running || w.seen != w.stampedAt || w.guard.walIs() != walSame // other programs checkpoint too
 	return nil
 }
