@@ -104,12 +104,12 @@ type attempt struct {
 	// Which of several rows that expired at the same moment makes room is not said.
 	// The first of them, unless somebody has seen another one go.
 	tie  bool
-	seen map[place]int // when, from 1 on
+	seen map[place][]int // when, from 1 on
 }
 
 // apply is the answer to a request, and what the store holds then. tie: another
 // choice of what to remove is as good.
-func (m *model) apply(r request, seen map[place]int) (next *model, a answer, tie bool) {
+func (m *model) apply(r request, seen map[place][]int) (next *model, a answer, tie bool) {
 	t := &attempt{model: m.clone(), request: r, seen: seen}
 	if a.err = m.checkLimits(r); a.err == nil {
 		a.err = t.check()
@@ -279,7 +279,7 @@ func (t *attempt) reclaim() bool {
 	for _, other := range dead[1:] {
 		if other.deadline == dead[0].deadline {
 			t.tie = true
-			best, at := t.seen[place{choice.group, choice.key}], t.seen[place{other.group, other.key}]
+			best, at := t.seenNext(choice), t.seenNext(other)
 			if at > 0 && (best == 0 || at < best) {
 				choice = other
 			}
@@ -287,6 +287,21 @@ func (t *attempt) reclaim() bool {
 	}
 	t.expireKey(choice.group, choice.key)
 	return true
+}
+
+// seenNext is when a row was seen to go, 0 if never: a request that writes what has
+// expired may have it go more than once.
+func (t *attempt) seenNext(r row) int {
+	seen := t.seen[place{r.group, r.key}]
+	for _, e := range t.events {
+		if e.Type == api.EventExpire && e.Group == r.group && e.Key == r.key && len(seen) > 0 {
+			seen = seen[1:]
+		}
+	}
+	if len(seen) == 0 {
+		return 0
+	}
+	return seen[0]
 }
 
 func (t *attempt) expireKey(group, key string) {

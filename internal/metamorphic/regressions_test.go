@@ -49,6 +49,22 @@ func TestRegression_PauseAfterTwoFaults(t *testing.T) {
 	)
 }
 
+// What is written expired, twice, makes room for what comes behind: which of two that
+// expired at the same moment goes is not said.
+func TestRegression_RoomByWhatTheBatchWrote(t *testing.T) {
+	replay(t, settings{Memory: true},
+		setAll{On: 3, Items: []api.Item{{Group: "g", Key: "k", Value: "1"}, {Group: "g", Key: "m", Value: "1"}}},
+		single{On: 3, write: write{Call: "SetWithTTL", Group: "g", Key: "l", Value: "1", TTL: time.Millisecond}},
+		advance{By: time.Second},
+		batch{On: 3, Writes: []write{
+			{Call: "SetWithTTL", Value: "1"},
+			{Call: "SetWithTTL", Group: "g", Key: "l", Value: "07"},
+			{Call: "SetWithTTL", Group: "i", Key: "k", Value: "1", TTL: time.Second},
+		}},
+		verification{},
+	)
+}
+
 // A program is printed as Go.
 func TestProgramsPrintThemselves(t *testing.T) {
 	p := program{settings{Memory: true, History: api.History{Revisions: 20}}, []operation{

@@ -459,10 +459,11 @@ func (w *world) chosen(before, next *model, r request) (*model, error) {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
-		seen := map[place]int{}
+		seen := map[place][]int{}
 		for i, e := range events {
 			if e.Type == api.EventExpire {
-				seen[place{e.Group, e.Key}] = i + 1
+				at := place{e.Group, e.Key}
+				seen[at] = append(seen[at], i+1)
 			}
 		}
 		next, _, _ := before.apply(r, seen)
