@@ -24,7 +24,7 @@ func IsIndeterminate(err error) bool {
 
 // commitError classifies what COMMIT returned. Definite are: a transaction that
 // is still open (the caller rolls it back), a disk that was full (the frame
-// that commits is written last), and refusals that come before anything is
+// that commits is written last; see disown), and refusals that come before anything is
 // written. All else is unknown: the frames may be in the WAL, whole but unseen.
 func commitError(err error, stillOpen bool) error {
 	if stillOpen {

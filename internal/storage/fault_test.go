@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
@@ -63,6 +65,50 @@ func TestFaultsAtCommit(t *testing.T) {
 			requireHealthy(t, d, 100)
 		})
 	}
+}
+
+// The disk is full at the last page of a commit, and the WAL has been used before: there
+// lies the same page with the same content already. What was refused is not there when
+// the store is opened after a kill.
+func TestRefusedCommitOverAnOlderWAL(t *testing.T) {
+	d := open(t, temporary(t))
+	require.NoError(t, write(d, numbered("g", 500)...))
+	require.NoError(t, write(d, row("g", "z", "before")))
+	var last atomic.Int64 // where the last page lies in the WAL
+	observe := func(o faultfs.Operation) error {
+		if o.Call == "write" && o.Kind == "wal" && o.Size == filePageSize {
+			last.Store(o.Offset)
+		}
+		return nil
+	}
+	valueIn := func(d *Database) string {
+		found, _, err := d.Reads().Get(background, "g", "z")
+		require.NoError(t, err)
+		return found.Value
+	}
+	require.NoError(t, fileOf(d).Checkpoint()) // the WAL begins anew
+	heal := faultfs.Inject(t, observe)
+	require.NoError(t, write(d, row("g", "z", "after")))
+	heal()
+	require.NoError(t, write(d, row("g", "z", "before")))
+	require.NoError(t, fileOf(d).Checkpoint()) // and again
+	refused := 0
+	heal = faultfs.Inject(t, func(o faultfs.Operation) error {
+		if o.Call == "write" && o.Kind == "wal" && o.Offset == last.Load() {
+			refused++
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	err := write(d, row("g", "z", "after"))
+	heal()
+	require.Equal(t, 1, refused)
+	require.Error(t, err)
+	require.False(t, IsIndeterminate(err))
+	require.NoError(t, d.Writer().Rollback())
+	require.Equal(t, "before", valueIn(open(t, killedCopy(t, d.Path()))))
+	require.NoError(t, write(d, row("g", "z", "after")))
+	require.Equal(t, "after", valueIn(open(t, killedCopy(t, d.Path()))))
 }
 
 func TestCommitThatIsRefusedIsDefinite(t *testing.T) {

@@ -145,7 +145,13 @@ func (w *fileWriter) Commit() error {
 	}
 	if err := w.changes.moving(func() error { return run(w.commit) }); err != nil {
 		w.checkpoints.noteSync(err)
-		return commitError(err, w.InTransaction())
+		open := w.InTransaction()
+		if !open && code(err) == sqlite.ResultFull {
+			if undone := w.disown(); undone != nil {
+				return &indeterminateError{errors.Join(err, undone)}
+			}
+		}
+		return commitError(err, open)
 	}
 	if stamped {
 		w.stampedAt = w.seen
