@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -38,6 +39,9 @@ func (w *fileWriter) enter() (err error) {
 		return err
 	}
 	w.pageSize, w.guard.fixed, w.entered = pageSize, vacuum == 0, true
+	if err := w.sign(); err != nil {
+		return fmt.Errorf("lock file: %w", err)
+	}
 	if err := w.setStamp(w.present()); err != nil {
 		return err
 	}
@@ -50,22 +54,32 @@ func (w *fileWriter) enter() (err error) {
 	if err := w.inode.protect(w.file); err != nil {
 		w.logger.Warn("the file can't be protected from other programs", "path", w.file, "error", err)
 	}
-	last, err := lastRevision(w.conn)
-	if err != nil {
-		return err
-	}
-	if err := w.lock.sign(); err != nil {
-		return fmt.Errorf("lock file: %w", err)
-	}
-	if err := w.lock.acknowledge(last); err != nil {
-		return fmt.Errorf("lock file: %w", err)
-	}
 	w.lock.share()
 	wal, err := w.guard.checkpoint(w.conn, "PASSIVE")
 	if w.unsynced = isSyncFault(err); w.unsynced {
 		w.logger.Warn("the file is not marked as in use yet: a sync has failed", "path", w.file, "error", err)
 	} else if err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
+	}
+	return nil
+}
+
+// sign takes the lock over from the last owner. What that one acknowledged, and a power
+// cut has taken, as was agreed to, is not to come back into the lock with the next power
+// cut, beside a stamp that no longer says so.
+func (w *fileWriter) sign() error {
+	last, err := lastRevision(w.conn)
+	if err != nil {
+		return err
+	}
+	if err := w.lock.sign(); err != nil {
+		return err
+	}
+	if err := w.lock.acknowledge(last); err != nil {
+		return err
+	}
+	if w.lock.found > last {
+		return disk.Sync(w.lock.file)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
@@ -104,6 +105,60 @@ func TestPowerLossWhileOpeningAndClosing(t *testing.T) {
 				}
 			}
 			faultfs.Report(t, "%d power cuts at %d moments", cuts, r.Len()+1)
+		})
+	}
+}
+
+// A power cut has taken revisions from a buffered store, as may be, and left the note of
+// them. The next opening gives them up; a power cut within that, or behind it, does not
+// bring the note back beside a store that no longer says that it was buffered.
+func TestPowerLossAfterALossThatWasAgreedTo(t *testing.T) {
+	skipSyncs(t)
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	commit := func(revision uint64) {
+		w := d.Writer()
+		require.NoError(t, w.Begin())
+		require.NoError(t, w.AppendLog(kv.LogRow{First: revision, Last: revision, At: 1, Record: []byte("record")}, 6*int64(revision)))
+		require.NoError(t, w.Commit())
+	}
+	commit(1)
+	require.NoError(t, fileOf(d).Checkpoint())
+	wal, err := os.ReadFile(d.Path() + walSuffix)
+	require.NoError(t, err)
+	for revision := range uint64(9) {
+		commit(revision + 2)
+	}
+	left := killedCopy(t, d.Path())
+	lock, err := os.ReadFile(left + lockSuffix)
+	require.NoError(t, err)
+	copy(lock, strings.Repeat("0", lockNumber))
+	content, err := os.ReadFile(left)
+	require.NoError(t, err)
+	for name, durability := range map[string]kv.Durability{"synced": kv.DurabilitySync, "buffered": kv.DurabilityBuffered} {
+		t.Run(name, func(t *testing.T) {
+			path := temporary(t)
+			for suffix, content := range map[string][]byte{"": content, walSuffix: wal, lockSuffix: lock} {
+				require.NoError(t, os.WriteFile(path+suffix, content, 0o600))
+			}
+			r := faultfs.Record(t, filepath.Dir(path))
+			d, err := Open(Config{Path: path, Durability: durability})
+			require.NoError(t, err)
+			require.NoError(t, write(d, row("g", "k", "v")))
+			require.NoError(t, d.Close())
+			r.Stop()
+			player, parent := r.Play(), t.TempDir()
+			for moment := range r.Len() + 1 {
+				for seed := range 2 {
+					folder := filepath.Join(parent, fmt.Sprint(moment, seed))
+					require.NoError(t, os.Mkdir(folder, 0o700))
+					_, err := player.Crash(folder, moment, uint64(seed))
+					require.NoError(t, err)
+					d, err := Open(Config{Path: filepath.Join(folder, "store.db"), Durability: durability, Readers: 1})
+					require.NoError(t, err, "moment %d of %d, seed %d", moment, r.Len(), seed)
+					require.NoError(t, d.Close())
+					require.NoError(t, os.RemoveAll(folder))
+				}
+			}
 		})
 	}
 }

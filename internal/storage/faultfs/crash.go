@@ -36,7 +36,8 @@ func (r *Recording) Play() *Player {
 type replay struct {
 	names  map[string]*name
 	inodes map[int]*inode
-	locks  map[string][][]byte // all that each -lock has ever said
+	locks  map[string][][]byte // all that each -lock has said since it was synced
+	kept   map[string]bool     // those that were
 	wals   map[string]bool     // databases that had one
 }
 
@@ -59,7 +60,7 @@ type inode struct {
 }
 
 func newReplay() replay {
-	return replay{make(map[string]*name), make(map[int]*inode), make(map[string][][]byte), make(map[string]bool)}
+	return replay{make(map[string]*name), make(map[int]*inode), make(map[string][][]byte), make(map[string]bool), make(map[string]bool)}
 }
 
 func (s replay) clone() replay {
@@ -71,6 +72,7 @@ func (s replay) clone() replay {
 		c.inodes[number] = &inode{durable: bytes.Clone(i.durable)}
 	}
 	maps.Copy(c.locks, s.locks)
+	maps.Copy(c.kept, s.kept)
 	return c
 }
 
@@ -133,6 +135,10 @@ func (p *Player) step(e event) {
 		}
 	case lockSays:
 		p.now.lock(e.path, e.data)
+	case lockSynced:
+		if said := p.now.locks[e.path]; len(said) > 0 {
+			p.now.locks[e.path], p.now.kept[e.path] = said[len(said)-1:], true
+		}
 	case marked:
 		p.marks = append(p.marks, e.mark)
 	}
@@ -316,6 +322,9 @@ func (p *Player) names(chance chooser) map[string]int {
 
 func (p *Player) content(path string, number int, chance chooser) []byte {
 	if said := p.now.locks[path]; strings.HasSuffix(path, lockSuffix) {
+		if p.now.kept[path] {
+			return said[chance.upTo(len(said)-1)]
+		}
 		if chosen := chance.upTo(len(said)); chosen > 0 {
 			return said[chosen-1]
 		}

@@ -46,6 +46,7 @@ const (
 	renamed // a name leads to what another led to, which leads to nothing
 	syncedFolder
 	lockSays
+	lockSynced
 	marked
 )
 
@@ -193,7 +194,14 @@ func (r *Recording) truncated(inode int, size int64) {
 	r.add(event{kind: truncated, inode: inode, offset: size})
 }
 
-func (r *Recording) synced(inode int) { r.add(event{kind: synced, inode: inode}) }
+func (r *Recording) synced(inode int) {
+	r.add(event{kind: synced, inode: inode})
+	for path, of := range r.mu.names {
+		if of == inode && strings.HasSuffix(path, lockSuffix) {
+			r.add(event{kind: lockSynced, path: path})
+		}
+	}
+}
 
 func (r *Recording) syncedFolder(path string) { r.add(event{kind: syncedFolder, path: path}) }
 
