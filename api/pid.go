@@ -2,9 +2,10 @@ package api
 
 // PID is the address of the store's actor: it takes the messages of package protocol
 // and answers them; see there, and docs/ACTORS.md. The actor is started by the first
-// call, in the actor system of the store (WithActorSystem), and stops with the store,
-// after it has answered what it has taken. Every call returns the same one; if somebody
-// has stopped it, a new one is started.
+// call, in the actor system that the store was opened with (WithActorSystem; without
+// one PID fails with InvalidOptionError), and stops with the store, after it has answered
+// what it has taken. Every call returns the same one; if somebody has stopped it, a new
+// one is started.
 //
 // A store opened WithReadOnly has an actor too: it answers reads and subscriptions, and
 // writes with ReadOnlyError. On a closed store PID fails with ClosedError; messages to

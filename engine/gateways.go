@@ -22,19 +22,23 @@ type handle struct {
 
 // gateways are those of an open store. There is none before somebody asks for one.
 type gateways struct {
+	drops gateway.Drops
+
 	mu struct {
 		sync.Mutex
-		open    map[handle]gateway.Ref
-		release func() // of the actor system
-		closed  bool
+		open   map[handle]gateway.Ref
+		closed bool
 	}
 }
 
-// PID is the address of the gateway for a namespace, or for the whole store. One that
-// has been stopped is replaced.
+// PID is the address of the gateway for a namespace, or for the whole store, in the
+// system that the caller has given. One that has been stopped is replaced.
 func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error) {
 	if err := e.usable(); err != nil {
 		return nil, err
+	}
+	if e.config.System == nil { // nobody could send anything to it
+		return nil, fmt.Errorf("the store's actors run in a system of their own; open it WithActorSystem: %w", kv.InvalidOptionError)
 	}
 	g := &e.gateways
 	g.mu.Lock()
@@ -49,7 +53,7 @@ func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error)
 	if g.mu.open == nil {
 		g.mu.open = make(map[handle]gateway.Ref)
 	}
-	ref, err := gateway.Spawn(e.system(), e.gatewayConfig(namespace, quota))
+	ref, err := gateway.Spawn(e.config.System, e.gatewayConfig(namespace, quota))
 	if err != nil {
 		return nil, fmt.Errorf("start actor: %w", err)
 	}
@@ -57,39 +61,23 @@ func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error)
 	return ref.PID, nil
 }
 
-// system is the one that the store's actors run in. The caller has the lock.
-func (e *Engine) system() *actor.ActorSystem {
-	if e.config.System != nil {
-		return e.config.System
-	}
-	if e.gateways.mu.release == nil {
-		_, e.gateways.mu.release = actorsystem.Acquire()
-	}
-	system, release := actorsystem.Acquire() // the same, since it has a user
-	release()
-	return system
-}
-
 func (e *Engine) gatewayConfig(namespace string, quota kv.QuotaConfig) gateway.Config {
 	if e.actors != nil {
 		e.actors.gate.Measure()
 	}
 	return gateway.Config{Store: e, Namespace: namespace, Quota: quota, Readers: e.config.Readers,
-		Logger: e.config.Logger, Failpoint: e.config.Failpoint}
+		Drops: &e.gateways.drops, Logger: e.config.Logger, Failpoint: e.config.Failpoint}
 }
 
 // stop ends all of them, and whoever would start one more. Everything that they have
 // submitted has been answered by then.
 func (g *gateways) stop() {
 	g.mu.Lock()
-	open, release := g.mu.open, g.mu.release
-	g.mu.open, g.mu.release, g.mu.closed = nil, nil, true
+	open := g.mu.open
+	g.mu.open, g.mu.closed = nil, true
 	g.mu.Unlock()
 	for _, ref := range open {
 		ref.Stop()
-	}
-	if release != nil {
-		release()
 	}
 }
 
@@ -97,20 +85,12 @@ func (g *gateways) stop() {
 type Dropped struct{ Unknown, Unsent, Crowded, Undelivered uint64 }
 
 // Dropped is how many there were.
-func (e *Engine) Dropped() (all Dropped) {
+func (e *Engine) Dropped() Dropped {
 	if e == nil {
-		return all
+		return Dropped{}
 	}
-	e.gateways.mu.Lock()
-	defer e.gateways.mu.Unlock()
-	for _, ref := range e.gateways.mu.open {
-		unknown, unsent, crowded, undelivered := ref.Dropped()
-		all.Unknown += unknown
-		all.Unsent += unsent
-		all.Crowded += crowded
-		all.Undelivered += undelivered
-	}
-	return all
+	d := &e.gateways.drops
+	return Dropped{Unknown: d.Unknown.Load(), Unsent: d.Unsent.Load(), Crowded: d.Crowded.Load(), Undelivered: d.Undelivered.Load()}
 }
 
 // Props are those of an actor that opens a store of its own. configure runs each time

@@ -57,10 +57,12 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.stop()
 	case *actor.Stopped:
 		a.over = true
+		if a.dispatcher != nil {
+			go a.dispatcher.Stop()
+		}
 		close(a.done)
 	case *actor.Terminated:
 		a.terminated(m.Who)
-	case actor.MessageBatch: // the library sends what is in it, and then itself
 	default:
 		a.hand = hand{sender: ctx.Sender(), message: m}
 		a.serve(ctx.Sender(), m)
@@ -86,9 +88,9 @@ func (a *Actor) failed() {
 	in := a.hand
 	a.hand = hand{}
 	if in.request != nil {
-		a.finish(in.request, refusal(in.message, kv.RolledBackError))
+		a.finish(in.request, a.refusal(in.message, kv.RolledBackError))
 	} else if in.sender != nil && !in.taken {
-		a.office.Answer(in.sender, refusal(in.message, kv.RolledBackError))
+		a.office.Answer(in.sender, a.refusal(in.message, kv.RolledBackError))
 	}
 	if len(a.batch) > 0 { // the answers that were in hand
 		a.own.SendUserMessage(a.self, wake{})

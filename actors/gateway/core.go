@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -35,7 +35,7 @@ type core struct {
 	own    actor.Process // self's
 	open   Opener        // not nil: the store is the actor's own, a child of somebody's actor
 	// dispatcher keeps a goroutine for the actor; nil: there is none.
-	dispatcher actor.Dispatcher
+	dispatcher *actorsystem.Dispatcher
 	office     *courier.Office
 	done       chan struct{} // closed when the actor has stopped
 	signal     chan struct{} // capacity 1: something was brought
@@ -56,8 +56,6 @@ type core struct {
 	prompt      int        // of those that end at once when they are to
 	batch       []*request // answers in hand
 
-	drops Drops
-
 	mu struct { // what others bring
 		sync.Mutex
 		answered []*request
@@ -66,19 +64,12 @@ type core struct {
 	}
 }
 
-// Drops counts messages that came to nothing.
-type Drops struct {
-	unknown atomic.Uint64 // none of the protocol
-	unsent  atomic.Uint64 // without a sender
-	crowded atomic.Uint64 // of senders that don't take their answers
-}
-
 func newCore(system *actor.ActorSystem, self *actor.PID) *core {
 	c := &core{system: system, self: self, done: make(chan struct{}), signal: make(chan struct{}, 1), shut: true,
 		ids: make(map[key]struct{}), subscribers: make(map[address]*subscriber)}
 	c.own, _ = system.ProcessRegistry.Get(self)
-	c.Logger = slog.New(slog.DiscardHandler)
-	c.office = courier.NewOffice(system, c.Logger)
+	c.Logger, c.Drops = slog.New(slog.DiscardHandler), new(Drops)
+	c.office = courier.NewOffice(system, c.Logger, &c.Drops.Undelivered)
 	return c
 }
 
@@ -99,7 +90,7 @@ func coreOf(ctx actor.Context) *core {
 // use takes a store.
 func (c *core) use(config Config) {
 	c.Config = config
-	c.office = courier.NewOffice(c.system, config.Logger)
+	c.office = courier.NewOffice(c.system, config.Logger, &c.Drops.Undelivered)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.reads = &pool{workers: config.Readers}
 	c.shut = false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
@@ -49,7 +50,8 @@ type Config struct {
 	Store     Store
 	Namespace string // "": the whole store
 	Quota     kv.QuotaConfig
-	Readers   int // reads under way at a time
+	Readers   int    // reads under way at a time
+	Drops     *Drops // of all gateways of the store
 	Logger    *slog.Logger
 	Failpoint failpoint.Hook
 }
@@ -60,4 +62,12 @@ func (c *Config) within() string {
 		return ""
 	}
 	return c.Namespace + kv.NamespaceSeparator
+}
+
+// Drops counts messages that came to nothing.
+type Drops struct {
+	Unknown     atomic.Uint64 // none of the protocol
+	Unsent      atomic.Uint64 // without a sender
+	Crowded     atomic.Uint64 // requests of senders that don't take their answers
+	Undelivered atomic.Uint64 // answers that reached nobody
 }

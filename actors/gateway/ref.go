@@ -29,10 +29,6 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	go func() {
-		<-c.done
-		dispatcher.Stop()
-	}()
 	return Ref{PID: pid, core: c, root: actorsystem.Root(system)}, nil
 }
 
@@ -60,12 +56,4 @@ func (r Ref) Done() <-chan struct{} { return r.core.done }
 func (r Ref) Stop() {
 	r.root.Poison(r.PID)
 	<-r.core.done
-}
-
-// Dropped is how many messages came to nothing: that were none of the protocol, had no
-// sender, were of senders that don't take their answers; and how many answers reached
-// nobody.
-func (r Ref) Dropped() (unknown, unsent, crowded, undelivered uint64) {
-	d := &r.core.drops
-	return d.unknown.Load(), d.unsent.Load(), d.crowded.Load(), r.core.office.Undelivered()
 }

@@ -78,7 +78,7 @@ func (l *list) remove(r *request) {
 func (a *Actor) begin(sender *actor.PID, id uint64) *request {
 	box, room := a.office.Reserve(sender)
 	if !room {
-		a.dropped(&a.drops.crowded, "its sender does not take its answers", a.hand.message)
+		a.dropped(&a.Drops.Crowded, "its sender does not take its answers", a.hand.message)
 		a.hand.taken = true
 		return nil
 	}
@@ -221,7 +221,7 @@ func (a *Actor) read(sender *actor.PID, id uint64, read func() any) {
 		return
 	}
 	if a.shut {
-		a.finish(r, refusal(a.hand.message, kv.ClosedError))
+		a.finish(r, a.refusal(a.hand.message, kv.ClosedError))
 		return
 	}
 	message := a.hand.message
@@ -229,7 +229,7 @@ func (a *Actor) read(sender *actor.PID, id uint64, read func() any) {
 		defer func() {
 			if reason := recover(); reason != nil {
 				a.failure(reason)
-				answer = refusal(message, kv.RolledBackError)
+				answer = a.refusal(message, kv.RolledBackError)
 			}
 		}()
 		return read()

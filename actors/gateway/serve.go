@@ -16,10 +16,11 @@ import (
 // serve does what a message asks for.
 func (a *Actor) serve(sender *actor.PID, message any) {
 	if sender == nil {
-		a.dropped(&a.drops.unsent, "it has no sender", message)
+		a.dropped(&a.Drops.Unsent, "it has no sender", message)
 		return
 	}
 	switch m := message.(type) {
+	case *actor.Touch: // the library answers it
 	case protocol.Get:
 		a.get(sender, m)
 	case protocol.Set:
@@ -58,9 +59,19 @@ func (a *Actor) serve(sender *actor.PID, message any) {
 			a.serve(sender, behind)
 			return
 		}
-		a.dropped(&a.drops.unknown, "it is none of the protocol", message)
-		a.answer(sender, failed(0, message, kv.UnknownMessageError))
+		a.hand.taken = true
+		a.unknown(sender, message)
 	}
+}
+
+// unknown answers a message that is no request.
+func (c *core) unknown(sender *actor.PID, message any) {
+	if sender == nil {
+		c.dropped(&c.Drops.Unsent, "it has no sender", message)
+		return
+	}
+	c.dropped(&c.Drops.Unknown, "it is none of the protocol", message)
+	c.office.Answer(sender, failed(0, message, kv.UnknownMessageError))
 }
 
 // answer answers what is in hand, of which no request was made.
@@ -214,7 +225,7 @@ func (a *Actor) namespace(m protocol.OpenNamespace) (*actor.PID, error) {
 }
 
 // refusal is the answer to a message for which nothing was done.
-func refusal(message any, err error) any {
+func (c *core) refusal(message any, err error) any {
 	switch m := message.(type) {
 	case protocol.Set:
 		return setDone(m.ID, kv.Outcome{}, err)
@@ -231,7 +242,7 @@ func refusal(message any, err error) any {
 	case protocol.Increment:
 		return incrementDone(m.ID, kv.Outcome{}, err)
 	case protocol.Get:
-		return protocol.GetDone{ID: m.ID, Err: wrap("Get", err)}
+		return getDone(m.ID, c.within()+m.Group, m.Key, kv.Row{}, err)
 	case protocol.GetMany:
 		return protocol.GetManyDone{ID: m.ID, Err: wrap("GetMany", err)}
 	case protocol.Scan:
@@ -248,7 +259,7 @@ func refusal(message any, err error) any {
 		return failed(m.ID, m, err)
 	default:
 		if behind := behindPointer(message); behind != nil {
-			return refusal(behind, err)
+			return c.refusal(behind, err)
 		}
 		return failed(0, message, kv.UnknownMessageError)
 	}
@@ -315,9 +326,9 @@ func wrap(function string, err error) error {
 
 // dropped counts a message that nothing is done for. It is in the log too, but not each
 // of a million: nobody could read them.
-func (a *Actor) dropped(count *atomic.Uint64, why string, message any) {
+func (c *core) dropped(count *atomic.Uint64, why string, message any) {
 	if n := count.Add(1); n&(n-1) == 0 {
-		a.Logger.Warn("a message to the store was dropped: "+why,
+		c.Logger.Warn("a message to the store was dropped: "+why,
 			slog.String("type", fmt.Sprintf("%T", message)), slog.Uint64("dropped", n))
 	}
 }

@@ -21,7 +21,7 @@ type Office struct {
 	ended  chan struct{}
 	end    sync.Once
 
-	undelivered atomic.Uint64 // nobody was there, or took them
+	undelivered *atomic.Uint64 // counts those for whom nobody was there, or who took nothing until the end
 
 	mu struct {
 		sync.Mutex
@@ -32,16 +32,12 @@ type Office struct {
 // address names an actor.
 type address struct{ host, id string }
 
-// NewOffice starts nothing.
-func NewOffice(system *actor.ActorSystem, logger *slog.Logger) *Office {
-	o := &Office{system: system, logger: logger, ended: make(chan struct{})}
+// NewOffice starts nothing. It counts in undelivered the answers that reached nobody.
+func NewOffice(system *actor.ActorSystem, logger *slog.Logger, undelivered *atomic.Uint64) *Office {
+	o := &Office{system: system, logger: logger, undelivered: undelivered, ended: make(chan struct{})}
 	o.mu.boxes = make(map[address]*Box)
 	return o
 }
-
-// Undelivered is how many answers reached nobody: their actors had gone, or took
-// nothing until the end.
-func (o *Office) Undelivered() uint64 { return o.undelivered.Load() }
 
 // Stop has nobody wait for room any more.
 func (o *Office) Stop() { o.end.Do(func() { close(o.ended) }) }

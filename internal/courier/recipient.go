@@ -35,7 +35,14 @@ type Recipient struct {
 // blocks for as long as the actor's mailbox, or whatever code stands before it, blocks
 // it. It reports whether the message was sent to somebody.
 func (r Recipient) Pass(message any, ended <-chan struct{}) bool {
-	for wait := firstLook; ; wait = min(2*wait, lastLook) {
+	return r.pass(message, always, ended)
+}
+
+func always() bool { return true }
+
+// pass is Pass of a message for as long as it is wanted.
+func (r Recipient) pass(message any, wanted func() bool, ended <-chan struct{}) bool {
+	for wait := firstLook; wanted(); wait = min(2*wait, lastLook) {
 		process, found := r.process()
 		if !found {
 			return false
@@ -52,16 +59,7 @@ func (r Recipient) Pass(message any, ended <-chan struct{}) bool {
 			return false
 		}
 	}
-}
-
-// PassNow is Pass of one who does not wait for room.
-func (r Recipient) PassNow(message any) bool {
-	process, found := r.process()
-	if !found || !hasRoom(process) {
-		return false
-	}
-	r.guarded(func() { process.SendUserMessage(r.PID, message) })
-	return true
+	return false
 }
 
 // Tell sends a message to the library's part of the actor, which is the one that has
