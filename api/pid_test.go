@@ -29,7 +29,11 @@ func newClient(t testing.TB, system *api.ActorSystem, store *api.PID, options ..
 			c.heard <- m
 		}
 	}, options...))
-	t.Cleanup(func() { system.Root.Stop(c.pid) })
+	t.Cleanup(func() {
+		if _, found := system.ProcessRegistry.Get(c.pid); found {
+			system.Root.Stop(c.pid)
+		}
+	})
 	return c
 }
 
