@@ -6,6 +6,10 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
+// Writes is the content of a Batch, as a value that can be sent to an actor. The zero
+// value is an empty one.
+type Writes = kv.Writes
+
 // Batch is a list of writes to any keys and groups, with conditions, that
 // Store.Batch carries out whole or not at all. The zero value is empty and ready
 // to use; every method returns the batch, so that calls can be chained. It is
@@ -110,24 +114,19 @@ func (b *Batch) add(o kv.Operation) *Batch {
 	return b
 }
 
+// Writes is what the batch holds now, for a protocol.Batch message: what becomes of the
+// batch later does not change it.
+func (b *Batch) Writes() Writes {
+	if b == nil {
+		return Writes{}
+	}
+	return kv.NewWrites(b.operations, b.conditions)
+}
+
 // mutation is the batch with a prefix before every group, independent of what
 // becomes of the batch.
 func (b *Batch) mutation(prefix string) kv.Mutation {
-	m := kv.Mutation{Kind: kv.Batch, Operations: make([]kv.Operation, len(b.operations))}
-	for i, o := range b.operations {
-		if o.Group = prefix + o.Group; o.Kind == kv.DeletePrefix {
-			o.Range = kv.PrefixRange(o.Group)
-		}
-		m.Operations[i] = o
-	}
-	if len(b.conditions) > 0 {
-		m.Conditions = make([]kv.Condition, len(b.conditions))
-	}
-	for i, c := range b.conditions {
-		c.Group = prefix + c.Group
-		m.Conditions[i] = c
-	}
-	return m
+	return kv.BatchOf(prefix, b.operations, b.conditions)
 }
 
 // Batch carries out a batch in one commit and returns its revision, or 0 if it

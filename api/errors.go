@@ -64,6 +64,19 @@ var (
 	RolledBackError = kv.RolledBackError
 )
 
+// What only those are told who speak to a store by messages (package protocol). Test
+// with errors.Is.
+var (
+	BusyError           = kv.BusyError           // the store is at its limit of requests in flight: try again later
+	DuplicateIDError    = kv.DuplicateIDError    // the sender has a request or subscription with that ID under way
+	UnknownMessageError = kv.UnknownMessageError // none of the protocol
+	NotSubscribedError  = kv.NotSubscribedError  // the sender has no subscription with that ID
+	NotPermittedError   = kv.NotPermittedError   // outside the namespace of the actor that was asked
+	// StoppedError: somebody has stopped an actor of the store, which has ended with
+	// it. Nothing acknowledged is lost; open it anew.
+	StoppedError = kv.StoppedError
+)
+
 // What New can find wrong with a file. It was left as it is. Test with
 // errors.Is.
 var (

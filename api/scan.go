@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"strings"
 	"time"
@@ -90,16 +89,7 @@ func scan(ctx context.Context, e *engine.Engine, from scanner, prefix string, op
 }
 
 func (o ScanOptions) query(e *engine.Engine, prefix string) (q engine.Query, err error) {
-	if o.Limit < 0 {
-		return q, fmt.Errorf("limit %d: must be zero or positive: %w", o.Limit, InvalidScanError)
-	}
-	if o.To != "" && o.From > o.To {
-		return q, fmt.Errorf("keys from %q to %q: the range is upside down: %w", o.From, o.To, InvalidScanError)
-	}
-	q = engine.Query{Groups: o.Groups.Within(prefix).Range(), Keys: kv.Range{From: o.From, To: o.To, Unbounded: o.To == ""},
-		Reverse: o.Reverse, KeysOnly: o.KeysOnly, Limit: o.Limit}
-	if o.Cursor != "" {
-		q.After, err = e.Position(o.Cursor, q.Groups)
-	}
+	q, err = e.Query(prefix, o.Groups, o.From, o.To, o.Limit, o.Cursor)
+	q.Reverse, q.KeysOnly, q.Limit = o.Reverse, o.KeysOnly, o.Limit
 	return q, err
 }

@@ -43,20 +43,29 @@ type Store struct {
 // they are. The path is a plain one: what is written like a URI is an
 // InvalidOptionError, as is the name of a file that stores keep beside a database.
 func New(databasePath string, options ...Option) (*Store, error) {
-	config := engine.Config{Path: databasePath}
-	for _, option := range options {
-		if option == nil {
-			return nil, wrap("New", fmt.Errorf("option is nil: %w", InvalidOptionError))
-		}
-		if err := option(&config); err != nil {
-			return nil, wrap("New", err)
-		}
+	config, err := configure(databasePath, options)
+	if err != nil {
+		return nil, wrap("New", err)
 	}
 	e, err := engine.Open(config)
 	if err != nil {
 		return nil, wrap("New", err)
 	}
 	return &Store{engine: e, ctx: context.Background()}, nil
+}
+
+// configure applies the options.
+func configure(databasePath string, options []Option) (engine.Config, error) {
+	config := engine.Config{Path: databasePath}
+	for _, option := range options {
+		if option == nil {
+			return config, fmt.Errorf("option is nil: %w", InvalidOptionError)
+		}
+		if err := option(&config); err != nil {
+			return config, err
+		}
+	}
+	return config, nil
 }
 
 // inner is the engine; nil for a store that is nil or was not made by New. It

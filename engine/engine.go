@@ -48,6 +48,7 @@ type Engine struct {
 	ended     chan struct{} // closed by Close
 	closed    atomic.Bool
 	close     sync.Once
+	gateways  gateways
 
 	actors *actors // nil for a read-only store
 }
@@ -117,16 +118,7 @@ func (e *Engine) usable() error {
 // callbacks for what it changed in the caller's goroutine. It blocks while the
 // store is at its limit of requests in flight and until the commit is durable.
 func (e *Engine) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
-	if err := e.usable(); err != nil {
-		return kv.Outcome{}, err
-	}
-	if e.actors == nil {
-		return kv.Outcome{}, kv.ReadOnlyError
-	}
-	if err := e.config.Limits.check(&m); err != nil {
-		return kv.Outcome{}, err
-	}
-	if err := e.checkDeadlines(&m); err != nil {
+	if err := e.admissible(&m); err != nil {
 		return kv.Outcome{}, err
 	}
 	outcome, err := e.actors.writer.Apply(ctx, m)
@@ -223,6 +215,7 @@ func (e *Engine) Close() error {
 		if e.actors != nil {
 			e.actors.stop()
 		}
+		e.gateways.stop()
 		e.callbacks.Stop()
 		err = e.database.Close()
 		e.closeCache()

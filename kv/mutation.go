@@ -17,6 +17,7 @@ const (
 	Increment                // add Delta to a key that holds a decimal number; an absent one holds 0
 	PurgeExpired             // remove at most Limit expired rows of the groups in Range
 	Batch                    // do all Operations, in their order, or none
+	kinds                    // how many there are
 )
 
 // Operation is one step of a mutation.

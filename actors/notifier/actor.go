@@ -132,7 +132,7 @@ func (a *Actor) forgetActor(pid *actor.PID) {
 	}
 	delete(a.recipients, pid.String())
 	if l.courier != nil {
-		l.courier.stop()
+		l.courier.Stop()
 	}
 }
 
@@ -204,7 +204,7 @@ func (a *Actor) stop() {
 		a.release()
 		for _, l := range a.recipients {
 			if l.courier != nil {
-				l.courier.stop()
+				l.courier.Stop()
 			}
 		}
 		a.index.all(a.remove)

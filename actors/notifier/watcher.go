@@ -23,7 +23,6 @@ type Watcher struct {
 	// Of an actor that gets Changed messages instead:
 	pid       *actor.PID
 	process   actor.Process // to which to send is harmless, if not nil
-	room      func() bool   // whether its mailbox takes one more, if not nil
 	recipient *recipient    // owned by the notifier
 }
 

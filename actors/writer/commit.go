@@ -32,7 +32,9 @@ func (a *Actor) flush() {
 		rest := copy(a.pending, a.pending[n:])
 		clear(a.pending[rest:])
 		a.pending = a.pending[:rest]
+		a.Gate.Committing()
 		a.commit()
+		a.Gate.Committed()
 		a.countWanted()
 	}
 	if aside := a.aside; len(aside) > 0 {

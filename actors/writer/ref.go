@@ -15,6 +15,7 @@ import (
 type Ref struct {
 	root       *actor.RootContext
 	pid        *actor.PID
+	process    actor.Process
 	gate       *admission.Gate
 	watched    *watched
 	dispatcher *actorsystem.Dispatcher
@@ -33,7 +34,8 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{root: actorsystem.Root(system), pid: pid, gate: config.Gate, watched: watched, dispatcher: dispatcher, done: done}, nil
+	process, _ := system.ProcessRegistry.Get(pid)
+	return Ref{root: actorsystem.Root(system), pid: pid, process: process, gate: config.Gate, watched: watched, dispatcher: dispatcher, done: done}, nil
 }
 
 // Apply commits one mutation together with others that are waiting, and

@@ -6,6 +6,7 @@ import (
 
 	"github.com/Workiva/go-datastructures/queue"
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/extensions"
 )
 
 // Whoever sends a message to an actor runs the code of its mailbox and dispatcher.
@@ -15,19 +16,27 @@ import (
 // kind may do whatever it likes. What can be seen of them tells which are harmless;
 // what can't be seen is not.
 //
-// Proto.Actor has no way to ask, so that the types behind its unexported fields are
-// compared with those of samples. In a version that has others everybody counts as
+// Proto.Actor has no way to ask, so that the kinds of things behind its unexported fields
+// are compared with those of samples. In a version that has others everybody counts as
 // unknown, which costs a goroutine and nothing else.
 
 // Prompt reports whether sending to a process never blocks and runs nobody's code: it
 // is an actor with an unlimited mailbox, whose dispatcher starts a goroutine.
 func Prompt(process actor.Process) bool {
 	local, ok := process.(*actor.ActorProcess)
-	if !ok || local == nil {
-		return false
-	}
-	m := lookInto(local)
-	return known().unlimited[m.queue] && m.dispatcher == known().dispatcher && m.middlewares == 0
+	return ok && local != nil && known().layout.prompt(local)
+}
+
+// IsFuture reports whether a process is that of a RequestFuture. It takes one message,
+// in whose sender's goroutine whatever waits for it is run.
+func IsFuture(process actor.Process) bool {
+	return process != nil && reflect.TypeOf(process) == known().future
+}
+
+// Elsewhere reports whether to find an actor is anybody's code: it is in another system.
+func Elsewhere(system *actor.ActorSystem, pid *actor.PID) bool {
+	// One that has an address of its own looks after those of "nonhost" too.
+	return pid.Address != system.ProcessRegistry.Address && pid.Address != "nonhost"
 }
 
 // Room returns a function that reports whether an actor's bounded mailbox takes one
@@ -37,49 +46,29 @@ func Room(process actor.Process) func() bool {
 	if !ok || local == nil {
 		return nil
 	}
-	m := lookInto(local)
-	if m.ring == nil {
+	ring := ringOf(local)
+	if ring == nil {
 		return nil
 	}
 	// One place less: a mailbox that drops does so at that length, and is broken then.
-	return func() bool { return m.ring.Len()+1 < m.ring.Cap() }
+	return func() bool { return ring.Len()+1 < ring.Cap() }
 }
 
-// shape is what can be seen of an actor's mailbox.
-type shape struct {
-	queue       reflect.Type
-	dispatcher  reflect.Type
-	middlewares int
-	ring        *queue.RingBuffer // of a bounded one
-}
-
-func lookInto(process *actor.ActorProcess) (m shape) {
+// ringOf is what a bounded mailbox consists of, nil for another one.
+func ringOf(process *actor.ActorProcess) *queue.RingBuffer {
 	mailbox := behind(reflect.ValueOf(process).Elem().FieldByName("mailbox"))
-	if mailbox.Kind() != reflect.Struct {
-		return m
+	if mailbox.Kind() != reflect.Struct || mailbox.Type() != known().mailbox {
+		return nil
 	}
-	if mailbox.Type() != known().mailbox {
-		return m
+	bounded := behind(mailbox.FieldByName("userMailbox"))
+	if bounded.Kind() != reflect.Struct {
+		return nil
 	}
-	if d := mailbox.FieldByName("dispatcher"); d.Kind() == reflect.Interface && !d.IsNil() {
-		m.dispatcher = d.Elem().Type()
+	ring := bounded.FieldByName("userMailbox")
+	if !ring.IsValid() || ring.Type() != reflect.TypeFor[*queue.RingBuffer]() || ring.IsNil() {
+		return nil
 	}
-	m.middlewares = -1
-	if list := mailbox.FieldByName("middlewares"); list.Kind() == reflect.Slice {
-		m.middlewares = list.Len()
-	}
-	user := mailbox.FieldByName("userMailbox")
-	if user.Kind() != reflect.Interface || user.IsNil() {
-		return m
-	}
-	m.queue = user.Elem().Type()
-	if bounded := behind(user); bounded.Kind() == reflect.Struct {
-		ring := bounded.FieldByName("userMailbox")
-		if ring.IsValid() && ring.Type() == reflect.TypeFor[*queue.RingBuffer]() && !ring.IsNil() {
-			m.ring = (*queue.RingBuffer)(ring.UnsafePointer())
-		}
-	}
-	return m
+	return (*queue.RingBuffer)(ring.UnsafePointer())
 }
 
 // behind is what an interface's pointer points to.
@@ -90,26 +79,19 @@ func behind(v reflect.Value) reflect.Value {
 	return v
 }
 
-// samples are the types of what is harmless.
+// samples are what is known of the library.
 type samples struct {
-	mailbox, dispatcher reflect.Type
-	unlimited           map[reflect.Type]bool
+	layout          *layout
+	mailbox, future reflect.Type
 }
 
 var known = sync.OnceValue(func() *samples {
-	s := &samples{
-		dispatcher: reflect.TypeOf(actor.NewDefaultDispatcher(1)),
-		unlimited:  make(map[reflect.Type]bool),
-	}
-	for _, producer := range []actor.MailboxProducer{actor.Unbounded(), actor.UnboundedLockfree()} {
-		mailbox := behind(reflect.ValueOf(producer()))
-		if mailbox.Kind() != reflect.Struct {
-			return s
-		}
-		if user := mailbox.FieldByName("userMailbox"); user.Kind() == reflect.Interface && !user.IsNil() {
-			s.mailbox = mailbox.Type()
-			s.unlimited[user.Elem().Type()] = true
-		}
+	s := &samples{layout: findLayout(), mailbox: behind(reflect.ValueOf(actor.Unbounded()())).Type()}
+	// A future that nobody answers, in a system that nobody has.
+	system := &actor.ActorSystem{Extensions: extensions.NewExtensions()}
+	system.ProcessRegistry = actor.NewProcessRegistry(system)
+	if process, found := system.ProcessRegistry.GetLocal(actor.NewFuture(system, -1).PID().Id); found {
+		s.future = reflect.TypeOf(process)
 	}
 	return s
 })

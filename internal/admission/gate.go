@@ -9,6 +9,8 @@ package admission
 import (
 	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -20,6 +22,8 @@ type Gate struct {
 	dead    <-chan struct{} // closed when nobody is left to answer
 	emptied chan struct{}   // wakes Close, which looks again; capacity 1
 	once    sync.Once
+	pace    Pace // of commits: each gives slots back
+	paced   atomic.Bool
 
 	// pool keeps requests that were answered and received; one whose caller
 	// left never returns, since its answer may be on the way. It is the
@@ -93,6 +97,29 @@ func (g *Gate) Close() {
 
 // InFlight is the number of requests that hold a slot.
 func (g *Gate) InFlight() int { return len(g.slots) }
+
+// Measure has the time of commits measured from now on, for RetryAfter. A store of which
+// nobody asks that pays nothing for it.
+func (g *Gate) Measure() { g.paced.Store(true) }
+
+// Committing and Committed are what the writer says before and after each commit,
+// whatever came of it.
+func (g *Gate) Committing() {
+	if g.paced.Load() {
+		g.pace.Begin()
+	}
+}
+
+// Committed is called by the goroutine that has called Committing.
+func (g *Gate) Committed() {
+	if g.paced.Load() {
+		g.pace.End()
+	}
+}
+
+// RetryAfter is when somebody who found no slot is likely to find one: after one more
+// commit.
+func (g *Gate) RetryAfter() time.Duration { return g.pace.RetryAfter() }
 
 func (g *Gate) release() {
 	<-g.slots

@@ -24,6 +24,7 @@ type Request struct {
 	gate    *Gate
 	state   atomic.Int32
 	reply   chan struct{} // capacity 1: an answer never blocks
+	to      Answerer      // not nil: nobody waits, and the answer goes there
 	outcome kv.Outcome
 	err     error
 }
@@ -47,6 +48,10 @@ func (r *Request) Resolve(outcome kv.Outcome, err error) { r.outcome, r.err = ou
 func (r *Request) Release() (outcome kv.Outcome, received bool) {
 	// Read before the state changes: a caller that receives may recycle r.
 	outcome = r.outcome
+	if r.to != nil {
+		r.tell(outcome)
+		return outcome, false
+	}
 	if r.state.CompareAndSwap(waiting, answered) {
 		r.reply <- struct{}{}
 		return outcome, true
@@ -77,8 +82,7 @@ func (r *Request) Wait(ctx context.Context) (kv.Outcome, error) {
 
 func (r *Request) receive() (kv.Outcome, error) {
 	outcome, err, gate := r.outcome, r.err, r.gate
-	r.Mutation, r.outcome, r.err = kv.Mutation{}, kv.Outcome{}, nil
-	r.state.Store(waiting)
+	r.clear()
 	gate.pool.Put(r)
 	gate.release()
 	return outcome, err

@@ -28,9 +28,11 @@ var layers = []struct {
 	may    []string
 }{
 	{"kv", nil},
+	{"protocol", []string{"kv"}},
 	{"internal/storage/...", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage/..."}},
 	{"internal/admission", []string{"kv"}},
 	{"internal/actorsystem", nil},
+	{"internal/courier", []string{"internal/actorsystem"}},
 	{"internal/clock", nil},
 	{"internal/failpoint", nil},
 	{"internal/health", nil},
@@ -39,11 +41,17 @@ var layers = []struct {
 	{"internal/cache", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage"}},
 	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint", "internal/planted"}},
 	{"actors/writer", []string{"kv", "internal/actorsystem", "internal/admission", "internal/clock", "internal/commitlog", "internal/failpoint", "internal/health", "internal/planted", "internal/storage"}},
-	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/failpoint", "internal/planted"}},
+	{"actors/notifier", []string{"kv", "internal/actorsystem", "internal/admission", "internal/courier", "internal/failpoint", "internal/planted"}},
+	{"actors/gateway", []string{"kv", "protocol", "internal/actorsystem", "internal/admission", "internal/courier", "internal/failpoint", "internal/planted"}},
 	{"actors/reaper", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint", "internal/planted"}},
 	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint", "internal/planted"}},
-	{"engine", []string{"kv", "actors/...", "internal/..."}},
+	{"engine", []string{"kv", "protocol", "actors/...", "internal/..."}},
 	{"api", []string{"kv", "engine"}},
+	// What is built on the store has nothing but what its users have too.
+	{"persistence/...", []string{"api", "persistence/..."}},
+	{"outbox/...", []string{"api", "protocol", "outbox/..."}},
+	{"storetest/...", []string{"api", "kv", "protocol", "engine", "storetest/...", "internal/..."}},
+	{"examples/...", []string{"api", "protocol", "persistence", "outbox", "storetest", "examples/..."}},
 	{"cmd/...", []string{"api", "bench/...", "cmd/..."}},
 	{"bench", nil}, // the harness knows no store
 	{"bench/floor", []string{"bench"}},
@@ -59,7 +67,8 @@ var libraries = []struct {
 	path    string
 	folders []string
 }{
-	{"github.com/asynkron/protoactor-go/...", []string{"engine", "actors/...", "internal/actorsystem"}},
+	{"github.com/asynkron/protoactor-go/...", []string{"protocol", "engine", "actors/...", "internal/actorsystem", "internal/courier",
+		"persistence/...", "outbox/...", "storetest/...", "examples/...", "bench/store"}},
 	{"zombiezen.com/go/sqlite/...", []string{"internal/storage/..."}},
 	{"modernc.org/...", []string{"internal/storage/..."}},
 	{"database/sql/...", []string{"internal/storage/..."}},
@@ -149,7 +158,7 @@ func TestImportDirections(t *testing.T) {
 	})
 	require.NoError(t, err)
 	for _, folder := range []string{"kv", "engine", "api", "internal/storage", "cmd/gostore",
-		"actors/writer", "actors/notifier", "actors/reaper", "actors/quota"} {
+		"actors/writer", "actors/notifier", "actors/reaper", "actors/quota", "actors/gateway", "protocol"} {
 		require.True(t, seen[folder], "%s was not read: the walk misses packages", folder)
 	}
 	require.Greater(t, files, 50)
@@ -175,6 +184,19 @@ func TestRuleFails(t *testing.T) {
 	for _, bad := range []struct{ folder, imported string }{
 		{"kv", "github.com/google/uuid"},
 		{"kv", module + "/internal/clock"},
+		{"protocol", module + "/api"},
+		{"protocol", module + "/internal/actorsystem"},
+		{"kv", module + "/protocol"},
+		{"actors/gateway", module + "/engine"},
+		{"actors/gateway", module + "/internal/storage"},
+		{"actors/gateway", module + "/actors/notifier"},
+		{"actors/writer", module + "/actors/gateway"},
+		{"api", module + "/actors/gateway"},
+		{"persistence", module + "/engine"},
+		{"outbox", module + "/engine"},
+		{"outbox", module + "/kv"},
+		{"examples/sessions", module + "/engine"},
+		{"internal/clock", module + "/protocol"},
 		{"internal/storage", module + "/engine"},
 		{"internal/storage", module + "/internal/clock"},
 		{"internal/storage", actor},
@@ -221,6 +243,13 @@ func TestRuleFails(t *testing.T) {
 	}
 	for _, good := range []struct{ folder, imported string }{
 		{"kv", "strings"},
+		{"protocol", module + "/kv"},
+		{"protocol", actor},
+		{"actors/gateway", module + "/protocol"},
+		{"engine", module + "/protocol"},
+		{"persistence", module + "/api"},
+		{"persistence", actor},
+		{"examples/sessions", module + "/protocol"},
 		{"internal/storage", module + "/kv"},
 		{"internal/storage", sqlite + "/sqlitex"},
 		{"internal/actorsystem", actor},

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -122,7 +123,7 @@ func spawn(system *actor.ActorSystem, s stubborn, options ...actor.PropsOption) 
 func TestNothingThatAUserHandsOverBlocks(t *testing.T) {
 	for name, make := range blocking {
 		t.Run(name, func(t *testing.T) {
-			const events = courierQueue + 100
+			const events = courier.Queue + 100
 			b := start(t, events+1, nil)
 			s := newStubborn(events)
 			pid := make(b.system, s)

@@ -1,0 +1,112 @@
+// Package gateway is the store's door for actors: it takes the messages of package
+// protocol, has them done, and answers each with a message.
+//
+// It owns what its senders wait for, and their subscriptions. It never waits: a write is
+// submitted to the writer, or refused if there is no slot for it; a read that is not
+// served from memory goes to one of a few goroutines; answers come back in a queue, with
+// one message to say so. To send an answer never blocks it either (internal/courier). It
+// holds no data, and what reaches it can't leave its namespace.
+//
+// # What holds at every moment
+//
+//   - A request that was accepted is pending until it is answered, which is once.
+//   - Whatever is pending is with the writer or the notifier (which answer it, unless
+//     both are gone), with a goroutine that reads, in the queue of answers, or in hand.
+//   - All of this outlives a failure of the actor: see core.
+package gateway
+
+import (
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// message is what a gateway sends to itself.
+type message interface {
+	IgnoreDeadLetterLogging()
+	handle(*Actor)
+}
+
+// wake says that there is something in the queue of answers.
+type wake struct{ actorsystem.Quiet }
+
+// died says that nobody is left who could answer what was submitted.
+type died struct{ actorsystem.Quiet }
+
+// Actor is one incarnation of a gateway. What it owns outlives it.
+type Actor struct{ *core }
+
+// Receive handles one message.
+func (a *Actor) Receive(ctx actor.Context) {
+	if a.core == nil {
+		a.core = coreOf(ctx)
+	}
+	if a.over {
+		return
+	}
+	defer a.failed()
+	switch m := ctx.Message().(type) {
+	case message:
+		m.handle(a)
+	case *actor.Started:
+		a.start()
+	case *actor.Restarting:
+		a.restart()
+	case *actor.Stopping:
+		a.stop()
+	case *actor.Stopped:
+		a.over = true
+		if a.dispatcher != nil {
+			go a.dispatcher.Stop()
+		}
+		close(a.done)
+	case *actor.Terminated:
+		a.terminated(m.Who)
+	default:
+		a.hand = hand{sender: ctx.Sender(), message: m}
+		a.serve(ctx.Sender(), m)
+		a.hand = hand{}
+	}
+}
+
+// hand is the message that is being handled.
+type hand struct {
+	sender  *actor.PID
+	message any
+	request *request // that was made of it, until it is with somebody
+	taken   bool     // it is with somebody, or was answered
+}
+
+// failed answers what was in hand when the actor panicked, whatever its supervisor makes
+// of that, and lets the panic go on to it.
+func (a *Actor) failed() {
+	reason := recover()
+	if reason == nil {
+		return
+	}
+	in := a.hand
+	a.hand = hand{}
+	if in.request != nil {
+		a.finish(in.request, a.refusal(in.message, kv.RolledBackError))
+	} else if in.sender != nil && !in.taken {
+		a.office.Answer(in.sender, a.refusal(in.message, kv.RolledBackError))
+	}
+	if len(a.batch) > 0 { // the answers that were in hand
+		a.own.SendUserMessage(a.self, wake{})
+	}
+	if _, known := reason.(*Fault); !known {
+		a.failure(reason)
+	}
+	panic(reason)
+}
+
+func (wake) handle(a *Actor) { a.work() }
+
+func (died) handle(a *Actor) {
+	a.work()
+	a.abandon()
+	if a.open != nil && !a.shut {
+		panic(&Fault{kv.StoppedError})
+	}
+}

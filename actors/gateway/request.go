@@ -1,0 +1,242 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+
+	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/courier"
+	"forge.lthn.ai/core/go-store/kv"
+	"forge.lthn.ai/core/go-store/protocol"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// address names an actor.
+type address struct {
+	host, id string
+	request  uint32
+}
+
+func addressOf(pid *actor.PID) address { return address{pid.Address, pid.Id, pid.RequestId} }
+
+// key names a request by what its sender calls it.
+type key struct {
+	address
+	number uint64
+}
+
+// request is one that is pending. The gateway owns it, but for what is said of a field.
+type request struct {
+	core   *core
+	sender *actor.PID
+	box    *courier.Box // for its answer; nil for most
+	id     uint64
+
+	// Of a write:
+	reply     reply              // makes its answer; nil for a read
+	admission *admission.Request // nil until it is submitted
+	outcome   kv.Outcome         // this and err are the writer's, until it is in the queue
+	err       error
+
+	// Of a read: the reader's, until it is in the queue.
+	read   func() any
+	answer any
+
+	next, previous *request // of those that are pending
+}
+
+// reply makes the answer to a write.
+type reply func(id uint64, outcome kv.Outcome, err error) any
+
+// list is those that are pending.
+type list struct{ first *request }
+
+func (l *list) empty() bool { return l.first == nil }
+
+func (l *list) add(r *request) {
+	if r.next = l.first; r.next != nil {
+		r.next.previous = r
+	}
+	l.first = r
+}
+
+func (l *list) remove(r *request) {
+	if r.next != nil {
+		r.next.previous = r.previous
+	}
+	if r.previous != nil {
+		r.previous.next = r.next
+	} else {
+		l.first = r.next
+	}
+	r.next, r.previous = nil, nil
+}
+
+// begin makes a request that is pending, or answers that there can be none: then it is
+// nil.
+func (a *Actor) begin(sender *actor.PID, id uint64) *request {
+	box, room := a.office.Reserve(sender)
+	if !room {
+		a.dropped(&a.Drops.Crowded, "its sender does not take its answers", a.hand.message)
+		a.hand.taken = true
+		return nil
+	}
+	r := &request{core: a.core, sender: sender, box: box, id: id}
+	if id != 0 {
+		k := key{addressOf(sender), id}
+		if _, used := a.ids[k]; used {
+			a.hand.taken = true
+			a.office.Post(sender, box, failed(id, a.hand.message, kv.DuplicateIDError))
+			return nil
+		}
+		a.ids[k] = struct{}{}
+	}
+	a.pending.add(r)
+	a.hand.request = r
+	a.Failpoint.Hit("gateway.accept")
+	return r
+}
+
+// submitted says that the request is with somebody who answers it.
+func (a *Actor) submitted() { a.hand.request, a.hand.taken = nil, true }
+
+// finish answers a request.
+func (c *core) finish(r *request, answer any) {
+	c.pending.remove(r)
+	if r.id != 0 {
+		delete(c.ids, key{addressOf(r.sender), r.id})
+	}
+	if c.hand.request == r {
+		c.hand.request, c.hand.taken = nil, true
+	}
+	c.office.Post(r.sender, r.box, answer)
+}
+
+// Answered brings the outcome of a write: the writer calls it, or the notifier.
+func (r *request) Answered(outcome kv.Outcome, err error) {
+	r.outcome, r.err = outcome, err
+	r.core.bring(r)
+}
+
+// bring puts a request into the queue of answers. Anybody may call it.
+func (c *core) bring(r *request) {
+	c.mu.Lock()
+	c.mu.answered = append(c.mu.answered, r)
+	c.wake()
+	c.mu.Unlock()
+}
+
+// wake has the actor look into the queue: one message does for all that is in it. The
+// lock is held.
+func (c *core) wake() {
+	if !c.mu.woken {
+		c.mu.woken = true
+		c.own.SendUserMessage(c.self, wake{})
+	}
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+// work answers what is in the queue. What is in hand when it fails is still there
+// afterwards.
+func (c *core) work() {
+	c.mu.Lock()
+	if len(c.batch) == 0 { // the memory goes back and forth
+		c.batch, c.mu.answered = c.mu.answered, c.batch[:0]
+	} else {
+		c.batch = append(c.batch, c.mu.answered...)
+		c.mu.answered = c.mu.answered[:0]
+	}
+	ended := c.mu.ended
+	c.mu.ended, c.mu.woken = nil, false
+	c.mu.Unlock()
+	for _, s := range ended {
+		c.forget(s)
+	}
+	for i, r := range c.batch {
+		if r == nil {
+			continue
+		}
+		c.Failpoint.Hit("gateway.answer")
+		c.batch[i] = nil
+		c.settle(r)
+	}
+	c.batch = c.batch[:0]
+}
+
+// settle answers a request that has its outcome.
+func (c *core) settle(r *request) {
+	if r.reply == nil {
+		c.finish(r, r.answer)
+		return
+	}
+	r.admission.Recycle()
+	c.finish(r, r.reply(r.id, r.outcome, r.err))
+}
+
+// abandon answers the writes that nobody will answer any more.
+func (c *core) abandon() {
+	for r := c.pending.first; r != nil; {
+		next := r.next
+		if r.reply != nil && r.admission.Abandon() {
+			c.finish(r, r.reply(r.id, kv.Outcome{}, fmt.Errorf("%w: %w", kv.UnknownOutcomeError, kv.ClosedError)))
+		}
+		r = next
+	}
+}
+
+// write submits a mutation.
+func (a *Actor) write(sender *actor.PID, id uint64, m kv.Mutation, reply reply) {
+	r := a.begin(sender, id)
+	if r == nil {
+		return
+	}
+	r.reply = reply
+	submitted, err := a.submit(m, r)
+	switch {
+	case err == nil:
+		r.admission = submitted
+		a.submitted()
+	case errors.Is(err, kv.BusyError):
+		a.finish(r, protocol.Busy{ID: id, RetryAfter: a.Store.RetryAfter()})
+	default:
+		a.finish(r, reply(id, kv.Outcome{}, err))
+	}
+}
+
+func (a *Actor) submit(m kv.Mutation, r *request) (*admission.Request, error) {
+	if a.shut {
+		return nil, kv.ClosedError
+	}
+	return a.Store.Submit(m, r)
+}
+
+// read has something read by another goroutine.
+func (a *Actor) read(sender *actor.PID, id uint64, read func() any) {
+	r := a.begin(sender, id)
+	if r == nil {
+		return
+	}
+	if a.shut {
+		a.finish(r, a.refusal(a.hand.message, kv.ClosedError))
+		return
+	}
+	message := a.hand.message
+	r.read = func() (answer any) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				a.failure(reason)
+				answer = a.refusal(message, kv.RolledBackError)
+			}
+		}()
+		return read()
+	}
+	if wait, busy := a.reads.take(r); busy {
+		a.finish(r, protocol.Busy{ID: id, RetryAfter: wait})
+		return
+	}
+	a.submitted()
+}

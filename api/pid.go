@@ -1,0 +1,45 @@
+package api
+
+// PID is the address of the store's actor: it takes the messages of package protocol
+// and answers them; see there, and docs/ACTORS.md. The actor is started by the first
+// call, in the actor system that the store was opened with (WithActorSystem; without
+// one PID fails with InvalidOptionError), and stops with the store, after it has answered
+// what it has taken. Every call returns the same one; if somebody has stopped it, a new
+// one is started.
+//
+// A store opened WithReadOnly has an actor too: it answers reads and subscriptions, and
+// writes with ReadOnlyError. On a closed store PID fails with ClosedError; messages to
+// the actor of one that was closed are dead letters of the actor system.
+//
+// Whoever has the PID can do everything that the actor can, and stop it. It does not
+// obey the context of WithContext.
+func (s *Store) PID() (*PID, error) {
+	if err := s.missing(); err != nil {
+		return nil, wrap("PID", err)
+	}
+	pid, err := s.inner().PID("", QuotaConfig{})
+	return pid, wrap("PID", err)
+}
+
+// PID is Store.PID of an actor for the namespace, with the view's quota: whatever it is
+// sent, it does not leave the namespace. Views that have the same namespace and quota
+// share one.
+func (s *ScopedStore) PID() (*PID, error) {
+	if err := s.parent().missing(); err != nil {
+		return nil, wrap("PID", err)
+	}
+	pid, err := s.parent().inner().PID(s.Namespace(), s.limits())
+	return pid, wrap("PID", err)
+}
+
+// DroppedMessages counts messages to the actors of a store that came to nothing. Each
+// kind is in the log too, with the type of the message and never with what it holds.
+type DroppedMessages struct {
+	Unknown     uint64 // none of package protocol
+	Unsent      uint64 // without a sender: nobody could be answered
+	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
+	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
+}
+
+// DroppedMessages is how many there were so far.
+func (s *Store) DroppedMessages() DroppedMessages { return DroppedMessages(s.inner().Dropped()) }

@@ -1,0 +1,65 @@
+package admission
+
+import "forge.lthn.ai/core/go-store/kv"
+
+// Answerer is who is told what came of a request that nobody waits for.
+type Answerer interface {
+	// Answered brings the outcome. It is called by whoever answers the request, in the
+	// midst of its own work: it must neither block nor run anybody else's code.
+	Answered(kv.Outcome, error)
+}
+
+// TryAdmit is Admit for somebody who can't wait: without a free slot it fails with
+// kv.BusyError at once. The answer goes to to, once, unless Abandon comes before it. The
+// slot is free by then.
+func (g *Gate) TryAdmit(m kv.Mutation, to Answerer) (*Request, error) {
+	if g.Closed() {
+		return nil, kv.ClosedError
+	}
+	select {
+	case g.slots <- struct{}{}:
+	default:
+		return nil, kv.BusyError
+	}
+	if g.Closed() {
+		g.release()
+		return nil, kv.ClosedError
+	}
+	r := g.newRequest(m)
+	r.to = to
+	return r, nil
+}
+
+// Dead is closed when nobody is left who could answer.
+func (g *Gate) Dead() <-chan struct{} { return g.dead }
+
+// Abandon has the answer go to nobody. It reports whether it did: if not, it has been
+// given already. Whoever submitted a request calls it once nobody is left to answer:
+// the outcome is unknown then.
+func (r *Request) Abandon() bool { return r.state.CompareAndSwap(waiting, abandoned) }
+
+// Recycle lets the request be used again. Whoever submitted it calls it after it was
+// answered, and forgets it.
+func (r *Request) Recycle() {
+	gate := r.gate
+	r.clear()
+	gate.pool.Put(r)
+}
+
+// tell gives the answer to the one that it is for. The slot is free before: whoever is
+// told may want it for his next request at once.
+func (r *Request) tell(outcome kv.Outcome) {
+	if !r.state.CompareAndSwap(waiting, answered) {
+		r.gate.release()
+		return
+	}
+	to, err := r.to, r.err // whoever is told may recycle r
+	r.gate.release()
+	to.Answered(outcome, err)
+}
+
+// clear forgets everything but the gate and the channel.
+func (r *Request) clear() {
+	r.Mutation, r.outcome, r.err, r.to = kv.Mutation{}, kv.Outcome{}, nil, nil
+	r.state.Store(waiting)
+}

@@ -1,0 +1,183 @@
+package courier
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// OfficeQueue is how many answers one sender can have coming whose mailbox may block.
+const OfficeQueue = 1024
+
+// Office sends answers. Most go to actors to which to send is harmless: those are sent
+// at once. For each of the others there is a Box while it has anything coming.
+type Office struct {
+	system *actor.ActorSystem
+	logger *slog.Logger
+	ended  chan struct{}
+	end    sync.Once
+
+	undelivered *atomic.Uint64 // counts those for whom nobody was there, or who took nothing until the end
+
+	mu struct {
+		sync.Mutex
+		boxes map[address]*Box
+	}
+}
+
+// address names an actor.
+type address struct{ host, id string }
+
+// NewOffice starts nothing. It counts in undelivered the answers that reached nobody.
+func NewOffice(system *actor.ActorSystem, logger *slog.Logger, undelivered *atomic.Uint64) *Office {
+	o := &Office{system: system, logger: logger, undelivered: undelivered, ended: make(chan struct{})}
+	o.mu.boxes = make(map[address]*Box)
+	return o
+}
+
+// Stop has nobody wait for room any more.
+func (o *Office) Stop() { o.end.Do(func() { close(o.ended) }) }
+
+// Ended is closed when nobody is to wait for room any more.
+func (o *Office) Ended() <-chan struct{} { return o.ended }
+
+// Box holds what is to be sent to one actor to which to send may block.
+type Box struct {
+	office *Office
+	at     address
+	to     Recipient
+
+	// Guarded by the office's lock.
+	coming  int   // places that are taken, by what is here or is to come
+	queue   []any // to be sent
+	sending bool  // a goroutine is at it
+}
+
+// Reserve makes room for one answer to a sender. The box is nil for those who need none:
+// to them Post sends at once. It reports false when too much is coming for him already.
+// What is reserved is given back by Post or Release.
+func (o *Office) Reserve(sender *actor.PID) (*Box, bool) {
+	if !actorsystem.Elsewhere(o.system, sender) {
+		process, found := o.system.ProcessRegistry.Get(sender)
+		if !found || actorsystem.Prompt(process) || actorsystem.IsFuture(process) {
+			return nil, true
+		}
+	}
+	at := address{sender.Address, sender.Id}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	box := o.mu.boxes[at]
+	if box == nil {
+		box = &Box{office: o, at: at, to: Recipient{o.system, actor.NewPID(sender.Address, sender.Id), o.logger}}
+		o.mu.boxes[at] = box
+	}
+	if box.coming == OfficeQueue {
+		return nil, false
+	}
+	box.coming++
+	return box, true
+}
+
+// Post sends an answer to a sender, for whom the box was reserved. It never blocks.
+func (o *Office) Post(sender *actor.PID, box *Box, message any) {
+	if box != nil {
+		box.post(message)
+		return
+	}
+	process, found := o.system.ProcessRegistry.Get(sender)
+	switch {
+	case !found:
+		o.undelivered.Add(1) // not a dead letter: its system is its user's
+	case actorsystem.Prompt(process):
+		process.SendUserMessage(sender, message)
+	default:
+		// A future runs whatever waits for it, in the goroutine that answers it. Anything
+		// else has taken the place of the sender since: it gets no second box.
+		go Recipient{o.system, sender, o.logger}.Pass(message, o.ended)
+	}
+}
+
+// Answer is Post to a sender for whom nothing was reserved: an answer that he has no
+// room for is lost.
+func (o *Office) Answer(sender *actor.PID, message any) {
+	if process, found := o.local(sender); found && actorsystem.Prompt(process) {
+		process.SendUserMessage(sender, message)
+		return
+	}
+	box, room := o.Reserve(sender)
+	if !room {
+		o.undelivered.Add(1)
+		return
+	}
+	o.Post(sender, box, message)
+}
+
+// local finds an actor of this system, in which nobody's code runs.
+func (o *Office) local(pid *actor.PID) (actor.Process, bool) {
+	if actorsystem.Elsewhere(o.system, pid) {
+		return nil, false
+	}
+	return o.system.ProcessRegistry.Get(pid)
+}
+
+// Release gives a place back that nothing came for.
+func (o *Office) Release(box *Box) {
+	if box == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	box.leave(1)
+}
+
+func (b *Box) post(message any) {
+	o := b.office
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.queue = append(b.queue, message)
+	if !b.sending {
+		b.sending = true
+		go b.send()
+	}
+}
+
+// send sends what is there, and ends.
+func (b *Box) send() {
+	for o := b.office; ; {
+		o.mu.Lock()
+		queue := b.queue
+		if b.queue = nil; len(queue) == 0 {
+			b.sending = false
+			o.mu.Unlock()
+			return
+		}
+		o.mu.Unlock()
+		for i, message := range queue {
+			if !b.to.Pass(message, o.ended) {
+				o.undelivered.Add(1)
+			}
+			queue[i] = nil
+			o.mu.Lock()
+			b.leave(1)
+			o.mu.Unlock()
+		}
+	}
+}
+
+// leave gives places back. The office's lock is held.
+func (b *Box) leave(places int) {
+	if b.coming -= places; b.coming == 0 {
+		delete(b.office.mu.boxes, b.at)
+	}
+}
+
+// Boxes is how many senders have anything coming that may block.
+func (o *Office) Boxes() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.mu.boxes)
+}

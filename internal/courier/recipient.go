@@ -1,0 +1,99 @@
+// Package courier takes messages to actors that somebody else has spawned, to which to
+// send may block its sender, or run anybody's code.
+//
+// Whoever must not wait hands a message over and goes on. The package owns the
+// goroutines that wait instead, and what they have still to send; it keeps no message
+// for longer than it takes, sends each at most once, in order, and never to an actor
+// that is gone.
+package courier
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// A mailbox that is full gives no signal when it is not: it is looked at again after a
+// time, twice as long each time.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 64 * time.Millisecond
+)
+
+// Recipient is an actor as those see it who may be blocked by it.
+type Recipient struct {
+	System *actor.ActorSystem
+	PID    *actor.PID
+	Logger *slog.Logger
+}
+
+// Pass sends a message once there is room for it, unless ended is closed before. It
+// blocks for as long as the actor's mailbox, or whatever code stands before it, blocks
+// it. It reports whether the message was sent to somebody.
+func (r Recipient) Pass(message any, ended <-chan struct{}) bool {
+	return r.pass(message, always, ended)
+}
+
+func always() bool { return true }
+
+// pass is Pass of a message for as long as it is wanted.
+func (r Recipient) pass(message any, wanted func() bool, ended <-chan struct{}) bool {
+	for wait := firstLook; wanted(); wait = min(2*wait, lastLook) {
+		process, found := r.process()
+		if !found {
+			return false
+		}
+		if hasRoom(process) {
+			r.guarded(func() { process.SendUserMessage(r.PID, message) })
+			return true
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ended:
+			timer.Stop()
+			return false
+		}
+	}
+	return false
+}
+
+// Tell sends a message to the library's part of the actor, which is the one that has
+// the process, or any that is there if that is nil. It may block as Pass does.
+func (r Recipient) Tell(process actor.Process, message any) bool {
+	if process == nil {
+		found := false
+		if process, found = r.process(); !found {
+			return false
+		}
+	}
+	r.guarded(func() { process.SendSystemMessage(r.PID, message) })
+	return true
+}
+
+func hasRoom(process actor.Process) bool {
+	room := actorsystem.Room(process)
+	return room == nil || room()
+}
+
+// process looks the actor up each time: one that has stopped must get nothing, since
+// whatever it does not take would be somebody's dead letter.
+func (r Recipient) process() (process actor.Process, found bool) {
+	r.guarded(func() { process, found = r.System.ProcessRegistry.Get(r.PID) })
+	return process, found
+}
+
+// guarded keeps the panics of whatever code stands before the actor.
+func (r Recipient) guarded(do func()) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			r.Logger.Error("the mailbox of an actor panicked", slog.String("pid", r.PID.String()),
+				slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	do()
+}
