@@ -44,6 +44,8 @@ var layers = []struct {
 	{"actors/quota", []string{"kv", "internal/actorsystem", "internal/clock", "internal/failpoint", "internal/planted"}},
 	{"engine", []string{"kv", "actors/...", "internal/..."}},
 	{"api", []string{"kv", "engine"}},
+	{"persistence/conformance", nil}, // the suite knows no provider
+	{"persistence", []string{"api"}},
 	{"cmd/...", []string{"api", "bench/...", "cmd/..."}},
 	{"bench", nil}, // the harness knows no store
 	{"bench/floor", []string{"bench"}},
@@ -59,7 +61,7 @@ var libraries = []struct {
 	path    string
 	folders []string
 }{
-	{"github.com/asynkron/protoactor-go/...", []string{"engine", "actors/...", "internal/actorsystem"}},
+	{"github.com/asynkron/protoactor-go/...", []string{"engine", "actors/...", "internal/actorsystem", "persistence/..."}},
 	{"zombiezen.com/go/sqlite/...", []string{"internal/storage/..."}},
 	{"modernc.org/...", []string{"internal/storage/..."}},
 	{"database/sql/...", []string{"internal/storage/..."}},
@@ -215,6 +217,13 @@ func TestRuleFails(t *testing.T) {
 		{"bench/soak", module + "/bench/stress"},
 		{"engine", "gonum.org/v1/plot"},
 		{"api", module + "/bench"},
+		{"persistence", module + "/engine"},
+		{"persistence", module + "/kv"},
+		{"persistence", module + "/persistence/conformance"},
+		{"persistence", sqlite},
+		{"persistence/conformance", module + "/persistence"},
+		{"persistence/conformance", module + "/api"},
+		{"api", module + "/persistence"},
 		{"newcomer", module + "/kv"},
 	} {
 		require.NotEmpty(t, violation(bad.folder, bad.imported), "%s may import %s", bad.folder, bad.imported)
@@ -235,6 +244,9 @@ func TestRuleFails(t *testing.T) {
 		{"cmd/gostore", module + "/cmd/gostore/internal/progress"},
 		{"cmd/gostore", "github.com/spf13/cobra"},
 		{"cmd/gostore", module + "/bench/command"},
+		{"persistence", module + "/api"},
+		{"persistence", actor},
+		{"persistence/conformance", actor},
 		{"bench/store", module + "/api"},
 		{"bench/soak", module + "/api"},
 		{"bench/soak", module + "/bench/report"},
