@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/persistence"
@@ -125,7 +126,7 @@ func leftOut(s *subject) error {
 		return err
 	}
 	for end := range 4 {
-		for _, index := range []int{end + 1, end + 2, end + 100, 1 << 40} {
+		for _, index := range []int{end + 1, end + 2, end + 100, math.MaxInt - 1} {
 			if err := refused("an event that leaves others out", nil, func() { state.PersistEvent("a", index, message("too far")) }); err != nil {
 				return fmt.Errorf("%d events, index %d: %w", end, index, err)
 			}
