@@ -48,7 +48,8 @@ var layers = []struct {
 	{"engine", []string{"kv", "protocol", "actors/...", "internal/..."}},
 	{"api", []string{"kv", "engine"}},
 	// What is built on the store has nothing but what its users have too.
-	{"persistence/...", []string{"api", "persistence/..."}},
+	{"persistence/conformance", nil}, // the suite knows no provider
+	{"persistence", []string{"api"}},
 	{"outbox/...", []string{"api", "protocol", "outbox/..."}},
 	{"storetest/...", []string{"api", "kv", "protocol", "engine", "storetest/...", "internal/..."}},
 	{"examples/...", []string{"api", "protocol", "persistence", "outbox", "storetest", "examples/..."}},
@@ -237,6 +238,13 @@ func TestRuleFails(t *testing.T) {
 		{"bench/soak", module + "/bench/stress"},
 		{"engine", "gonum.org/v1/plot"},
 		{"api", module + "/bench"},
+		{"persistence", module + "/engine"},
+		{"persistence", module + "/kv"},
+		{"persistence", module + "/persistence/conformance"},
+		{"persistence", sqlite},
+		{"persistence/conformance", module + "/persistence"},
+		{"persistence/conformance", module + "/api"},
+		{"api", module + "/persistence"},
 		{"newcomer", module + "/kv"},
 	} {
 		require.NotEmpty(t, violation(bad.folder, bad.imported), "%s may import %s", bad.folder, bad.imported)
@@ -264,6 +272,9 @@ func TestRuleFails(t *testing.T) {
 		{"cmd/gostore", module + "/cmd/gostore/internal/progress"},
 		{"cmd/gostore", "github.com/spf13/cobra"},
 		{"cmd/gostore", module + "/bench/command"},
+		{"persistence", module + "/api"},
+		{"persistence", actor},
+		{"persistence/conformance", actor},
 		{"bench/store", module + "/api"},
 		{"bench/soak", module + "/api"},
 		{"bench/soak", module + "/bench/report"},

@@ -1,0 +1,2 @@
+// Package persistence keeps actors of Proto.Actor in a store.
+package persistence
