@@ -26,9 +26,12 @@ func (b *Batch) Set(group, key, value string) *Batch {
 }
 
 // SetWithTTL writes a key that expires timeToLive after the commit. If that is
-// after the year 9999 the batch fails with InvalidDeadlineError.
-func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration) *Batch {
-	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
+// after the year 9999 the batch fails with InvalidDeadlineError. With NotifyOnExpiry an
+// address is told then.
+func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration, options ...TTLOption) *Batch {
+	notifies, notify := notice("", options)
+	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive,
+		Notifies: notifies, Notify: notify})
 }
 
 // SetUntil writes a key that expires at a moment, to the millisecond: the one
@@ -115,8 +118,15 @@ func (b *Batch) add(o kv.Operation) *Batch {
 func (b *Batch) mutation(prefix string) kv.Mutation {
 	m := kv.Mutation{Kind: kv.Batch, Operations: make([]kv.Operation, len(b.operations))}
 	for i, o := range b.operations {
-		if o.Group = prefix + o.Group; o.Kind == kv.DeletePrefix {
+		o.Notify = addressWithin(prefix, o.Notify)
+		switch o.Kind {
+		case kv.Tell:
+			o.Group = addressWithin(prefix, o.Group)
+		case kv.DeletePrefix:
+			o.Group = prefix + o.Group
 			o.Range = kv.PrefixRange(o.Group)
+		default:
+			o.Group = prefix + o.Group
 		}
 		m.Operations[i] = o
 	}
