@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -39,7 +38,11 @@ func (w *fileWriter) enter() (err error) {
 		return err
 	}
 	w.pageSize, w.guard.fixed, w.entered = pageSize, vacuum == 0, true
-	if err := w.sign(); err != nil {
+	last, err := lastRevision(w.conn)
+	if err != nil {
+		return err
+	}
+	if err := w.lock.adopt(last); err != nil {
 		return fmt.Errorf("lock file: %w", err)
 	}
 	if err := w.setStamp(w.present()); err != nil {
@@ -60,26 +63,6 @@ func (w *fileWriter) enter() (err error) {
 		w.logger.Warn("the file is not marked as in use yet: a sync has failed", "path", w.file, "error", err)
 	} else if err != nil || wal.rest() > 0 {
 		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
-	}
-	return nil
-}
-
-// sign takes the lock over from the last owner. What that one acknowledged, and a power
-// cut has taken, as was agreed to, is not to come back into the lock with the next power
-// cut, beside a stamp that no longer says so.
-func (w *fileWriter) sign() error {
-	last, err := lastRevision(w.conn)
-	if err != nil {
-		return err
-	}
-	if err := w.lock.sign(); err != nil {
-		return err
-	}
-	if err := w.lock.acknowledge(last); err != nil {
-		return err
-	}
-	if w.lock.found > last {
-		return disk.Sync(w.lock.file)
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ var errLockHeld = errors.New("lock is held")
 
 // lockFile is a held lock. Its content is two decimal numbers of a fixed width, each
 // on a line: the owner's PID and, once there is one, the last revision that was
-// acknowledged. It is not synced: it tells, after the owner was killed, whether
-// somebody has cut or removed the WAL since. After a database was closed it says so:
+// acknowledged. It is synced once, when the store opens: it tells, after the owner was
+// killed, whether somebody has cut or removed the WAL since. After a database was closed it says so:
 // then one that is empty was emptied.
 type lockFile struct {
 	file    *os.File
@@ -42,8 +42,8 @@ type lockFile struct {
 }
 
 // lockContent is what stores have ever written into a lock, or a part of it where a write
-// was cut short.
-var lockContent = regexp.MustCompile(`^(c|cl|clo|clos|close|closed\n?|[0-9]{0,20}\n?([0-9]{0,20}\n?)?)$`)
+// was cut short, or over what it said before.
+var lockContent = regexp.MustCompile(`^(c|cl|clo|clos|close|closed\n?|closed\n[0-9]{0,13}\n?[0-9]{0,20}\n?|[0-9]{0,20}\n?([0-9]{0,20}\n?)?)$`)
 
 const closedMark = "closed\n"
 
@@ -209,6 +209,16 @@ func (l *lockFile) sign() error {
 	return l.write(signature + "\n")
 }
 
+// adopt writes the owner's PID and the last revision down, safe from a power cut: what
+// the last owner has noted and lost, as may be, is not to come back beside a stamp of
+// this one, and without a note nobody could tell a WAL that was about to begin anew from
+// one that somebody has cut.
+func (l *lockFile) adopt(last uint64) error {
+	l.known = false
+	note := acknowledgement(last)
+	return errors.Join(l.write(signature+"\n"+string(note[:])), disk.Sync(l.file))
+}
+
 // signed reports whether the file still begins with the owner's PID. Who has cut it
 // has not written anything of theirs.
 func (l *lockFile) signed() bool {
@@ -232,18 +242,22 @@ func (l *lockFile) acknowledge(revision uint64) error {
 	if !l.signed() {
 		return nil
 	}
-	var text [lockNumber + 1]byte
-	for i := lockNumber - 1; i >= 0; i-- {
-		text[i] = '0' + byte(revision%10)
-		revision /= 10
-	}
-	text[lockNumber] = '\n'
+	text := acknowledgement(revision)
 	if l.text != nil {
 		l.text.store(text[:], lockNumber+1) // a file that was cut is found by the guard
 		return nil
 	}
 	_, err := disk.WriteAt(l.file, text[:], lockNumber+1)
 	return err
+}
+
+func acknowledgement(revision uint64) (text [lockNumber + 1]byte) {
+	for i := lockNumber - 1; i >= 0; i-- {
+		text[i] = '0' + byte(revision%10)
+		revision /= 10
+	}
+	text[lockNumber] = '\n'
+	return text
 }
 
 // share maps a lock that has its full length, so that a note costs no system call.
@@ -268,12 +282,12 @@ func (l *lockFile) become(other *lockFile) {
 // close closes the file. A mapping that is left would keep the lock.
 func (l *lockFile) close() error { return errors.Join(l.text.unmap(), l.file.Close()) }
 
+// write replaces what the file says, in place: at no moment does it say nothing.
 func (l *lockFile) write(text string) error {
-	if err := disk.Truncate(l.file, 0); err != nil {
+	if _, err := disk.WriteAt(l.file, []byte(text), 0); err != nil {
 		return err
 	}
-	_, err := disk.WriteAt(l.file, []byte(text), 0)
-	return err
+	return disk.Truncate(l.file, int64(len(text)))
 }
 
 // release gives the lock of a database that was closed up and leaves the file in

@@ -20,7 +20,7 @@ const lockSuffix = "-lock"
 // the order in which it was done, and what the program was told in between (Mark).
 //
 // The -lock file is written through a mapping, past the file system: what it says is looked
-// at with every event. The -shm is not written down at all: SQLite makes it anew when
+// at with every event, and what it has said since it was synced may come back. The -shm is not written down at all: SQLite makes it anew when
 // nobody has it open, as after a power cut.
 type Recording struct {
 	folder string
@@ -87,6 +87,7 @@ func Record(t testing.TB, folder string) *Recording {
 		r.initial.inodes[r.mu.inodes] = &inode{durable: content}
 		if strings.HasSuffix(path, lockSuffix) {
 			r.initial.lock(path, content)
+			r.initial.kept[path] = true
 		}
 		return err
 	})
