@@ -16,6 +16,8 @@
 package gateway
 
 import (
+	"fmt"
+
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -42,6 +44,12 @@ func (a *Actor) Receive(ctx actor.Context) {
 	if a.core == nil {
 		a.core = coreOf(ctx)
 	}
+	if a.core == nil {
+		if _, started := ctx.Message().(*actor.Started); started {
+			panic(&Fault{fmt.Errorf("the actor has another mailbox than its Props: %w", kv.InvalidOptionError)})
+		}
+		return
+	}
 	if a.over {
 		return
 	}
@@ -61,6 +69,9 @@ func (a *Actor) Receive(ctx actor.Context) {
 			go a.dispatcher.Stop()
 		}
 		close(a.done)
+		// Of one that was stopped because it had failed the mailbox stands still, with
+		// messages in it that nobody would answer.
+		a.own.SendSystemMessage(a.self, &actor.ResumeMailbox{})
 	case *actor.Terminated:
 		a.terminated(m.Who)
 	default:

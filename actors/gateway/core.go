@@ -79,11 +79,10 @@ var extension = ctxext.NextContextExtensionID()
 // ExtensionID is for the library.
 func (*core) ExtensionID() ctxext.ContextExtensionID { return extension }
 
+// coreOf is the actor's, which its mailbox has made; nil if somebody has given it another
+// mailbox.
 func coreOf(ctx actor.Context) *core {
 	c, _ := ctx.Get(extension).(*core)
-	if c == nil {
-		panic(&Fault{fmt.Errorf("the actor has another mailbox than its Props: %w", kv.InvalidOptionError)})
-	}
 	return c
 }
 

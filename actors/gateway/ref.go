@@ -10,7 +10,6 @@ import (
 type Ref struct {
 	PID  *actor.PID
 	core *core
-	root *actor.RootContext
 }
 
 // Spawn starts a gateway of a store that is open and outlives it. It fails only if the
@@ -29,7 +28,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{PID: pid, core: c, root: actorsystem.Root(system)}, nil
+	return Ref{PID: pid, core: c}, nil
 }
 
 // Props are those of an actor that opens a store of its own in Started, and closes it in
@@ -54,6 +53,6 @@ func (r Ref) Done() <-chan struct{} { return r.core.done }
 
 // Stop has the gateway answer what it has, and returns when it has stopped.
 func (r Ref) Stop() {
-	r.root.Poison(r.PID)
+	actorsystem.TargetOf(r.core.system, r.PID).Poison()
 	<-r.core.done
 }

@@ -11,8 +11,8 @@ import (
 // Ref is how the rest of the store speaks to the notifier. It is safe for use
 // by any number of goroutines.
 type Ref struct {
-	root       *actor.RootContext
-	pid        *actor.PID
+	system     *actor.ActorSystem
+	to         actorsystem.Target
 	index      *index[*Watcher]
 	subscribed *subscriptions
 	callbacks  *Callbacks
@@ -34,7 +34,7 @@ func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, e
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{root: root, pid: pid, index: index, subscribed: subscribed, callbacks: config.Callbacks,
+	return Ref{system: system, to: actorsystem.TargetOf(system, pid), index: index, subscribed: subscribed, callbacks: config.Callbacks,
 		buffer: config.Buffer, dispatcher: dispatcher, done: done}, nil
 }
 
@@ -54,7 +54,7 @@ func (r Ref) WatchActor(f kv.Filter, pid *actor.PID) *Watcher {
 		return NewClosedWatcher()
 	}
 	w := &Watcher{filter: f}
-	w.address(r.root.ActorSystem(), pid)
+	w.address(r.system, pid)
 	return r.add(w)
 }
 
@@ -93,12 +93,12 @@ func (r Ref) Unsubscribe(s *Subscription) {
 // Mark sends an EventProgress of this revision after all events up to it, if
 // those have been handed to the notifier, unless the subscriber is behind.
 func (r Ref) Mark(s *Subscription, progress kv.Event) {
-	r.root.Send(r.pid, mark{subscription: s, progress: progress})
+	r.to.Send(mark{subscription: s, progress: progress})
 }
 
 // Resynchronise has all subscribers read the log after a revision up to which
 // every event was handed over: nobody knows which ones after it were.
-func (r Ref) Resynchronise(sent uint64) { r.root.Send(r.pid, resynchronise{sent: sent}) }
+func (r Ref) Resynchronise(sent uint64) { r.to.Send(resynchronise{sent: sent}) }
 
 // Done is closed when the notifier has stopped.
 func (r Ref) Done() <-chan struct{} { return r.done }
@@ -106,7 +106,7 @@ func (r Ref) Done() <-chan struct{} { return r.done }
 // ask sends a message and waits until it was handled, or nobody can.
 func (r Ref) ask(message func(done chan struct{}) Message) (answered bool) {
 	done := make(chan struct{})
-	r.root.Send(r.pid, message(done))
+	r.to.Send(message(done))
 	select {
 	case <-done:
 		return true
@@ -140,14 +140,14 @@ func (r Ref) Watched(events []kv.Event) bool {
 }
 
 // Deliver hands committed events over, with the requests to answer after.
-func (r Ref) Deliver(d admission.Delivery) { r.root.Send(r.pid, deliver{delivery: d}) }
+func (r Ref) Deliver(d admission.Delivery) { r.to.Send(deliver{delivery: d}) }
 
 // Unasked runs callbacks for events that no goroutine waits for.
 func (r Ref) Unasked(events []kv.Event) { r.callbacks.Unasked(events) }
 
 // Poison stops the notifier once it has handled what is queued, and returns at
 // once.
-func (r Ref) Poison() { r.root.Poison(r.pid) }
+func (r Ref) Poison() { r.to.Poison() }
 
 // Wait blocks until the notifier has stopped.
 func (r Ref) Wait() {

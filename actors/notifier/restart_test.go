@@ -99,7 +99,7 @@ func TestStoppedFromOutside(t *testing.T) {
 		b.Deliver(admission.Delivery{Events: []kv.Event{set("g", "k", "v")}, Requests: []*admission.Request{r}})
 	}
 	testkit.Await(t, "the first delivery", pause.Reached)
-	b.system.Root.Stop(b.pid) // ahead of the second delivery
+	b.system.Root.Stop(b.to.PID) // ahead of the second delivery
 	close(pause.Resume)
 	testkit.Within(t, "the callers", func() {
 		if _, err := requests[0].Wait(t.Context()); err != nil {
@@ -124,7 +124,7 @@ func TestStoppedWhileFailing(t *testing.T) {
 		}
 		select {
 		case <-armed:
-			b.system.Root.Stop(b.pid)
+			b.system.Root.Stop(b.to.PID)
 			panic(testkit.Injected{Step: step})
 		default:
 		}

@@ -175,7 +175,7 @@ func TestStoppedFromOutside(t *testing.T) {
 	inHand := b.count("a", held)
 	testkit.Await(t, "the count", held.entered)
 	asked := b.ask(t.Context(), "ns")
-	b.system.Root.Stop(b.pid) // overtakes what is in the mailbox
+	b.system.Root.Stop(b.to.PID) // overtakes what is in the mailbox
 	close(held.hold)
 	require.Equal(t, answer{usage: kv.Usage{Keys: 1}}, testkit.Await(t, "the count in hand", inHand))
 	testkit.Await(t, "the snapshot's end", held.closed)
@@ -188,7 +188,7 @@ func TestStoppedWhileFailing(t *testing.T) {
 	var b *bench
 	b = start(t, func(step string) {
 		if step == "quota.count" {
-			b.system.Root.Stop(b.pid)
+			b.system.Root.Stop(b.to.PID)
 			panic(testkit.Injected{Step: step})
 		}
 	})

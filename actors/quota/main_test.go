@@ -157,7 +157,7 @@ func (p probe) handle(a *Actor) {
 func (b *bench) settle() (waiting int) {
 	b.t.Helper()
 	p := probe{waiting: make(chan int, 1)}
-	b.system.Root.Send(b.pid, p)
+	b.system.Root.Send(b.to.PID, p)
 	return testkit.Await(b.t, "the quota actor", p.waiting)
 }
 

@@ -12,8 +12,7 @@ import (
 // Ref is how the rest of the store speaks to the quota actor. It is safe for
 // use by any number of goroutines.
 type Ref struct {
-	root *actor.RootContext
-	pid  *actor.PID
+	to   actorsystem.Target
 	done <-chan struct{}
 	dead <-chan struct{}
 }
@@ -30,31 +29,31 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{root: actorsystem.Root(system), pid: pid, done: done, dead: config.Dead}, nil
+	return Ref{to: actorsystem.TargetOf(system, pid), done: done, dead: config.Dead}, nil
 }
 
 // Connect tells the actor who keeps the accounts.
-func (r Ref) Connect(accounts Accounts) { r.root.Send(r.pid, connect{accounts: accounts}) }
+func (r Ref) Connect(accounts Accounts) { r.to.Send(connect{accounts: accounts}) }
 
 // Committed tells the actor of namespaces that changed, and returns at once.
-func (r Ref) Committed(changed []kv.NamespaceUsage) { r.root.Send(r.pid, committed{usage: changed}) }
+func (r Ref) Committed(changed []kv.NamespaceUsage) { r.to.Send(committed{usage: changed}) }
 
 // Forget says which namespaces the writer counts no more.
-func (r Ref) Forget(namespaces []string) { r.root.Send(r.pid, forgotten{namespaces: namespaces}) }
+func (r Ref) Forget(namespaces []string) { r.to.Send(forgotten{namespaces: namespaces}) }
 
 // Resynchronise replaces what the actor knows, and returns at once.
-func (r Ref) Resynchronise(all []kv.NamespaceUsage) { r.root.Send(r.pid, resynchronise{usage: all}) }
+func (r Ref) Resynchronise(all []kv.NamespaceUsage) { r.to.Send(resynchronise{usage: all}) }
 
 // Count has a namespace counted in a snapshot, which it takes over, and
 // returns at once. answer is called once.
 func (r Ref) Count(namespace string, snapshot Snapshot, answer func(kv.Usage, error)) {
-	r.root.Send(r.pid, count{namespace: namespace, snapshot: snapshot, answer: answer})
+	r.to.Send(count{namespace: namespace, snapshot: snapshot, answer: answer})
 }
 
 // Refuse tells those who ask for a namespace that it can't be counted now, and
 // returns at once.
 func (r Ref) Refuse(namespace string, err error) {
-	r.root.Send(r.pid, refused{namespace: namespace, err: err})
+	r.to.Send(refused{namespace: namespace, err: err})
 }
 
 // Usage is what lives in the namespace. It blocks until the namespace has been
@@ -62,7 +61,7 @@ func (r Ref) Refuse(namespace string, err error) {
 // actor lost fails and may be asked again.
 func (r Ref) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
 	answer := make(chan reply, 1)
-	r.root.Send(r.pid, usage{namespace: namespace, reply: answer})
+	r.to.Send(usage{namespace: namespace, reply: answer})
 	select {
 	case a := <-answer:
 		return a.usage, a.err
@@ -77,6 +76,6 @@ func (r Ref) Usage(ctx context.Context, namespace string) (kv.Usage, error) {
 
 // Stop stops the actor once it has handled what is queued, and waits.
 func (r Ref) Stop() {
-	r.root.Poison(r.pid)
+	r.to.Poison()
 	<-r.done
 }

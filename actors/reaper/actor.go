@@ -74,8 +74,8 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Message:
 		m.handle(a)
 	case *actor.Started:
-		root, pid := actorsystem.Root(ctx.ActorSystem()), ctx.Self()
-		a.self = func(m Message) { root.Send(pid, m) }
+		self := actorsystem.TargetOf(ctx.ActorSystem(), ctx.Self())
+		a.self = func(m Message) { self.Send(m) }
 	case *actor.Restarting:
 		a.disarm()
 		a.link.missed = true

@@ -77,7 +77,7 @@ func (p probe) handle(a *Actor) { p.earliest <- a.earliest }
 func (b *bench) settle() (earliest int64) {
 	b.t.Helper()
 	p := probe{earliest: make(chan int64, 1)}
-	b.system.Root.Send(b.pid, p)
+	b.system.Root.Send(b.to.PID, p)
 	return testkit.Await(b.t, "the reaper", p.earliest)
 }
 

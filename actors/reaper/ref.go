@@ -12,8 +12,7 @@ import (
 // Ref is how the rest of the store speaks to the reaper. It is safe for use by
 // any number of goroutines; none of its methods but Stop waits.
 type Ref struct {
-	root   *actor.RootContext
-	pid    *actor.PID
+	to     actorsystem.Target
 	hinted *atomic.Bool
 	done   <-chan struct{}
 }
@@ -28,28 +27,28 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{root: actorsystem.Root(system), pid: pid, hinted: hinted, done: done}, nil
+	return Ref{to: actorsystem.TargetOf(system, pid), hinted: hinted, done: done}, nil
 }
 
 // Connect tells the reaper who purges.
-func (r Ref) Connect(purger Purger) { r.root.Send(r.pid, connect{purger: purger}) }
+func (r Ref) Connect(purger Purger) { r.to.Send(connect{purger: purger}) }
 
 // Committed tells the reaper of a commit.
-func (r Ref) Committed(fact *kv.Committed) { r.root.Send(r.pid, committed{fact: fact}) }
+func (r Ref) Committed(fact *kv.Committed) { r.to.Send(committed{fact: fact}) }
 
 // Resynchronise replaces what the reaper knows.
-func (r Ref) Resynchronise(earliest int64) { r.root.Send(r.pid, resynchronise{earliest: earliest}) }
+func (r Ref) Resynchronise(earliest int64) { r.to.Send(resynchronise{earliest: earliest}) }
 
 // Hint says that a read met an expired row. Any number of hints that the
 // reaper has not looked at yet are one message.
 func (r Ref) Hint() {
 	if r.hinted.CompareAndSwap(false, true) {
-		r.root.Send(r.pid, hint{})
+		r.to.Send(hint{})
 	}
 }
 
 // Stop stops the reaper and waits for it.
 func (r Ref) Stop() {
-	r.root.Poison(r.pid)
+	r.to.Poison()
 	<-r.done
 }

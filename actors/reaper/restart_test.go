@@ -77,7 +77,7 @@ func TestStoppedFromOutside(t *testing.T) {
 	b := start(t, nil)
 	b.wrote(b.in(time.Second))
 	b.settle()
-	require.NoError(t, b.system.Root.StopFuture(b.pid).Wait())
+	require.NoError(t, b.system.Root.StopFuture(b.to.PID).Wait())
 	_, armed := b.source.Next()
 	require.False(t, armed)
 	testkit.Within(t, "messages to a stopped reaper", func() {

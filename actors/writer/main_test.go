@@ -209,7 +209,7 @@ func (p probe) handle(*Actor) { close(p.done) }
 func (b *bench) settle() {
 	b.t.Helper()
 	p := probe{done: make(chan struct{})}
-	b.system.Root.Send(b.pid, p)
+	b.system.Root.Send(b.to.PID, p)
 	testkit.Await(b.t, "the writer", p.done)
 }
 
@@ -237,7 +237,7 @@ func (b *bench) send(m kv.Mutation) <-chan result {
 	results := make(chan result, 1)
 	request, err := b.gate.Admit(context.Background(), m)
 	require.NoError(b.t, err)
-	b.root.Send(b.pid, apply{request})
+	b.to.Send(apply{request})
 	go func() {
 		outcome, err := request.Wait(context.Background())
 		results <- result{outcome, err}

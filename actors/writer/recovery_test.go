@@ -174,7 +174,7 @@ func TestDrain(t *testing.T) {
 	first := b.send(set("g", "first"))
 	testkit.Await(t, "the commit", pause.Reached)
 	second := b.send(set("g", "second"))
-	b.system.Root.Stop(b.pid) // overtakes the second
+	b.system.Root.Stop(b.to.PID) // overtakes the second
 	close(pause.Resume)
 	require.NoError(t, testkit.Await(t, "the first", first).err)
 	err := testkit.Await(t, "the second", second).err
@@ -198,7 +198,7 @@ func TestFailureWhileStopping(t *testing.T) {
 			waiting := b.send(set("g", "k"))
 			testkit.Await(t, "the writer", pause.Reached)
 			faults.Plan(step, 1)
-			b.system.Root.Stop(b.pid) // before the flush
+			b.system.Root.Stop(b.to.PID) // before the flush
 			close(pause.Resume)
 			err := testkit.Await(t, "the caller", waiting).err
 			testkit.Within(t, "the writer's end", b.Wait)
@@ -228,8 +228,8 @@ func TestStoppedWhileFailing(t *testing.T) {
 					}
 					select {
 					case <-armed:
-						b.system.Root.Stop(b.pid)
-						b.system.Root.Stop(b.pid)
+						b.system.Root.Stop(b.to.PID)
+						b.system.Root.Stop(b.to.PID)
 						panic(testkit.Injected{Step: step})
 					default:
 					}
@@ -258,7 +258,7 @@ func TestRaceOfStopAndApply(t *testing.T) {
 		for i := range 16 {
 			waiting = append(waiting, b.send(set("g", fmt.Sprint(i))))
 		}
-		b.system.Root.Stop(b.pid)
+		b.system.Root.Stop(b.to.PID)
 		for i, w := range waiting {
 			got := testkit.Await(t, "a caller", w)
 			if got.err == nil {

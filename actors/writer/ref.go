@@ -13,9 +13,7 @@ import (
 // Ref is how the rest of the store speaks to the writer. It is safe for use by
 // any number of goroutines.
 type Ref struct {
-	root       *actor.RootContext
-	pid        *actor.PID
-	process    actor.Process
+	to         actorsystem.Target
 	gate       *admission.Gate
 	watched    *watched
 	dispatcher *actorsystem.Dispatcher
@@ -34,8 +32,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	process, _ := system.ProcessRegistry.Get(pid)
-	return Ref{root: actorsystem.Root(system), pid: pid, process: process, gate: config.Gate, watched: watched, dispatcher: dispatcher, done: done}, nil
+	return Ref{to: actorsystem.TargetOf(system, pid), gate: config.Gate, watched: watched, dispatcher: dispatcher, done: done}, nil
 }
 
 // Apply commits one mutation together with others that are waiting, and
@@ -48,7 +45,7 @@ func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	if err != nil {
 		return kv.Outcome{}, err
 	}
-	r.root.Send(r.pid, apply{request})
+	r.to.Send(apply{request})
 	return request.Wait(ctx)
 }
 
@@ -61,7 +58,7 @@ func (r Ref) Between(ctx context.Context, work func() error) error {
 	if err != nil {
 		return err
 	}
-	r.root.Send(r.pid, between{request: request, work: work})
+	r.to.Send(between{request: request, work: work})
 	// Work looks at its own context; to leave it alone would not end it.
 	_, err = request.Wait(context.WithoutCancel(ctx))
 	return err
@@ -80,20 +77,20 @@ func (r Ref) Watching() int { return int(r.watched.some.Load()) }
 
 // PurgeExpired asks for the removal of one chunk of expired rows and returns
 // at once.
-func (r Ref) PurgeExpired() { r.root.Send(r.pid, purgeExpired{}) }
+func (r Ref) PurgeExpired() { r.to.Send(purgeExpired{}) }
 
 // CountNamespace asks for the namespace's usage to be published and returns at
 // once.
 func (r Ref) CountNamespace(namespace string) {
-	r.root.Send(r.pid, countNamespace{namespace: namespace})
+	r.to.Send(countNamespace{namespace: namespace})
 }
 
 // Resynchronise asks for the present state to be published and returns at once.
-func (r Ref) Resynchronise() { r.root.Send(r.pid, resynchronise{}) }
+func (r Ref) Resynchronise() { r.to.Send(resynchronise{}) }
 
 // Poison stops the writer once it has committed what is queued, and returns at
 // once.
-func (r Ref) Poison() { r.root.Poison(r.pid) }
+func (r Ref) Poison() { r.to.Poison() }
 
 // Wait blocks until the writer has stopped.
 func (r Ref) Wait() {

@@ -17,7 +17,6 @@ func (r Ref) Submit(m kv.Mutation, to admission.Answerer) (*admission.Request, e
 	if err != nil {
 		return nil, err
 	}
-	// Not by the PID: what comes too late must not be a dead letter in somebody's system.
-	r.process.SendUserMessage(r.pid, apply{request})
+	r.to.Send(apply{request})
 	return request, nil
 }

@@ -64,6 +64,38 @@ func Spawn(system *actor.ActorSystem, prefix string, producer actor.Producer, op
 	return Root(system).SpawnNamed(props, prefix+system.ProcessRegistry.NextId())
 }
 
+// Target is an actor of the store's own, as others of the store send to it. What comes
+// after the actor has stopped is nobody's: to send it by PID would make it a dead letter
+// of a system that is its user's, values included. It may be copied.
+type Target struct {
+	PID     *actor.PID
+	process actor.Process
+}
+
+// TargetOf is the actor that was spawned as pid.
+func TargetOf(system *actor.ActorSystem, pid *actor.PID) Target {
+	process, found := system.ProcessRegistry.Get(pid)
+	if !found { // it has ended already
+		process = nobody{}
+	}
+	return Target{pid, process}
+}
+
+// Send sends a message.
+func (t Target) Send(message any) { t.process.SendUserMessage(t.PID, message) }
+
+// Poison has the actor stop once it has handled what was sent before.
+func (t Target) Poison() { t.Send(poison) }
+
+var poison = &actor.PoisonPill{}
+
+// nobody takes messages for an actor that was gone before anybody could send to it.
+type nobody struct{}
+
+func (nobody) SendUserMessage(*actor.PID, any)   {}
+func (nobody) SendSystemMessage(*actor.PID, any) {}
+func (nobody) Stop(*actor.PID)                   {}
+
 // LogPanic is deferred by every Receive: it logs a panic with its stack and
 // lets it go on to the supervisor.
 func LogPanic(logger *slog.Logger, name string) {

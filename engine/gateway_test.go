@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
+	"forge.lthn.ai/core/go-store/kv"
+	"forge.lthn.ai/core/go-store/protocol"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+)
+
+// speaker is an actor that a test sends as.
+type speaker struct {
+	t      *testing.T
+	system *actor.ActorSystem
+	pid    *actor.PID
+	heard  chan any
+}
+
+func speak(t *testing.T, system *actor.ActorSystem) *speaker {
+	s := &speaker{t: t, system: system, heard: make(chan any, 1<<16)}
+	s.pid = system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case protocol.Reply, protocol.Event, *actor.DeadLetterResponse:
+			s.heard <- m
+		}
+	}))
+	return s
+}
+
+func (s *speaker) send(to *actor.PID, message any) {
+	s.system.Root.RequestWithCustomSender(to, message, s.pid)
+}
+
+func (s *speaker) next() any {
+	s.t.Helper()
+	return testkit.Await(s.t, "an answer", s.heard)
+}
+
+// TestGatewayThatFails at each of its steps, many times, with requests under way: each
+// of them has one answer, and subscriptions miss nothing.
+func TestGatewayThatFails(t *testing.T) {
+	for _, step := range []string{"gateway.accept", "gateway.answer", "gateway.start"} {
+		t.Run(step, func(t *testing.T) {
+			system, faults := foreign(), testkit.NewFaults()
+			defer system.Shutdown()
+			e := open(t, Config{System: system, Failpoint: faults.Hook})
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			listener, s := speak(t, system), speak(t, system)
+			const requests, failures = 2000, 25
+			listener.send(pid, protocol.Subscribe{ID: 1, Credits: protocol.MaxCredits})
+			require.Equal(t, protocol.Subscribed{ID: 1}, listener.next())
+			faults.Plan(step, failures)
+			if step == "gateway.start" {
+				faults.Plan("gateway.accept", 1)
+			}
+			for i := range requests {
+				s.send(pid, protocol.Set{ID: uint64(2*i + 1), Group: "g", Key: fmt.Sprint(i), Value: "v"})
+				s.send(pid, protocol.Scan{ID: uint64(2*i + 2), Groups: kv.Exactly("g"), Limit: 1})
+			}
+			written, answered := 0, map[uint64]bool{}
+			for range 2 * requests {
+				answer := s.next().(protocol.Reply)
+				require.False(t, answered[answer.RequestID()], "answered twice")
+				answered[answer.RequestID()] = true
+				if set, ok := answer.(protocol.SetDone); ok && set.Err == nil {
+					written++
+				} else if ok {
+					require.ErrorIs(t, set.Err, kv.RolledBackError)
+				}
+			}
+			count, err := e.Count(t.Context(), kv.GroupRange("g"))
+			require.NoError(t, err)
+			require.Equal(t, count, written, "what was answered with an error was not done")
+			last := uint64(0)
+			for range written {
+				event := listener.next().(protocol.Event)
+				require.Equal(t, last+1, event.Event.Revision)
+				last++
+			}
+			_, panics := faults.Hits(step)
+			require.Equal(t, failures, panics)
+			require.Zero(t, e.InFlight())
+			require.Zero(t, e.Dropped())
+			closeNow(t, e)
+			require.Empty(t, s.heard)
+			require.IsType(t, protocol.SubscriptionEnded{}, listener.next())
+		})
+	}
+}
+
+// TestGatewayThatFailsWhileItStops: whatever it has is answered all the same.
+func TestGatewayThatFailsWhileItStops(t *testing.T) {
+	system, faults := foreign(), testkit.NewFaults()
+	defer system.Shutdown()
+	pause := testkit.NewPause("writer.begin")
+	e := open(t, Config{System: system, Failpoint: func(step string) { pause.Hook(step); faults.Hook(step) }})
+	pid, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	faults.Plan("gateway.stop", 1)
+	s := speak(t, system)
+	for i := range 10 {
+		s.send(pid, protocol.Set{ID: uint64(i + 1), Group: "g", Key: "k"})
+	}
+	testkit.Await(t, "the writer", pause.Reached)
+	testkit.Until(t, "the requests", func() bool { return e.InFlight() == 10 })
+	stopped := system.Root.StopFuture(pid)
+	close(pause.Resume)
+	require.NoError(t, stopped.Wait())
+	for range 10 {
+		require.NoError(t, s.next().(protocol.SetDone).Err)
+	}
+}
+
+// TestGatewayStoppedWhileItFails: the stop overtakes the restart. Proto.Actor starts
+// what has ended once more; it does nothing.
+func TestGatewayStoppedWhileItFails(t *testing.T) {
+	for _, step := range []string{"gateway.accept", "gateway.answer"} {
+		t.Run(step, func(t *testing.T) {
+			system := foreign()
+			defer system.Shutdown()
+			armed := make(chan *actor.PID, 1)
+			e := open(t, Config{System: system, Failpoint: func(hit string) {
+				if hit != step {
+					return
+				}
+				select {
+				case pid := <-armed:
+					system.Root.Stop(pid)
+					system.Root.Stop(pid)
+					panic(testkit.Injected{Step: step})
+				default:
+				}
+			}})
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			armed <- pid
+			s := speak(t, system)
+			for i := range 100 {
+				s.send(pid, protocol.Set{ID: uint64(i + 1), Group: "g", Key: "k"})
+			}
+			answered := 0
+			testkit.Until(t, "the end", func() bool { _, found := system.ProcessRegistry.Get(pid); return !found })
+			limit := time.After(testkit.Patience)
+			for answered < 100 { // those that came too late are dead letters, and answered by them
+				select {
+				case <-s.heard:
+					answered++
+				case <-limit:
+					t.Fatalf("%d of 100 answered", answered)
+				}
+			}
+			again, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			require.NotEqual(t, pid.Id, again.Id)
+			s.send(again, protocol.Set{Group: "g", Key: "k"})
+			require.NoError(t, s.next().(protocol.SetDone).Err)
+		})
+	}
+}
+
+// TestSubscribersOfANotifierThatFails miss nothing.
+func TestSubscribersOfANotifierThatFails(t *testing.T) {
+	for _, step := range []string{"notifier.deliver", "notifier.delivered", "writer.publish", "writer.committed"} {
+		t.Run(step, func(t *testing.T) {
+			system, faults := foreign(), testkit.NewFaults()
+			defer system.Shutdown()
+			e := open(t, Config{System: system, Failpoint: faults.Hook})
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			s := speak(t, system)
+			s.send(pid, protocol.Subscribe{ID: 1, Credits: 1 << 10})
+			require.Equal(t, protocol.Subscribed{ID: 1}, s.next())
+			faults.Plan(step, 5)
+			for i := range 200 {
+				must(t, e, set("g", "k", fmt.Sprint(i)))
+			}
+			for i := range 200 {
+				event := s.next().(protocol.Event)
+				require.Equal(t, fmt.Sprint(i), event.Event.Value)
+			}
+			_, panics := faults.Hits(step)
+			require.Equal(t, 5, panics)
+		})
+	}
+}
+
+// TestManyGateways: one for each namespace and quota, and none is left.
+func TestManyGateways(t *testing.T) {
+	system := foreign()
+	defer system.Shutdown()
+	e := open(t, Config{System: system})
+	seen := map[string]bool{}
+	for i := range 100 {
+		pid, err := e.PID(fmt.Sprint("n", i/2), kv.QuotaConfig{MaxKeys: i % 2})
+		require.NoError(t, err)
+		require.False(t, seen[pid.Id])
+		seen[pid.Id] = true
+	}
+	require.Len(t, pids(system, "go-store-gateway-"), 100)
+	closeNow(t, e)
+	require.Empty(t, pids(system, "go-store-"))
+	_, err := e.PID("", kv.QuotaConfig{})
+	require.ErrorIs(t, err, kv.ClosedError)
+}
