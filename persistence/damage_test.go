@@ -315,6 +315,10 @@ func TestQuota(t *testing.T) {
 	persist(state, "a", 0, 2) // and what type they are
 	require.ErrorIs(t, failure(t, func() { persist(state, "a", 2, 3) }), api.QuotaExceededError)
 	require.Equal(t, letters(0, 2), eventsOf(state, "a", 0, 0))
+	// At the limit there is still a way to make room: what says so takes the place of what goes.
+	state.DeleteEvents("a", 1)
+	persist(state, "a", 2, 3)
+	require.Equal(t, letters(2, 3), eventsOf(state, "a", 0, 0))
 }
 
 // Nothing of the store is held while an actor takes events: no scan is open, and pages

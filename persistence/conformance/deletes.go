@@ -71,7 +71,7 @@ func deleteSnapshots(s *subject) error {
 		if _, index, ok := state.GetSnapshot(name); !ok || index != 12 {
 			return fmt.Errorf("%s: the newest is %d (%v)", name, index, ok)
 		}
-		state.DeleteSnapshots(name, math.MaxInt)
+		state.DeleteSnapshots(name, 12)
 		if _, index, ok := state.GetSnapshot(name); ok {
 			return fmt.Errorf("%s: after all were deleted there is %d", name, index)
 		}
@@ -93,7 +93,7 @@ func deleteOne(s *subject) error {
 		state.PersistSnapshot(name, 4, message(snapshotText(name, 4)))
 	}
 	state.DeleteEvents("a", 3)
-	state.DeleteSnapshots("a", 4)
+	state.DeleteSnapshots("a", math.MaxInt)
 	for _, name := range names[1:] {
 		if snapshot, index, ok := state.GetSnapshot(name); !ok || index != 4 || text(snapshot) != snapshotText(name, 4) {
 			return fmt.Errorf("snapshot of %s: %v, %d, %v", name, snapshot, index, ok)

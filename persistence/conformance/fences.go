@@ -211,7 +211,7 @@ func twoSystems(s *subject) error {
 			for i := 0; err == nil && i < rounds; i++ {
 				event := fmt.Sprintf("%d of side %d", i, side)
 				var answer told
-				if answer, err = system.ask(pid, &add{event}); err == nil {
+				if answer, err = system.ask(pid, add{event}); err == nil {
 					mu.Lock()
 					taken[event], turnedDown[event] = answer.err == nil, answer.err != nil
 					mu.Unlock()

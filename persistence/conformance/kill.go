@@ -230,11 +230,11 @@ func load(open func(place string, interval int) (*Opened, error)) error {
 			pid, err := system.spawn(name)
 			var at told
 			if err == nil {
-				at, err = system.ask(pid, &tell{})
+				at, err = system.ask(pid, tell{})
 			}
 			for index := int(at.digest.events); err == nil; index++ {
 				var answer told
-				answer, err = system.ask(pid, &add{eventText(name, index)})
+				answer, err = system.ask(pid, add{eventText(name, index)})
 				if err = errors.Join(err, answer.err); err == nil {
 					fmt.Println(i, index)
 				}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,7 +15,7 @@ import (
 )
 
 // patience is how long an actor may take: far longer than it does on a loaded machine.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 // witness is a persistent actor. Its digest tells one history of events from every
 // other: another order, an event too many or too few.
@@ -49,6 +50,11 @@ type (
 	tell  struct{}
 )
 
+type question struct {
+	what  any
+	reply chan told // with room for it
+}
+
 type told struct {
 	digest   digest
 	replayed []string
@@ -58,24 +64,9 @@ type told struct {
 var errCrashed = errors.New("the witness was told to crash")
 
 func (w *witness) Receive(c actor.Context) {
-	// PersistReceive may ask for a snapshot; the context has lost its message then.
-	sender := c.Sender()
 	switch m := c.Message().(type) {
-	case *add:
-		if err := caught(func() { w.PersistReceive(wrapperspb.String(m.event)) }); err != nil {
-			c.Send(sender, told{err: err})
-			panic(err)
-		}
-		w.digest = w.digest.add(m.event)
-		c.Send(sender, told{digest: w.digest}) // the event is there, whatever has become of the snapshot
-		if w.late != nil {
-			panic(w.late)
-		}
-	case *crash:
-		c.Send(sender, told{})
-		panic(errCrashed)
-	case *tell:
-		c.Send(sender, told{digest: w.digest, replayed: w.replayed})
+	case question:
+		w.answer(m)
 	case *persistence.RequestSnapshot:
 		w.late = caught(func() {
 			encoded := binary.LittleEndian.AppendUint64(nil, w.digest.events)
@@ -93,15 +84,62 @@ func (w *witness) Receive(c actor.Context) {
 	}
 }
 
+func (w *witness) answer(q question) {
+	switch m := q.what.(type) {
+	case add:
+		if err := caught(func() { w.PersistReceive(wrapperspb.String(m.event)) }); err != nil {
+			q.reply <- told{err: err}
+			panic(err)
+		}
+		w.digest = w.digest.add(m.event)
+		q.reply <- told{digest: w.digest} // the event is there, whatever has become of the snapshot
+		if w.late != nil {
+			panic(w.late)
+		}
+	case crash:
+		q.reply <- told{}
+		panic(errCrashed)
+	case tell:
+		q.reply <- told{digest: w.digest, replayed: w.replayed}
+	}
+}
+
 // system is an actor system with witnesses on a provider.
 type system struct {
 	inner    *actor.ActorSystem
 	provider persistence.Provider
 	trim     func(name string, snapshotIndex int)
-	guardian actor.SupervisorStrategy
+	guardian *guardian
 }
 
-// start makes a system whose actors are restarted as often as they fail.
+// guardian restarts actors that fail, more often than any check needs, but one whose
+// replay fails not for ever.
+type guardian struct {
+	broken chan struct{} // closed when it has given an actor up
+	mu     struct {
+		sync.Mutex
+		failures map[string]int
+		gaveUp   error
+	}
+}
+
+const restarts = 500
+
+func (g *guardian) HandleFailure(_ *actor.ActorSystem, over actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.mu.failures[child.Id]++; g.mu.failures[child.Id] < restarts {
+		over.RestartChildren(child)
+		return
+	}
+	over.StopChildren(child)
+	if g.mu.gaveUp == nil {
+		g.mu.gaveUp = fmt.Errorf("%s fails again and again: %v", child.Id, reason)
+		close(g.broken)
+	}
+}
+
+// start makes a system whose actors are restarted when they fail.
 func (s *subject) start(provider persistence.Provider) *system {
 	system := newSystem(provider)
 	s.mu.Lock()
@@ -112,7 +150,9 @@ func (s *subject) start(provider persistence.Provider) *system {
 
 func newSystem(provider persistence.Provider) *system {
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
-	return &system{inner: actor.NewActorSystem(quiet), provider: provider, guardian: actor.NewRestartingStrategy()}
+	g := &guardian{broken: make(chan struct{})}
+	g.mu.failures = map[string]int{}
+	return &system{inner: actor.NewActorSystem(quiet), provider: provider, guardian: g}
 }
 
 func (s *system) end() error {
@@ -126,12 +166,21 @@ func (s *system) spawn(name string) (*actor.PID, error) {
 	return s.inner.Root.SpawnNamed(props, name)
 }
 
-func (s *system) ask(pid *actor.PID, message any) (told, error) {
-	answer, err := s.inner.Root.RequestFuture(pid, message, patience).Result()
-	if err != nil {
-		return told{}, fmt.Errorf("%T: %w", message, err)
+func (s *system) ask(pid *actor.PID, what any) (told, error) {
+	q := question{what, make(chan told, 1)}
+	s.inner.Root.Send(pid, q)
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case answer := <-q.reply:
+		return answer, nil
+	case <-s.guardian.broken:
+		s.guardian.mu.Lock()
+		defer s.guardian.mu.Unlock()
+		return told{}, s.guardian.mu.gaveUp
+	case <-limit.C:
+		return told{}, fmt.Errorf("%s does not answer", pid.Id)
 	}
-	return answer.(told), nil
 }
 
 // stop returns when the actor has handled what it was sent, and is gone.
@@ -147,12 +196,12 @@ func (s *system) run(name string, events []string) (told, error) {
 		return told{}, err
 	}
 	for _, event := range events {
-		answer, err := s.ask(pid, &add{event})
+		answer, err := s.ask(pid, add{event})
 		if err := errors.Join(err, answer.err); err != nil {
 			return told{}, err
 		}
 	}
-	last, err := s.ask(pid, &tell{})
+	last, err := s.ask(pid, tell{})
 	return last, errors.Join(err, s.stop(pid))
 }
 
