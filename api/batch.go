@@ -30,9 +30,12 @@ func (b *Batch) Set(group, key, value string) *Batch {
 }
 
 // SetWithTTL writes a key that expires timeToLive after the commit. If that is
-// after the year 9999 the batch fails with InvalidDeadlineError.
-func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration) *Batch {
-	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
+// after the year 9999 the batch fails with InvalidDeadlineError. With NotifyOnExpiry an
+// address is told then.
+func (b *Batch) SetWithTTL(group, key, value string, timeToLive time.Duration, options ...TTLOption) *Batch {
+	notifies, notify := notice("", options)
+	return b.add(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive,
+		Notifies: notifies, Notify: notify})
 }
 
 // SetUntil writes a key that expires at a moment, to the millisecond: the one

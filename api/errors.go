@@ -25,6 +25,7 @@ var (
 	InvalidCursorError    = kv.InvalidCursorError    // of another store or another scan, or tampered with
 	TooLargeError         = kv.TooLargeError         // a group, key, value or commit over its limit
 	InvalidDeadlineError  = kv.InvalidDeadlineError  // a deadline, or the end of a time to live, outside the years 1 to 9999
+	InvalidAddressError   = kv.InvalidAddressError   // a message to an address that is empty, too long, or reserved
 	NilStoreError         = kv.NilStoreError         // a method of a nil Store or ScopedStore
 	ReadOnlyError         = kv.ReadOnlyError         // a mutation on a store opened WithReadOnly
 	NotANumberError       = kv.NotANumberError       // an Increment of something else, or past 64 bits

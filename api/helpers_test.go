@@ -25,7 +25,7 @@ import (
 // handle is what a store and a view of a namespace have in common.
 type handle interface {
 	Set(group, key, value string) error
-	SetWithTTL(group, key, value string, timeToLive time.Duration) error
+	SetWithTTL(group, key, value string, timeToLive time.Duration, options ...api.TTLOption) error
 	SetAll(items []api.Item) error
 	Get(group, key string) (string, error)
 	Exists(group, key string) (bool, error)

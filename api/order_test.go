@@ -76,7 +76,7 @@ func TestTransactionsAgainstTheirCallsOneByOne(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	type both interface {
 		Set(group, key, value string) error
-		SetWithTTL(group, key, value string, timeToLive time.Duration) error
+		SetWithTTL(group, key, value string, timeToLive time.Duration, options ...api.TTLOption) error
 		Delete(group, key string) error
 		DeleteGroup(group string) error
 		DeletePrefix(prefix string) error

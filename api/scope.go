@@ -108,10 +108,12 @@ func (s *ScopedStore) Set(group, key, value string) error {
 	return s.apply("Set", kv.Mutation{Kind: kv.Set, Group: s.within() + group, Key: key, Value: value})
 }
 
-// SetWithTTL is Store.SetWithTTL within the namespace and its quota.
-func (s *ScopedStore) SetWithTTL(group, key, value string, timeToLive time.Duration) error {
+// SetWithTTL is Store.SetWithTTL within the namespace and its quota. The address of a
+// NotifyOnExpiry is one of the namespace, as Tell's.
+func (s *ScopedStore) SetWithTTL(group, key, value string, timeToLive time.Duration, options ...TTLOption) error {
+	notifies, notify := notice(s.within(), options)
 	return s.apply("SetWithTTL", kv.Mutation{Kind: kv.Set, Group: s.within() + group, Key: key, Value: value,
-		HasTTL: true, TimeToLive: timeToLive})
+		HasTTL: true, TimeToLive: timeToLive, Notifies: notifies, Notify: notify})
 }
 
 // SetAll is Store.SetAll within the namespace and its quota.

@@ -119,10 +119,12 @@ func (s *Store) Set(group, key, value string) error {
 
 // SetWithTTL writes a key that expires timeToLive after it was committed, to
 // the millisecond. With a time to live of zero or less it has expired already:
-// no read returns it, and its EventSet is followed by an EventExpire.
-func (s *Store) SetWithTTL(group, key, value string, timeToLive time.Duration) error {
-	return s.apply("SetWithTTL", kv.Mutation{
-		Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: true, TimeToLive: timeToLive})
+// no read returns it, and its EventSet is followed by an EventExpire. With
+// NotifyOnExpiry an address is told when the key expires.
+func (s *Store) SetWithTTL(group, key, value string, timeToLive time.Duration, options ...TTLOption) error {
+	notifies, notify := notice("", options)
+	return s.apply("SetWithTTL", kv.Mutation{Kind: kv.Set, Group: group, Key: key, Value: value,
+		HasTTL: true, TimeToLive: timeToLive, Notifies: notifies, Notify: notify})
 }
 
 // SetAll writes all items in one commit, or none. None of them expires. Later

@@ -113,9 +113,12 @@ func (tx *Transaction) Set(group, key, value string) error {
 	return wrap("Set", tx.inner.Set(tx.prefix+group, key, value, false, 0))
 }
 
-// SetWithTTL writes a key that expires timeToLive after the commit.
-func (tx *Transaction) SetWithTTL(group, key, value string, timeToLive time.Duration) error {
-	return wrap("SetWithTTL", tx.inner.Set(tx.prefix+group, key, value, true, timeToLive))
+// SetWithTTL writes a key that expires timeToLive after the commit, and with
+// NotifyOnExpiry has an address told then.
+func (tx *Transaction) SetWithTTL(group, key, value string, timeToLive time.Duration, options ...TTLOption) error {
+	notifies, notify := notice(tx.prefix, options)
+	return wrap("SetWithTTL", tx.inner.SetWithTTL(kv.Operation{Kind: kv.Set, Group: tx.prefix + group, Key: key, Value: value,
+		HasTTL: true, TimeToLive: timeToLive, Notifies: notifies, Notify: notify}))
 }
 
 // Touch has a key expire timeToLive after the commit. It fails with

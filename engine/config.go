@@ -169,7 +169,20 @@ func (l Limits) check(m *kv.Mutation) error {
 func (l Limits) checkOperation(o *kv.Operation) error {
 	switch o.Kind {
 	case kv.Set, kv.Increment:
+		if o.Notifies {
+			if err := kv.CheckAddress(o.Notify); err != nil {
+				return err
+			}
+		}
+		if kv.Reserved(o.Group) {
+			l.Group, l.Key, l.Value = l.Group+kv.ReservedRoom, l.Key+kv.ReservedRoom, l.Value+l.Group+l.Key+kv.ReservedRoom
+		}
 		return l.checkNames(o.Group, o.Key, o.Value)
+	case kv.Tell:
+		if err := kv.CheckAddress(o.Group); err != nil {
+			return err
+		}
+		return tooLarge("message", len(o.Value), l.Value)
 	default:
 		return nil
 	}

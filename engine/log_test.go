@@ -116,7 +116,7 @@ func randomMutation(random *rand.Rand, serial int) kv.Mutation {
 	if random.IntN(4) > 0 {
 		o := randomOperation(random, serial)
 		return kv.Mutation{Kind: o.Kind, Group: o.Group, Key: o.Key, Value: o.Value, HasTTL: o.HasTTL, TimeToLive: o.TimeToLive,
-			Delta: o.Delta, Range: o.Range}
+			Notifies: o.Notifies, Notify: o.Notify, Delta: o.Delta, Range: o.Range}
 	}
 	m := kv.Mutation{Kind: kv.Batch}
 	for range random.IntN(5) {
@@ -128,7 +128,9 @@ func randomMutation(random *rand.Rand, serial int) kv.Mutation {
 func randomOperation(random *rand.Rand, serial int) kv.Operation {
 	o := kv.Operation{Group: fmt.Sprint("g", random.IntN(3)), Key: fmt.Sprint("k", random.IntN(5))}
 	o.HasTTL, o.TimeToLive = random.IntN(2) == 0, time.Duration(random.IntN(3000)-200)*time.Millisecond
-	switch random.IntN(12) {
+	switch random.IntN(13) {
+	case 12:
+		o.Kind, o.Value = kv.Tell, strconv.Itoa(serial)
 	case 0:
 		o.Kind = kv.DeleteGroup
 	case 1:
@@ -141,6 +143,9 @@ func randomOperation(random *rand.Rand, serial int) kv.Operation {
 		o.Kind, o.Delta = kv.Increment, int64(random.IntN(10))
 	default:
 		o.Value = strconv.Itoa(serial)
+		if o.HasTTL && random.IntN(2) == 0 {
+			o.Notifies, o.Notify = true, fmt.Sprint("a", random.IntN(2))
+		}
 	}
 	return o
 }

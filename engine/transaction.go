@@ -323,6 +323,25 @@ func (tx *Transaction) Set(group, key, value string, hasTTL bool, timeToLive tim
 	return tx.write(kv.Operation{Kind: kv.Set, Group: group, Key: key, Value: value, HasTTL: hasTTL, TimeToLive: timeToLive})
 }
 
+// SetWithTTL carries out a Set that may have an address told when the key expires.
+func (tx *Transaction) SetWithTTL(o kv.Operation) error {
+	if o.Notifies {
+		if err := kv.CheckAddress(o.Notify); err != nil {
+			return err
+		}
+	}
+	return tx.write(o)
+}
+
+// keepTimer has a Set that replaces another one keep the timer which that has set, or
+// kept.
+func keepTimer(o, last *kv.Operation) {
+	o.KeepsTimer = last.KeepsTimer
+	if o.Notifies = last.Notifies && (o.HasTTL || o.HasDeadline); o.Notifies {
+		o.Notify = last.Notify
+	}
+}
+
 // Delete removes a key.
 func (tx *Transaction) Delete(group, key string) error {
 	return tx.write(kv.Operation{Kind: kv.Delete, Group: group, Key: key})
@@ -353,6 +372,7 @@ func (tx *Transaction) write(o kv.Operation) error {
 		case !w.dead() && !last.dead():
 			if o.Kind == kv.Touch && last.Kind == kv.Set {
 				o.Kind, o.Value = kv.Set, last.Value
+				keepTimer(&o, last.Operation)
 			}
 			w.at = last.at
 		}
@@ -365,6 +385,18 @@ func (tx *Transaction) write(o kv.Operation) error {
 		tx.writes = btree.NewBTreeGOptions(before, btree.Options{NoLocks: true})
 	}
 	tx.writes.Set(w)
+	return nil
+}
+
+// Tell has a message put into the outbox. No read of the transaction sees it.
+func (tx *Transaction) Tell(address, message string) error {
+	if err := tx.check(); err != nil {
+		return err
+	}
+	if err := kv.CheckAddress(address); err != nil {
+		return err
+	}
+	tx.operations = append(tx.operations, &kv.Operation{Kind: kv.Tell, Group: address, Value: message})
 	return nil
 }
 
@@ -417,9 +449,12 @@ func (tx *Transaction) Increment(group, key string, delta int64) (int64, error) 
 		return 0, err
 	}
 	found := err == nil
-	o := kv.Operation{Kind: kv.Set, Group: group, Key: key}
+	o := kv.Operation{Kind: kv.Set, Group: group, Key: key, KeepsTimer: found}
 	if last, written := tx.last(place{group, key}); written && found {
 		o.HasTTL, o.TimeToLive, o.HasDeadline, o.Deadline = last.HasTTL, last.TimeToLive, last.HasDeadline, last.Deadline
+		if last.Kind == kv.Set {
+			keepTimer(&o, last.Operation)
+		}
 	} else if found && row.Deadline != kv.NoDeadline {
 		// Another program's may lie beyond what can be named.
 		o.HasDeadline, o.Deadline = true, min(max(row.Deadline, kv.MinDeadline), kv.MaxDeadline)

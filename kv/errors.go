@@ -26,6 +26,8 @@ var (
 	InvalidCursorError = errors.New("invalid cursor")
 	// TooLargeError: a group, key, value or commit is over its size limit.
 	TooLargeError = errors.New("too large")
+	// InvalidAddressError: a message to an address that is empty, too long, or reserved.
+	InvalidAddressError = errors.New("invalid address")
 	// InvalidDeadlineError: a deadline, or the end of a time to live, outside the
 	// years 1 to 9999. Microseconds taken for milliseconds make such a year.
 	InvalidDeadlineError = errors.New("invalid deadline")

@@ -15,6 +15,7 @@ const (
 	DeletePrefix             // remove every group in Range
 	Touch                    // give a live key a new deadline
 	Increment                // add Delta to a key that holds a decimal number; an absent one holds 0
+	Tell                     // put a message for the address Group into the outbox
 	PurgeExpired             // remove at most Limit expired rows of the groups in Range
 	Batch                    // do all Operations, in their order, or none
 	kinds                    // how many there are
@@ -28,12 +29,15 @@ type Operation struct {
 	TimeToLive        time.Duration
 	HasDeadline       bool  // Set without HasTTL: the key expires at Deadline
 	Deadline          int64 // Unix milliseconds
+	Notifies          bool  // Set with HasTTL: when the key expires, Notify is told
+	Notify            string
+	KeepsTimer        bool  // Set: the key's timer moves to the new deadline, as Touch has it
 	Delta             int64 // Increment
 	Range             Range // DeletePrefix
 }
 
 // Size is the operation's length in bytes.
-func (o *Operation) Size() int { return len(o.Group) + len(o.Key) + len(o.Value) }
+func (o *Operation) Size() int { return len(o.Group) + len(o.Key) + len(o.Value) + len(o.Notify) }
 
 // AnyRevision is the condition that a key is there, whatever its revision.
 const AnyRevision = ^uint64(0)
@@ -69,11 +73,13 @@ func FindUnchanged(ranges []Unchanged, group string) *Unchanged {
 // it once it was handed to the writer.
 type Mutation struct {
 	Kind       Kind
-	Group      string // Set, Delete, DeleteGroup, Touch, Increment
+	Group      string // Set, Delete, DeleteGroup, Touch, Increment; Tell: the address
 	Key        string // Set, Delete, Touch, Increment
-	Value      string // Set
+	Value      string // Set; Tell: the message
 	HasTTL     bool   // Set, Touch: the key expires TimeToLive after it was committed
 	TimeToLive time.Duration
+	Notifies   bool        // Set with HasTTL: when the key expires, Notify is told
+	Notify     string      // an address
 	Delta      int64       // Increment
 	Operations []Operation // Batch
 	Conditions []Condition // checked before anything is done
@@ -89,12 +95,12 @@ type Mutation struct {
 // PurgeExpired.
 func (m *Mutation) Operation() Operation {
 	return Operation{Kind: m.Kind, Group: m.Group, Key: m.Key, Value: m.Value,
-		HasTTL: m.HasTTL, TimeToLive: m.TimeToLive, Delta: m.Delta, Range: m.Range}
+		HasTTL: m.HasTTL, TimeToLive: m.TimeToLive, Notifies: m.Notifies, Notify: m.Notify, Delta: m.Delta, Range: m.Range}
 }
 
 // Size is what the mutation weighs towards the limit of a group commit.
 func (m *Mutation) Size() int {
-	size := len(m.Group) + len(m.Key) + len(m.Value)
+	size := len(m.Group) + len(m.Key) + len(m.Value) + len(m.Notify)
 	for i := range m.Operations {
 		size += m.Operations[i].Size()
 	}

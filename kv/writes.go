@@ -44,8 +44,15 @@ func (k Kind) batched() bool { return k != PurgeExpired && k != Batch && k < kin
 func BatchOf(prefix string, operations []Operation, conditions []Condition) Mutation {
 	m := Mutation{Kind: Batch, Operations: make([]Operation, len(operations))}
 	for i, o := range operations {
-		if o.Group = prefix + o.Group; o.Kind == DeletePrefix {
+		o.Notify = AddressWithin(prefix, o.Notify)
+		switch o.Kind {
+		case Tell:
+			o.Group = AddressWithin(prefix, o.Group)
+		case DeletePrefix:
+			o.Group = prefix + o.Group
 			o.Range = PrefixRange(o.Group)
+		default:
+			o.Group = prefix + o.Group
 		}
 		m.Operations[i] = o
 	}

@@ -126,6 +126,7 @@ type Actor struct {
 	buffer   []byte     // for the log's records
 	scratch  []kv.Event // for the events of a batch; empty between batches
 	earliest int64      // no stored deadline lies before this
+	timers   bool       // there may be a timer
 	ledger   *ledger
 	tx       transaction
 	degraded degraded
@@ -169,6 +170,9 @@ func (a *Actor) start() {
 		earliest = math.MinInt64
 	}
 	a.earliest = earliest
+	if a.timers, err = hasTimers(a.Database); err != nil {
+		a.timers = true // as slow, and as right
+	}
 	if _, err := a.Health.Get(); err != nil { // the incarnation before this one met a fault
 		a.degraded.cause = err
 		a.tryLater()

@@ -125,6 +125,7 @@ func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 				a.from, err = t.expireSome(kv.GroupRange(o.Group), a.from)
 			case kv.DeletePrefix:
 				a.from, err = t.expireSome(o.Range, a.from)
+			case kv.Tell: // it names no key
 			default:
 				err = t.expireKey(o.Group, o.Key)
 			}

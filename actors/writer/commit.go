@@ -211,6 +211,7 @@ func (a *Actor) commitFailed(err error) {
 	}
 	a.lost(events)
 	a.earliest = min(a.earliest, a.tx.earliest)
+	a.timers = a.timers || a.tx.timers
 	a.logKnown = false // its last row may be there or not
 	a.watched.lose()
 	a.fail(fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err))
@@ -240,6 +241,7 @@ func (a *Actor) fail(err error) {
 func (a *Actor) settle() {
 	a.watched.note(a.events)
 	a.earliest = a.tx.earliest
+	a.timers = a.tx.timers
 	a.log = a.tx.log
 	a.tx.fact.Usage = a.ledger.settle()
 }

@@ -114,11 +114,15 @@ func (t *transaction) expire(row kv.Row) error {
 	if _, err := t.database.Delete(row.Group, row.Key); err != nil {
 		return fmt.Errorf("expire: %w", err)
 	}
+	event := kv.Event{Type: kv.EventExpire, Group: row.Group, Key: row.Key, Value: row.Value}
 	if len(row.Value) > t.largestValue {
-		row.Value = ""
+		event.Value = ""
 	}
-	t.emit(kv.Event{Type: kv.EventExpire, Group: row.Group, Key: row.Key, Value: row.Value})
-	return t.removed(row.Group, 1)
+	t.emit(event)
+	if err := t.removed(row.Group, 1); err != nil || !t.timers {
+		return err
+	}
+	return t.fire(&row)
 }
 
 // makeRoom makes sure that a new key of the group keeps to the quota, removing

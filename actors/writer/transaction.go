@@ -22,6 +22,8 @@ type transaction struct {
 	at       time.Time  // the commit's time: all of a batch happens at one moment
 	now      int64      // at, in Unix milliseconds
 	earliest int64      // no stored deadline lies before this
+	timers   bool       // there may be a timer
+	retimed  bool       // whether there is one is to be looked up
 	revision uint64     // of the last request that changed something
 	calling  bool       // callers call somebody back with their requests' events
 	events   []kv.Event // of all requests; the array is the writer's own
@@ -34,23 +36,24 @@ type transaction struct {
 	largestValue int // that an EventExpire has
 
 	// Of the request in hand:
-	judged              bool // it is undone if it meets too many dead rows
-	deadRows, deadBytes int  // that it has removed
-	touched             int  // bytes of values that it has touched
-	reclaiming          bool // it is looking for room in its namespace
-	crowdedByNamespace  bool // it met too many there
+	judged              bool   // it is undone if it meets too many dead rows
+	deadRows, deadBytes int    // that it has removed
+	touched             int    // bytes of values that it has touched
+	told                uint32 // messages that it has put into the outbox
+	reclaiming          bool   // it is looking for room in its namespace
+	crowdedByNamespace  bool   // it met too many there
 }
 
 // begin forgets what the request before this one has met.
 func (t *transaction) begin(judged bool) {
-	t.judged, t.deadRows, t.deadBytes, t.touched = judged, 0, 0, 0
+	t.judged, t.deadRows, t.deadBytes, t.touched, t.told = judged, 0, 0, 0, 0
 	t.reclaiming, t.crowdedByNamespace = false, false
 }
 
 func (a *Actor) newTransaction() transaction {
 	at := a.batchTime()
 	return transaction{
-		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest,
+		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
 		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
 		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
 		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
@@ -133,7 +136,7 @@ func (t *transaction) operate(m *kv.Mutation, o *kv.Operation) (number int64, er
 	case kv.Set:
 		err = t.set(m, o)
 	case kv.Delete:
-		err = t.delete(o.Group, o.Key)
+		err = t.delete(o)
 	case kv.DeleteGroup:
 		err = t.deleteGroup(o.Group)
 	case kv.DeletePrefix:
@@ -142,6 +145,8 @@ func (t *transaction) operate(m *kv.Mutation, o *kv.Operation) (number int64, er
 		err = t.touch(m, o)
 	case kv.Increment:
 		number, err = t.increment(m, o)
+	case kv.Tell:
+		err = t.tell(m, o.Group, kv.Message{Payload: o.Value})
 	default:
 		panic(fmt.Sprintf("writer: operation of unknown kind %d", o.Kind))
 	}
@@ -162,10 +167,24 @@ func (t *transaction) deadline(o *kv.Operation) int64 {
 }
 
 func (t *transaction) set(m *kv.Mutation, o *kv.Operation) error {
-	if err := t.expireKey(o.Group, o.Key); err != nil {
+	row := kv.Row{Group: o.Group, Key: o.Key, Value: o.Value, Deadline: t.deadline(o)}
+	if o.KeepsTimer {
+		before, found, err := t.live(o.Group, o.Key)
+		if err == nil {
+			err = t.put(m, row)
+		}
+		if err != nil || !found || !t.timers {
+			return err
+		}
+		return t.moveTimer(m, &before, &row)
+	}
+	if err := t.leave(o); err != nil {
 		return err
 	}
-	return t.put(m, kv.Row{Group: o.Group, Key: o.Key, Value: o.Value, Deadline: t.deadline(o)})
+	if err := t.put(m, row); err != nil || !o.Notifies {
+		return err
+	}
+	return t.setTimer(m, &row, o.Notify)
 }
 
 // touch gives a live key another deadline, or none.
@@ -181,11 +200,15 @@ func (t *transaction) touch(m *kv.Mutation, o *kv.Operation) error {
 	if deadline == row.Deadline {
 		return nil
 	}
+	before := row
 	row.Deadline = deadline
 	if err := t.take(&row); err != nil {
 		return err
 	}
-	return t.put(m, row)
+	if err := t.put(m, row); err != nil || !t.timers {
+		return err
+	}
+	return t.moveTimer(m, &before, &row)
 }
 
 // take counts a value that the request did not bring, before it is kept. One that
@@ -234,6 +257,9 @@ func (t *transaction) put(m *kv.Mutation, row kv.Row) error {
 	}
 	t.emit(kv.Event{Type: kv.EventSet, Group: row.Group, Key: row.Key, Value: row.Value,
 		ExpiresAt: kv.DeadlineTime(row.Deadline)})
+	if kv.IsTimers(row.Group) {
+		t.timers, t.retimed = true, true
+	}
 	return nil
 }
 
@@ -271,16 +297,23 @@ func (t *transaction) note(account *account, deadline int64) {
 	}
 }
 
-func (t *transaction) delete(group, key string) error {
-	if err := t.expireKey(group, key); err != nil {
+func (t *transaction) delete(o *kv.Operation) error {
+	if err := t.leave(o); err != nil {
 		return err
 	}
-	changed, err := t.database.Delete(group, key)
+	_, err := t.remove(o.Group, o.Key)
+	return err
+}
+
+// remove removes a row that lives, if it is there.
+func (t *transaction) remove(group, key string) (changed bool, err error) {
+	changed, err = t.database.Delete(group, key)
 	if err != nil || !changed {
-		return wrap("delete", err)
+		return false, wrap("delete", err)
 	}
+	t.retimed = t.retimed || kv.IsTimers(group)
 	t.emit(kv.Event{Type: kv.EventDelete, Group: group, Key: key})
-	return t.removed(group, 1)
+	return true, t.removed(group, 1)
 }
 
 func (t *transaction) deleteGroup(group string) error {
@@ -290,12 +323,22 @@ func (t *transaction) deleteGroup(group string) error {
 	return t.deleteLive(group)
 }
 
-// deleteLive deletes a group whose dead rows are gone.
+// deleteLive deletes a group whose dead rows are gone, and its timers.
 func (t *transaction) deleteLive(group string) error {
+	if t.timers && !kv.Reserved(group) {
+		if err := t.deleteRows(kv.TimersPrefix + group); err != nil {
+			return err
+		}
+	}
+	return t.deleteRows(group)
+}
+
+func (t *transaction) deleteRows(group string) error {
 	removed, err := t.database.DeleteGroup(group)
 	if err != nil || removed == 0 {
 		return wrap("delete group", err)
 	}
+	t.retimed = t.retimed || kv.IsTimers(group)
 	t.emit(kv.Event{Type: kv.EventDeleteGroup, Group: group})
 	return t.removed(group, removed)
 }
@@ -359,6 +402,11 @@ func (t *transaction) seal(buffer []byte) (_ []byte, err error) {
 			return buffer, fmt.Errorf("earliest deadline: %w", err)
 		}
 		t.fact.Earliest = t.earliest
+	}
+	if t.timers && t.retimed {
+		if t.timers, err = hasTimers(t.database); err != nil {
+			return buffer, err
+		}
 	}
 	return t.record(buffer)
 }

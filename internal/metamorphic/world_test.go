@@ -52,7 +52,7 @@ type writer interface {
 	scanner
 	renderer
 	Set(group, key, value string) error
-	SetWithTTL(group, key, value string, timeToLive time.Duration) error
+	SetWithTTL(group, key, value string, timeToLive time.Duration, options ...api.TTLOption) error
 	SetAll(items []api.Item) error
 	SetIfAbsent(group, key, value string) (uint64, error)
 	CompareAndSet(group, key, value string, revision uint64) (uint64, error)

@@ -1,0 +1,184 @@
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// teller is what a store and a view of a namespace have in common for messages.
+type teller interface {
+	handle
+	Tell(address, message string) error
+	Batch(batch *api.Batch) (uint64, error)
+	Transaction(function func(tx *api.Transaction) error) error
+}
+
+var (
+	_ teller = (*api.Store)(nil)
+	_ teller = (*api.ScopedStore)(nil)
+)
+
+// outboxOf is the messages to an address, oldest first.
+func outboxOf(t testing.TB, store *api.Store, address string) (messages []kv.Message) {
+	t.Helper()
+	for row, err := range store.All(kv.OutboxPrefix + address) {
+		require.NoError(t, err)
+		message, err := kv.DecodeMessage(row.Value)
+		require.NoError(t, err)
+		messages = append(messages, message)
+	}
+	return messages
+}
+
+// payloads is the payloads of the messages to an address, oldest first.
+func payloads(t testing.TB, store *api.Store, address string) (all []string) {
+	t.Helper()
+	for _, message := range outboxOf(t, store, address) {
+		require.Nil(t, message.Expired)
+		all = append(all, message.Payload)
+	}
+	return all
+}
+
+func TestTellKeepsTheOrderOfCommits(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		store := open()
+		var want []string
+		tell := func(message string) string {
+			want = append(want, message)
+			return message
+		}
+		for i := range 20 {
+			require.NoError(t, store.Tell("orders", tell(fmt.Sprint("single ", i))))
+			_, err := store.Batch(new(api.Batch).
+				Tell("orders", tell(fmt.Sprint("first of a batch ", i))).
+				Set("g", "k", fmt.Sprint(i)).
+				Tell("others", "elsewhere").
+				Tell("orders", tell(fmt.Sprint("second of a batch ", i))))
+			require.NoError(t, err)
+			require.NoError(t, store.Transaction(func(tx *api.Transaction) error {
+				if _, err := tx.Increment("counters", "n", 1); err != nil {
+					return err
+				}
+				if err := tx.Tell("orders", tell(fmt.Sprint("of a transaction ", i))); err != nil {
+					return err
+				}
+				return tx.Tell("orders", tell(fmt.Sprint("\x00\xff and another ", i)))
+			}))
+		}
+		require.Equal(t, want, payloads(t, store, "orders"))
+		require.Len(t, payloads(t, store, "others"), 20)
+	})
+}
+
+// TestTellIsPartOfItsCommit: what was not committed tells nothing.
+func TestTellIsPartOfItsCommit(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		store := open()
+		_, err := store.Batch(new(api.Batch).IfPresent("g", "absent").Tell("orders", "never"))
+		var mismatch *api.RevisionMismatchError
+		require.ErrorAs(t, err, &mismatch)
+		_, err = store.Batch(new(api.Batch).Tell("orders", "never").Touch("g", "absent", 1))
+		require.ErrorIs(t, err, api.NotFoundError)
+		given := errors.New("the function's own")
+		require.ErrorIs(t, store.Transaction(func(tx *api.Transaction) error {
+			require.NoError(t, tx.Tell("orders", "never"))
+			return given
+		}), given)
+		require.Empty(t, payloads(t, store, "orders"))
+		revision, err := store.Revision()
+		require.NoError(t, err)
+		require.Zero(t, revision)
+
+		require.NoError(t, store.Tell("orders", ""), "an empty message is one")
+		require.Equal(t, []string{""}, payloads(t, store, "orders"))
+		require.NoError(t, store.Transaction(func(tx *api.Transaction) error { return tx.Tell("orders", "alone") }))
+		require.Equal(t, []string{"", "alone"}, payloads(t, store, "orders"))
+	})
+}
+
+func TestTellRefusesAddresses(t *testing.T) {
+	store := openStore(t, ":memory:")
+	scope := newScope(t, store, "acme")
+	for name, address := range map[string]string{
+		"empty": "", "a NUL byte first": "\x00outbox", "a NUL byte": "orders\x00", "oversized": strings.Repeat("x", 1025),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for where, s := range map[string]teller{"store": store, "scope": scope} {
+				err := s.Tell(address, "m")
+				require.ErrorIs(t, err, api.InvalidAddressError, where)
+				require.ErrorContains(t, err, "store.Tell: ", where)
+				_, err = s.Batch(new(api.Batch).Set("g", "k", "v").Tell(address, "m"))
+				require.ErrorIs(t, err, api.InvalidAddressError, where)
+				require.ErrorIs(t, s.Transaction(func(tx *api.Transaction) error {
+					err := tx.Tell(address, "m")
+					require.ErrorIs(t, err, api.InvalidAddressError, where)
+					return err
+				}), api.InvalidAddressError, where)
+			}
+		})
+	}
+	groups, err := store.Groups("")
+	require.NoError(t, err)
+	require.Empty(t, groups)
+	require.NoError(t, store.Tell(strings.Repeat("x", 1024), "m"))
+	require.ErrorIs(t, scope.Tell(strings.Repeat("x", 1024), "m"), api.InvalidAddressError, "the namespace counts")
+	require.NoError(t, scope.Tell(strings.Repeat("x", 1019), "m"))
+
+	small := openStore(t, ":memory:", api.WithSizeLimits(api.SizeLimits{Value: 10}))
+	require.NoError(t, small.Tell("orders", strings.Repeat("x", 10)))
+	require.ErrorIs(t, small.Tell("orders", strings.Repeat("x", 11)), api.TooLargeError)
+}
+
+// TestTellOfATenant: a namespace has addresses of its own, and no name that it can
+// form leads to rows of the outbox.
+func TestTellOfATenant(t *testing.T) {
+	store := openStore(t, ":memory:")
+	acme := newScope(t, store, "acme", api.QuotaConfig{MaxKeys: 1, MaxGroups: 1})
+	other := newScope(t, store, "other")
+	require.NoError(t, acme.Set("g", "k", "v"))
+	require.NoError(t, acme.Tell("orders", "of acme"), "messages don't count")
+	_, err := acme.Batch(new(api.Batch).Set("g", "k", "w").Tell("orders", "of acme too"))
+	require.NoError(t, err)
+	require.NoError(t, acme.Transaction(func(tx *api.Transaction) error { return tx.Tell("orders", "of acme as well") }))
+	require.NoError(t, other.Tell("orders", "of other"))
+	require.NoError(t, store.Tell("orders", "of nobody"))
+	require.Equal(t, []string{"of acme", "of acme too", "of acme as well"}, payloads(t, store, "acme:orders"))
+	require.Equal(t, []string{"of other"}, payloads(t, store, "other:orders"))
+	require.Equal(t, []string{"of nobody"}, payloads(t, store, "orders"))
+
+	for _, name := range []string{"", "\x00outbox:acme:orders", "\x00outbox:", "orders", "*"} {
+		all, err := acme.GetAll(name)
+		require.NoError(t, err)
+		require.Empty(t, all, name)
+	}
+	groups, err := acme.Groups("")
+	require.NoError(t, err)
+	require.Equal(t, []string{"g"}, groups)
+	require.NoError(t, acme.Set("g", "k", "x"))
+	require.NoError(t, other.Set("\x00outbox:acme:orders", strings.Repeat("0", 24), "m1forged"))
+	require.NoError(t, other.DeleteGroup("\x00outbox:acme:orders"))
+	require.NoError(t, acme.DeletePrefix(""))
+	require.Len(t, payloads(t, store, "acme:orders"), 3)
+	usage, err := store.Usage("acme")
+	require.NoError(t, err)
+	require.Zero(t, usage)
+	require.NoError(t, store.DeletePrefix(""))
+	require.Empty(t, payloads(t, store, "acme:orders"), "everything is everything")
+}
+
+// TestTellBesideImportedRows: a row that another store's message has left under the
+// same key is not written over.
+func TestTellBesideImportedRows(t *testing.T) {
+	store := openStore(t, ":memory:")
+	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", kv.MessageID(2, 0), "m1imported"))
+	require.NoError(t, store.Tell("orders", "own"))
+	require.Equal(t, []string{"imported", "own"}, payloads(t, store, "orders"))
+}
