@@ -1,6 +1,12 @@
 package api
 
-import "forge.lthn.ai/core/go-store/kv"
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
 
 // Tell puts a message for an address into the store's outbox. It blocks until that is
 // durable; the message is delivered afterwards, by whoever has started package outbox
@@ -61,4 +67,123 @@ func notice(prefix string, options []TTLOption) (notifies bool, address string) 
 	}
 	last := options[len(options)-1]
 	return last.notifies, kv.AddressWithin(prefix, last.address)
+}
+
+// Where the outbox's rows are. They are ordinary ones, but what they hold is the
+// store's: read them by OutboxPage and DeadPage.
+const (
+	OutboxPrefix = kv.OutboxPrefix // and the address: a group of messages, by ID
+	DeadPrefix   = kv.DeadPrefix   // and the address: a group of those that were given up, by ID
+	TimersPrefix = kv.TimersPrefix // and the group: the timers of its keys
+)
+
+// OutboxPageBytes is what OutboxPage and DeadPage return at most, and one message more.
+const OutboxPageBytes = 256 << 10
+
+// ExpiredKey is what a timer's message is about: the full Group, the Key and its last
+// Value, and when it expired (ExpiresAt). With Omitted the value was too large for a
+// message.
+type ExpiredKey struct {
+	Group, Key, Value string
+	ExpiresAt         time.Time
+	Omitted           bool
+}
+
+// OutboxMessage is a message that waits for its delivery, or was given up.
+type OutboxMessage struct {
+	ID, Address string
+	Payload     string
+	Expired     *ExpiredKey // not nil: of a timer
+	Broken      bool        // the row is not a message: Payload is what it holds
+
+	Reason   string    // DeadPage: why it was given up
+	Attempts int       // DeadPage: how often it was tried
+	DiedAt   time.Time // DeadPage
+
+	row string
+}
+
+// Size is what the message weighs, in bytes.
+func (m *OutboxMessage) Size() int { return len(m.row) }
+
+// OutboxPage is the oldest messages to an address, at most limit of them and about
+// OutboxPageBytes, from an ID on; the next page begins at the last one's ID + "\x00". It
+// fails with InvalidPageError for a limit below 1.
+func (s *Store) OutboxPage(address, from string, limit int) ([]OutboxMessage, error) {
+	return s.messages("OutboxPage", OutboxPrefix, address, from, limit)
+}
+
+// DeadPage is OutboxPage for the messages that were given up.
+func (s *Store) DeadPage(address, from string, limit int) ([]OutboxMessage, error) {
+	return s.messages("DeadPage", DeadPrefix, address, from, limit)
+}
+
+func (s *Store) messages(function, prefix, address, from string, limit int) (page []OutboxMessage, err error) {
+	if limit < 1 {
+		return nil, wrap(function, fmt.Errorf("limit %d: must be positive: %w", limit, InvalidPageError))
+	}
+	options := ScanOptions{Groups: Exactly(prefix + address), From: from, Limit: limit}
+	size := 0
+	for entry, err := range s.Scan(options) {
+		if err != nil {
+			return page, wrap(function, err)
+		}
+		m := OutboxMessage{ID: entry.Key, Address: address, row: entry.Value}
+		m.read(prefix == DeadPrefix)
+		if page, size = append(page, m), size+m.Size(); size >= OutboxPageBytes {
+			break
+		}
+	}
+	return page, nil
+}
+
+// read takes the row apart.
+func (m *OutboxMessage) read(isDead bool) {
+	row := m.row
+	if isDead {
+		dead, err := kv.DecodeDead(row)
+		if err == nil {
+			m.Reason, m.Attempts, m.DiedAt, row = dead.Reason, int(dead.Attempts), time.UnixMilli(dead.At), dead.Message
+		}
+	}
+	message, err := kv.DecodeMessage(row)
+	if err != nil {
+		m.Broken, m.Payload = true, row
+		return
+	}
+	m.Payload = message.Payload
+	if e := message.Expired; e != nil {
+		m.Expired = &ExpiredKey{Group: e.Group, Key: e.Key, Value: e.Value, ExpiresAt: kv.DeadlineTime(e.ExpiresAt), Omitted: e.Omitted}
+	}
+}
+
+// Bury moves a message of OutboxPage to the dead letters, with the reason and the number
+// of attempts, in one commit. It fails with NotFoundError if it is not there any more.
+func (s *Store) Bury(message OutboxMessage, reason string, attempts int) error {
+	if len(reason) > 1024 {
+		reason = reason[:1024]
+	}
+	dead := kv.Dead{Message: message.row, Reason: reason, Attempts: uint64(max(attempts, 0)), At: time.Now().UnixMilli()}
+	return s.move("Bury", OutboxPrefix, DeadPrefix, message, dead.Encode())
+}
+
+// Revive moves a message of DeadPage back into the outbox, under the ID that it had, in
+// one commit. It fails with NotFoundError if it is not there any more.
+func (s *Store) Revive(message OutboxMessage) error {
+	row := message.row
+	if dead, err := kv.DecodeDead(row); err == nil {
+		row = dead.Message
+	}
+	return s.move("Revive", DeadPrefix, OutboxPrefix, message, row)
+}
+
+func (s *Store) move(function, from, to string, message OutboxMessage, row string) error {
+	batch := new(Batch).IfPresent(from+message.Address, message.ID).
+		Set(to+message.Address, message.ID, row).Delete(from+message.Address, message.ID)
+	_, err := s.change(function, batch.mutation(""))
+	var mismatch *RevisionMismatchError
+	if errors.As(err, &mismatch) {
+		return keyError(function, from+message.Address, message.ID, NotFoundError)
+	}
+	return err
 }

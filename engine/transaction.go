@@ -334,9 +334,9 @@ func (tx *Transaction) SetWithTTL(o kv.Operation) error {
 }
 
 // keepTimer has a Set that replaces another one keep the timer which that has set, or
-// kept.
+// kept: none without a deadline.
 func keepTimer(o, last *kv.Operation) {
-	o.KeepsTimer = last.KeepsTimer
+	o.KeepsTimer = last.KeepsTimer && (last.HasTTL || last.HasDeadline)
 	if o.Notifies = last.Notifies && (o.HasTTL || o.HasDeadline); o.Notifies {
 		o.Notify = last.Notify
 	}
@@ -369,6 +369,8 @@ func (tx *Transaction) write(o kv.Operation) error {
 		switch {
 		case o.Kind == kv.Delete && last.Kind == kv.Delete:
 			return nil
+		case o.Kind == kv.Touch && o.HasTTL && last.Kind == kv.Touch && !last.HasTTL:
+			// Both are done: what persists has lost its timer, which a Touch keeps.
 		case !w.dead() && !last.dead():
 			if o.Kind == kv.Touch && last.Kind == kv.Set {
 				o.Kind, o.Value = kv.Set, last.Value

@@ -52,6 +52,15 @@ func CheckAddress(address string) error {
 	}
 }
 
+// AddressWithin is an address with what comes before it in a namespace. An empty one
+// stays empty, and is refused.
+func AddressWithin(prefix, address string) string {
+	if address == "" {
+		return ""
+	}
+	return prefix + address
+}
+
 // MessageID is the id of a request's n-th message. No other message of the store has
 // it, but for some that were imported from another store, to another address.
 func MessageID(revision uint64, number uint32) string {

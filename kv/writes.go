@@ -65,12 +65,3 @@ func BatchOf(prefix string, operations []Operation, conditions []Condition) Muta
 	}
 	return m
 }
-
-// AddressWithin is an address with its namespace before it. An empty one stays empty,
-// and is refused.
-func AddressWithin(prefix, address string) string {
-	if address == "" {
-		return ""
-	}
-	return prefix + address
-}

@@ -1,0 +1,498 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/courier"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// removing is how many acknowledged messages one commit removes.
+const removing = 1024
+
+// lane delivers the messages of one address, on a goroutine of its own. Its window holds
+// those that were read and not acknowledged, in their order. What fails is tried again
+// from the oldest on (go-back-N): a receiver that was restarted, or replaced, gets what
+// it has not acknowledged in order.
+type lane struct {
+	outbox  *Outbox
+	address string
+	signal  chan struct{} // capacity 1: look at mu
+
+	mu struct {
+		sync.Mutex
+		flying map[string]struct{} // IDs that were sent and not acknowledged
+		acks   []string            // that were, to be looked at
+		cursor string              // what was read lies before it
+		more   bool                // there may be messages behind it
+		again  bool                // there may be messages before it
+		lost   bool                // the receiver has ended
+		idle   bool                // nothing is on its way
+
+		finished bool // the removal under way
+		failure  error
+	}
+
+	// Owned by run:
+	window   []*flight
+	bytes    int                 // of the window's payloads
+	read     int                 // messages, since the cursor was at the beginning
+	settled  map[string]struct{} // acknowledged, and not removed yet: acked and busy
+	acked    []string            // to be removed
+	busy     []string            // being removed
+	retry    time.Time           // no removal before
+	pauses   int                 // in a row
+	until    time.Time           // the lane pauses
+	progress time.Time           // when something was acknowledged, or sent for the first time
+	receiver *actor.PID          // that is watched
+}
+
+// flight is one message on its way.
+type flight struct {
+	message api.OutboxMessage
+	attempt int
+	sent    bool // in this round
+	at      time.Time
+	skipped bool // a later one was acknowledged since
+}
+
+func newLane(o *Outbox, address string) *lane {
+	l := &lane{outbox: o, address: address, signal: make(chan struct{}, 1), settled: make(map[string]struct{})}
+	l.mu.flying = make(map[string]struct{})
+	return l
+}
+
+func (l *lane) poke() {
+	select {
+	case l.signal <- struct{}{}:
+	default:
+	}
+}
+
+// woken says that there is a message of an ID, or any.
+func (l *lane) woken(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id >= l.mu.cursor {
+		l.mu.more = true
+	} else if _, flying := l.mu.flying[id]; !flying {
+		l.mu.again = true
+	}
+	l.mu.idle = false
+	l.poke()
+}
+
+func (l *lane) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.idle
+}
+
+// acknowledged takes an ID that is on its way.
+func (l *lane) acknowledged(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, flying := l.mu.flying[id]; !flying {
+		return false
+	}
+	delete(l.mu.flying, id)
+	l.mu.acks = append(l.mu.acks, id)
+	l.poke()
+	return true
+}
+
+func (l *lane) terminated() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.lost = true
+	l.poke()
+}
+
+func (l *lane) run() {
+	l.progress = time.Now()
+	for l.outbox.ctx.Err() == nil {
+		l.collect()
+		l.remove()
+		l.lapse()
+		l.fill()
+		l.send()
+		if l.finished() && l.outbox.leave(l) {
+			l.forget()
+			return
+		}
+		l.wait()
+	}
+	l.end()
+}
+
+// end removes what was acknowledged, if that can be done at once.
+func (l *lane) end() {
+	for len(l.busy) > 0 {
+		<-l.signal
+		l.collect()
+	}
+	l.collect()
+	if len(l.acked) > 0 {
+		if err := l.delete(l.outbox.store.WithContext(context.Background()), l.acked); err != nil {
+			l.outbox.options.Logger.Warn("acknowledged messages are not removed: they come again", slog.Any("error", err))
+		}
+	}
+	l.outbox.leave(l)
+	l.forget()
+}
+
+// collect takes what others have left: acknowledgements, and what became of a removal.
+func (l *lane) collect() {
+	l.mu.Lock()
+	acks, lost := l.mu.acks, l.mu.lost
+	l.mu.acks, l.mu.lost = nil, false
+	finished, failure := l.mu.finished, l.mu.failure
+	l.mu.finished, l.mu.failure = false, nil
+	l.mu.Unlock()
+	if finished {
+		l.removed(failure)
+	}
+	if len(acks) > 0 {
+		l.settle(acks)
+	}
+	if lost {
+		l.receiver = nil
+		l.fail()
+	}
+}
+
+// settle takes acknowledged messages out of the window.
+func (l *lane) settle(acks []string) {
+	l.progress, l.pauses = time.Now(), 0
+	for _, id := range acks {
+		l.settled[id] = struct{}{}
+	}
+	l.acked = append(l.acked, acks...)
+	last := -1
+	for i, f := range l.window {
+		if _, settled := l.settled[f.message.ID]; settled {
+			last = i
+		}
+	}
+	kept := l.window[:0]
+	for i, f := range l.window {
+		if _, settled := l.settled[f.message.ID]; settled {
+			l.bytes -= f.message.Size()
+			continue
+		}
+		f.skipped = f.skipped || i < last
+		kept = append(kept, f)
+	}
+	clear(l.window[len(kept):])
+	l.window = kept
+}
+
+// remove begins to remove acknowledged messages, if nothing is being removed.
+func (l *lane) remove() {
+	if len(l.busy) > 0 || len(l.acked) == 0 || time.Now().Before(l.retry) {
+		return
+	}
+	n := min(len(l.acked), removing)
+	l.busy, l.acked = l.acked[:n:n], l.acked[n:]
+	busy := l.busy
+	l.outbox.running.Go(func() {
+		err := l.delete(l.outbox.store, busy)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.mu.finished, l.mu.failure = true, err
+		l.poke()
+	})
+}
+
+func (l *lane) delete(store *api.Store, ids []string) error {
+	batch := new(api.Batch)
+	for _, id := range ids {
+		batch.Delete(api.OutboxPrefix+l.address, id)
+	}
+	_, err := store.Batch(batch)
+	return err
+}
+
+// removed notes the end of a removal. One that failed is tried again: a store that
+// can't write now can later.
+func (l *lane) removed(err error) {
+	if err == nil {
+		for _, id := range l.busy {
+			delete(l.settled, id)
+		}
+		l.busy = nil
+		return
+	}
+	l.acked = append(l.busy, l.acked...)
+	l.busy, l.retry = nil, time.Now().Add(time.Second)
+	l.outbox.ended(err)
+}
+
+// lapse notices that nothing is acknowledged any more, or that something was passed
+// over: then everything that is on its way is sent again.
+func (l *lane) lapse() {
+	if len(l.window) == 0 || !l.window[0].sent || time.Now().Before(l.deadline()) {
+		return
+	}
+	if l.window[0].skipped { // the receiver is there
+		l.again()
+		l.bury("it was not acknowledged, though later ones were")
+		return
+	}
+	l.fail()
+	l.bury("it was not acknowledged")
+}
+
+// deadline is when the oldest message on its way is given up for this time.
+func (l *lane) deadline() time.Time {
+	head := l.window[0]
+	from := head.at
+	if !head.skipped && l.progress.After(from) {
+		from = l.progress
+	}
+	return from.Add(l.outbox.options.Timeout)
+}
+
+// again has everything sent again.
+func (l *lane) again() {
+	for _, f := range l.window {
+		f.sent, f.skipped = false, false
+	}
+}
+
+// fail pauses the lane, and then has everything sent again.
+func (l *lane) fail() {
+	l.again()
+	pause := l.outbox.options.LastPause
+	if l.pauses < 30 {
+		pause = min(l.outbox.options.FirstPause<<l.pauses, pause)
+	}
+	l.pauses++
+	l.until = time.Now().Add(pause)
+}
+
+// bury moves those at the head that were tried often enough to the dead letters.
+func (l *lane) bury(reason string) {
+	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
+		if !l.buryHead(reason) {
+			return
+		}
+	}
+}
+
+func (l *lane) buryHead(reason string) bool {
+	f := l.window[0]
+	err := l.outbox.store.Bury(f.message, reason, f.attempt)
+	if err != nil && !errors.Is(err, api.NotFoundError) { // dropped meanwhile
+		l.outbox.ended(err)
+		return false
+	}
+	l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
+		slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
+	l.window[0], l.window = nil, l.window[1:]
+	l.bytes -= f.message.Size()
+	l.mu.Lock()
+	delete(l.mu.flying, f.message.ID)
+	l.mu.Unlock()
+	return true
+}
+
+// full reports whether nothing more is to be read now.
+func (l *lane) full() bool {
+	window := l.outbox.options.Window
+	return len(l.window) >= window || len(l.window) > 0 && l.bytes >= api.OutboxPageBytes || len(l.settled) >= 4*window+removing
+}
+
+// fill reads messages into the window.
+func (l *lane) fill() {
+	for !l.full() && !time.Now().Before(l.until) {
+		l.mu.Lock()
+		if l.mu.again && (len(l.window) == 0 || l.read >= l.outbox.options.Window) {
+			l.mu.again, l.mu.more, l.mu.cursor = false, true, ""
+			l.read = 0
+		}
+		more, from := l.mu.more, l.mu.cursor
+		l.mu.more = false
+		l.mu.Unlock()
+		if !more {
+			return
+		}
+		page, err := l.outbox.store.OutboxPage(l.address, from, l.outbox.options.Window-len(l.window))
+		if err != nil {
+			l.outbox.ended(err)
+			l.fail()
+		}
+		l.mu.Lock()
+		l.mu.more = l.mu.more || err != nil || len(page) > 0
+		if len(page) > 0 {
+			l.mu.cursor = page[len(page)-1].ID + "\x00"
+		}
+		l.mu.Unlock()
+		l.take(page)
+	}
+}
+
+// take puts messages into the window, in their place: those read again may come before
+// others that are there.
+func (l *lane) take(page []api.OutboxMessage) {
+	l.read += len(page)
+	merged := make([]*flight, 0, len(l.window)+len(page))
+	old := l.window
+	for _, m := range page {
+		for len(old) > 0 && old[0].message.ID < m.ID {
+			merged, old = append(merged, old[0]), old[1:]
+		}
+		if _, settled := l.settled[m.ID]; settled || len(old) > 0 && old[0].message.ID == m.ID {
+			continue
+		}
+		merged = append(merged, &flight{message: m})
+		l.bytes += m.Size()
+	}
+	l.window = append(merged, old...)
+}
+
+// send sends what was not sent in this round.
+func (l *lane) send() {
+	if time.Now().Before(l.until) {
+		return
+	}
+	var to courier.Recipient
+	for i := 0; i < len(l.window) && l.outbox.ctx.Err() == nil; i++ {
+		f := l.window[i]
+		if f.sent {
+			continue
+		}
+		if f.message.Broken {
+			if i == 0 && l.buryHead("it is not a message: something else wrote its row") {
+				i--
+			}
+			if i >= 0 {
+				return // in its turn
+			}
+			continue
+		}
+		if to.PID == nil {
+			var err error
+			if to, err = l.resolve(); err != nil {
+				l.nobody(err.Error())
+				return
+			}
+		}
+		if !l.pass(to, f) {
+			return
+		}
+	}
+}
+
+// pass sends one message. It blocks while the receiver's mailbox is full.
+func (l *lane) pass(to courier.Recipient, f *flight) bool {
+	if f.attempt == 0 {
+		l.progress = time.Now()
+	}
+	f.attempt++
+	l.mu.Lock()
+	l.mu.flying[f.message.ID] = struct{}{}
+	l.mu.Unlock()
+	message := Message{ID: f.message.ID, Address: l.address, Payload: f.message.Payload, Expired: f.message.Expired, Attempt: f.attempt}
+	if !to.Pass(&actor.MessageEnvelope{Message: message, Sender: l.outbox.self}, l.outbox.ctx.Done()) {
+		f.attempt--
+		if l.outbox.ctx.Err() == nil {
+			l.nobody(fmt.Sprintf("there is no actor %s", to.PID))
+		}
+		return false
+	}
+	f.sent, f.at = true, time.Now()
+	return true
+}
+
+// nobody counts an attempt for all, since none of them has anywhere to go.
+func (l *lane) nobody(reason string) {
+	l.forget()
+	for _, f := range l.window {
+		f.attempt++
+	}
+	l.fail()
+	l.bury(reason)
+}
+
+// resolve finds the receiver, and has its end told.
+func (l *lane) resolve() (to courier.Recipient, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("Resolve panicked: %v", reason)
+		}
+	}()
+	pid, err := l.outbox.options.Resolve(l.address)
+	if err != nil {
+		return to, err
+	}
+	if pid == nil {
+		return to, errors.New("Resolve knows no actor of that address")
+	}
+	to = courier.Recipient{System: l.outbox.system, PID: actor.NewPID(pid.Address, pid.Id), Logger: l.outbox.options.Logger}
+	if l.receiver == nil || !l.receiver.Equal(to.PID) {
+		l.forget()
+		l.receiver = to.PID
+		if l.outbox.watch(l, to.PID) && !to.Tell(nil, &actor.Watch{Watcher: l.outbox.self}) {
+			l.forget()
+			return to, fmt.Errorf("there is no actor %s", to.PID)
+		}
+	}
+	return to, nil
+}
+
+// forget watches nobody any more.
+func (l *lane) forget() {
+	if l.receiver != nil && l.outbox.unwatch(l, l.receiver) {
+		courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger}.
+			Tell(nil, &actor.Unwatch{Watcher: l.outbox.self})
+	}
+	l.receiver = nil
+}
+
+// finished reports whether the lane has nothing to do.
+func (l *lane) finished() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.idle = len(l.window) == 0 && len(l.settled) == 0 && !l.mu.more && !l.mu.again && len(l.mu.acks) == 0
+	return l.mu.idle
+}
+
+// wait returns when there may be something to do.
+func (l *lane) wait() {
+	next, now := time.Duration(-1), time.Now()
+	by := func(at time.Time) {
+		if d := max(at.Sub(now), 0); next < 0 || d < next {
+			next = d
+		}
+	}
+	switch {
+	case now.Before(l.until):
+		by(l.until)
+	case len(l.window) > 0 && l.window[0].sent:
+		by(l.deadline())
+	case len(l.window) > 0:
+		by(now.Add(l.outbox.options.FirstPause)) // the store did not take a dead letter
+	}
+	if len(l.acked) > 0 && len(l.busy) == 0 {
+		by(l.retry)
+	}
+	var due <-chan time.Time
+	if next >= 0 {
+		timer := time.NewTimer(next)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-l.signal:
+	case <-due:
+	case <-l.outbox.ctx.Done():
+	}
+}
