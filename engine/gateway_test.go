@@ -41,10 +41,16 @@ func (s *speaker) next() any {
 	return testkit.Await(s.t, "an answer", s.heard)
 }
 
+// gatewaySteps are those of a gateway, and lastOfGateway is the one that comes once.
+var (
+	gatewaySteps  = []string{"gateway.accept", "gateway.answer", "gateway.start"}
+	lastOfGateway = []string{"gateway.stop"}
+)
+
 // TestGatewayThatFails at each of its steps, many times, with requests under way: each
 // of them has one answer, and subscriptions miss nothing.
 func TestGatewayThatFails(t *testing.T) {
-	for _, step := range []string{"gateway.accept", "gateway.answer", "gateway.start"} {
+	for _, step := range gatewaySteps {
 		t.Run(step, func(t *testing.T) {
 			system, faults := foreign(), testkit.NewFaults()
 			defer system.Shutdown()
@@ -102,7 +108,7 @@ func TestGatewayThatFailsWhileItStops(t *testing.T) {
 	e := open(t, Config{System: system, Failpoint: func(step string) { pause.Hook(step); faults.Hook(step) }})
 	pid, err := e.PID("", kv.QuotaConfig{})
 	require.NoError(t, err)
-	faults.Plan("gateway.stop", 1)
+	faults.Plan(lastOfGateway[0], 1)
 	s := speak(t, system)
 	for i := range 10 {
 		s.send(pid, protocol.Set{ID: uint64(i + 1), Group: "g", Key: "k"})

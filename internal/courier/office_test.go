@@ -1,0 +1,117 @@
+package courier
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/testkit"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// bench is an office and an actor that takes its messages when it is told to.
+type bench struct {
+	*Office
+	system *actor.ActorSystem
+	lost   atomic.Uint64
+	goOn   chan struct{}
+	heard  chan int
+}
+
+func start(t *testing.T) *bench {
+	system, release := actorsystem.Acquire()
+	t.Cleanup(release)
+	b := &bench{system: system, goOn: make(chan struct{}), heard: make(chan int, 1<<13)}
+	b.Office = NewOffice(system, slog.New(slog.DiscardHandler), &b.lost)
+	return b
+}
+
+func (b *bench) spawn(t *testing.T, options ...actor.PropsOption) *actor.PID {
+	pid := b.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if n, ok := ctx.Message().(int); ok {
+			<-b.goOn
+			b.heard <- n
+		}
+	}, options...))
+	t.Cleanup(func() { require.NoError(t, b.system.Root.StopFuture(pid).Wait()) })
+	return pid
+}
+
+func TestOffice(t *testing.T) {
+	for name, options := range map[string][]actor.PropsOption{
+		"prompt":       nil,
+		"bounded":      {actor.WithMailbox(actor.Bounded(4))},
+		"synchronised": {actor.WithDispatcher(actor.NewSynchronizedDispatcher(300))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t)
+			pid := b.spawn(t, options...)
+			sent := 0
+			for n := range 2 * OfficeQueue {
+				box, room := b.Reserve(pid)
+				require.Equal(t, name == "prompt", box == nil && room)
+				if !room {
+					require.InDelta(t, OfficeQueue+4, n, 4, "the mailbox may have taken some")
+					break
+				}
+				b.Post(pid, box, n)
+				sent++
+			}
+			close(b.goOn)
+			for n := range sent {
+				require.Equal(t, n, testkit.Await(t, "a message", b.heard))
+			}
+			testkit.Until(t, "an empty office", func() bool { return b.Boxes() == 0 })
+			b.Answer(pid, 7)
+			require.Equal(t, 7, testkit.Await(t, "a message", b.heard))
+			testkit.Until(t, "an empty office", func() bool { return b.Boxes() == 0 })
+			require.Zero(t, b.lost.Load())
+		})
+	}
+}
+
+// What can't be delivered by the end is counted; nobody waits.
+func TestOfficeThatStops(t *testing.T) {
+	b := start(t)
+	pid := b.spawn(t, actor.WithMailbox(actor.Bounded(8)))
+	for n := range 100 {
+		b.Answer(pid, n)
+	}
+	b.Stop()
+	b.Stop()
+	testkit.Until(t, "the end", func() bool { return b.Boxes() == 0 })
+	require.Greater(t, b.lost.Load(), uint64(80))
+	close(b.goOn)
+}
+
+// Who has gone leaves nothing behind, however it is looked for.
+func TestOfficeForNobody(t *testing.T) {
+	b := start(t)
+	letters := b.system.EventStream.Subscribe(func(event any) {
+		if letter, ok := event.(*actor.DeadLetterEvent); ok {
+			t.Errorf("a dead letter: %v", letter)
+		}
+	})
+	defer b.system.EventStream.Unsubscribe(letters)
+	gone := b.system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithMailbox(actor.Bounded(2))))
+	box, room := b.Reserve(gone)
+	require.True(t, room)
+	require.NotNil(t, box)
+	require.NoError(t, b.system.Root.StopFuture(gone).Wait())
+	b.Post(gone, box, 1)
+	elsewhere := actor.NewPID("10.1.2.3:80", "somebody")
+	b.Answer(elsewhere, 2)
+	b.Answer(gone, 3)
+	testkit.Until(t, "the count", func() bool { return b.lost.Load() == 3 })
+	testkit.Until(t, "an empty office", func() bool { return b.Boxes() == 0 })
+	box, _ = b.Reserve(elsewhere)
+	require.Equal(t, 1, b.Boxes())
+	b.Release(box)
+	b.Release(nil)
+	require.Zero(t, b.Boxes())
+}
