@@ -92,6 +92,7 @@ type ExpiredKey struct {
 // OutboxMessage is a message that waits for its delivery, or was given up.
 type OutboxMessage struct {
 	ID, Address string
+	At          time.Time // when it was committed
 	Payload     string
 	Expired     *ExpiredKey // not nil: of a timer
 	Broken      bool        // the row is not a message: Payload is what it holds
@@ -151,7 +152,7 @@ func (m *OutboxMessage) read(isDead bool) {
 		m.Broken, m.Payload = true, row
 		return
 	}
-	m.Payload = message.Payload
+	m.At, m.Payload = kv.DeadlineTime(message.At), message.Payload
 	if e := message.Expired; e != nil {
 		m.Expired = &ExpiredKey{Group: e.Group, Key: e.Key, Value: e.Value, ExpiresAt: kv.DeadlineTime(e.ExpiresAt), Omitted: e.Omitted}
 	}

@@ -178,7 +178,7 @@ func TestTellOfATenant(t *testing.T) {
 // same key is not written over.
 func TestTellBesideImportedRows(t *testing.T) {
 	store := openStore(t, ":memory:")
-	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", kv.MessageID(2, 0), "m1imported"))
+	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", kv.MessageID(2, 0), (&kv.Message{Payload: "imported"}).Encode()))
 	require.NoError(t, store.Tell("orders", "own"))
 	require.Equal(t, []string{"imported", "own"}, payloads(t, store, "orders"))
 }

@@ -76,6 +76,7 @@ func TimerKey(deadline int64, key string) string {
 
 // Message is what a row of the outbox says: the payload of a Tell, or what has Expired.
 type Message struct {
+	At      int64 // when it was committed, Unix milliseconds
 	Payload string
 	Expired *Expired // not nil: a timer's message
 }
@@ -108,14 +109,16 @@ var errMessage = errors.New("not a message: something else wrote this row")
 
 // Encode is the message as a row's value.
 func (m *Message) Encode() string {
+	var room [64]byte
 	if m.Expired == nil {
-		return payloadRow + m.Payload
+		return string(binary.AppendVarint(append(room[:0], payloadRow...), m.At)) + m.Payload
 	}
 	e, omitted := m.Expired, byte(0)
 	if e.Omitted {
 		omitted = 1
 	}
-	head := append([]byte(expiredRow), omitted)
+	head := append(append(room[:0], expiredRow...), omitted)
+	head = binary.AppendVarint(head, m.At)
 	head = binary.AppendVarint(head, e.ExpiresAt)
 	head = binary.AppendUvarint(head, uint64(len(e.Group)))
 	head = binary.AppendUvarint(head, uint64(len(e.Key)))
@@ -130,8 +133,12 @@ func (m *Message) Encode() string {
 
 // DecodeMessage reads a row of the outbox.
 func DecodeMessage(row string) (m Message, err error) {
-	if payload, ok := strings.CutPrefix(row, payloadRow); ok {
-		return Message{Payload: payload}, nil
+	if rest, ok := strings.CutPrefix(row, payloadRow); ok {
+		at, n := binary.Varint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
+		if n <= 0 {
+			return m, errMessage
+		}
+		return Message{At: at, Payload: rest[n:]}, nil
 	}
 	rest, ok := strings.CutPrefix(row, expiredRow)
 	if !ok || rest == "" || rest[0] > 1 {
@@ -139,6 +146,11 @@ func DecodeMessage(row string) (m Message, err error) {
 	}
 	e := &Expired{Omitted: rest[0] == 1}
 	rest = rest[1:]
+	told, n := binary.Varint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
+	if n <= 0 {
+		return m, errMessage
+	}
+	rest = rest[n:]
 	head := []byte(rest[:min(len(rest), 3*binary.MaxVarintLen64)])
 	at, n := binary.Varint(head)
 	group, n2 := binary.Uvarint(head[max(n, 0):])
@@ -151,7 +163,7 @@ func DecodeMessage(row string) (m Message, err error) {
 		return m, errMessage
 	}
 	e.ExpiresAt, e.Group, e.Key, e.Value = at, rest[:group], rest[group:group+key], rest[group+key:]
-	return Message{Expired: e}, nil
+	return Message{At: told, Expired: e}, nil
 }
 
 // Encode is the dead message as a row's value.

@@ -55,8 +55,9 @@ type Options struct {
 
 // Message is what a receiver gets. It acknowledges by ctx.Respond(message.Ack()).
 type Message struct {
-	ID      string // of this message alone in its store: the same each time it is sent
-	Address string // in full: a namespace's has it and a colon before
+	ID      string    // of this message alone in its store: the same each time it is sent
+	Address string    // in full: a namespace's has it and a colon before
+	At      time.Time // when it was committed
 	Payload string
 	Expired *Expired // not nil: a key with NotifyOnExpiry has expired, and there is no Payload
 	Attempt int      // 1 at first

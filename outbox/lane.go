@@ -134,11 +134,9 @@ func (l *lane) run() {
 
 // end removes what was acknowledged, if that can be done at once.
 func (l *lane) end() {
-	for len(l.busy) > 0 {
+	for l.collect(); len(l.busy) > 0; l.collect() {
 		<-l.signal
-		l.collect()
 	}
-	l.collect()
 	if len(l.acked) > 0 {
 		if err := l.delete(l.outbox.store.WithContext(context.Background()), l.acked); err != nil {
 			l.outbox.options.Logger.Warn("acknowledged messages are not removed: they come again", slog.Any("error", err))
@@ -400,7 +398,7 @@ func (l *lane) pass(to courier.Recipient, f *flight) bool {
 	l.mu.Lock()
 	l.mu.flying[f.message.ID] = struct{}{}
 	l.mu.Unlock()
-	message := Message{ID: f.message.ID, Address: l.address, Payload: f.message.Payload, Expired: f.message.Expired, Attempt: f.attempt}
+	message := Message{ID: f.message.ID, Address: l.address, At: f.message.At, Payload: f.message.Payload, Expired: f.message.Expired, Attempt: f.attempt}
 	if !to.Pass(&actor.MessageEnvelope{Message: message, Sender: l.outbox.self}, l.outbox.ctx.Done()) {
 		f.attempt--
 		if l.outbox.ctx.Err() == nil {

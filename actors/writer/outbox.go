@@ -9,6 +9,7 @@ import (
 // tell puts a message into the outbox: an ordinary row, under a key that no other
 // message of the store has. Whoever delivers it learns of it as everybody does.
 func (t *transaction) tell(m *kv.Mutation, address string, message kv.Message) error {
+	message.At = t.now
 	row := kv.Row{Group: kv.OutboxPrefix + address, Value: message.Encode(), Deadline: kv.NoDeadline}
 	for taken := true; taken; {
 		row.Key = kv.MessageID(t.revision+1, t.told)
