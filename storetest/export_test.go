@@ -26,3 +26,19 @@ func HurryLeaks() (restore func()) {
 	leavePatience = before / 50
 	return func() { leavePatience = before }
 }
+
+// Result is what came of a run.
+type Result struct {
+	Failures, Trace []string
+	Report          string
+}
+
+// Play is one run, whose failure is the caller's to judge.
+func Play(t *testing.T, seed uint64, actors Actors, drive func(w *World), options ...Option) Result {
+	t.Helper()
+	r := play(t, seed, actors, drive, options)
+	return Result{r.failures, r.trace, r.report(t.Name())}
+}
+
+// ChosenSeeds is which seeds the flags choose.
+var ChosenSeeds = chosenSeeds
