@@ -2,6 +2,9 @@ package storetest
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime/pprof"
 	"testing"
 
@@ -17,8 +20,20 @@ func LeaveGoroutine(s *Store, release <-chan struct{}) {
 	})
 }
 
-// PointNames is what the source says there is.
-func PointNames(t testing.TB) []string { return testkit.Steps(t, "actors") }
+// PointNames is what the source says there is: the steps of all who are given the hook of a
+// store.
+func PointNames(t testing.TB) []string {
+	t.Helper()
+	names := testkit.Steps(t, "actors")
+	source, err := os.ReadFile(filepath.Join(testkit.Root(t), "internal", "cache", "writer.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`fail\.Hit\("([^"]+)"\)`).FindAllSubmatch(source, -1) {
+		names = append(names, string(match[1]))
+	}
+	return names
+}
 
 // HurryLeaks has goroutines be waited for less long.
 func HurryLeaks() (restore func()) {
@@ -42,3 +57,6 @@ func Play(t *testing.T, seed uint64, actors Actors, drive func(w *World), option
 
 // ChosenSeeds is which seeds the flags choose.
 var ChosenSeeds = chosenSeeds
+
+// Spread is which of many times are tried.
+var Spread = spread

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 
@@ -18,6 +19,7 @@ type mailbox struct {
 	world   *World
 	name    string
 	invoker actor.MessageInvoker
+	dead    atomic.Bool // its process was killed
 	mu      struct {
 		sync.Mutex
 		system, user []any
@@ -31,6 +33,9 @@ func init() { actorsystem.Vouch(&mailbox{}) }
 
 func (b *mailbox) PostUserMessage(message any) {
 	b.world.queue()
+	if b.dead.Load() {
+		return
+	}
 	b.mu.Lock()
 	b.mu.user = append(b.mu.user, message)
 	b.mu.Unlock()
@@ -39,6 +44,9 @@ func (b *mailbox) PostUserMessage(message any) {
 
 func (b *mailbox) PostSystemMessage(message any) {
 	b.world.queue()
+	if b.dead.Load() {
+		return
+	}
 	b.mu.Lock()
 	b.mu.system = append(b.mu.system, message)
 	b.mu.Unlock()
@@ -127,10 +135,7 @@ func (b *mailbox) invokeSystem(message any) {
 
 // pause has a handler wait for its turn, if it is that which asks.
 func (b *mailbox) pause() {
-	b.world.mu.Lock()
-	ended := b.world.mu.ended
-	b.world.mu.Unlock()
-	if ended {
+	if b.world.over() {
 		return
 	}
 	b.mu.Lock()
@@ -143,6 +148,26 @@ func (b *mailbox) pause() {
 	b.mu.Unlock()
 	b.world.stir()
 	<-turn
+	b.leaveIfDead()
+}
+
+// die has the actor vanish, with what it is at.
+func (b *mailbox) die() {
+	b.dead.Store(true)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.system, b.mu.user = nil, nil
+	if b.mu.paused != nil {
+		close(b.mu.paused)
+		b.mu.paused = nil
+	}
+}
+
+// leaveIfDead ends the goroutine of a handler whose process is dead.
+func (b *mailbox) leaveIfDead() {
+	if b.dead.Load() {
+		runtime.Goexit()
+	}
 }
 
 // moment is the context of an actor's calls of the store. The store asks it whether it has

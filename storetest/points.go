@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +22,8 @@ var pointNames = []string{
 	"writer.count",     // a namespace is to be counted for its quota
 	"writer.counted",   // it was
 	"writer.drain",     // the store closes
+	"cache.commit",     // COMMIT, with the read cache told of it
+	"cache.committed",  // it has returned, and the cache is up to date
 	"notifier.watch", "notifier.unwatch", "notifier.subscribe", "notifier.unsubscribe", "notifier.mark",
 	"notifier.deliver",   // events are to be sent to watchers
 	"notifier.delivered", // they were, callers are not answered yet
@@ -78,8 +79,9 @@ type points struct {
 	any   atomic.Bool // something is planned or counted
 	mu    struct {
 		sync.Mutex
-		plans []*plan
-		hits  map[string]int // nil: nobody counts
+		plans    []*plan
+		counting bool
+		hits     map[string]int
 	}
 }
 
@@ -99,28 +101,28 @@ func (p *points) plan(point string, n int, do Action) <-chan struct{} {
 	return one.reached
 }
 
+// forget ends what was planned or counted: another life begins.
 func (p *points) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.plans = nil
-	p.any.Store(p.mu.hits != nil)
+	p.mu.plans, p.mu.counting = nil, false
+	p.any.Store(false)
 }
 
 // count has hits be counted from now on.
 func (p *points) count() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.hits = make(map[string]int)
+	p.mu.counting, p.mu.hits = true, make(map[string]int)
 	p.any.Store(true)
 }
 
+// counted is how often each point was reached until the end of that life.
 func (p *points) counted() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	hits := p.mu.hits
-	p.mu.hits = nil
-	p.any.Store(len(p.mu.plans) > 0)
-	return hits
+	p.mu.counting = false
+	return p.mu.hits
 }
 
 // hit is the store's failpoint.
@@ -137,7 +139,7 @@ func (p *points) hit(point string) {
 func (p *points) due(point string) (due []*plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.hits != nil {
+	if p.mu.counting {
 		p.mu.hits[point]++
 	}
 	p.mu.plans = slices.DeleteFunc(p.mu.plans, func(one *plan) bool {
@@ -151,5 +153,3 @@ func (p *points) due(point string) (due []*plan) {
 	})
 	return due
 }
-
-func (p *plan) String() string { return fmt.Sprintf("%s, %d", p.point, p.left) }

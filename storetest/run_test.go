@@ -227,3 +227,57 @@ func TestRunSeesAReceiveThatDoesNotEnd(t *testing.T) {
 	require.Len(t, r.Failures, 1)
 	require.Contains(t, r.Failures[0], "stuck is still in Receive")
 }
+
+// A program that counts what it has done before it is done is wrong after a kill; one that
+// does both at once is not. The actors are made anew, and what they had in mind is gone.
+func TestRunThatIsKilled(t *testing.T) {
+	type work struct{}
+	worker := func(do func(store *api.Store) error) storetest.Actors {
+		return storetest.Actors{"worker": func(m *storetest.Member) *actor.Props {
+			handled := 0
+			return actor.PropsFromFunc(func(ctx actor.Context) {
+				if _, ok := ctx.Message().(work); ok {
+					if handled++; handled > 3 {
+						m.World.Errorf("it was not made anew")
+					}
+					if err := do(m.Store); err != nil {
+						m.World.Errorf("%v", err)
+					}
+				}
+			})
+		}}
+	}
+	drive := func(w *storetest.World) {
+		point := []string{"writer.commit", "writer.committed", "writer.accept"}[w.Rand().IntN(3)]
+		w.Store.At(point, 1+w.Rand().IntN(5), storetest.Crash)
+		for range 2 {
+			for range 3 {
+				w.Send("worker", work{})
+			}
+			w.Settle()
+			w.Kill()
+			require.False(w, w.Killed())
+		}
+		done, err := w.Store.GetAll("work")
+		require.NoError(w, err)
+		require.Equal(w, done["planned"], done["done"])
+	}
+	increment := func(store *api.Store, key string) error {
+		_, err := store.Increment("work", key, 1)
+		return err
+	}
+	wrong := 0
+	for seed := range uint64(8) {
+		r := storetest.Play(t, seed, worker(func(store *api.Store) error {
+			return errors.Join(increment(store, "planned"), increment(store, "done"))
+		}), drive)
+		wrong += len(r.Failures)
+		r = storetest.Play(t, seed, worker(func(store *api.Store) error {
+			batch := new(api.Batch).Increment("work", "planned", 1).Increment("work", "done", 1)
+			_, err := store.Batch(batch)
+			return err
+		}), drive)
+		require.Empty(t, r.Failures, r.Report)
+	}
+	require.Positive(t, wrong)
+}

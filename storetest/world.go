@@ -67,10 +67,14 @@ func newWorld(t *testing.T, seed uint64, actors Actors, options []Option) *World
 		chance: rand.New(rand.NewPCG(seed, 0)), random: rand.New(rand.NewPCG(seed, 1))}
 	w.mu.names, w.mu.handlers = make(map[string]int), make(map[string]*mailbox)
 	w.t = t
-	w.system = actor.NewActorSystem(actor.WithLoggerFactory(
-		func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	w.system = newSystem()
 	w.Store = New(t, append([]Option{RealClock(), With(api.WithActorSystem(w.system))}, options...)...)
 	return w
+}
+
+func newSystem() *actor.ActorSystem {
+	return actor.NewActorSystem(actor.WithLoggerFactory(
+		func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }
 
 // spawn starts the actors.
@@ -108,6 +112,37 @@ func (w *World) Send(name string, message any) {
 	}
 	w.system.Root.Send(pid, message)
 }
+
+// Kill is the end of the whole program, and its new start: the store's process is killed
+// (Store.Kill), what lay in mailboxes is lost, and the actors are made anew by the functions
+// in Actors. A handler that was under way does not come back from the call of the store at
+// which it waits. See Store.At for a death at a certain point: from then on nobody runs, and
+// what actors have reported since does not count, until Kill.
+func (w *World) Kill() {
+	w.Store.Crash()
+	w.mu.Lock()
+	boxes, waiting := w.mu.boxes, w.mu.sending
+	w.mu.boxes, w.mu.sending = nil, nil
+	clear(w.mu.names)
+	w.mu.Unlock()
+	for _, box := range boxes {
+		box.die()
+	}
+	for _, sender := range waiting {
+		close(sender.turn)
+	}
+	synctest.Wait()
+	w.note("the program is killed, and starts again")
+	w.system = newSystem()
+	w.Store.settings.options = append(w.Store.settings.options, api.WithActorSystem(w.system))
+	w.Store.Kill()
+	clear(w.pids)
+	w.spawn()
+}
+
+// Killed reports whether the store's process has died at a point (Crash), and Kill was not
+// called since.
+func (w *World) Killed() bool { return w.Store.folder != nil && w.Store.folder.Dead() }
 
 // Seed is the run's seed.
 func (w *World) Seed() uint64 { return w.seed }
@@ -157,6 +192,9 @@ func (w *World) Advance(d time.Duration) {
 // reports whether there was one.
 func (w *World) step() bool {
 	w.calm()
+	if w.Killed() && !w.over() {
+		return false
+	}
 	w.mu.Lock()
 	boxes := slices.Clone(w.mu.boxes)
 	w.mu.Unlock()
@@ -208,6 +246,7 @@ func (w *World) queue() {
 	w.mu.Unlock()
 	w.stir()
 	<-turn
+	box.leaveIfDead()
 }
 
 func (w *World) handles(box *mailbox, goroutine string) {
@@ -249,10 +288,14 @@ func (w *World) stir() {
 	}
 }
 
-// Errorf notes a failure and goes on.
+// Errorf notes a failure and goes on. Of an actor whose process is dead it notes none.
 func (w *World) Errorf(format string, arguments ...any) {
+	self := goroutine()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if box := w.mu.handlers[self]; box != nil && (box.dead.Load() || w.Killed()) {
+		return
+	}
 	w.mu.failures = append(w.mu.failures, strings.TrimRight(fmt.Sprintf(format, arguments...), "\n"))
 }
 
@@ -283,6 +326,12 @@ func (w *World) Failed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.mu.failures) > 0
+}
+
+func (w *World) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.ended
 }
 
 // recover is deferred around drive.
