@@ -27,6 +27,9 @@ func (own) SendSystemMessage(*actor.PID, any)     {}
 func (own) Stop(*actor.PID)                       {}
 func boxed(m actor.Mailbox) actor.MailboxProducer { return func() actor.Mailbox { return own{m} } }
 
+// trusted is a mailbox that somebody answers for.
+type trusted struct{ actor.Mailbox }
+
 // TestPrompt: only what can be seen to be harmless is.
 func TestPrompt(t *testing.T) {
 	system, release := actorsystem.Acquire()
@@ -66,6 +69,9 @@ func TestPrompt(t *testing.T) {
 		require.NotNil(t, room, name)
 		require.True(t, room(), name)
 	}
+	vouched := spawn(t, actor.WithMailbox(func() actor.Mailbox { return &trusted{actor.Unbounded()()} }))
+	actorsystem.Vouch(&trusted{})
+	require.True(t, actorsystem.Prompt(vouched))
 	require.False(t, actorsystem.Prompt(own{}))
 	require.Nil(t, actorsystem.Room(own{}))
 	require.False(t, actorsystem.Prompt(system.DeadLetter))

@@ -15,6 +15,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 
 	"github.com/stretchr/testify/require"
 )
@@ -298,5 +299,5 @@ func TestEveryCallFails(t *testing.T) {
 			}
 		}
 	}
-	faultfs.Report(t, "%d runs in which a call failed, of %d calls in %d runs without a fault", total, calls, len(uses))
+	report.Logf(t, "%d runs in which a call failed, of %d calls in %d runs without a fault", total, calls, len(uses))
 }

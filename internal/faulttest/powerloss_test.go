@@ -16,6 +16,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/api"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite" // the original's driver
@@ -370,7 +371,7 @@ func TestPowerLoss(t *testing.T) {
 			t.Run(kind+"/"+name, func(t *testing.T) { total += s.cut(t, durability) })
 		}
 	}
-	faultfs.Report(t, "%d power cuts", total)
+	report.Logf(t, "%d power cuts", total)
 }
 
 func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
@@ -414,6 +415,6 @@ func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
 		}
 		cuts++
 	}
-	faultfs.Report(t, "%d power cuts, at %d moments of %d", cuts, len(slices.Compact(moments)), r.recording.Len())
+	report.Logf(t, "%d power cuts, at %d moments of %d", cuts, len(slices.Compact(moments)), r.recording.Len())
 	return cuts
 }

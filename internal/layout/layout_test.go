@@ -35,8 +35,11 @@ var layers = []struct {
 	{"internal/courier", []string{"internal/actorsystem"}},
 	{"internal/clock", nil},
 	{"internal/failpoint", nil},
+	{"internal/fakeclock", nil},
 	{"internal/health", nil},
 	{"internal/layout", nil},
+	{"internal/testkit", []string{"internal/fakeclock"}},
+	{"internal/testkit/report", nil},
 	{"internal/planted/...", nil},
 	{"internal/cache", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage"}},
 	{"internal/...", []string{"kv", "internal/clock", "internal/failpoint", "internal/planted"}},
@@ -51,8 +54,8 @@ var layers = []struct {
 	{"persistence/conformance", nil}, // the suite knows no provider
 	{"persistence", []string{"api"}},
 	{"outbox/...", []string{"api", "protocol", "internal/courier", "outbox/..."}}, // its receivers may block it
-	{"storetest/...", []string{"api", "kv", "protocol", "engine", "storetest/...", "internal/..."}},
-	{"examples/...", []string{"api", "protocol", "persistence", "outbox", "storetest", "examples/..."}},
+	{"storetest", []string{"api", "engine", "internal/actorsystem", "internal/fakeclock", "internal/storage/faultfs"}},
+	{"examples/...", []string{"api", "protocol", "persistence", "outbox", "examples/..."}},
 	{"cmd/...", []string{"api", "bench/...", "cmd/..."}},
 	{"bench", nil}, // the harness knows no store
 	{"bench/floor", []string{"bench"}},
@@ -80,7 +83,10 @@ var libraries = []struct {
 }
 
 // testOnly may be imported by tests, and by nothing else of ours.
-var testOnly = []string{"internal/testkit", "internal/layout", "internal/storage/faultfs"}
+var testOnly = []string{"internal/fakeclock", "internal/testkit", "internal/testkit/report", "internal/layout", "internal/storage/faultfs", "storetest"}
+
+// kits are what tests alone import, those of users too.
+var kits = []string{"internal/testkit", "internal/testkit/report", "storetest"}
 
 // violation says why folder may not import imported, or nothing.
 func violation(folder, imported string) string {
@@ -88,7 +94,7 @@ func violation(folder, imported string) string {
 	if !ours {
 		return libraryViolation(folder, imported)
 	}
-	if slices.Contains(testOnly, inner) {
+	if slices.Contains(testOnly, inner) && !slices.Contains(kits, folder) {
 		return "only tests may import " + inner
 	}
 	for _, layer := range layers {
@@ -246,6 +252,12 @@ func TestRuleFails(t *testing.T) {
 		{"persistence/conformance", module + "/api"},
 		{"api", module + "/persistence"},
 		{"newcomer", module + "/kv"},
+		{"api", module + "/storetest"},
+		{"examples/bank", module + "/storetest"},
+		{"examples/bank", module + "/engine"},
+		{"storetest", module + "/internal/testkit"},
+		{"storetest", module + "/internal/storage"},
+		{"internal/testkit", module + "/internal/storage/faultfs"},
 	} {
 		require.NotEmpty(t, violation(bad.folder, bad.imported), "%s may import %s", bad.folder, bad.imported)
 	}
@@ -279,6 +291,10 @@ func TestRuleFails(t *testing.T) {
 		{"bench/soak", module + "/api"},
 		{"bench/soak", module + "/bench/report"},
 		{"bench/report", "gonum.org/v1/plot/vg"},
+		{"storetest", module + "/internal/storage/faultfs"},
+		{"storetest", module + "/api"},
+		{"examples/bank", module + "/api"},
+		{"examples/bank", actor},
 	} {
 		require.Empty(t, violation(good.folder, good.imported), "%s may not import %s", good.folder, good.imported)
 	}

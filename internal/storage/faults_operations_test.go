@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -184,7 +185,7 @@ func TestFaultsOfEveryCommit(t *testing.T) {
 					}
 					require.NoError(t, d.Close(), n)
 				}
-				faultfs.Report(t, "%d runs", runs)
+				report.Logf(t, "%d runs", runs)
 			})
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -105,7 +106,7 @@ func TestPowerLossWhileOpeningAndClosing(t *testing.T) {
 					cuts++
 				}
 			}
-			faultfs.Report(t, "%d power cuts at %d moments", cuts, r.Len()+1)
+			report.Logf(t, "%d power cuts at %d moments", cuts, r.Len()+1)
 		})
 	}
 }

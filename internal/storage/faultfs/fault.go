@@ -81,10 +81,18 @@ func Failing(call, kind string, err error) Fault {
 }
 
 func verdict(o Operation) error {
-	i := current.Load()
-	if i == nil {
-		return nil
+	if i := current.Load(); i != nil {
+		if err := i.decide(o); err != nil {
+			return err
+		}
 	}
+	if f := folderOf(o.Path); f != nil {
+		return f.verdict(o)
+	}
+	return nil
+}
+
+func (i *injection) decide(o Operation) error {
 	o.Kind = kindOf(o)
 	o.N = int(i.calls.Add(1)) - 1
 	return i.fault(o)

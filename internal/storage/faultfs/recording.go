@@ -34,6 +34,7 @@ type Recording struct {
 		locks  map[string][]byte // what each -lock said last
 	}
 	initial replay
+	live    *Player // plays every event at once, instead of its being kept; nil: they are kept
 }
 
 type eventKind int
@@ -69,9 +70,22 @@ func Record(t testing.TB, folder string) *Recording {
 	if !installed.Load() {
 		t.Fatal("faultfs is not installed: call faultfs.Install in TestMain")
 	}
-	folder, err := filepath.EvalSymlinks(folder)
+	r, err := newRecording(folder)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !recording.CompareAndSwap(nil, r) {
+		t.Fatal("there is a recording already")
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// newRecording takes down what is in a folder.
+func newRecording(folder string) (*Recording, error) {
+	folder, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return nil, err
 	}
 	r := &Recording{folder: folder}
 	r.mu.names, r.mu.disk, r.mu.locks = make(map[string]int), make(map[*os.File]int), make(map[string][]byte)
@@ -91,14 +105,7 @@ func Record(t testing.TB, folder string) *Recording {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !recording.CompareAndSwap(nil, r) {
-		t.Fatal("there is a recording already")
-	}
-	t.Cleanup(r.Stop)
-	return r
+	return r, err
 }
 
 // Stop ends the recording, which may then be played.
@@ -140,12 +147,22 @@ func (r *Recording) Marks() (moments []int) {
 }
 
 func recordingOf(path string) *Recording {
-	r := recording.Load()
-	if r == nil || path != r.folder && !strings.HasPrefix(path, r.folder+string(filepath.Separator)) {
-		return nil
+	if r := recording.Load(); r != nil && within(path, r.folder) {
+		return r
 	}
-	return r
+	if f := folderOf(path); f != nil {
+		return f.recording.Load()
+	}
+	return nil
 }
+
+// within reports whether a path is a folder or below it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+string(filepath.Separator))
+}
+
+// syncs reports whether what is to be synced is, on this machine's disk.
+func (r *Recording) syncs() bool { return !noSyncs.Load() && (r == nil || r.live == nil) }
 
 // begin has what is done until end be one step of the recording.
 func (r *Recording) begin() (end func()) {
@@ -168,8 +185,16 @@ func (r *Recording) add(e event) {
 		}
 		if content, err := os.ReadFile(path); err == nil && !bytes.Equal(content, r.mu.locks[path]) {
 			r.mu.locks[path] = content
-			r.mu.events = append(r.mu.events, event{kind: lockSays, path: path, data: content})
+			r.happened(event{kind: lockSays, path: path, data: content})
 		}
+	}
+	r.happened(e)
+}
+
+func (r *Recording) happened(e event) {
+	if r.live != nil {
+		r.live.step(e)
+		return
 	}
 	r.mu.events = append(r.mu.events, e)
 }

@@ -205,7 +205,7 @@ func xSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 		return code("sync", err)
 	}
 	defer f.recording.begin()()
-	if !noSyncs.Load() {
+	if f.recording.syncs() {
 		if result := cabi.Call[func(*libc.TLS, uintptr, int32) int32](f.methods.FxSync)(tls, file, flags); result != lib.SQLITE_OK {
 			return result
 		}
@@ -270,7 +270,7 @@ func xDelete(tls *libc.TLS, self, name uintptr, syncFolder int32) int32 {
 	r := recordingOf(path)
 	defer r.begin()()
 	does := syncFolder
-	if noSyncs.Load() {
+	if !r.syncs() {
 		does = 0
 	}
 	result := cabi.Call[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.remove)(tls, self, name, does)
@@ -308,7 +308,7 @@ func intercept(c *disk.Call, do func() error) error {
 	}
 	r := recordingOf(c.Path)
 	defer r.begin()()
-	if !noSyncs.Load() || c.Name != "sync" && c.Name != "syncfolder" {
+	if r.syncs() || c.Name != "sync" && c.Name != "syncfolder" {
 		err = do()
 	}
 	if err == nil && r != nil {

@@ -1,0 +1,92 @@
+package examples_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// programs are the examples, with what they are started with here.
+var programs = map[string]struct {
+	arguments []string
+	says      string // a part of what it prints
+}{
+	"hello":    {nil, "visits: 1"},
+	"sessions": {[]string{"-for=1s"}, "no answer was wrong"},
+	"bank":     {[]string{"-for=2s"}, "all of them are there"},
+	"config":   {[]string{"-for=1s"}, "all copies are equal"},
+	"child":    {[]string{"-for=1s"}, "and are there"},
+}
+
+// build makes all programs.
+func build(t *testing.T) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	output, err := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./...").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	return folder
+}
+
+// run runs a program, which is to end by itself and to leave nothing in the folder for
+// temporary files.
+func run(t *testing.T, folder, name string, arguments ...string) (code int, output string) {
+	t.Helper()
+	temporary := t.TempDir()
+	command := exec.CommandContext(t.Context(), filepath.Join(folder, name), arguments...)
+	command.Dir = t.TempDir()
+	command.Env = append(os.Environ(), "TMPDIR="+temporary, "TMP="+temporary)
+	command.WaitDelay = time.Second
+	var both bytes.Buffer
+	command.Stdout, command.Stderr = &both, &both
+	began := time.Now()
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	require.Less(t, time.Since(began), 20*time.Second, "%s", &both)
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	require.Empty(t, left, "it leaves files")
+	return command.ProcessState.ExitCode(), both.String()
+}
+
+// TestExamples runs every program.
+func TestExamples(t *testing.T) {
+	folder := build(t)
+	built, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, built, len(programs), "a program is not in the list")
+	for name, program := range programs {
+		t.Run(name, func(t *testing.T) {
+			code, output := run(t, folder, name, program.arguments...)
+			require.Zero(t, code, output)
+			require.Contains(t, output, program.says)
+			t.Log("\n" + output)
+		})
+	}
+	t.Run("hello again", func(t *testing.T) {
+		readme, err := os.ReadFile("README.md")
+		require.NoError(t, err)
+		for name := range programs {
+			require.Contains(t, string(readme), "`"+name+"`")
+		}
+		source, err := os.ReadFile("hello/main.go")
+		require.NoError(t, err)
+		require.LessOrEqual(t, strings.Count(string(source), "\n"), 20, "the smallest program")
+	})
+	// A check that can't fail would prove nothing.
+	t.Run("bank with a bug", func(t *testing.T) {
+		code, output := run(t, folder, "bank", "-for=10s", "-bug")
+		require.Equal(t, 1, code, output)
+		require.Contains(t, output, "bank: after")
+		require.Contains(t, output, "16000 in the beginning")
+	})
+}
