@@ -80,8 +80,7 @@ func benchEvent(i int) proto.Message {
 // appender is an actor that persists events for as long as a round lasts.
 type appender struct {
 	library.Mixin
-	round *appendRound
-	n     int
+	n int
 }
 
 type appendRound struct {

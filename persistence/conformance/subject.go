@@ -101,7 +101,7 @@ func refused(what string, want error, f func()) error {
 	case errors.Is(err, errNoError):
 		return fmt.Errorf("%s: %w", what, err)
 	case want != nil && !errors.Is(err, want):
-		return fmt.Errorf("%s is refused with %q, which is not %q", what, err, want)
+		return fmt.Errorf("%s is refused, but not with %q: %w", what, want.Error(), err)
 	}
 	return nil
 }
