@@ -21,6 +21,7 @@ var programs = map[string]struct {
 	"hello":    {nil, "visits: 1"},
 	"sessions": {[]string{"-for=1s"}, "no answer was wrong"},
 	"bank":     {[]string{"-for=2s"}, "all of them are there"},
+	"queue":    {[]string{"-for=1s"}, "each done once"},
 	"config":   {[]string{"-for=1s"}, "all copies are equal"},
 	"child":    {[]string{"-for=1s"}, "and are there"},
 }
