@@ -21,15 +21,17 @@ var programs = map[string]struct {
 	"hello":    {nil, "visits: 1"},
 	"sessions": {[]string{"-for=1s"}, "no answer was wrong"},
 	"bank":     {[]string{"-for=2s"}, "all of them are there"},
+	"queue":    {[]string{"-for=1s"}, "each done once"},
 	"config":   {[]string{"-for=1s"}, "all copies are equal"},
 	"child":    {[]string{"-for=1s"}, "and are there"},
 }
 
-// build makes all programs.
+// build makes all programs, without what only debuggers need: linking takes most of this
+// test.
 func build(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	output, err := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./...").CombinedOutput()
+	output, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", folder+string(filepath.Separator), "./...").CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	return folder
 }

@@ -16,6 +16,8 @@ type (
 	payment struct{ from, to, n, amount int } // the n-th from the one to the other
 	arrived struct{ to, n int }               // the answer to a payment
 	ask     struct{}
+
+	everybodyIsThere struct{} // so that what was not answered may be sent again
 )
 
 // statement answers ask.
@@ -67,9 +69,9 @@ func (a *account) Receive(c actor.Context) {
 		if !a.state.Open {
 			a.happened("opened with %d", opening)
 		}
-		for _, p := range a.state.UnderWay {
-			a.send(c, p)
-		}
+		a.sendAgain(c)
+	case everybodyIsThere:
+		a.sendAgain(c)
 	case pay:
 		if m.amount > a.state.Balance {
 			m.amount = 0
@@ -89,7 +91,14 @@ func (a *account) Receive(c actor.Context) {
 	}
 }
 
-// send sends a payment, again after a restart.
+// sendAgain sends what was not answered: after a start of the bank, and after one of this
+// account alone, which a failed write brings about.
+func (a *account) sendAgain(c actor.Context) {
+	for _, p := range a.state.UnderWay {
+		a.send(c, p)
+	}
+}
+
 func (a *account) send(c actor.Context, p unconfirmed) {
 	c.Request(c.ActorSystem().NewLocalPID(nameOf(p.To)), payment{a.number, p.To, p.N, p.Amount})
 }

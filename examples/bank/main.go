@@ -155,6 +155,9 @@ func openBank(path string) (*bank, error) {
 		}
 		b.pids = append(b.pids, pid)
 	}
+	for _, pid := range b.pids {
+		b.system.Root.Send(pid, everybodyIsThere{})
+	}
 	return b, nil
 }
 

@@ -4,8 +4,8 @@
 // blocks, and no front end knows of another.
 //
 // The invariant: what a front end is told of a session was true at a moment between its
-// question and the answer, whoever wrote it. A session that was ended, replaced or has
-// expired before somebody asks is never shown again.
+// question and the answer, whoever wrote it. A session that was ended or replaced before
+// somebody asks is not shown, and one that somebody was told has expired never again.
 package main
 
 import (
@@ -170,6 +170,7 @@ type session struct {
 	changes  int       // that were asked for so far; more than of answered ones: one is under way
 	done     int
 	coming   string // what the change under way makes of it
+	gone     bool   // somebody was told that it has expired
 }
 
 // auditor knows what was asked for and what was answered.
@@ -242,7 +243,7 @@ func (a *auditor) changed(q question) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.at(q.user)
-	s.token, s.sent, s.answered, s.done = q.token, q.sent, time.Now(), s.done+1
+	s.token, s.sent, s.answered, s.done, s.gone = q.token, q.sent, time.Now(), s.done+1, false
 }
 
 func (a *auditor) now(user string) session {
@@ -254,7 +255,10 @@ func (a *auditor) now(user string) session {
 // judge compares an answer with what was certain when the question was sent, and with what
 // has been asked for until now.
 func (a *auditor) judge(q question, token string) {
-	const rounding = time.Millisecond // deadlines are in whole ones
+	const (
+		rounding = time.Millisecond // deadlines are in whole ones
+		grace    = time.Second      // a read goes by the time at which the commit under way began
+	)
 	a.questions.Add(1)
 	if token != "" {
 		a.found.Add(1)
@@ -264,13 +268,27 @@ func (a *auditor) judge(q question, token string) {
 	case now.changes > before.done+1:
 		// More than one change since: anything may have been true.
 	case token != "" && token == before.token:
-		if age := q.sent.Sub(before.answered); age > sessionLifetime+rounding {
+		if age := q.sent.Sub(before.answered); age > sessionLifetime+grace {
 			a.fail(fmt.Errorf("%s: a session that ended %v before was shown", q.user, age-sessionLifetime))
+		}
+		if before.gone {
+			a.fail(fmt.Errorf("%s: a session was shown again after it had expired", q.user))
 		}
 	case now.changes > before.done && token == now.coming:
 	case token != "":
 		a.fail(fmt.Errorf("%s: %s was shown, and is neither %q nor %q, to which it may have changed", q.user, token, before.token, now.coming))
 	case before.token != "" && now.changes == before.done && answered.Sub(before.sent) < sessionLifetime-rounding:
 		a.fail(fmt.Errorf("%s: the session was not found %v after it began", q.user, answered.Sub(before.sent)))
+	case before.token != "" && now.changes == before.done:
+		a.expired(q.user, before.done)
+	}
+}
+
+// expired notes that somebody was told so of what a change has made.
+func (a *auditor) expired(user string, change int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.at(user); s.done == change {
+		s.gone = true
 	}
 }
