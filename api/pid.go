@@ -43,3 +43,6 @@ type DroppedMessages struct {
 
 // DroppedMessages is how many there were so far.
 func (s *Store) DroppedMessages() DroppedMessages { return DroppedMessages(s.inner().Dropped()) }
+
+// DroppedMessages is Store.DroppedMessages, of the whole store.
+func (s *ScopedStore) DroppedMessages() DroppedMessages { return s.parent().DroppedMessages() }
