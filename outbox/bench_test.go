@@ -33,7 +33,7 @@ func BenchmarkTimers(b *testing.B) {
 func timers(b *testing.B, n, writers int) (late time.Duration, writes int64) {
 	store := openStore(b, filepath.Join(b.TempDir(), "store.db"))
 	system := newSystem(b)
-	due := time.Now().Add(90 * time.Second) // to set them takes a while
+	due := time.Now().Add(60 * time.Second) // to set them takes a while
 	random := rand.New(rand.NewPCG(1, 1))
 	for i := 0; i < n; i += 1000 {
 		batch := new(api.Batch)
