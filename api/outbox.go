@@ -120,6 +120,9 @@ func (s *Store) DeadPage(address, from string, limit int) ([]OutboxMessage, erro
 }
 
 func (s *Store) messages(function, prefix, address, from string, limit int) (page []OutboxMessage, err error) {
+	if err := s.missing(); err != nil {
+		return nil, wrap(function, err)
+	}
 	if limit < 1 {
 		return nil, wrap(function, fmt.Errorf("limit %d: must be positive: %w", limit, InvalidPageError))
 	}

@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
@@ -130,6 +131,8 @@ type Actor struct {
 	ledger   *ledger
 	tx       transaction
 	degraded degraded
+
+	committing time.Duration // how long the last COMMIT took
 }
 
 func newActor(config Config, done chan struct{}, watched *watched) *Actor {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/planted"
@@ -71,7 +72,10 @@ func (a *Actor) commit() {
 	if planted.ReplyBeforeCommit {
 		a.answer()
 	}
-	if err := a.Database.Commit(); err != nil {
+	began := time.Now()
+	err := a.Database.Commit()
+	a.committing = time.Since(began)
+	if err != nil {
 		a.commitFailed(err)
 		return
 	}
@@ -160,13 +164,24 @@ func (a *Actor) applyJob(j *job) (outcome kv.Outcome, cleared bool, err error) {
 		}
 		judged = j.ahead.rounds < aheadRounds
 	}
-	outcome, err = a.attempt(func() (kv.Outcome, error) { return a.tx.apply(j.mutation, judged) })
-	if err == nil && j.mutation == &purge {
+	began := time.Now()
+	for chunks := 1; ; chunks++ {
+		outcome, err = a.attempt(func() (kv.Outcome, error) { return a.tx.apply(j.mutation, judged) })
+		if err != nil || j.mutation != &purge {
+			return outcome, true, err
+		}
 		a.tx.fact.Reaped = true
 		a.tx.unasked = append(a.tx.unasked, outcome.Events...)
+		// Where a commit takes long, on a slow disk, those who wait for it wait little
+		// longer for some more of the purge: there are fewer commits to come.
+		if !outcome.More || chunks == maxChunks || time.Since(began) > a.committing/2 || a.tx.weight > endBatch {
+			return outcome, true, nil
+		}
 	}
-	return outcome, true, err
 }
+
+// maxChunks is how many chunks of a purge one commit has at most.
+const maxChunks = 16
 
 // attempt does something under a savepoint, whole or not at all.
 func (a *Actor) attempt(do func() (kv.Outcome, error)) (kv.Outcome, error) {
