@@ -106,13 +106,14 @@ func (a *account) send(c actor.Context, p unconfirmed) {
 // take is the payee's side. Payments from one account come in their order, some of them
 // more than once.
 func (a *account) take(c actor.Context, p payment) {
+	payer := c.Sender() // a snapshot that is asked for in between takes it from the context
 	switch had := a.state.Taken[p.from]; {
 	case p.n == had+1, *bug:
 		a.happened("got %d from %d, the payment %d", p.amount, p.from, p.n)
 	case p.n > had+1:
 		return // one before it is missing, and comes when the payer has started
 	}
-	c.Respond(arrived{a.number, p.n})
+	c.Send(payer, arrived{a.number, p.n})
 }
 
 // happened writes an event and then goes by it. It blocks until the event is durable;

@@ -41,9 +41,9 @@ type lockFile struct {
 	known  bool
 }
 
-// lockContent is what stores have ever written into a lock, or a part of it where a write
-// was cut short, or over what it said before.
-var lockContent = regexp.MustCompile(`^(c|cl|clo|clos|close|closed\n?|closed\n[0-9]{0,13}\n?[0-9]{0,20}\n?|[0-9]{0,20}\n?([0-9]{0,20}\n?)?)$`)
+// lockContent is what stores have ever written into a lock: numbers, or that the database
+// was closed, or a part of one where a write was cut short, over what the file said before.
+var lockContent = regexp.MustCompile(`^(closed\n|closed|close|clos|clo|cl|c)?[0-9]{0,20}\n?[0-9]{0,20}\n?$|^[0-9]{1,5}(losed|osed|sed|ed|d)\n$`)
 
 const closedMark = "closed\n"
 

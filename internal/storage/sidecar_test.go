@@ -2,6 +2,7 @@ package storage
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,11 +12,21 @@ import (
 // write there, and none of them is refused for it.
 func TestSidecarsThatWereWrittenInPart(t *testing.T) {
 	skipSyncs(t)
-	for n := range len(closedMark) {
-		path := temporary(t)
-		require.NoError(t, open(t, path).Close())
-		require.NoError(t, os.WriteFile(path+lockSuffix, []byte(closedMark[:n]), 0o600))
-		require.NoError(t, open(t, path).Close(), closedMark[:n])
+	// A lock, over what it said before.
+	number := strings.Repeat("7", lockNumber) + "\n"
+	texts := []string{"", closedMark, number, number + strings.Repeat("0", lockNumber) + "\n"}
+	locked := temporary(t)
+	require.NoError(t, open(t, locked).Close())
+	for _, before := range texts {
+		for _, text := range texts {
+			for n := range len(text) {
+				text := text[:n] + before[min(n, len(before)):]
+				require.NoError(t, os.WriteFile(locked+lockSuffix, []byte(text), 0o600))
+				l, err := acquireLock(locked)
+				require.NoError(t, err, text)
+				require.NoError(t, l.release())
+			}
+		}
 	}
 	// The journal of a transaction whose COMMIT was cut short while it marked the journal
 	// as complete.

@@ -33,8 +33,11 @@ type session struct {
 // keepSessions writes sessions, reads them while they live and when they are over.
 func (l *load) keepSessions(ctx context.Context, random *rand.Rand) {
 	every(ctx, 5*time.Millisecond, func() {
+		// Reads judge expiry no later than the commit under way. What was over before a
+		// write that has returned since is over for them.
+		before := time.Now()
 		l.startSession(sessionLife/2 + time.Duration(random.Int64N(int64(sessionLife/2))))
-		l.endSessions(time.Now())
+		l.endSessions(before)
 	})
 }
 
