@@ -54,7 +54,9 @@ const (
 	heapBound    = 160 << 20 // bytes in Go's heap and stacks, of 10,000 goroutines too
 	readP99      = 50 * time.Millisecond
 	cancelP99    = 250 * time.Millisecond
-	closingSyncs = 9 // from Close's call to its return
+	// From Close's call to its return: the commits of those who were admitted, in as many
+	// batches as they come in, and the syncs that leave one plain file.
+	closingSyncs = 16
 )
 
 // TestOverload: 10,000 callers write as fast as they are answered.
