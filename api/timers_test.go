@@ -31,7 +31,6 @@ type timersModel struct {
 	clock  *testkit.Clock
 	store  *api.Store
 	scope  *api.ScopedStore
-	reopen func() *api.Store // nil: in memory
 	faults *testkit.Faults
 
 	focus testkit.Place // that the call in hand prefers

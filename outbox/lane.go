@@ -424,7 +424,7 @@ func (l *lane) nobody(reason string) {
 func (l *lane) resolve() (to courier.Recipient, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = fmt.Errorf("Resolve panicked: %v", reason)
+			err = fmt.Errorf("the function Resolve panicked: %v", reason)
 		}
 	}()
 	pid, err := l.outbox.options.Resolve(l.address)
@@ -432,7 +432,7 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 		return to, err
 	}
 	if pid == nil {
-		return to, errors.New("Resolve knows no actor of that address")
+		return to, errors.New("the function Resolve knows no actor of that address")
 	}
 	to = courier.Recipient{System: l.outbox.system, PID: actor.NewPID(pid.Address, pid.Id), Logger: l.outbox.options.Logger}
 	if l.receiver == nil || !l.receiver.Equal(to.PID) {

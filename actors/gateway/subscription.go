@@ -246,9 +246,9 @@ func (s *subscription) run() {
 	defer s.unwatch()
 	err := s.follow()
 	switch cause := context.Cause(s.ctx); {
-	case errors.Is(err, errGone) || cause == errGone:
+	case errors.Is(err, errGone) || errors.Is(cause, errGone):
 		return
-	case cause == errUnsubscribed:
+	case errors.Is(cause, errUnsubscribed):
 		err = nil
 	case cause != nil && errors.Is(err, context.Canceled):
 		err = cause

@@ -50,10 +50,10 @@ func (d *slowDisk) install(t *testing.T, takes time.Duration) {
 // What is promised of a store with more callers than its disk can serve. The times are
 // beside those of the disk, and allow for processors that others use.
 const (
-	fairness     = 3         // the longest wait, in medians
-	heapBound    = 160 << 20 // bytes in Go's heap and stacks, of 10,000 goroutines too
-	readP99      = 50 * time.Millisecond
-	cancelP99    = 250 * time.Millisecond
+	fairness  = 3         // the longest wait, in medians
+	heapBound = 160 << 20 // bytes in Go's heap and stacks, of 10,000 goroutines too
+	readP99   = 50 * time.Millisecond
+	cancelP99 = 250 * time.Millisecond
 	// From Close's call to its return: the commits of those who were admitted, in as many
 	// batches as they come in, and the syncs that leave one plain file.
 	closingSyncs = 16
