@@ -189,3 +189,39 @@ func TestAWALThatCannotBeMeasured(t *testing.T) {
 	_, err = os.Stat(d.Path() + walSuffix)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// A checkpoint beside which somebody commits syncs nothing, though it says that all has
+// been moved: what the file grew by does not count as safe.
+func TestGrowthIsSafeOnceItIsSynced(t *testing.T) {
+	d := open(t, temporary(t))
+	c := fileOf(d).checkpoints
+	besideCommit := func(key string) (synced int) {
+		t.Helper()
+		committed := false
+		heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+			switch {
+			case o.Kind == "database" && o.Call == "write" && !committed:
+				committed = true
+				require.NoError(t, write(d, row("beside", key, "v")))
+			case o.Kind == "database" && o.Call == "sync":
+				synced++
+			}
+			return nil
+		})
+		defer heal()
+		_, err := c.checkpoint("PASSIVE")
+		require.NoError(t, err)
+		require.True(t, committed)
+		return synced
+	}
+	before := fileOf(d).guard.safe.Load()
+	require.NoError(t, write(d, numbered("g", 500)...))
+	require.Zero(t, besideCommit("first"))
+	require.Greater(t, fileSize(d.Path()), before)
+	require.NoError(t, write(d, numbered("h", 500)...))
+	require.Zero(t, besideCommit("second"))
+	require.Equal(t, before, fileOf(d).guard.safe.Load())
+	_, err := c.checkpoint("PASSIVE")
+	require.NoError(t, err)
+	require.Greater(t, fileOf(d).guard.safe.Load(), before)
+}
