@@ -344,21 +344,21 @@ func (p *Player) content(path string, number int, chance chooser) []byte {
 		}
 		sizes = append(sizes, size)
 		longest = max(longest, size)
-		end := longest
-		for sector := change.offset / sectorSize; sector*sectorSize < end; sector++ {
-			if change.kind == wrote && sector*sectorSize >= change.offset+int64(len(change.data)) {
-				break
-			}
+		for sector := change.offset / sectorSize; sector*sectorSize < change.offset+int64(len(change.data)); sector++ {
 			if _, has := cuts[sector]; !has {
 				cuts[sector] = n + chance.upTo(len(i.since)-n)
 			}
 		}
 	}
 	content = resize(content, longest)
+	// A file's length is one number: a truncation has happened, or it has not.
+	lengths := chance.upTo(len(i.since))
 	for n, change := range i.since {
-		content = apply(content, change, func(sector int64) bool { return n < cuts[sector] })
+		content = apply(content, change, func(sector int64) bool {
+			return change.kind == truncated && n < lengths || change.kind == wrote && n < cuts[sector]
+		})
 	}
-	return content[:sizes[chance.upTo(len(i.since))]]
+	return content[:sizes[lengths]]
 }
 
 // sharedMemory is what a power cut may leave of a -shm: nothing, or anything that begins as
