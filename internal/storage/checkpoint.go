@@ -278,14 +278,19 @@ func (w *fileWriter) Checkpoint() error {
 }
 
 // checkpoint also takes down how much of the database is synced by it: the file is when
-// everything has been moved, and what it grew by is not before.
+// everything has been moved, and what it grew by is not before. SQLite syncs nothing if
+// somebody has committed meanwhile, though it says that it has moved all that it had
+// begun with.
 func (g *guard) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
 	size := fileSize(g.database)
 	wal, err = checkpoint(conn, mode)
-	if err == nil && !wal.busy && wal.rest() == 0 {
+	if err != nil || wal.busy || wal.rest() > 0 {
+		return wal, err
+	}
+	if now, err := checkpoint(conn, "NOOP"); err == nil && now.pages <= wal.pages {
 		g.safe.Store(max(g.safe.Load(), size))
 	}
-	return wal, err
+	return wal, nil
 }
 
 func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
