@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/api"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,9 +42,14 @@ func build(t *testing.T) (folder string) {
 // temporary files.
 func run(t *testing.T, folder, name string, arguments ...string) (code int, output string) {
 	t.Helper()
+	return runIn(t, t.TempDir(), folder, name, arguments...)
+}
+
+func runIn(t *testing.T, directory, folder, name string, arguments ...string) (code int, output string) {
+	t.Helper()
 	temporary := t.TempDir()
 	command := exec.CommandContext(t.Context(), filepath.Join(folder, name), arguments...)
-	command.Dir = t.TempDir()
+	command.Dir = directory
 	command.Env = append(os.Environ(), "TMPDIR="+temporary, "TMP="+temporary)
 	command.WaitDelay = time.Second
 	var both bytes.Buffer
@@ -53,7 +60,7 @@ func run(t *testing.T, folder, name string, arguments ...string) (code int, outp
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	require.Less(t, time.Since(began), 20*time.Second, "%s", &both)
+	require.Less(t, time.Since(began), time.Minute, "%s", &both)
 	left, err := os.ReadDir(temporary)
 	require.NoError(t, err)
 	require.Empty(t, left, "it leaves files")
@@ -71,6 +78,7 @@ func TestExamples(t *testing.T) {
 			code, output := run(t, folder, name, program.arguments...)
 			require.Zero(t, code, output)
 			require.Contains(t, output, program.says)
+			require.NotContains(t, output, "<nil>")
 			t.Log("\n" + output)
 		})
 	}
@@ -83,6 +91,20 @@ func TestExamples(t *testing.T) {
 		source, err := os.ReadFile("hello/main.go")
 		require.NoError(t, err)
 		require.LessOrEqual(t, strings.Count(string(source), "\n"), 20, "the smallest program")
+		front, err := os.ReadFile("../README.md")
+		require.NoError(t, err)
+		require.Contains(t, string(front), "```go\n"+string(source)+"```")
+	})
+	t.Run("hello that is refused", func(t *testing.T) {
+		directory := t.TempDir()
+		store, err := api.New(filepath.Join(directory, "hello.db"))
+		require.NoError(t, err)
+		require.NoError(t, store.Set("visits", "hello", "many"))
+		require.NoError(t, store.Close())
+		code, output := runIn(t, directory, folder, "hello")
+		require.Equal(t, 1, code, output)
+		require.NotContains(t, output, "visits:")
+		require.NotContains(t, output, "<nil>")
 	})
 	// A check that can't fail would prove nothing.
 	t.Run("bank with a bug", func(t *testing.T) {

@@ -20,6 +20,13 @@ func (s *state) persistEvent(actor string, index int, event proto.Message) error
 	if index < 0 {
 		return fmt.Errorf("it is negative: %w", InvalidIndexError)
 	}
+	at, known := s.at(actor)
+	switch {
+	case known && index < at.next:
+		return DuplicateIndexError
+	case known && index > at.next:
+		return &GapError{From: at.next, To: index - 1}
+	}
 	key := keyOf(kindEvent, index)
 	value, kind, err := s.provider.encode(event, actor, key)
 	if err != nil {
@@ -30,8 +37,6 @@ func (s *state) persistEvent(actor string, index int, event proto.Message) error
 	group := s.provider.groupOf(actor)
 	s.provider.remember(b.Set(group, key, value), kind)
 
-	at, known := s.at(actor)
-	known = known && at.next == index
 	s.follow(b, group, index, at, known)
 	revision, err := s.provider.store.Batch(b)
 	var ahead *api.RevisionMismatchError
@@ -63,7 +68,10 @@ func (s *state) follow(b *api.Batch, group string, index int, at position, known
 	switch {
 	case index == 0:
 		b.IfAbsent(group, deletedKey)
-	case known && at.revision != 0:
+		if known { // it has nothing else to be known by
+			b.IfAbsent(group, keyOf(kindSnapshot, 0))
+		}
+	case known:
 		b.IfRevision(group, keyOf(kindEvent, index-1), at.revision)
 	default:
 		b.IfPresent(group, keyOf(kindEvent, index-1))
@@ -98,9 +106,6 @@ func (s *state) insist(b *api.Batch, actor string, index int, at position, known
 	}
 	group := s.provider.groupOf(actor)
 	h.unchanged(b, group)
-	if h.snapshot.found {
-		b.IfRevision(group, keyOf(kindSnapshot, h.snapshot.index), h.snapshot.revision)
-	}
 	if !h.remains() && h.deleted.through != index-1 { // all is deleted: the history begins again from here
 		if index == 0 {
 			b.Delete(group, deletedKey)
@@ -116,11 +121,13 @@ func (s *state) insist(b *api.Batch, actor string, index int, at position, known
 // recovery that would need them fails, and so does every call that finds others
 // missing: with a *GapError.
 func (s *state) GetEvents(actorName string, eventIndexStart, eventIndexEnd int, callback func(e any)) {
-	r := replay{provider: s.provider, actor: actorName, group: s.provider.groupOf(actorName), next: eventIndexStart, end: eventIndexEnd,
-		strict: s.recovers(actorName, eventIndexStart, eventIndexEnd)}
+	snapshot, strict := s.recovers(actorName, eventIndexStart, eventIndexEnd)
+	r := replay{provider: s.provider, actor: actorName, group: s.provider.groupOf(actorName), next: eventIndexStart, end: eventIndexEnd, strict: strict}
 	index, err := r.run(callback)
 	must("GetEvents", actorName, index, err)
-	if r.strict {
-		s.come(position{actor: actorName, next: r.next, revision: r.revision})
+	if strict {
+		at, err := r.arrived(snapshot)
+		must("GetEvents", actorName, r.next, err)
+		s.come(at)
 	}
 }

@@ -38,13 +38,30 @@ func (h *history) start() int { return max(h.snapshot.index, 0) }
 // end is the index behind the last event, deleted ones included.
 func (h *history) end() int { return max(h.last.index, h.deleted.through) + 1 }
 
-// tip is the revision of the event before end; 0 if there is none, or it is not known.
+// tip is a revision that is another one in every other history of the actor, of equal
+// length too: that of the last event, be it deleted; else that of the row which the
+// history begins with. 0: there is nothing.
 func (h *history) tip() uint64 {
 	if h.remains() {
 		return h.last.revision
 	}
-	return h.deleted.event
+	return h.deleted.tip(h.snapshot)
 }
+
+// tip is that of a history without events.
+func (d deleted) tip(snapshot place) uint64 {
+	switch {
+	case d.event != 0:
+		return d.event
+	case d.revision != 0:
+		return d.revision
+	default:
+		return snapshot.revision
+	}
+}
+
+// empty: there never was an event, so that the tip is that of a snapshot, if any.
+func (h *history) empty() bool { return !h.remains() && h.deleted.revision == 0 }
 
 // next is the index that a recovery would come to: where the next event goes. Where all
 // events were deleted that no snapshot stands for, the actor begins again from its
@@ -59,9 +76,15 @@ func (h *history) next() (int, error) {
 	return max(h.end(), h.start()), nil
 }
 
-// unchanged has a batch fail if anybody has written or deleted the actor's last events
-// since the history was read.
+// unchanged has a batch fail if anybody has written or deleted the actor's last events,
+// or its newest snapshot, since the history was read.
 func (h *history) unchanged(b *api.Batch, group string) {
+	if h.snapshot.found {
+		b.IfRevision(group, keyOf(kindSnapshot, h.snapshot.index), h.snapshot.revision)
+	} else if !h.remains() { // one that an incarnation may write goes here
+		b.IfAbsent(group, keyOf(kindSnapshot, h.start()))
+		b.IfAbsent(group, keyOf(kindSnapshot, h.end()))
+	}
 	if h.remains() {
 		b.IfRevision(group, keyOf(kindEvent, h.last.index), h.last.revision)
 	} else {
@@ -120,8 +143,17 @@ func (p *Provider) newestSnapshot(actor string) (place, error) {
 
 // lastOf is the row of a kind with the largest index.
 func (p *Provider) lastOf(group string, kind byte) (place, error) {
+	return p.placeOf(group, kind, string(kind), string(kind+1))
+}
+
+// at is the row of a kind with an index.
+func (p *Provider) at(group string, kind byte, index int) (place, error) {
+	return p.placeOf(group, kind, keyOf(kind, index), behind(kind, index))
+}
+
+func (p *Provider) placeOf(group string, kind byte, from, to string) (place, error) {
 	for entry, err := range p.store.Scan(api.ScanOptions{Groups: api.Exactly(group),
-		From: string(kind), To: string(kind + 1), Reverse: true, KeysOnly: true, Limit: 1}) {
+		From: from, To: to, Reverse: true, KeysOnly: true, Limit: 1}) {
 		if err != nil {
 			return nowhere, fmt.Errorf("read: %w", err)
 		}

@@ -21,6 +21,8 @@ type replay struct {
 	end      int    // the first index that is not wanted; 0: all are
 	strict   bool   // it is a recovery
 	begun    bool   // an event was read
+	first    place  // the first event that was handed on
+	pages    int    // that had events
 	revision uint64 // of the last event that was handed on
 }
 
@@ -37,6 +39,11 @@ func (r *replay) run(callback func(any)) (int, error) {
 	}
 	for r.end == 0 || r.next < r.end {
 		page, index, err := r.page()
+		if len(page) > 0 {
+			if r.pages++; r.pages == 1 {
+				r.first = place{page[0].index, page[0].revision, true}
+			}
+		}
 		for _, e := range page {
 			r.next, r.revision = e.index+1, e.revision
 			callback(e.message)
@@ -122,4 +129,40 @@ func (r *replay) missing() error {
 		return r.gap(r.next, index)
 	}
 	return nil
+}
+
+// arrived is the position of an incarnation that has replayed all there is over its
+// snapshot. What it has read is of several moments, but of one history if the row that it
+// began with is still there.
+func (r *replay) arrived(snapshot place) (at position, err error) {
+	at = position{actor: r.actor, next: r.next, revision: r.revision}
+	if !r.begun {
+		if at.revision, err = r.tip(snapshot); err != nil {
+			return at, err
+		}
+	}
+	kind, begin := byte(kindSnapshot), snapshot
+	if !snapshot.found {
+		kind, begin = kindEvent, r.first
+	}
+	if !snapshot.found && r.pages <= 1 { // one moment
+		return at, nil
+	}
+	now, err := r.provider.at(r.group, kind, begin.index)
+	if err == nil && now != begin {
+		err = fmt.Errorf("what it was recovering from was replaced or removed meanwhile: %w", FencedError)
+	}
+	return at, err
+}
+
+// tip is the history's, as it must be if there are no events over the snapshot.
+func (r *replay) tip(snapshot place) (uint64, error) {
+	if r.next > 0 {
+		before, err := r.provider.at(r.group, kindEvent, r.next-1)
+		if err != nil || before.found {
+			return before.revision, err
+		}
+	}
+	d, err := r.provider.deletedOf(r.actor)
+	return d.tip(snapshot), err
 }

@@ -11,28 +11,29 @@ import (
 // GetSnapshot is the newest snapshot of an actor, and its index: that of the first
 // event to be replayed over it.
 func (s *state) GetSnapshot(actorName string) (snapshot any, eventIndex int, ok bool) {
-	message, index, err := s.provider.snapshot(actorName)
-	must("GetSnapshot", actorName, index, err)
-	s.began(actorName, max(index, 0))
+	message, at, err := s.provider.snapshot(actorName)
+	must("GetSnapshot", actorName, at.index, err)
+	s.began(actorName, at)
 	if message == nil {
 		return nil, 0, false
 	}
-	return message, index, true
+	return message, at.index, true
 }
 
-func (p *Provider) snapshot(actor string) (message proto.Message, index int, err error) {
+func (p *Provider) snapshot(actor string) (message proto.Message, at place, err error) {
 	for entry, err := range p.store.Scan(api.ScanOptions{Groups: api.Exactly(p.groupOf(actor)),
 		From: string(kindSnapshot), To: string(kindSnapshot + 1), Reverse: true, Limit: 1}) {
 		if err != nil {
-			return nil, NoIndex, fmt.Errorf("read: %w", err)
+			return nil, nowhere, fmt.Errorf("read: %w", err)
 		}
-		if index, err = indexOf(kindSnapshot, entry.Key); err != nil {
-			return nil, NoIndex, err
+		index, err := indexOf(kindSnapshot, entry.Key)
+		if err != nil {
+			return nil, nowhere, err
 		}
 		message, err = p.decode(entry.Value, actor, entry.Key)
-		return message, index, err
+		return message, place{index: index, revision: entry.Revision, found: true}, err
 	}
-	return nil, NoIndex, nil
+	return nil, nowhere, nil
 }
 
 // PersistSnapshot writes what the events before snapshotIndex have made, and blocks
@@ -62,7 +63,10 @@ func (s *state) persistSnapshot(actor string, index int, snapshot proto.Message)
 			return err
 		}
 		h.unchanged(b, group)
-		_, err = s.provider.store.Batch(b)
+		revision, err := s.provider.store.Batch(b)
+		if err == nil && h.empty() {
+			s.tipped(actor, revision)
+		}
 		return err
 	})
 	if err == nil {
@@ -169,5 +173,8 @@ func (s *state) deletePage(actor string, kind byte, through int, note func(b *ap
 	}
 	note(b, &h, last)
 	_, err = s.provider.store.Batch(b)
+	if err == nil && h.empty() {
+		s.tipped(actor, 0)
+	}
 	return b.Len() >= deletePage, err
 }

@@ -24,8 +24,8 @@ type state struct {
 
 // recovery is what an incarnation replays: from its snapshot on, without an end.
 type recovery struct {
-	actor string
-	start int
+	actor    string
+	snapshot place
 }
 
 // position is how far an incarnation has come. Its state is what the events before next
@@ -33,8 +33,7 @@ type recovery struct {
 type position struct {
 	actor string
 	next  int
-	// revision is that of the event before next. 0: it is not known, since nothing was
-	// replayed: the snapshot holds it, or there was none.
+	// revision is the history's tip: nearly always that of the event before next.
 	revision uint64
 }
 
@@ -57,19 +56,23 @@ func (s *state) tool() bool {
 func (s *state) GetSnapshotInterval() int { return s.provider.interval }
 
 // began notes which snapshot a recovery has been given.
-func (s *state) began(actor string, start int) {
+func (s *state) began(actor string, snapshot place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.recovery != nil {
-		s.mu.recovery = &recovery{actor: actor, start: start}
+		s.mu.recovery = &recovery{actor: actor, snapshot: snapshot}
 	}
 }
 
-// recovers says whether a replay is that of a recovery.
-func (s *state) recovers(actor string, start, end int) bool {
+// recovers says whether a replay is that of a recovery, and over which snapshot.
+func (s *state) recovers(actor string, start, end int) (snapshot place, recovers bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mu.recovery != nil && *s.mu.recovery == recovery{actor: actor, start: start} && end == 0
+	r := s.mu.recovery
+	if r == nil || r.actor != actor || start != max(r.snapshot.index, 0) || end != 0 {
+		return nowhere, false
+	}
+	return r.snapshot, true
 }
 
 // come notes how far the incarnation has come.
@@ -77,6 +80,15 @@ func (s *state) come(to position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.recovery, s.mu.position = nil, &to
+}
+
+// tipped notes that the incarnation has changed the history's tip without an event.
+func (s *state) tipped(actor string, revision uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := s.mu.position; at != nil && at.actor == actor {
+		s.mu.position = &position{actor: actor, next: at.next, revision: revision}
+	}
 }
 
 // at is how far the incarnation has come, if that is known.
@@ -91,12 +103,10 @@ func (s *state) at(actor string) (position, bool) {
 
 // overtaken is why an incarnation is not at the end of the history: nil, if it is.
 func (at position) overtaken(h *history) error {
-	if at.revision == 0 {
-		if next, err := h.next(); err == nil && next == at.next {
+	if at.revision == h.tip() {
+		if next, err := h.next(); at.next == h.end() || err == nil && at.next == next {
 			return nil
 		}
-	} else if at.next == h.end() && at.revision == h.tip() {
-		return nil
 	}
 	if at.next < h.end() {
 		return fmt.Errorf("it has come to event %d, the actor to %d: %w", at.next, h.end(), FencedError)

@@ -15,8 +15,10 @@ import (
 // faulty is our provider with one fault, as other providers have them.
 type faulty struct {
 	library.ProviderState
-	fault fault
-	count int
+	provider library.Provider
+	fault    fault
+	count    int
+	blind    bool // it takes no heed of what the incarnation has seen
 }
 
 type fault struct {
@@ -97,7 +99,7 @@ type faultyProvider struct {
 }
 
 func (p faultyProvider) GetState() library.ProviderState {
-	return &faulty{ProviderState: p.inner.GetState(), fault: p.fault}
+	return &faulty{ProviderState: p.inner.GetState(), provider: p.inner, fault: p.fault}
 }
 
 var faults = map[string]fault{
@@ -122,6 +124,38 @@ var faults = map[string]fault{
 			index++
 		}
 	}},
+	"knows an actor that was replayed nothing by indexes alone": {
+		events: func(f *faulty, name string, from, to int, callback func(any)) {
+			f.blind = from > 0 && to == 0
+			f.ProviderState.GetEvents(name, from, to, func(e any) {
+				f.blind = false
+				callback(e)
+			})
+		},
+		persist: func(f *faulty, name string, index int, event proto.Message) {
+			state := f.ProviderState
+			if f.blind {
+				state = f.provider.GetState()
+			}
+			state.PersistEvent(name, index, event)
+		},
+	},
+	"has an actor that was replayed nothing write what it likes": {
+		events: func(f *faulty, name string, from, to int, callback func(any)) {
+			f.blind = from > 0 && to == 0
+			f.ProviderState.GetEvents(name, from, to, func(e any) {
+				f.blind = false
+				callback(e)
+			})
+		},
+		persistSnapshot: func(f *faulty, name string, index int, snapshot proto.Message) {
+			state := f.ProviderState
+			if f.blind {
+				state = f.provider.GetState()
+			}
+			state.PersistSnapshot(name, index, snapshot)
+		},
+	},
 	"replays behind the snapshot's event": {events: func(f *faulty, name string, from, to int, callback func(any)) {
 		if from > 0 {
 			from++

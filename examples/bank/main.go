@@ -142,7 +142,7 @@ func openBank(path string) (*bank, error) {
 	if b.store, err = api.New(path, api.WithActorSystem(b.system)); err != nil {
 		return nil, err
 	}
-	provider, err := persistence.New(b.store, persistence.WithSnapshotInterval(100))
+	provider, err := persistence.New(b.store, persistence.WithSnapshotInterval(5))
 	if err != nil {
 		return nil, errors.Join(err, b.store.Close())
 	}

@@ -13,6 +13,8 @@ var fenceChecks = []check{
 	{"AnIndexIsTakenOnce", Fences, takenOnce},
 	{"AnIndexThatWasDeletedIsTaken", Fences | Deletes, takenAndDeleted},
 	{"AHistoryThatBeganAgainIsAnother", Fences | Deletes, begunAgain},
+	{"ASnapshotAloneIsKnownFromAnother", Fences | Deletes, snapshotAlone},
+	{"ASnapshotAloneAllowsNothingOfAnother", FencesSnapshots | Deletes, snapshotAloneWritesNothing},
 	{"NoIndexIsLeftOut", RefusesGaps, leftOut},
 	{"AnOldIncarnationMakesNoSnapshot", FencesSnapshots, oldSnapshot},
 	{"AnOldIncarnationDeletesNothing", FencesSnapshots | Deletes, oldDeletes},
@@ -118,6 +120,72 @@ func begunAgain(s *subject) error {
 		}
 	}
 	return nil
+}
+
+// alone has both sides of a duel recover from a snapshot with nothing behind it, then the
+// actor begin again, and come just as far. others is what is there then.
+func alone(s *subject, name string, eventsStay, snapshotStays bool) (provider persistence.Provider, old persistence.ProviderState, others *recovered, err error) {
+	const end = 3
+	provider, old, _, err = duel(s, name, func(state persistence.ProviderState) {
+		persist(state, name, 0, end)
+		state.PersistSnapshot(name, end, message(snapshotText(name, end)))
+		if !eventsStay {
+			state.DeleteEvents(name, end-1)
+		}
+	})
+	if err != nil {
+		return
+	}
+	provider.GetState().DeleteSnapshots(name, end)
+	provider.GetState().DeleteEvents(name, end-1)
+	young, got, err := incarnate(provider, name)
+	if err != nil || got.next() != 0 {
+		return nil, nil, nil, fmt.Errorf("recovered %v (%w)", got, orNone(err))
+	}
+	others = &recovered{}
+	for i := range end {
+		young.PersistEvent(name, i, message("again"))
+		others.events = append(others.events, "again")
+	}
+	if snapshotStays {
+		young.PersistSnapshot(name, end, message("of the young one"))
+		young.DeleteEvents(name, end-1)
+		others = &recovered{"of the young one", end, nil}
+	}
+	return provider, old, others, nil
+}
+
+// eachAlone tries it with histories whose last event is there, and with such as have a
+// snapshot only.
+func eachAlone(s *subject, try func(name string, old persistence.ProviderState) error) error {
+	for i := range 4 {
+		name := fmt.Sprint("alone ", i)
+		provider, old, others, err := alone(s, name, i&1 != 0, i&2 != 0)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(try(name, old), unharmed(provider, name, others)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// snapshotAlone: there is no event that an incarnation could know its history by, and the
+// indexes fit.
+func snapshotAlone(s *subject) error {
+	return eachAlone(s, func(name string, old persistence.ProviderState) error {
+		return refused("an event over a snapshot that is gone", s.options.Fenced, func() { old.PersistEvent(name, 3, message("of the old one")) })
+	})
+}
+
+func snapshotAloneWritesNothing(s *subject) error {
+	return eachAlone(s, func(name string, old persistence.ProviderState) error {
+		return errors.Join(
+			refused("a snapshot of a history that is gone", s.options.Fenced, func() { old.PersistSnapshot(name, 3, message("of the old one")) }),
+			refused("deleting events", s.options.Fenced, func() { old.DeleteEvents(name, 2) }),
+			refused("deleting snapshots", s.options.Fenced, func() { old.DeleteSnapshots(name, 3) }))
+	})
 }
 
 func leftOut(s *subject) error {

@@ -185,7 +185,11 @@ func (s *system) ask(pid *actor.PID, what any) (told, error) {
 
 // stop returns when the actor has handled what it was sent, and is gone.
 func (s *system) stop(pid *actor.PID) error {
-	return s.inner.Root.PoisonFuture(pid).Wait()
+	gone := actor.NewFuture(s.inner, patience) // PoisonFuture would wait for 10 s
+	process, _ := s.inner.ProcessRegistry.Get(pid)
+	process.SendSystemMessage(pid, &actor.Watch{Watcher: gone.PID()})
+	s.inner.Root.Poison(pid)
+	return gone.Wait()
 }
 
 // run has an actor of that name add events, and returns what it says at the end. It
