@@ -214,3 +214,54 @@ func TestManyGateways(t *testing.T) {
 	_, err := e.PID("", kv.QuotaConfig{})
 	require.ErrorIs(t, err, kv.ClosedError)
 }
+
+// TestOrderOfOneSender: a request that has to wait for others' remains, or for its
+// namespace to be counted, is not overtaken by the sender's next one, nor by those that
+// an actor asks for by futures.
+func TestOrderOfOneSender(t *testing.T) {
+	for _, future := range []bool{false, true} {
+		t.Run(fmt.Sprint("future: ", future), func(t *testing.T) {
+			system := foreign()
+			defer system.Shutdown()
+			e := open(t, Config{System: system, PurgeInterval: time.Hour})
+			for round := range 3 {
+				var rows []kv.Operation
+				for i := range 4096 {
+					rows = append(rows, kv.Operation{Kind: kv.Set, Group: "n:g", Key: fmt.Sprint(round, "-", i), HasTTL: true, TimeToLive: -time.Hour})
+				}
+				must(t, e, kv.Mutation{Kind: kv.Batch, Operations: rows})
+			}
+			pid, err := e.PID("n", kv.QuotaConfig{MaxKeys: 1 << 20})
+			require.NoError(t, err)
+			s := speak(t, system)
+			send := func(message any) {
+				if future {
+					system.Root.RequestFuture(pid, message, testkit.Patience).PipeTo(s.pid)
+				} else {
+					s.send(pid, message)
+				}
+			}
+			const rounds = 20
+			for i := range rounds {
+				send(protocol.Set{Group: "other", Key: "k", Value: fmt.Sprint(i)})
+				send(protocol.DeleteGroup{Group: "other"})
+				send(protocol.DeleteGroup{Group: "g"})
+				send(protocol.Set{Group: "g", Key: "k", Value: fmt.Sprint(i)})
+			}
+			last := uint64(0)
+			for range 4 * rounds {
+				answer := s.next().(protocol.Reply)
+				require.NoError(t, answer.Failure())
+				if set, ok := answer.(protocol.SetDone); ok && !future {
+					require.Greater(t, set.Revision, last)
+					last = set.Revision
+				}
+			}
+			row, err := e.Get(t.Context(), "n:g", "k")
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(rounds-1), row.Value)
+			_, err = e.Get(t.Context(), "n:other", "k")
+			require.ErrorIs(t, err, kv.NotFoundError)
+		})
+	}
+}

@@ -119,6 +119,7 @@ type Actor struct {
 	flushing bool  // a flush is in the mailbox
 
 	aside    []job // wait for expired rows to be removed; empty between flushes
+	lanes    lanes // of those that wait, here or with an account
 	batch    []job // being committed
 	phase    phase
 	events   []kv.Event // committed, and not announced yet

@@ -19,7 +19,7 @@ func (flush) handle(a *Actor) {
 }
 
 // flush commits everything that is pending, in batches of BatchBytes. What was set
-// aside meanwhile comes again, behind what is in the mailbox by now.
+// aside meanwhile comes again, first of what is pending then.
 func (a *Actor) flush() {
 	for len(a.pending) > 0 && !a.pausing() {
 		n, size := 0, 0
@@ -40,7 +40,7 @@ func (a *Actor) flush() {
 	}
 	if aside := a.aside; len(aside) > 0 {
 		a.aside = nil
-		a.accept(aside...)
+		a.resume("", aside)
 	}
 }
 
@@ -101,7 +101,7 @@ func (a *Actor) applyAll() error {
 			break
 		}
 		j := &a.batch[i]
-		if a.park(j) {
+		if a.hold(j) || a.park(j) {
 			continue
 		}
 		a.Failpoint.Hit("writer.apply")
