@@ -265,3 +265,35 @@ func TestOrderOfOneSender(t *testing.T) {
 		})
 	}
 }
+
+// TestAnswersOfOneSender come in the order of the writes, also where the notifier has
+// those of one commit and nobody watches the next. Who calls does not wait for it.
+func TestAnswersOfOneSender(t *testing.T) {
+	for _, step := range []string{"notifier.deliver", "notifier.delivered"} {
+		t.Run(step, func(t *testing.T) {
+			system, pause := foreign(), testkit.NewPause(step)
+			defer system.Shutdown()
+			e := open(t, Config{System: system, Failpoint: pause.Hook})
+			e.Watch("", "w", "k")
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			s := speak(t, system)
+			s.send(pid, protocol.Set{ID: 1, Group: "w", Key: "k"})
+			testkit.Await(t, "the notifier", pause.Reached)
+			for id := range 3 {
+				s.send(pid, protocol.Set{ID: uint64(id + 2), Group: "g", Key: fmt.Sprint(id)})
+				s.send(pid, protocol.Delete{ID: uint64(id + 10), Group: "g", Key: "none"}) // no event at all
+				testkit.Until(t, "the commit", func() bool { _, err := e.Get(t.Context(), "g", fmt.Sprint(id)); return err == nil })
+				must(t, e, set("called", "k", "v")) // what was committed before it was answered before
+			}
+			require.Equal(t, 7, e.InFlight(), "none was answered yet")
+			close(pause.Resume)
+			for _, id := range []uint64{1, 2, 10, 3, 11, 4, 12} {
+				require.Equal(t, id, s.next().(protocol.Reply).RequestID())
+			}
+			s.send(pid, protocol.Set{ID: 1, Group: "w", Key: "k"})
+			require.Equal(t, uint64(1), s.next().(protocol.Reply).RequestID())
+			testkit.Until(t, "the notifier's rest", func() bool { return !e.actors.notifier.Answering() })
+		})
+	}
+}

@@ -44,6 +44,8 @@ type Audience interface {
 	Calling() bool
 	// Watched reports whether a watcher or subscriber wants one of the events.
 	Watched(events []kv.Event) bool
+	// Answering reports whether a delivery is on its way that has Answerers to be told.
+	Answering() bool
 	// Deliver takes over a delivery: its events and requests.
 	Deliver(admission.Delivery)
 	// Unasked hands over events that no goroutine is waiting for.

@@ -280,18 +280,36 @@ func (a *Actor) announce() {
 		a.Audience.Unasked(unasked)
 	}
 	if len(events) == 0 || !a.Audience.Watched(events) {
+		if a.Audience.Answering() {
+			a.queue()
+		}
 		a.answer()
 		return
 	}
 	delivery := admission.Delivery{Events: slices.Clone(events), Requests: make([]*admission.Request, 0, len(a.batch))}
 	for i := range a.batch {
 		if r := a.batch[i].request; r != nil {
-			delivery.Requests = append(delivery.Requests, r)
+			delivery.Add(r)
 		}
 	}
 	clear(a.batch)
 	a.batch = a.batch[:0]
 	a.Audience.Deliver(delivery)
+}
+
+// queue has the notifier answer those who are told, behind what it has to answer yet:
+// a sender's answers come in the order of its writes.
+func (a *Actor) queue() {
+	var delivery admission.Delivery
+	for i := range a.batch {
+		if j := &a.batch[i]; j.request != nil && j.request.Told() {
+			delivery.Add(j.request)
+			j.request = nil
+		}
+	}
+	if delivery.Told {
+		a.Audience.Deliver(delivery)
+	}
 }
 
 // answer releases the requests of the batch.
