@@ -39,6 +39,7 @@ type DroppedMessages struct {
 	Unsent      uint64 // without a sender: nobody could be answered
 	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
 	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
+	Flooded     uint64 // refused, by protocol.Busy, since 65,536 messages or 64 MiB waited already; not in the log
 }
 
 // DroppedMessages is how many there were so far.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -294,6 +295,61 @@ func TestAnswersOfOneSender(t *testing.T) {
 			s.send(pid, protocol.Set{ID: 1, Group: "w", Key: "k"})
 			require.Equal(t, uint64(1), s.next().(protocol.Reply).RequestID())
 			testkit.Until(t, "the notifier's rest", func() bool { return !e.actors.notifier.Answering() })
+		})
+	}
+}
+
+// impostor looks like a request, and must not be asked anything.
+type impostor struct{}
+
+func (impostor) RequestID() uint64        { panic("asked") }
+func (impostor) IgnoreDeadLetterLogging() {}
+
+// TestFlood: who sends more than a gateway takes is told so at once, by whoever it is
+// that works, and everything is answered once.
+func TestFlood(t *testing.T) {
+	const messages, more = 1 << 16, 10
+	for name, shape := range map[string]struct {
+		value string
+		first int
+	}{"messages": {"v", messages}, "bytes": {strings.Repeat("v", 1<<20), 64}} {
+		t.Run(name, func(t *testing.T) {
+			system, pause := foreign(), testkit.NewPause("gateway.accept")
+			defer system.Shutdown()
+			e := open(t, Config{System: system, MaxInFlight: 64, Failpoint: pause.Hook})
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			s := speak(t, system)
+			s.send(pid, protocol.Set{ID: 1, Group: "g", Key: "k"})
+			testkit.Await(t, "the gateway", pause.Reached)
+			batch := kv.NewWrites([]kv.Operation{{Kind: kv.Set, Group: "g", Key: "k", Value: shape.value}}, nil)
+			for i := range shape.first {
+				switch i % 3 {
+				case 0:
+					s.send(pid, protocol.Set{Group: "g", Key: "k", Value: shape.value})
+				case 1:
+					s.send(pid, &protocol.Set{Group: "g", Key: "k", Value: shape.value})
+				default:
+					s.send(pid, protocol.Batch{Writes: batch})
+				}
+			}
+			require.Empty(t, s.heard)
+			for i := range more {
+				s.send(pid, &protocol.Set{ID: uint64(i + 2), Group: "g", Key: "k"})
+				busy := s.next().(protocol.Busy)
+				require.Equal(t, uint64(i+2), busy.ID)
+				require.Positive(t, busy.RetryAfter)
+			}
+			s.send(pid, impostor{})
+			require.ErrorIs(t, s.next().(protocol.Failed).Err, kv.UnknownMessageError)
+			require.Equal(t, Dropped{Flooded: more + 1}, e.Dropped())
+			close(pause.Resume)
+			for range shape.first + 1 {
+				s.next()
+			}
+			s.send(pid, protocol.Set{ID: 1, Group: "g", Key: "k"})
+			require.NoError(t, s.next().(protocol.SetDone).Err, "there is room again")
+			require.Empty(t, s.heard)
 		})
 	}
 }

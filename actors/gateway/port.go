@@ -70,4 +70,5 @@ type Drops struct {
 	Unsent      atomic.Uint64 // without a sender
 	Crowded     atomic.Uint64 // requests of senders that don't take their answers
 	Undelivered atomic.Uint64 // answers that reached nobody
+	Flooded     atomic.Uint64 // refused: too much waited already
 }
