@@ -23,7 +23,8 @@ func (s *Store) PID() (*PID, error) {
 
 // PID is Store.PID of an actor for the namespace, with the view's quota: whatever it is
 // sent, it does not leave the namespace. Views that have the same namespace and quota
-// share one.
+// share one. A store has 4,096 of them at most (TooManyActorsError): each lives until
+// it is stopped, as any actor, or the store is closed.
 func (s *ScopedStore) PID() (*PID, error) {
 	if err := s.parent().missing(); err != nil {
 		return nil, wrap("PID", err)

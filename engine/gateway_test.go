@@ -216,6 +216,38 @@ func TestManyGateways(t *testing.T) {
 	require.ErrorIs(t, err, kv.ClosedError)
 }
 
+// TestTooManyGateways: whoever opens namespaces finds an end, and those that have
+// stopped make room.
+func TestTooManyGateways(t *testing.T) {
+	system := foreign()
+	defer system.Shutdown()
+	e := open(t, Config{System: system})
+	whole, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	for i := range maxGateways - 1 {
+		_, err := e.PID("n", kv.QuotaConfig{MaxKeys: i})
+		require.NoError(t, err)
+	}
+	s := speak(t, system)
+	s.send(whole, protocol.OpenNamespace{ID: 1, Name: "n", Quota: kv.QuotaConfig{MaxGroups: 1}})
+	require.ErrorIs(t, s.next().(protocol.NamespaceOpened).Err, kv.TooManyActorsError)
+	one, err := e.PID("n", kv.QuotaConfig{MaxKeys: 7})
+	require.NoError(t, err, "it is there already")
+	again, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	require.Equal(t, whole, again)
+
+	require.NoError(t, system.Root.StopFuture(one).Wait())
+	testkit.Until(t, "room", func() bool {
+		_, err := e.PID("n", kv.QuotaConfig{MaxGroups: 1})
+		return err == nil
+	})
+	_, err = e.PID("n", kv.QuotaConfig{MaxKeys: 7})
+	require.ErrorIs(t, err, kv.TooManyActorsError)
+	closeNow(t, e)
+	require.Empty(t, pids(system, "go-store-"))
+}
+
 // TestOrderOfOneSender: a request that has to wait for others' remains, or for its
 // namespace to be counted, is not overtaken by the sender's next one, nor by those that
 // an actor asks for by futures.

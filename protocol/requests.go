@@ -148,7 +148,8 @@ type Unsubscribe struct {
 
 // OpenNamespace asks for the address of an actor for one namespace, with a quota: what
 // it is sent can't leave the namespace. NamespaceOpened answers it. The actor ends with
-// the store; it may be stopped before, as any actor.
+// the store; it may be stopped before, as any actor. There is one for each namespace and
+// quota, and 4,096 at most: kv.TooManyActorsError.
 type OpenNamespace struct {
 	ID    uint64
 	Name  string

@@ -51,6 +51,7 @@ type Config struct {
 	Namespace string // "": the whole store
 	Quota     kv.QuotaConfig
 	Readers   int    // reads under way at a time
+	Stopped   func() // called when the gateway has stopped; nil: nobody asks
 	Drops     *Drops // of all gateways of the store
 	Logger    *slog.Logger
 	Failpoint failpoint.Hook
