@@ -385,3 +385,21 @@ func TestFlood(t *testing.T) {
 		})
 	}
 }
+
+// TestSubscriptionZero: for a subscription 0 is an ID like any other.
+func TestSubscriptionZero(t *testing.T) {
+	system := foreign()
+	defer system.Shutdown()
+	e := open(t, Config{System: system})
+	pid, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	s := speak(t, system)
+	s.send(pid, protocol.Subscribe{})
+	require.Equal(t, protocol.Subscribed{}, s.next())
+	s.send(pid, protocol.Subscribe{})
+	require.ErrorIs(t, s.next().(protocol.Failed).Err, kv.DuplicateIDError)
+	s.send(pid, protocol.Unsubscribe{})
+	require.Equal(t, protocol.SubscriptionEnded{}, s.next())
+	s.send(pid, protocol.Subscribe{})
+	require.Equal(t, protocol.Subscribed{}, s.next())
+}
