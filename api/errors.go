@@ -73,6 +73,9 @@ var (
 	UnknownMessageError = kv.UnknownMessageError // none of the protocol
 	NotSubscribedError  = kv.NotSubscribedError  // the sender has no subscription with that ID
 	NotPermittedError   = kv.NotPermittedError   // outside the namespace of the actor that was asked
+	// TooManyActorsError: 4,096 actors of namespaces live, one for each namespace and
+	// quota that PID or OpenNamespace has named. Stop those that nobody needs.
+	TooManyActorsError = kv.TooManyActorsError
 	// StoppedError: somebody has stopped an actor of the store, which has ended with
 	// it. Nothing acknowledged is lost; open it anew.
 	StoppedError = kv.StoppedError

@@ -23,7 +23,8 @@ func (s *Store) PID() (*PID, error) {
 
 // PID is Store.PID of an actor for the namespace, with the view's quota: whatever it is
 // sent, it does not leave the namespace. Views that have the same namespace and quota
-// share one.
+// share one. A store has 4,096 of them at most (TooManyActorsError): each lives until
+// it is stopped, as any actor, or the store is closed.
 func (s *ScopedStore) PID() (*PID, error) {
 	if err := s.parent().missing(); err != nil {
 		return nil, wrap("PID", err)
@@ -39,6 +40,7 @@ type DroppedMessages struct {
 	Unsent      uint64 // without a sender: nobody could be answered
 	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
 	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
+	Flooded     uint64 // refused, by protocol.Busy, since 65,536 messages or 64 MiB waited already; not in the log
 }
 
 // DroppedMessages is how many there were so far.

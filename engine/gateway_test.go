@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,4 +214,192 @@ func TestManyGateways(t *testing.T) {
 	require.Empty(t, pids(system, "go-store-"))
 	_, err := e.PID("", kv.QuotaConfig{})
 	require.ErrorIs(t, err, kv.ClosedError)
+}
+
+// TestTooManyGateways: whoever opens namespaces finds an end, and those that have
+// stopped make room.
+func TestTooManyGateways(t *testing.T) {
+	system := foreign()
+	defer system.Shutdown()
+	e := open(t, Config{System: system})
+	whole, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	for i := range maxGateways - 1 {
+		_, err := e.PID("n", kv.QuotaConfig{MaxKeys: i})
+		require.NoError(t, err)
+	}
+	s := speak(t, system)
+	s.send(whole, protocol.OpenNamespace{ID: 1, Name: "n", Quota: kv.QuotaConfig{MaxGroups: 1}})
+	require.ErrorIs(t, s.next().(protocol.NamespaceOpened).Err, kv.TooManyActorsError)
+	one, err := e.PID("n", kv.QuotaConfig{MaxKeys: 7})
+	require.NoError(t, err, "it is there already")
+	again, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	require.Equal(t, whole, again)
+
+	require.NoError(t, system.Root.StopFuture(one).Wait())
+	testkit.Until(t, "room", func() bool {
+		_, err := e.PID("n", kv.QuotaConfig{MaxGroups: 1})
+		return err == nil
+	})
+	_, err = e.PID("n", kv.QuotaConfig{MaxKeys: 7})
+	require.ErrorIs(t, err, kv.TooManyActorsError)
+	closeNow(t, e)
+	require.Empty(t, pids(system, "go-store-"))
+}
+
+// TestOrderOfOneSender: a request that has to wait for others' remains, or for its
+// namespace to be counted, is not overtaken by the sender's next one, nor by those that
+// an actor asks for by futures.
+func TestOrderOfOneSender(t *testing.T) {
+	for _, future := range []bool{false, true} {
+		t.Run(fmt.Sprint("future: ", future), func(t *testing.T) {
+			system := foreign()
+			defer system.Shutdown()
+			e := open(t, Config{System: system, PurgeInterval: time.Hour})
+			for round := range 3 {
+				var rows []kv.Operation
+				for i := range 4096 {
+					rows = append(rows, kv.Operation{Kind: kv.Set, Group: "n:g", Key: fmt.Sprint(round, "-", i), HasTTL: true, TimeToLive: -time.Hour})
+				}
+				must(t, e, kv.Mutation{Kind: kv.Batch, Operations: rows})
+			}
+			pid, err := e.PID("n", kv.QuotaConfig{MaxKeys: 1 << 20})
+			require.NoError(t, err)
+			s := speak(t, system)
+			send := func(message any) {
+				if future {
+					system.Root.RequestFuture(pid, message, testkit.Patience).PipeTo(s.pid)
+				} else {
+					s.send(pid, message)
+				}
+			}
+			const rounds = 20
+			for i := range rounds {
+				send(protocol.Set{Group: "other", Key: "k", Value: fmt.Sprint(i)})
+				send(protocol.DeleteGroup{Group: "other"})
+				send(protocol.DeleteGroup{Group: "g"})
+				send(protocol.Set{Group: "g", Key: "k", Value: fmt.Sprint(i)})
+			}
+			last := uint64(0)
+			for range 4 * rounds {
+				answer := s.next().(protocol.Reply)
+				require.NoError(t, answer.Failure())
+				if set, ok := answer.(protocol.SetDone); ok && !future {
+					require.Greater(t, set.Revision, last)
+					last = set.Revision
+				}
+			}
+			row, err := e.Get(t.Context(), "n:g", "k")
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(rounds-1), row.Value)
+			_, err = e.Get(t.Context(), "n:other", "k")
+			require.ErrorIs(t, err, kv.NotFoundError)
+		})
+	}
+}
+
+// TestAnswersOfOneSender come in the order of the writes, also where the notifier has
+// those of one commit and nobody watches the next. Who calls does not wait for it.
+func TestAnswersOfOneSender(t *testing.T) {
+	for _, step := range []string{"notifier.deliver", "notifier.delivered"} {
+		t.Run(step, func(t *testing.T) {
+			system, pause := foreign(), testkit.NewPause(step)
+			defer system.Shutdown()
+			e := open(t, Config{System: system, Failpoint: pause.Hook})
+			e.Watch("", "w", "k")
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			s := speak(t, system)
+			s.send(pid, protocol.Set{ID: 1, Group: "w", Key: "k"})
+			testkit.Await(t, "the notifier", pause.Reached)
+			for id := range 3 {
+				s.send(pid, protocol.Set{ID: uint64(id + 2), Group: "g", Key: fmt.Sprint(id)})
+				s.send(pid, protocol.Delete{ID: uint64(id + 10), Group: "g", Key: "none"}) // no event at all
+				testkit.Until(t, "the commit", func() bool { _, err := e.Get(t.Context(), "g", fmt.Sprint(id)); return err == nil })
+				must(t, e, set("called", "k", "v")) // what was committed before it was answered before
+			}
+			require.Equal(t, 7, e.InFlight(), "none was answered yet")
+			close(pause.Resume)
+			for _, id := range []uint64{1, 2, 10, 3, 11, 4, 12} {
+				require.Equal(t, id, s.next().(protocol.Reply).RequestID())
+			}
+			s.send(pid, protocol.Set{ID: 1, Group: "w", Key: "k"})
+			require.Equal(t, uint64(1), s.next().(protocol.Reply).RequestID())
+			testkit.Until(t, "the notifier's rest", func() bool { return !e.actors.notifier.Answering() })
+		})
+	}
+}
+
+// impostor looks like a request, and must not be asked anything.
+type impostor struct{}
+
+func (impostor) RequestID() uint64        { panic("asked") }
+func (impostor) IgnoreDeadLetterLogging() {}
+
+// TestFlood: who sends more than a gateway takes is told so at once, by whoever it is
+// that works, and everything is answered once.
+func TestFlood(t *testing.T) {
+	const messages, more = 1 << 16, 10
+	for name, shape := range map[string]struct {
+		value string
+		first int
+	}{"messages": {"v", messages}, "bytes": {strings.Repeat("v", 1<<20), 64}} {
+		t.Run(name, func(t *testing.T) {
+			system, pause := foreign(), testkit.NewPause("gateway.accept")
+			defer system.Shutdown()
+			e := open(t, Config{System: system, MaxInFlight: 64, Failpoint: pause.Hook})
+			pid, err := e.PID("", kv.QuotaConfig{})
+			require.NoError(t, err)
+			s := speak(t, system)
+			s.send(pid, protocol.Set{ID: 1, Group: "g", Key: "k"})
+			testkit.Await(t, "the gateway", pause.Reached)
+			batch := kv.NewWrites([]kv.Operation{{Kind: kv.Set, Group: "g", Key: "k", Value: shape.value}}, nil)
+			for i := range shape.first {
+				switch i % 3 {
+				case 0:
+					s.send(pid, protocol.Set{Group: "g", Key: "k", Value: shape.value})
+				case 1:
+					s.send(pid, &protocol.Set{Group: "g", Key: "k", Value: shape.value})
+				default:
+					s.send(pid, protocol.Batch{Writes: batch})
+				}
+			}
+			require.Empty(t, s.heard)
+			for i := range more {
+				s.send(pid, &protocol.Set{ID: uint64(i + 2), Group: "g", Key: "k"})
+				busy := s.next().(protocol.Busy)
+				require.Equal(t, uint64(i+2), busy.ID)
+				require.Positive(t, busy.RetryAfter)
+			}
+			s.send(pid, impostor{})
+			require.ErrorIs(t, s.next().(protocol.Failed).Err, kv.UnknownMessageError)
+			require.Equal(t, Dropped{Flooded: more + 1}, e.Dropped())
+			close(pause.Resume)
+			for range shape.first + 1 {
+				s.next()
+			}
+			s.send(pid, protocol.Set{ID: 1, Group: "g", Key: "k"})
+			require.NoError(t, s.next().(protocol.SetDone).Err, "there is room again")
+			require.Empty(t, s.heard)
+		})
+	}
+}
+
+// TestSubscriptionZero: for a subscription 0 is an ID like any other.
+func TestSubscriptionZero(t *testing.T) {
+	system := foreign()
+	defer system.Shutdown()
+	e := open(t, Config{System: system})
+	pid, err := e.PID("", kv.QuotaConfig{})
+	require.NoError(t, err)
+	s := speak(t, system)
+	s.send(pid, protocol.Subscribe{})
+	require.Equal(t, protocol.Subscribed{}, s.next())
+	s.send(pid, protocol.Subscribe{})
+	require.ErrorIs(t, s.next().(protocol.Failed).Err, kv.DuplicateIDError)
+	s.send(pid, protocol.Unsubscribe{})
+	require.Equal(t, protocol.SubscriptionEnded{}, s.next())
+	s.send(pid, protocol.Subscribe{})
+	require.Equal(t, protocol.Subscribed{}, s.next())
 }

@@ -31,6 +31,10 @@ type gateways struct {
 	}
 }
 
+// maxGateways is how many gateways of namespaces one store has at a time: each is an
+// actor with a goroutine.
+const maxGateways = 4096
+
 // PID is the address of the gateway for a namespace, or for the whole store, in the
 // system that the caller has given. One that has been stopped is replaced.
 func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error) {
@@ -47,13 +51,19 @@ func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error)
 		return nil, kv.ClosedError
 	}
 	of := handle{namespace, quota}
-	if ref, found := g.mu.open[of]; found && !actorsystem.Ended(ref.Done()) {
-		return ref.PID, nil
+	old, found := g.mu.open[of]
+	if found && !actorsystem.Ended(old.Done()) {
+		return old.PID, nil
 	}
 	if g.mu.open == nil {
 		g.mu.open = make(map[handle]gateway.Ref)
 	}
-	ref, err := gateway.Spawn(e.config.System, e.gatewayConfig(namespace, quota))
+	if !found && namespace != "" && len(g.mu.open) >= maxGateways {
+		return nil, fmt.Errorf("namespace %q, after %d actors: %w", namespace, len(g.mu.open), kv.TooManyActorsError)
+	}
+	config := e.gatewayConfig(namespace, quota)
+	config.Stopped = func() { g.forget(of) }
+	ref, err := gateway.Spawn(e.config.System, config)
 	if err != nil {
 		return nil, fmt.Errorf("start actor: %w", err)
 	}
@@ -69,6 +79,15 @@ func (e *Engine) gatewayConfig(namespace string, quota kv.QuotaConfig) gateway.C
 		Drops: &e.gateways.drops, Logger: e.config.Logger, Failpoint: e.config.Failpoint}
 }
 
+// forget makes room for another one, unless it has a successor already.
+func (g *gateways) forget(of handle) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if ref, found := g.mu.open[of]; found && actorsystem.Ended(ref.Done()) {
+		delete(g.mu.open, of)
+	}
+}
+
 // stop ends all of them, and whoever would start one more. Everything that they have
 // submitted has been answered by then.
 func (g *gateways) stop() {
@@ -82,7 +101,7 @@ func (g *gateways) stop() {
 }
 
 // Dropped counts messages to the store's actors that came to nothing.
-type Dropped struct{ Unknown, Unsent, Crowded, Undelivered uint64 }
+type Dropped struct{ Unknown, Unsent, Crowded, Undelivered, Flooded uint64 }
 
 // Dropped is how many there were.
 func (e *Engine) Dropped() Dropped {
@@ -90,7 +109,8 @@ func (e *Engine) Dropped() Dropped {
 		return Dropped{}
 	}
 	d := &e.gateways.drops
-	return Dropped{Unknown: d.Unknown.Load(), Unsent: d.Unsent.Load(), Crowded: d.Crowded.Load(), Undelivered: d.Undelivered.Load()}
+	return Dropped{Unknown: d.Unknown.Load(), Unsent: d.Unsent.Load(), Crowded: d.Crowded.Load(), Undelivered: d.Undelivered.Load(),
+		Flooded: d.Flooded.Load()}
 }
 
 // Props are those of an actor that opens a store of its own. configure runs each time

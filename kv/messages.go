@@ -16,6 +16,9 @@ var (
 	NotSubscribedError = errors.New("not subscribed")
 	// NotPermittedError: the actor is one of a namespace, and that is outside of it.
 	NotPermittedError = errors.New("outside the namespace")
+	// TooManyActorsError: the store has as many actors as it can have, one for each
+	// namespace and quota. Stop those that nobody needs.
+	TooManyActorsError = errors.New("too many actors of the store are live, stop some first")
 	// StoppedError: an actor of the store was stopped by somebody else, and the store
 	// has ended with it. What was acknowledged is safe; open it anew.
 	StoppedError = errors.New("an actor of the store was stopped from outside; the store has ended")

@@ -20,6 +20,12 @@ func NewWrites(operations []Operation, conditions []Condition) Writes {
 // Len is the number of operations.
 func (w Writes) Len() int { return len(w.operations) }
 
+// Size is how many bytes of groups, keys and values it has.
+func (w Writes) Size() int {
+	m := Mutation{Operations: w.operations, Conditions: w.conditions}
+	return m.Size()
+}
+
 // Check refuses what no batch can hold, with an InvalidOptionError: an operation of a
 // kind that there is not.
 func (w Writes) Check() error {

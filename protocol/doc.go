@@ -6,6 +6,11 @@
 // that sender's own PID; it never waits, and neither does the store. docs/ACTORS.md has
 // the whole protocol as one table.
 //
+// There are exceptions. Credit has no answer. A sender whose mailbox may block has room
+// for 1,024 answers that are to come: what it asks for beyond that is neither done nor
+// answered, but counted (api.DroppedMessages, Crowded). And an answer whose sender is
+// gone by then reaches nobody (Undelivered).
+//
 //	case *actor.Started:
 //		c.Request(a.store, protocol.Get{ID: 1, Group: "config", Key: "theme"})
 //	case protocol.GetDone:
@@ -15,13 +20,13 @@
 //
 // A request X is answered by XDone, but for Subscribe, which is answered by Subscribed,
 // Unsubscribe by SubscriptionEnded, and OpenNamespace by NamespaceOpened; or, whatever
-// it is, by Busy, when the store is at its limit of requests in flight: then nothing was
-// done, and RetryAfter says when to try again. The limits and errors are those of the
+// it is, by Busy, when the store is at its limit of requests in flight, or too much waits
+// in its mailbox: then nothing was done, and RetryAfter says when to try again. The limits and errors are those of the
 // calls of package api, with the same texts. Credit has no answer.
 //
 // ID is the sender's own: it comes back in the answer. Of requests of one sender that
 // are not answered each has an ID of its own, or 0, which is no ID and may be used at
-// any time. One that comes with an ID in use is answered by Failed; the one under way
+// any time (but see Subscribe). One that comes with an ID in use is answered by Failed; the one under way
 // goes on.
 //
 // # Order

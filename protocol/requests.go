@@ -123,7 +123,8 @@ const MaxCredits = 1 << 20
 //
 // Subscribed answers it; changes that are committed after that are sent, whatever
 // follows. The subscription's ID stands in all its messages; it is the sender's again
-// after SubscriptionEnded, which is the last of them. It ends with Unsubscribe, with the
+// after SubscriptionEnded, which is the last of them. Here 0 is an ID like any other:
+// a sender can have one subscription that it calls 0, and no second one. It ends with Unsubscribe, with the
 // sender itself, with the store, and with the errors of Store.Subscribe. It survives the
 // failure of the store's actors.
 type Subscribe struct {
@@ -148,7 +149,8 @@ type Unsubscribe struct {
 
 // OpenNamespace asks for the address of an actor for one namespace, with a quota: what
 // it is sent can't leave the namespace. NamespaceOpened answers it. The actor ends with
-// the store; it may be stopped before, as any actor.
+// the store; it may be stopped before, as any actor. There is one for each namespace and
+// quota, and 4,096 at most: kv.TooManyActorsError.
 type OpenNamespace struct {
 	ID    uint64
 	Name  string

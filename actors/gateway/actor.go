@@ -69,6 +69,9 @@ func (a *Actor) Receive(ctx actor.Context) {
 			go a.dispatcher.Stop()
 		}
 		close(a.done)
+		if a.Stopped != nil {
+			a.Stopped()
+		}
 		// Of one that was stopped because it had failed the mailbox stands still, with
 		// messages in it that nobody would answer.
 		a.own.SendSystemMessage(a.self, &actor.ResumeMailbox{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/courier"
@@ -37,8 +38,9 @@ type core struct {
 	// dispatcher keeps a goroutine for the actor; nil: there is none.
 	dispatcher *actorsystem.Dispatcher
 	office     *courier.Office
-	done       chan struct{} // closed when the actor has stopped
-	signal     chan struct{} // capacity 1: something was brought
+	desk       atomic.Pointer[desk] // the office and the counts, for whoever sends
+	done       chan struct{}        // closed when the actor has stopped
+	signal     chan struct{}        // capacity 1: something was brought
 
 	// Of the store that is open.
 	ctx    context.Context // of what reads and subscribes
@@ -70,6 +72,7 @@ func newCore(system *actor.ActorSystem, self *actor.PID) *core {
 	c.own, _ = system.ProcessRegistry.Get(self)
 	c.Logger, c.Drops = slog.New(slog.DiscardHandler), new(Drops)
 	c.office = courier.NewOffice(system, c.Logger, &c.Drops.Undelivered)
+	c.desk.Store(&desk{c.office, c.Drops})
 	return c
 }
 
@@ -90,6 +93,7 @@ func coreOf(ctx actor.Context) *core {
 func (c *core) use(config Config) {
 	c.Config = config
 	c.office = courier.NewOffice(c.system, config.Logger, &c.Drops.Undelivered)
+	c.desk.Store(&desk{c.office, c.Drops})
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.reads = &pool{workers: config.Readers}
 	c.shut = false

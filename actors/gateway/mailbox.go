@@ -1,18 +1,93 @@
 package gateway
 
 import (
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/kv"
 	"forge.lthn.ai/core/go-store/protocol"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// mailbox is an unlimited one: nobody who sends to it is ever blocked, and the gateway
-// runs on a goroutine of its own, whatever its Props say. It also sees to what the
-// library makes of messages that nobody expects.
+// What may wait in the mailbox of one gateway, before more is refused.
+const (
+	maxWaiting      = 1 << 16  // messages
+	maxWaitingBytes = 64 << 20 // of what they hold, and one message more
+)
+
+// floodWait is the RetryAfter of what is refused by the mailbox.
+const floodWait = 10 * time.Millisecond
+
+// mailbox never blocks those who send to it, and the gateway runs on a goroutine of its
+// own, whatever its Props say. It refuses what would be too much. It also sees to what
+// the library makes of messages that nobody expects.
 type mailbox struct {
 	actor.Mailbox
 	begin func(*actor.ActorSystem, *actor.PID) *core // when the actor is spawned
+	core  atomic.Pointer[core]
+
+	waiting waiting
+}
+
+// waiting is what is in the mailbox, but for what the gateway sends to itself.
+type waiting struct{ messages, bytes atomic.Int64 }
+
+func (w *waiting) full() bool {
+	return w.messages.Load() >= maxWaiting || w.bytes.Load() >= maxWaitingBytes
+}
+
+func (w *waiting) add(messages, bytes int) {
+	w.messages.Add(int64(messages))
+	if bytes != 0 {
+		w.bytes.Add(int64(bytes))
+	}
+}
+
+// weighed is a message whose weight could be another one later.
+type weighed struct {
+	message any
+	bytes   int
+}
+
+// weigh is roughly what a message holds, and whether that can change. What is none of
+// the protocol counts as nothing: nobody's code is asked.
+func weigh(message any) (bytes int, fixed, known bool) {
+	switch m := message.(type) {
+	case protocol.Set:
+		return len(m.Group) + len(m.Key) + len(m.Value), true, true
+	case protocol.SetWithTTL:
+		return len(m.Group) + len(m.Key) + len(m.Value), true, true
+	case protocol.CompareAndSet:
+		return len(m.Group) + len(m.Key) + len(m.Value), true, true
+	case protocol.Get:
+		return len(m.Group) + len(m.Key), true, true
+	case protocol.Delete:
+		return len(m.Group) + len(m.Key), true, true
+	case protocol.DeleteGroup:
+		return len(m.Group), true, true
+	case protocol.Increment:
+		return len(m.Group) + len(m.Key), true, true
+	case protocol.Scan:
+		return len(m.From) + len(m.To) + len(m.Cursor), true, true
+	case protocol.Batch:
+		return m.Writes.Size(), false, true // to go through it once is enough
+	case protocol.GetMany:
+		bytes = len(m.Group)
+		for _, key := range m.Keys {
+			bytes += len(key) + 16
+		}
+		return bytes, false, true
+	case protocol.Subscribe, protocol.Credit, protocol.Unsubscribe, protocol.Usage, protocol.OpenNamespace:
+		return 0, true, true
+	default:
+		if behind := behindPointer(message); behind != nil {
+			bytes, _, _ = weigh(behind)
+			return bytes, false, true
+		}
+		return 0, true, false
+	}
 }
 
 // PostUserMessage drops what the library's mailbox would turn in circles for, nothing at
@@ -25,7 +100,7 @@ func (m *mailbox) PostUserMessage(message any) {
 	}
 	batch, ok := inside.(actor.MessageBatch)
 	if !ok {
-		m.Mailbox.PostUserMessage(message)
+		m.post(message, inside, sender)
 		return
 	}
 	for _, one := range batch.GetMessages() {
@@ -36,22 +111,95 @@ func (m *mailbox) PostUserMessage(message any) {
 	}
 }
 
+// post lets a message in, unless too much waits already.
+func (m *mailbox) post(envelope, inside any, sender *actor.PID) {
+	if its(inside) {
+		m.Mailbox.PostUserMessage(envelope)
+		return
+	}
+	if m.waiting.full() {
+		if c := m.core.Load(); c != nil {
+			c.flooded(sender, inside)
+		}
+		return
+	}
+	bytes, fixed, _ := weigh(inside)
+	m.waiting.add(1, bytes)
+	if !fixed {
+		envelope = &weighed{envelope, bytes}
+	}
+	m.Mailbox.PostUserMessage(envelope)
+}
+
+// its reports whether a message is none that others send by the thousand.
+func its(inside any) bool {
+	switch inside.(type) {
+	case message, *actor.PoisonPill:
+		return true
+	default:
+		return false
+	}
+}
+
+// leave says that a message is not in the mailbox any more, and is the message.
+func (w *waiting) leave(m any) any {
+	if heavy, ok := m.(*weighed); ok {
+		w.add(-1, -heavy.bytes)
+		return heavy.message
+	}
+	if _, inside, _ := actor.UnwrapEnvelope(m); !its(inside) {
+		bytes, _, _ := weigh(inside)
+		w.add(-1, -bytes)
+	}
+	return m
+}
+
+// flooded refuses a message, in the goroutine that has sent it: nothing in here may
+// block, or be the store's user's, not even the log.
+func (c *core) flooded(sender *actor.PID, message any) {
+	desk := c.desk.Load()
+	desk.drops.Flooded.Add(1)
+	if sender == nil {
+		return
+	}
+	if _, touch := message.(*actor.Touch); touch {
+		desk.office.Answer(sender, &actor.Touched{Who: c.self})
+		return
+	}
+	if _, _, known := weigh(message); !known {
+		desk.office.Answer(sender, failed(0, message, kv.UnknownMessageError))
+		return
+	}
+	if behind := behindPointer(message); behind != nil {
+		message = behind
+	}
+	desk.office.Answer(sender, protocol.Busy{ID: message.(protocol.Request).RequestID(), RetryAfter: floodWait})
+}
+
+// desk is what answers are given with where the actor is not.
+type desk struct {
+	office *courier.Office
+	drops  *Drops
+}
+
 // RegisterHandlers makes the actor's core: the library calls it once, when everything
 // else is there.
 func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
 	ctx := invoker.(actor.Context)
 	c := m.begin(ctx.ActorSystem(), ctx.Self())
 	ctx.Set(c)
+	m.core.Store(c)
 	if dispatcher = actor.NewDefaultDispatcher(dispatcher.Throughput()); c.dispatcher != nil {
 		dispatcher = c.dispatcher
 	}
-	m.Mailbox.RegisterHandlers(&invoking{invoker, c}, dispatcher)
+	m.Mailbox.RegisterHandlers(&invoking{invoker, c, &m.waiting}, dispatcher)
 }
 
 // invoking stands between the mailbox and the library's part of the actor.
 type invoking struct {
 	actor.MessageInvoker
-	core *core
+	core    *core
+	waiting *waiting
 }
 
 // InvokeUserMessage lets requests through, and what the gateway sends to itself. It
@@ -59,6 +207,7 @@ type invoking struct {
 // word. The library's own messages of an actor's life don't come this way: who sends one
 // has made it. A message that answers itself would run its owner's code in here.
 func (i *invoking) InvokeUserMessage(m any) {
+	m = i.waiting.leave(m)
 	_, inside, sender := actor.UnwrapEnvelope(m)
 	own, request := false, false
 	switch inside.(type) {

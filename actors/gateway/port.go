@@ -51,6 +51,7 @@ type Config struct {
 	Namespace string // "": the whole store
 	Quota     kv.QuotaConfig
 	Readers   int    // reads under way at a time
+	Stopped   func() // called when the gateway has stopped; nil: nobody asks
 	Drops     *Drops // of all gateways of the store
 	Logger    *slog.Logger
 	Failpoint failpoint.Hook
@@ -70,4 +71,5 @@ type Drops struct {
 	Unsent      atomic.Uint64 // without a sender
 	Crowded     atomic.Uint64 // requests of senders that don't take their answers
 	Undelivered atomic.Uint64 // answers that reached nobody
+	Flooded     atomic.Uint64 // refused: too much waited already
 }

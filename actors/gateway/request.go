@@ -3,6 +3,8 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/courier"
@@ -117,6 +119,26 @@ func (c *core) finish(r *request, answer any) {
 func (r *request) Answered(outcome kv.Outcome, err error) {
 	r.outcome, r.err = outcome, err
 	r.core.bring(r)
+}
+
+// futures is what the names of futures begin with.
+const futures = "future$"
+
+var laneSeed = maphash.MakeSeed()
+
+// Lane is the sender's. Futures have one in common: each is a sender of its own, and
+// whoever asks by them one after the other is one too.
+func (r *request) Lane() uint64 {
+	name := r.sender.Id
+	if strings.HasPrefix(name, futures) {
+		name = futures
+	}
+	var h maphash.Hash
+	h.SetSeed(laneSeed)
+	h.WriteString(r.sender.Address)
+	h.WriteByte(0)
+	h.WriteString(name)
+	return h.Sum64() | 1
 }
 
 // bring puts a request into the queue of answers. Anybody may call it.

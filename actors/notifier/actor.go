@@ -10,6 +10,7 @@ package notifier
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
@@ -34,6 +35,7 @@ type Actor struct {
 	subscribed *subscriptions
 	root       *actor.RootContext
 	done       chan struct{}
+	answering  *atomic.Int64 // deliveries that have Answerers to be told, here or on their way
 
 	// Owned by Receive.
 	recipients map[string]*recipient // watching actors, by PID; outlives a restart too
@@ -139,7 +141,9 @@ func (a *Actor) forgetActor(pid *actor.PID) {
 func (m deliver) handle(a *Actor, _ actor.Context) {
 	a.current, a.sent = &m.delivery, 0 // first of all, so that it is seen through whatever happens
 	a.Failpoint.Hit("notifier.deliver")
-	a.subscribed.deliver(m.delivery.Events, m.delivery.Lost)
+	if len(m.delivery.Events) > 0 {
+		a.subscribed.deliver(m.delivery.Events, m.delivery.Lost)
+	}
 	a.send()
 	a.Failpoint.Hit("notifier.delivered")
 	a.release()
@@ -185,6 +189,9 @@ func (a *Actor) release() {
 		return
 	}
 	requests := a.current.Requests
+	if a.current.Told {
+		defer a.answering.Add(-1) // behind the last answer
+	}
 	a.current = nil
 	for _, r := range requests {
 		if outcome, received := r.Release(); !received {

@@ -1,6 +1,8 @@
 package notifier
 
 import (
+	"sync/atomic"
+
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/kv"
@@ -16,6 +18,7 @@ type Ref struct {
 	index      *index[*Watcher]
 	subscribed *subscriptions
 	callbacks  *Callbacks
+	answering  *atomic.Int64
 	buffer     int
 	dispatcher *actorsystem.Dispatcher
 	done       chan struct{}
@@ -26,16 +29,16 @@ type Ref struct {
 func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, error) {
 	index, recipients, root := newIndex[*Watcher](), make(map[string]*recipient), actorsystem.Root(system)
 	subscribed := newSubscriptions()
-	dispatcher := actorsystem.NewDispatcher()
+	answering, dispatcher := new(atomic.Int64), actorsystem.NewDispatcher()
 	pid, err := actorsystem.Spawn(system, "go-store-notifier-", func() actor.Actor {
-		return &Actor{Config: config, index: index, subscribed: subscribed, root: root, done: done, recipients: recipients}
+		return &Actor{Config: config, index: index, subscribed: subscribed, root: root, done: done, recipients: recipients, answering: answering}
 	}, actor.WithDispatcher(dispatcher))
 	if err != nil {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
 	return Ref{system: system, to: actorsystem.TargetOf(system, pid), index: index, subscribed: subscribed, callbacks: config.Callbacks,
-		buffer: config.Buffer, dispatcher: dispatcher, done: done}, nil
+		answering: answering, buffer: config.Buffer, dispatcher: dispatcher, done: done}, nil
 }
 
 // Watch registers a watcher. Every event committed by a write that begins
@@ -140,7 +143,15 @@ func (r Ref) Watched(events []kv.Event) bool {
 }
 
 // Deliver hands committed events over, with the requests to answer after.
-func (r Ref) Deliver(d admission.Delivery) { r.to.Send(deliver{delivery: d}) }
+func (r Ref) Deliver(d admission.Delivery) {
+	if d.Told {
+		r.answering.Add(1)
+	}
+	r.to.Send(deliver{delivery: d})
+}
+
+// Answering reports whether a delivery is on its way that has Answerers to be told.
+func (r Ref) Answering() bool { return r.answering.Load() > 0 }
 
 // Unasked runs callbacks for events that no goroutine waits for.
 func (r Ref) Unasked(events []kv.Event) { r.callbacks.Unasked(events) }

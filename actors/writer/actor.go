@@ -44,6 +44,8 @@ type Audience interface {
 	Calling() bool
 	// Watched reports whether a watcher or subscriber wants one of the events.
 	Watched(events []kv.Event) bool
+	// Answering reports whether a delivery is on its way that has Answerers to be told.
+	Answering() bool
 	// Deliver takes over a delivery: its events and requests.
 	Deliver(admission.Delivery)
 	// Unasked hands over events that no goroutine is waiting for.
@@ -119,6 +121,7 @@ type Actor struct {
 	flushing bool  // a flush is in the mailbox
 
 	aside    []job // wait for expired rows to be removed; empty between flushes
+	lanes    lanes // of those that wait, here or with an account
 	batch    []job // being committed
 	phase    phase
 	events   []kv.Event // committed, and not announced yet

@@ -73,8 +73,9 @@ func (a *Actor) setAside(j *job) {
 	a.wait(j)
 }
 
-// wait puts a job behind everything that is in the mailbox now.
+// wait has a job come again once everything else that is pending is committed.
 func (a *Actor) wait(j *job) {
+	a.close(j, "")
 	a.aside = append(a.aside, *j)
 	*j = job{mutation: j.mutation}
 }

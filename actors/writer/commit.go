@@ -19,7 +19,7 @@ func (flush) handle(a *Actor) {
 }
 
 // flush commits everything that is pending, in batches of BatchBytes. What was set
-// aside meanwhile comes again, behind what is in the mailbox by now.
+// aside meanwhile comes again, first of what is pending then.
 func (a *Actor) flush() {
 	for len(a.pending) > 0 && !a.pausing() {
 		n, size := 0, 0
@@ -40,7 +40,7 @@ func (a *Actor) flush() {
 	}
 	if aside := a.aside; len(aside) > 0 {
 		a.aside = nil
-		a.accept(aside...)
+		a.resume("", aside)
 	}
 }
 
@@ -101,7 +101,7 @@ func (a *Actor) applyAll() error {
 			break
 		}
 		j := &a.batch[i]
-		if a.park(j) {
+		if a.hold(j) || a.park(j) {
 			continue
 		}
 		a.Failpoint.Hit("writer.apply")
@@ -280,18 +280,36 @@ func (a *Actor) announce() {
 		a.Audience.Unasked(unasked)
 	}
 	if len(events) == 0 || !a.Audience.Watched(events) {
+		if a.Audience.Answering() {
+			a.queue()
+		}
 		a.answer()
 		return
 	}
 	delivery := admission.Delivery{Events: slices.Clone(events), Requests: make([]*admission.Request, 0, len(a.batch))}
 	for i := range a.batch {
 		if r := a.batch[i].request; r != nil {
-			delivery.Requests = append(delivery.Requests, r)
+			delivery.Add(r)
 		}
 	}
 	clear(a.batch)
 	a.batch = a.batch[:0]
 	a.Audience.Deliver(delivery)
+}
+
+// queue has the notifier answer those who are told, behind what it has to answer yet:
+// a sender's answers come in the order of its writes.
+func (a *Actor) queue() {
+	var delivery admission.Delivery
+	for i := range a.batch {
+		if j := &a.batch[i]; j.request != nil && j.request.Told() {
+			delivery.Add(j.request)
+			j.request = nil
+		}
+	}
+	if delivery.Told {
+		a.Audience.Deliver(delivery)
+	}
 }
 
 // answer releases the requests of the batch.

@@ -28,7 +28,7 @@ type account struct {
 	usage     kv.Usage       // counted: exact; counting: what changed since the snapshot
 	quota     kv.QuotaConfig // last seen on a write
 	swept     int64          // no row of the namespace has its deadline at or before this
-	parked    []job          // waiting for the count
+	parked    []job          // waiting for the count, and those behind them in their lanes
 	touched   bool           // by the open transaction
 	used      uint64         // when somebody asked about it last, by the ledger's count
 }
@@ -181,6 +181,7 @@ func (a *Actor) park(j *job) bool {
 	if account.state == ready {
 		return false
 	}
+	a.close(j, m.Namespace)
 	account.parked = append(account.parked, *j)
 	*j = job{mutation: m}
 	return true
@@ -237,7 +238,7 @@ func (m counted) handle(a *Actor) {
 		At: a.Clock.Now(), Deadline: kv.NoDeadline, Usage: []kv.NamespaceUsage{account.fact()}})
 	parked := account.parked
 	account.parked = nil
-	a.accept(parked...)
+	a.resume(account.namespace, parked)
 }
 
 // refuse answers those who wait for a count that failed: nothing of theirs was
@@ -247,9 +248,17 @@ func (a *Actor) refuse(account *account, err error) {
 	delete(a.ledger.accounts, account.namespace)
 	a.Counter.Refuse(account.namespace, err)
 	a.Logger.Error("a namespace can't be counted", "namespace", account.namespace, "error", err)
+	var behind []job // those of the same lanes that don't need the count
 	for i := range account.parked {
 		j := &account.parked[i]
+		if !j.mutation.Quota.Limited() || j.mutation.Namespace != account.namespace {
+			behind = append(behind, *j)
+			*j = job{}
+			continue
+		}
 		j.request.Resolve(kv.Outcome{}, fmt.Errorf("%w: %w", kv.RolledBackError, err))
 		a.release(j)
 	}
+	account.parked = nil
+	a.resume(account.namespace, behind)
 }

@@ -132,6 +132,8 @@ func (b *bench) Watched([]kv.Event) bool {
 	return b.mu.watching
 }
 
+func (b *bench) Answering() bool { return false }
+
 func (b *bench) Deliver(d admission.Delivery) { b.delivered <- d }
 
 func (b *bench) Unasked(events []kv.Event) {

@@ -35,7 +35,7 @@ func (a *Actor) answerAll(err error) {
 		account.parked = nil
 	}
 	a.batch = append(append(a.batch, a.aside...), a.pending...)
-	a.aside, a.pending = nil, nil
+	a.aside, a.pending, a.lanes = nil, nil, nil
 	a.fail(err)
 }
 

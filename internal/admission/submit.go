@@ -7,6 +7,10 @@ type Answerer interface {
 	// Answered brings the outcome. It is called by whoever answers the request, in the
 	// midst of its own work: it must neither block nor run anybody else's code.
 	Answered(kv.Outcome, error)
+	// Lane is what the requests of one sender have in common: they are applied in the
+	// order in which they were submitted, also where others go on. 0 is none. It is asked
+	// for seldom, when one has to wait, and before the answer only.
+	Lane() uint64
 }
 
 // TryAdmit is Admit for somebody who can't wait: without a free slot it fails with
@@ -29,6 +33,17 @@ func (g *Gate) TryAdmit(m kv.Mutation, to Answerer) (*Request, error) {
 	r.to = to
 	return r, nil
 }
+
+// Lane is that of whoever is told the answer; 0 for a caller, who waits for it anyway.
+func (r *Request) Lane() uint64 {
+	if r.to == nil {
+		return 0
+	}
+	return r.to.Lane()
+}
+
+// Told reports whether the answer goes to an Answerer. It is for whoever answers.
+func (r *Request) Told() bool { return r.to != nil }
 
 // Dead is closed when nobody is left who could answer.
 func (g *Gate) Dead() <-chan struct{} { return g.dead }

@@ -28,6 +28,8 @@ func (a *told) Answered(outcome kv.Outcome, err error) {
 	a.times++
 }
 
+func (*told) Lane() uint64 { return 7 }
+
 func TestTryAdmit(t *testing.T) {
 	g := admission.NewGate(1, make(chan struct{}))
 	to := &told{gate: g}
@@ -120,6 +122,8 @@ func TestTryAdmitBesideAdmit(t *testing.T) {
 type answers chan kv.Outcome
 
 func (a answers) Answered(outcome kv.Outcome, _ error) { a <- outcome }
+
+func (answers) Lane() uint64 { return 0 }
 
 // RetryAfter follows what commits take, within its bounds.
 func TestPace(t *testing.T) {
