@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -106,6 +107,24 @@ type OutboxMessage struct {
 
 // Size is what the message weighs, in bytes.
 func (m *OutboxMessage) Size() int { return len(m.row) }
+
+// OutboxAddresses yields the addresses that have messages, in byte order and from one
+// on, from one snapshot. An error is yielded once, last.
+func (s *Store) OutboxAddresses(from string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		r := kv.PrefixRange(OutboxPrefix)
+		r.From += from
+		for group, err := range s.inner().Groups(s.context(), r) {
+			if err != nil {
+				yield("", wrap("OutboxAddresses", err))
+				return
+			}
+			if !yield(group[len(OutboxPrefix):], nil) {
+				return
+			}
+		}
+	}
+}
 
 // OutboxPage is the oldest messages to an address, at most limit of them and about
 // OutboxPageBytes, from an ID on; the next page begins at the last one's ID + "\x00". It

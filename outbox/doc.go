@@ -45,9 +45,10 @@ type Options struct {
 	// Attempts is how often a message is tried in a row without any acknowledgement
 	// before it is given up; default 20, which takes some 12 minutes.
 	Attempts int
-	// Addresses is how many are served at a time; others wait until one has no messages
-	// left. Each takes some kilobytes, and up to 256 KiB, or one message, of what is on
-	// its way. Default 1,024.
+	// Addresses is how many are served at a time. While others wait, one that pauses, or
+	// has had a window delivered, gives its place up, and those that wait have their turns
+	// round robin. Each takes some kilobytes, and up to 256 KiB, or one message, of what
+	// is on its way; one that pauses without a place some hundred bytes. Default 1,024.
 	Addresses int
 	// Logger gets what the outbox has to say, never a payload. Default: nothing.
 	Logger *slog.Logger

@@ -52,6 +52,7 @@ type lane struct {
 	until    time.Time           // the lane pauses
 	progress time.Time           // when something was acknowledged, or sent for the first time
 	receiver *actor.PID          // that is watched
+	rested   *rest               // not nil: what was kept when it gave its place up
 }
 
 // flight is one message on its way.
@@ -127,9 +128,42 @@ func (l *lane) run() {
 			l.forget()
 			return
 		}
+		if l.yields() {
+			return
+		}
 		l.wait()
 	}
 	l.end()
+}
+
+// resume goes on where the lane was that gave its place up.
+func (l *lane) resume(r *rest) {
+	l.rested, l.pauses = r, r.pauses
+	l.mu.acks = r.acks
+}
+
+// drained reports whether others that wait for a place are to have their turn first.
+func (l *lane) drained() bool {
+	return l.outbox.crowded.Load() && (l.read >= l.outbox.options.Window || time.Now().Before(l.until))
+}
+
+// yields gives the lane's place up if others wait for one, and it pauses or has delivered
+// a window. What is acknowledged is removed first.
+func (l *lane) yields() bool {
+	pausing := time.Now().Before(l.until)
+	if !l.drained() || len(l.settled) > 0 || !pausing && len(l.window) > 0 {
+		return false
+	}
+	var r *rest
+	if pausing {
+		r = &rest{until: l.until, pauses: l.pauses}
+		if n := len(l.window); n > 0 {
+			r.attempts, r.last = l.window[0].attempt, l.window[n-1].message.ID
+		}
+	}
+	l.forget()
+	l.outbox.yield(l, r)
+	return true
 }
 
 // end removes what was acknowledged, if that can be done at once.
@@ -305,7 +339,7 @@ func (l *lane) buryHead(reason string) bool {
 // full reports whether nothing more is to be read now.
 func (l *lane) full() bool {
 	window := l.outbox.options.Window
-	return len(l.window) >= window || len(l.window) > 0 && l.bytes >= api.OutboxPageBytes || len(l.settled) >= 4*window+removing
+	return len(l.window) >= window || len(l.window) > 0 && l.bytes >= api.OutboxPageBytes || len(l.settled) >= 4*window+removing || l.drained()
 }
 
 // fill reads messages into the window.
@@ -350,7 +384,11 @@ func (l *lane) take(page []api.OutboxMessage) {
 		if _, settled := l.settled[m.ID]; settled || len(old) > 0 && old[0].message.ID == m.ID {
 			continue
 		}
-		merged = append(merged, &flight{message: m})
+		f := &flight{message: m}
+		if l.rested != nil && m.ID <= l.rested.last {
+			f.attempt = l.rested.attempts
+		}
+		merged = append(merged, f)
 		l.bytes += m.Size()
 	}
 	l.window = append(merged, old...)
