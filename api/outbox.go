@@ -183,11 +183,37 @@ func (m *OutboxMessage) read(isDead bool) {
 // Bury moves a message of OutboxPage to the dead letters, with the reason and the number
 // of attempts, in one commit. It fails with NotFoundError if it is not there any more.
 func (s *Store) Bury(message OutboxMessage, reason string, attempts int) error {
+	return s.move("Bury", OutboxPrefix, DeadPrefix, message, s.dead(&message, reason, attempts))
+}
+
+// dead is the row of a message that is given up.
+func (s *Store) dead(message *OutboxMessage, reason string, attempts int) string {
 	if len(reason) > 1024 {
 		reason = reason[:1024]
 	}
 	dead := kv.Dead{Message: message.row, Reason: reason, Attempts: uint64(max(attempts, 0)), At: time.Now().UnixMilli()}
-	return s.move("Bury", OutboxPrefix, DeadPrefix, message, dead.Encode())
+	return dead.Encode()
+}
+
+// BuryAll is Bury for the messages of a page, in one commit if that is within the limits
+// and all are there still. Those that are not are passed over.
+func (s *Store) BuryAll(messages []OutboxMessage, reason string, attempts int) error {
+	batch := new(Batch)
+	for _, m := range messages {
+		from := OutboxPrefix + m.Address
+		batch.IfPresent(from, m.ID).Set(DeadPrefix+m.Address, m.ID, s.dead(&m, reason, attempts)).Delete(from, m.ID)
+	}
+	_, err := s.change("BuryAll", batch.mutation(""))
+	var mismatch *RevisionMismatchError
+	if !errors.As(err, &mismatch) && !errors.Is(err, TooLargeError) {
+		return err
+	}
+	for _, m := range messages {
+		if err := s.Bury(m, reason, attempts); err != nil && !errors.Is(err, NotFoundError) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Revive moves a message of DeadPage back into the outbox, under the ID that it had, in

@@ -53,7 +53,20 @@ type lane struct {
 	progress time.Time           // when something was acknowledged, or sent for the first time
 	receiver *actor.PID          // that is watched
 	rested   *rest               // not nil: what was kept when it gave its place up
+	unheard  int                 // messages that were given up in a row, unacknowledged
+	lost     *lost               // not nil: the address is given up
 }
+
+// lost is an address that is given up, until it has no messages or somebody else is
+// there: they go to the dead letters page by page.
+type lost struct {
+	reason string
+	deaf   *actor.PID // not nil: whoever is there takes nothing
+}
+
+// despair is how many messages in a row an actor leaves unacknowledged, each as often as
+// it takes, before its address is given up: fewer may be the fault of the messages.
+const despair = 16
 
 // flight is one message on its way.
 type flight struct {
@@ -138,7 +151,7 @@ func (l *lane) run() {
 
 // resume goes on where the lane was that gave its place up.
 func (l *lane) resume(r *rest) {
-	l.rested, l.pauses = r, r.pauses
+	l.rested, l.pauses, l.unheard, l.lost = r, r.pauses, r.unheard, r.lost
 	l.mu.acks = r.acks
 }
 
@@ -155,8 +168,8 @@ func (l *lane) yields() bool {
 		return false
 	}
 	var r *rest
-	if pausing {
-		r = &rest{until: l.until, pauses: l.pauses}
+	if pausing || l.unheard > 0 || l.lost != nil {
+		r = &rest{until: l.until, pauses: l.pauses, unheard: l.unheard, lost: l.lost}
 		if n := len(l.window); n > 0 {
 			r.attempts, r.last = l.window[0].attempt, l.window[n-1].message.ID
 		}
@@ -202,7 +215,7 @@ func (l *lane) collect() {
 
 // settle takes acknowledged messages out of the window.
 func (l *lane) settle(acks []string) {
-	l.progress, l.pauses = time.Now(), 0
+	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
 	for _, id := range acks {
 		l.settled[id] = struct{}{}
 	}
@@ -279,7 +292,10 @@ func (l *lane) lapse() {
 		return
 	}
 	l.fail()
-	l.bury("it was not acknowledged")
+	const reason = "it was not acknowledged"
+	if l.unheard += l.bury(reason); l.unheard >= despair {
+		l.lost = &lost{reason, l.receiver}
+	}
 }
 
 // deadline is when the oldest message on its way is given up for this time.
@@ -310,13 +326,38 @@ func (l *lane) fail() {
 	l.until = time.Now().Add(pause)
 }
 
-// bury moves those at the head that were tried often enough to the dead letters.
-func (l *lane) bury(reason string) {
-	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
-		if !l.buryHead(reason) {
-			return
-		}
+// bury moves those at the head that were tried often enough to the dead letters. Those
+// behind them begin with short pauses.
+func (l *lane) bury(reason string) (buried int) {
+	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts && l.buryHead(reason) {
+		buried++
+		l.pauses = 0
 	}
+	return buried
+}
+
+// buryWindow moves everything that was read to the dead letters, because the address is
+// given up.
+func (l *lane) buryWindow() {
+	messages := make([]api.OutboxMessage, len(l.window))
+	for i, f := range l.window {
+		messages[i] = f.message
+	}
+	attempts := l.window[0].attempt
+	if err := l.outbox.store.BuryAll(messages, l.lost.reason, attempts); err != nil {
+		l.outbox.ended(err)
+		l.fail()
+		return
+	}
+	l.outbox.options.Logger.Warn("an address is given up", slog.String("address", l.address), slog.Int("messages", len(messages)),
+		slog.String("reason", l.lost.reason), slog.Int("attempts", attempts))
+	l.mu.Lock()
+	for _, m := range messages {
+		delete(l.mu.flying, m.ID)
+	}
+	l.mu.Unlock()
+	l.window, l.bytes, l.pauses = nil, 0, 0
+	l.poke() // for the next page
 }
 
 func (l *lane) buryHead(reason string) bool {
@@ -420,6 +461,11 @@ func (l *lane) send() {
 				l.nobody(err.Error())
 				return
 			}
+			if l.lost != nil && l.lost.deaf != nil && l.lost.deaf.Equal(to.PID) {
+				l.buryWindow()
+				return
+			}
+			l.lost = nil
 		}
 		if !l.pass(to, f) {
 			return
@@ -454,8 +500,13 @@ func (l *lane) nobody(reason string) {
 	for _, f := range l.window {
 		f.attempt++
 	}
+	if l.lost != nil || len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
+		l.again()
+		l.lost = &lost{reason: reason}
+		l.buryWindow()
+		return
+	}
 	l.fail()
-	l.bury(reason)
 }
 
 // resolve finds the receiver, and has its end told.

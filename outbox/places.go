@@ -18,6 +18,8 @@ type rest struct {
 	last     string   // ID
 	pauses   int      // in a row
 	acks     []string // that came meanwhile
+	unheard  int
+	lost     *lost
 }
 
 // acknowledged takes the ID of a message that was on its way when the place was given

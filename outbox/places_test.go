@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,4 +114,80 @@ func TestALongBacklogStarvesNobody(t *testing.T) {
 	require.Len(t, long.got, 1000, "each once")
 	require.Len(t, long.payloads(), 1000)
 	require.Equal(t, "999", long.payloads()[999])
+}
+
+// TestTheBacklogOfADeadAddress: what follows a message for which nobody was there as
+// often as it takes is not tried as often again.
+func TestTheBacklogOfADeadAddress(t *testing.T) {
+	for name, c := range map[string]struct {
+		deaf   bool
+		others int
+		reason string
+	}{"nobody": {false, 0, "nobody"}, "nobody, crowded": {false, 3, "nobody"}, "deaf": {true, 0, "not acknowledged"}, "deaf, crowded": {true, 3, "not acknowledged"}} {
+		t.Run(name, func(t *testing.T) {
+			store, system, silent := openStore(t, ":memory:"), newSystem(t), newInbox()
+			silent.ignore = func(outbox.Message) bool { return true }
+			deaf := spawn(t, system, "silent", silent)
+			const backlog = 2000
+			batch := new(api.Batch)
+			for i := range backlog {
+				batch.Tell("gone", fmt.Sprint(i))
+			}
+			for i := range c.others {
+				batch.Tell(fmt.Sprint("other ", i), "m")
+			}
+			_, err := store.Batch(batch)
+			require.NoError(t, err)
+			var tries atomic.Int64
+			start(t, store, system, outbox.Options{Window: 20, Addresses: 1, Timeout: time.Millisecond,
+				FirstPause: time.Millisecond, LastPause: time.Millisecond, Attempts: 3,
+				Resolve: func(string) (*actor.PID, error) {
+					tries.Add(1)
+					if c.deaf {
+						return deaf, nil
+					}
+					return nil, errors.New("nobody")
+				}})
+			emptied(t, store)
+			require.LessOrEqual(t, tries.Load(), int64(3+backlog/20+4*(c.others+1)))
+			last := ""
+			for n := 0; n < backlog; n++ {
+				page, err := store.DeadPage("gone", last, 1)
+				require.NoError(t, err)
+				require.Len(t, page, 1)
+				require.Equal(t, fmt.Sprint(n), page[0].Payload)
+				require.Contains(t, page[0].Reason, c.reason)
+				last = page[0].ID + "\x00"
+			}
+			// Later ones are tried as often as the first.
+			before := tries.Load()
+			require.NoError(t, store.Tell("gone", "later"))
+			emptied(t, store)
+			require.GreaterOrEqual(t, tries.Load(), before+3)
+		})
+	}
+}
+
+// TestAnAddressThatComesBack: what is left of a backlog that is being given up reaches
+// whoever is there by then.
+func TestAnAddressThatComesBack(t *testing.T) {
+	store, system, live := openStore(t, ":memory:"), newSystem(t), newInbox()
+	alive := spawn(t, system, "alive", live)
+	batch := new(api.Batch)
+	for i := range 100 {
+		batch.Tell("gone", fmt.Sprint(i))
+	}
+	_, err := store.Batch(batch)
+	require.NoError(t, err)
+	var tries atomic.Int64
+	start(t, store, system, outbox.Options{Window: 10, FirstPause: time.Millisecond, LastPause: time.Millisecond, Attempts: 2,
+		Resolve: func(string) (*actor.PID, error) {
+			if tries.Add(1) > 5 { // two attempts, and three pages
+				return alive, nil
+			}
+			return nil, errors.New("nobody")
+		}})
+	emptied(t, store)
+	require.Len(t, live.payloads(), 60)
+	require.Equal(t, "40", live.payloads()[0])
 }
