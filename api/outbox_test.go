@@ -3,6 +3,7 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -174,11 +175,47 @@ func TestTellOfATenant(t *testing.T) {
 	require.Empty(t, payloads(t, store, "acme:orders"), "everything is everything")
 }
 
-// TestTellBesideImportedRows: a row that another store's message has left under the
-// same key is not written over.
-func TestTellBesideImportedRows(t *testing.T) {
+// TestMessagesOfAnotherStore: no message has the ID that one had which was imported,
+// though it may be delivered and gone.
+func TestMessagesOfAnotherStore(t *testing.T) {
+	idsOf := func(store *api.Store) (ids []string) {
+		page, err := store.OutboxPage("orders", "", 10)
+		require.NoError(t, err)
+		for _, m := range page {
+			ids = append(ids, m.ID)
+		}
+		return ids
+	}
+	from, to := openStore(t, ":memory:"), openStore(t, ":memory:")
+	require.NoError(t, from.Tell("orders", "of one"))
+	require.NoError(t, to.Tell("orders", "of another"))
+	require.Len(t, idsOf(from), 1)
+	require.NotEqual(t, idsOf(from), idsOf(to))
+
+	path := filepath.Join(t.TempDir(), "store.db")
+	copied := filepath.Join(t.TempDir(), "copied.db")
+	store := openStore(t, path)
+	require.NoError(t, store.Set("g", "k", "v"))
+	require.NoError(t, store.Backup(t.Context(), copied))
+	other := openStore(t, copied)
+	require.NoError(t, store.Tell("orders", "of one"))
+	require.NoError(t, other.Tell("orders", "of its copy"))
+	require.NotEqual(t, idsOf(store), idsOf(other))
+}
+
+// TestMessagesOfTheFormBefore: those that were made before IDs told stores apart keep
+// theirs, and their place in the order.
+func TestMessagesOfTheFormBefore(t *testing.T) {
 	store := openStore(t, ":memory:")
-	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", kv.MessageID(2, 0), (&kv.Message{Payload: "imported"}).Encode()))
-	require.NoError(t, store.Tell("orders", "own"))
-	require.Equal(t, []string{"imported", "own"}, payloads(t, store, "orders"))
+	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", "000000000000000200000000", (&kv.Message{Payload: "before"}).Encode()))
+	require.NoError(t, store.Tell("orders", "of the same revision"))
+	require.NoError(t, store.Tell("orders", "after"))
+	require.Equal(t, []string{"before", "of the same revision", "after"}, payloads(t, store, "orders"))
+	page, err := store.OutboxPage("orders", "", 10)
+	require.NoError(t, err)
+	require.NoError(t, store.Bury(page[0], "nobody", 1))
+	dead, err := store.DeadPage("orders", "", 10)
+	require.NoError(t, err)
+	require.NoError(t, store.Revive(dead[0]))
+	require.Equal(t, []string{"before", "of the same revision", "after"}, payloads(t, store, "orders"))
 }

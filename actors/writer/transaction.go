@@ -17,6 +17,7 @@ import (
 // what they did. It is the writer's, and lives from BEGIN to COMMIT.
 type transaction struct {
 	database storage.Writer
+	identity uint64
 	ledger   *ledger
 	log      history
 	at       time.Time  // the commit's time: all of a batch happens at one moment
@@ -53,7 +54,7 @@ func (t *transaction) begin(judged bool) {
 func (a *Actor) newTransaction() transaction {
 	at := a.batchTime()
 	return transaction{
-		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
+		database: a.Database, identity: a.Identity, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
 		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
 		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
 		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
