@@ -527,8 +527,8 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 	if l.receiver == nil || !l.receiver.Equal(to.PID) {
 		l.forget()
 		l.receiver = to.PID
-		if l.outbox.watch(l, to.PID) && !to.Tell(nil, &actor.Watch{Watcher: l.outbox.self}) {
-			l.forget()
+		if !l.outbox.watch(l, to) {
+			l.receiver = nil
 			return to, fmt.Errorf("there is no actor %s", to.PID)
 		}
 	}
@@ -537,9 +537,8 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 
 // forget watches nobody any more.
 func (l *lane) forget() {
-	if l.receiver != nil && l.outbox.unwatch(l, l.receiver) {
-		courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger}.
-			Tell(nil, &actor.Unwatch{Watcher: l.outbox.self})
+	if l.receiver != nil {
+		l.outbox.unwatch(l, courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger})
 	}
 	l.receiver = nil
 }

@@ -35,12 +35,12 @@ type Outbox struct {
 	mu struct {
 		sync.Mutex
 		lanes     map[string]*lane
-		resting   map[string]*rest            // of addresses without a lane; bounded by remembered
-		forgotten bool                        // there were more
-		cursor    string                      // the address whose turn it is
-		missed    uint64                      // how often an address found no place
-		next      time.Time                   // the end of the first pause, at the earliest
-		watched   map[string]map[*lane]string // by receiver
+		resting   map[string]*rest    // of addresses without a lane; bounded by remembered
+		forgotten bool                // there were more
+		cursor    string              // the address whose turn it is
+		missed    uint64              // how often an address found no place
+		next      time.Time           // the end of the first pause, at the earliest
+		watched   map[string]*watched // by receiver
 		err       error
 	}
 }
@@ -59,7 +59,7 @@ func Start(store *api.Store, system *actor.ActorSystem, options Options) (*Outbo
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &Outbox{store: store.WithContext(ctx), system: system, options: options, ctx: ctx, cancel: cancel,
 		gone: make(chan struct{}), done: make(chan struct{}), turns: make(chan struct{}, 1)}
-	o.mu.lanes, o.mu.resting, o.mu.watched = make(map[string]*lane), make(map[string]*rest), make(map[string]map[*lane]string)
+	o.mu.lanes, o.mu.resting, o.mu.watched = make(map[string]*lane), make(map[string]*rest), make(map[string]*watched)
 	props := actor.PropsFromProducer(func() actor.Actor { return &receiver{o} },
 		actor.WithSupervisor(actor.NewOneForOneStrategy(10, time.Second, actor.DefaultDecider)))
 	o.self = actor.NewRootContext(system, nil).SpawnPrefix(props, "outbox-")
@@ -217,38 +217,4 @@ func (o *Outbox) acknowledge(ack Ack) {
 		}
 	}
 	o.unknown.Add(1)
-}
-
-// watch has a lane told when its receiver ends.
-func (o *Outbox) watch(l *lane, pid *actor.PID) (first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := pid.String()
-	if o.mu.watched[id] == nil {
-		o.mu.watched[id] = make(map[*lane]string)
-		first = true
-	}
-	o.mu.watched[id][l] = id
-	return first
-}
-
-func (o *Outbox) unwatch(l *lane, pid *actor.PID) (last bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := pid.String()
-	delete(o.mu.watched[id], l)
-	if len(o.mu.watched[id]) > 0 || o.mu.watched[id] == nil {
-		return false
-	}
-	delete(o.mu.watched, id)
-	return true
-}
-
-func (o *Outbox) terminated(who *actor.PID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for l := range o.mu.watched[who.String()] {
-		l.terminated()
-	}
-	delete(o.mu.watched, who.String())
 }
