@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"time"
+	"unicode/utf8"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -186,12 +187,19 @@ func (s *Store) Bury(message OutboxMessage, reason string, attempts int) error {
 	return s.move("Bury", OutboxPrefix, DeadPrefix, message, s.dead(&message, reason, attempts))
 }
 
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 1024
+
 // dead is the row of a message that is given up.
 func (s *Store) dead(message *OutboxMessage, reason string, attempts int) string {
-	if len(reason) > 1024 {
-		reason = reason[:1024]
+	if len(reason) > maxReason {
+		end := maxReason
+		for end > maxReason-utf8.UTFMax && !utf8.RuneStart(reason[end]) {
+			end--
+		}
+		reason = reason[:end]
 	}
-	dead := kv.Dead{Message: message.row, Reason: reason, Attempts: uint64(max(attempts, 0)), At: time.Now().UnixMilli()}
+	dead := kv.Dead{Message: message.row, Reason: reason, Attempts: uint64(max(attempts, 0)), At: s.inner().Now().UnixMilli()}
 	return dead.Encode()
 }
 

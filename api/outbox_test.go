@@ -3,13 +3,17 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -218,4 +222,63 @@ func TestMessagesOfTheFormBefore(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, store.Revive(dead[0]))
 	require.Equal(t, []string{"before", "of the same revision", "after"}, payloads(t, store, "orders"))
+}
+
+// TestBuryKeepsTimeAndText: the store's own time, and no half of a letter.
+func TestBuryKeepsTimeAndText(t *testing.T) {
+	clock := testkit.NewClock()
+	clock.Advance(100 * 24 * time.Hour)
+	store := openStore(t, ":memory:", api.WithClock(clock))
+	require.NoError(t, store.Tell("orders", "m"))
+	page, err := store.OutboxPage("orders", "", 1)
+	require.NoError(t, err)
+	require.NoError(t, store.Bury(page[0], "x"+strings.Repeat("\u00fc", 1000), 1))
+	dead, err := store.DeadPage("orders", "", 1)
+	require.NoError(t, err)
+	require.Equal(t, "x"+strings.Repeat("\u00fc", 511), dead[0].Reason)
+	require.WithinDuration(t, clock.Now(), dead[0].DiedAt, time.Second)
+}
+
+// TestATimerWithoutAnAddress: whatever else has written its row, it is said and removed.
+func TestATimerWithoutAnAddress(t *testing.T) {
+	clock, log := testkit.NewClock(), new(lines)
+	store := openStore(t, ":memory:", api.WithClock(clock), api.WithLogger(slog.New(slog.NewTextHandler(log, nil))), api.WithPurgeInterval(time.Hour))
+	require.NoError(t, store.SetWithTTL("g", "k", "v", time.Minute, api.NotifyOnExpiry("closer")))
+	for row, err := range store.All(kv.TimersPrefix + "g") {
+		require.NoError(t, err)
+		require.NoError(t, store.Set(kv.TimersPrefix+"g", row.Key, "no\x00address"))
+	}
+	clock.Advance(time.Hour)
+	_, err := store.PurgeExpired()
+	require.NoError(t, err)
+	groups, err := store.Groups("")
+	require.NoError(t, err)
+	require.Empty(t, groups)
+	testkit.Until(t, "the log says so", func() bool { return strings.Contains(log.text(), "a timer has no address") })
+}
+
+// lines is a log.
+type lines struct {
+	sync.Mutex
+	all strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.Lock()
+	defer l.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) text() string {
+	l.Lock()
+	defer l.Unlock()
+	return l.all.String()
+}
+
+// TestWritesThatNotifyOfNothing: an address is told of an end that there is.
+func TestWritesThatNotifyOfNothing(t *testing.T) {
+	for _, o := range []kv.Operation{{Kind: kv.Set, Notifies: true, Notify: "a"}, {Kind: kv.Delete, Notifies: true, Notify: "a", HasTTL: true}} {
+		require.ErrorIs(t, kv.NewWrites([]kv.Operation{o}, nil).Check(), kv.InvalidOptionError)
+	}
+	require.NoError(t, kv.NewWrites([]kv.Operation{{Kind: kv.Set, Notifies: true, Notify: "a", HasTTL: true}}, nil).Check())
 }
