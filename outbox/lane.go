@@ -30,6 +30,7 @@ type lane struct {
 		sync.Mutex
 		flying map[string]struct{} // IDs that were sent and not acknowledged
 		acks   []string            // that were, to be looked at
+		refuse map[string]string   // those that the receiver has refused, with its reason
 		cursor string              // what was read lies before it
 		more   bool                // there may be messages behind it
 		again  bool                // there may be messages before it
@@ -122,6 +123,21 @@ func (l *lane) acknowledged(id string) bool {
 	return true
 }
 
+// rejected takes an ID that is on its way, to be given up.
+func (l *lane) rejected(id, reason string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, flying := l.mu.flying[id]; !flying {
+		return false
+	}
+	if l.mu.refuse == nil {
+		l.mu.refuse = make(map[string]string)
+	}
+	l.mu.refuse[id] = reason
+	l.poke()
+	return true
+}
+
 func (l *lane) terminated() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,7 +213,8 @@ func (l *lane) end() {
 func (l *lane) collect() {
 	l.mu.Lock()
 	acks, lost := l.mu.acks, l.mu.lost
-	l.mu.acks, l.mu.lost = nil, false
+	refused := l.mu.refuse
+	l.mu.acks, l.mu.lost, l.mu.refuse = nil, false, nil
 	finished, failure := l.mu.finished, l.mu.failure
 	l.mu.finished, l.mu.failure = false, nil
 	l.mu.Unlock()
@@ -207,10 +224,39 @@ func (l *lane) collect() {
 	if len(acks) > 0 {
 		l.settle(acks)
 	}
+	if len(refused) > 0 {
+		l.reject(refused)
+	}
 	if lost {
 		l.receiver = nil
 		l.fail()
 	}
+}
+
+// reject moves messages that the receiver has refused to the dead letters. One that the
+// store does not take now comes again.
+func (l *lane) reject(refused map[string]string) {
+	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
+	kept := l.window[:0]
+	for _, f := range l.window {
+		reason, ok := refused[f.message.ID]
+		if ok {
+			err := l.outbox.store.Bury(f.message, "rejected: "+reason, f.attempt)
+			if ok = err == nil || errors.Is(err, api.NotFoundError); !ok {
+				l.outbox.ended(err)
+			}
+		}
+		if !ok {
+			kept = append(kept, f)
+			continue
+		}
+		l.bytes -= f.message.Size()
+		l.mu.Lock()
+		delete(l.mu.flying, f.message.ID)
+		l.mu.Unlock()
+	}
+	clear(l.window[len(kept):])
+	l.window = kept
 }
 
 // settle takes acknowledged messages out of the window.
@@ -363,12 +409,17 @@ func (l *lane) buryWindow() {
 func (l *lane) buryHead(reason string) bool {
 	f := l.window[0]
 	err := l.outbox.store.Bury(f.message, reason, f.attempt)
-	if err != nil && !errors.Is(err, api.NotFoundError) { // dropped meanwhile
+	switch {
+	case err == nil:
+		l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
+			slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
+	case !errors.Is(err, api.NotFoundError): // it was dropped meanwhile
 		l.outbox.ended(err)
+		if !time.Now().Before(l.until) {
+			l.fail()
+		}
 		return false
 	}
-	l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
-		slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
 	l.window[0], l.window = nil, l.window[1:]
 	l.bytes -= f.message.Size()
 	l.mu.Lock()
@@ -522,6 +573,9 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 	}
 	if pid == nil {
 		return to, errors.New("the function Resolve knows no actor of that address")
+	}
+	if address := pid.Address; address != l.outbox.system.Address() && address != "nonhost" {
+		return to, fmt.Errorf("the function Resolve has named %s, an actor of another system: receivers are local only", pid)
 	}
 	to = courier.Recipient{System: l.outbox.system, PID: actor.NewPID(pid.Address, pid.Id), Logger: l.outbox.options.Logger}
 	if l.receiver == nil || !l.receiver.Equal(to.PID) {

@@ -184,6 +184,10 @@ func (r *receiver) Receive(ctx actor.Context) {
 		o.acknowledge(m)
 	case *Ack:
 		o.acknowledge(*m)
+	case Reject:
+		o.reject(m)
+	case *Reject:
+		o.reject(*m)
 	case *actor.Terminated:
 		o.terminated(m.Who)
 	case *actor.Stopped:
@@ -191,6 +195,14 @@ func (r *receiver) Receive(ctx actor.Context) {
 		o.fail(errors.New("the outbox's actor was stopped: was the actor system shut down?"))
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	default:
+		o.unknown.Add(1)
+	}
+}
+
+func (o *Outbox) reject(r Reject) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.mu.lanes[r.Address]; l == nil || !l.rejected(r.ID, r.Reason) {
 		o.unknown.Add(1)
 	}
 }

@@ -191,3 +191,40 @@ func TestAnAddressThatComesBack(t *testing.T) {
 	require.Len(t, live.payloads(), 60)
 	require.Equal(t, "40", live.payloads()[0])
 }
+
+// TestReject: what the receiver will never take is given up at once.
+func TestReject(t *testing.T) {
+	store, system := openStore(t, ":memory:"), newSystem(t)
+	picky, err := system.Root.SpawnNamed(actor.PropsFromFunc(func(ctx actor.Context) {
+		if m, ok := ctx.Message().(outbox.Message); ok && m.Payload == "bad" {
+			ctx.Respond(m.Reject("I can't read it"))
+		} else if ok {
+			ctx.Respond(m.Ack())
+		}
+	}), "picky")
+	require.NoError(t, err)
+	for _, payload := range []string{"good", "bad", "good"} {
+		require.NoError(t, store.Tell("picky", payload))
+	}
+	start(t, store, system, outbox.Options{Timeout: time.Hour})
+	emptied(t, store)
+	page, err := store.DeadPage("picky", "", 10)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	require.Equal(t, "rejected: I can't read it", page[0].Reason)
+	require.Equal(t, 1, page[0].Attempts)
+	require.NoError(t, system.Root.StopFuture(picky).Wait())
+}
+
+// TestReceiversAreLocal: an actor elsewhere is refused by name.
+func TestReceiversAreLocal(t *testing.T) {
+	store, system := openStore(t, ":memory:"), newSystem(t)
+	require.NoError(t, store.Tell("orders", "m"))
+	start(t, store, system, outbox.Options{Attempts: 1, Resolve: func(string) (*actor.PID, error) {
+		return actor.NewPID("elsewhere:80", "orders"), nil
+	}})
+	emptied(t, store)
+	page, err := store.DeadPage("orders", "", 10)
+	require.NoError(t, err)
+	require.Contains(t, page[0].Reason, "local only")
+}
