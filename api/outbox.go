@@ -3,7 +3,9 @@ package api
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
+	"unicode/utf8"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -107,6 +109,24 @@ type OutboxMessage struct {
 // Size is what the message weighs, in bytes.
 func (m *OutboxMessage) Size() int { return len(m.row) }
 
+// OutboxAddresses yields the addresses that have messages, in byte order and from one
+// on, from one snapshot. An error is yielded once, last.
+func (s *Store) OutboxAddresses(from string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		r := kv.PrefixRange(OutboxPrefix)
+		r.From += from
+		for group, err := range s.inner().Groups(s.context(), r) {
+			if err != nil {
+				yield("", wrap("OutboxAddresses", err))
+				return
+			}
+			if !yield(group[len(OutboxPrefix):], nil) {
+				return
+			}
+		}
+	}
+}
+
 // OutboxPage is the oldest messages to an address, at most limit of them and about
 // OutboxPageBytes, from an ID on; the next page begins at the last one's ID + "\x00". It
 // fails with InvalidPageError for a limit below 1.
@@ -164,11 +184,44 @@ func (m *OutboxMessage) read(isDead bool) {
 // Bury moves a message of OutboxPage to the dead letters, with the reason and the number
 // of attempts, in one commit. It fails with NotFoundError if it is not there any more.
 func (s *Store) Bury(message OutboxMessage, reason string, attempts int) error {
-	if len(reason) > 1024 {
-		reason = reason[:1024]
+	return s.move("Bury", OutboxPrefix, DeadPrefix, message, s.dead(&message, reason, attempts))
+}
+
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 1024
+
+// dead is the row of a message that is given up.
+func (s *Store) dead(message *OutboxMessage, reason string, attempts int) string {
+	if len(reason) > maxReason {
+		end := maxReason
+		for end > maxReason-utf8.UTFMax && !utf8.RuneStart(reason[end]) {
+			end--
+		}
+		reason = reason[:end]
 	}
-	dead := kv.Dead{Message: message.row, Reason: reason, Attempts: uint64(max(attempts, 0)), At: time.Now().UnixMilli()}
-	return s.move("Bury", OutboxPrefix, DeadPrefix, message, dead.Encode())
+	dead := kv.Dead{Message: message.row, Reason: reason, Attempts: uint64(max(attempts, 0)), At: s.inner().Now().UnixMilli()}
+	return dead.Encode()
+}
+
+// BuryAll is Bury for the messages of a page, in one commit if that is within the limits
+// and all are there still. Those that are not are passed over.
+func (s *Store) BuryAll(messages []OutboxMessage, reason string, attempts int) error {
+	batch := new(Batch)
+	for _, m := range messages {
+		from := OutboxPrefix + m.Address
+		batch.IfPresent(from, m.ID).Set(DeadPrefix+m.Address, m.ID, s.dead(&m, reason, attempts)).Delete(from, m.ID)
+	}
+	_, err := s.change("BuryAll", batch.mutation(""))
+	var mismatch *RevisionMismatchError
+	if !errors.As(err, &mismatch) && !errors.Is(err, TooLargeError) {
+		return err
+	}
+	for _, m := range messages {
+		if err := s.Bury(m, reason, attempts); err != nil && !errors.Is(err, NotFoundError) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Revive moves a message of DeadPage back into the outbox, under the ID that it had, in

@@ -3,12 +3,17 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -174,11 +179,106 @@ func TestTellOfATenant(t *testing.T) {
 	require.Empty(t, payloads(t, store, "acme:orders"), "everything is everything")
 }
 
-// TestTellBesideImportedRows: a row that another store's message has left under the
-// same key is not written over.
-func TestTellBesideImportedRows(t *testing.T) {
+// TestMessagesOfAnotherStore: no message has the ID that one had which was imported,
+// though it may be delivered and gone.
+func TestMessagesOfAnotherStore(t *testing.T) {
+	idsOf := func(store *api.Store) (ids []string) {
+		page, err := store.OutboxPage("orders", "", 10)
+		require.NoError(t, err)
+		for _, m := range page {
+			ids = append(ids, m.ID)
+		}
+		return ids
+	}
+	from, to := openStore(t, ":memory:"), openStore(t, ":memory:")
+	require.NoError(t, from.Tell("orders", "of one"))
+	require.NoError(t, to.Tell("orders", "of another"))
+	require.Len(t, idsOf(from), 1)
+	require.NotEqual(t, idsOf(from), idsOf(to))
+
+	path := filepath.Join(t.TempDir(), "store.db")
+	copied := filepath.Join(t.TempDir(), "copied.db")
+	store := openStore(t, path)
+	require.NoError(t, store.Set("g", "k", "v"))
+	require.NoError(t, store.Backup(t.Context(), copied))
+	other := openStore(t, copied)
+	require.NoError(t, store.Tell("orders", "of one"))
+	require.NoError(t, other.Tell("orders", "of its copy"))
+	require.NotEqual(t, idsOf(store), idsOf(other))
+}
+
+// TestMessagesOfTheFormBefore: those that were made before IDs told stores apart keep
+// theirs, and their place in the order.
+func TestMessagesOfTheFormBefore(t *testing.T) {
 	store := openStore(t, ":memory:")
-	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", kv.MessageID(2, 0), (&kv.Message{Payload: "imported"}).Encode()))
-	require.NoError(t, store.Tell("orders", "own"))
-	require.Equal(t, []string{"imported", "own"}, payloads(t, store, "orders"))
+	require.NoError(t, store.Set(kv.OutboxPrefix+"orders", "000000000000000200000000", (&kv.Message{Payload: "before"}).Encode()))
+	require.NoError(t, store.Tell("orders", "of the same revision"))
+	require.NoError(t, store.Tell("orders", "after"))
+	require.Equal(t, []string{"before", "of the same revision", "after"}, payloads(t, store, "orders"))
+	page, err := store.OutboxPage("orders", "", 10)
+	require.NoError(t, err)
+	require.NoError(t, store.Bury(page[0], "nobody", 1))
+	dead, err := store.DeadPage("orders", "", 10)
+	require.NoError(t, err)
+	require.NoError(t, store.Revive(dead[0]))
+	require.Equal(t, []string{"before", "of the same revision", "after"}, payloads(t, store, "orders"))
+}
+
+// TestBuryKeepsTimeAndText: the store's own time, and no half of a letter.
+func TestBuryKeepsTimeAndText(t *testing.T) {
+	clock := testkit.NewClock()
+	clock.Advance(100 * 24 * time.Hour)
+	store := openStore(t, ":memory:", api.WithClock(clock))
+	require.NoError(t, store.Tell("orders", "m"))
+	page, err := store.OutboxPage("orders", "", 1)
+	require.NoError(t, err)
+	require.NoError(t, store.Bury(page[0], "x"+strings.Repeat("\u00fc", 1000), 1))
+	dead, err := store.DeadPage("orders", "", 1)
+	require.NoError(t, err)
+	require.Equal(t, "x"+strings.Repeat("\u00fc", 511), dead[0].Reason)
+	require.WithinDuration(t, clock.Now(), dead[0].DiedAt, time.Second)
+}
+
+// TestATimerWithoutAnAddress: whatever else has written its row, it is said and removed.
+func TestATimerWithoutAnAddress(t *testing.T) {
+	clock, log := testkit.NewClock(), new(lines)
+	store := openStore(t, ":memory:", api.WithClock(clock), api.WithLogger(slog.New(slog.NewTextHandler(log, nil))), api.WithPurgeInterval(time.Hour))
+	require.NoError(t, store.SetWithTTL("g", "k", "v", time.Minute, api.NotifyOnExpiry("closer")))
+	for row, err := range store.All(kv.TimersPrefix + "g") {
+		require.NoError(t, err)
+		require.NoError(t, store.Set(kv.TimersPrefix+"g", row.Key, "no\x00address"))
+	}
+	clock.Advance(time.Hour)
+	_, err := store.PurgeExpired()
+	require.NoError(t, err)
+	groups, err := store.Groups("")
+	require.NoError(t, err)
+	require.Empty(t, groups)
+	testkit.Until(t, "the log says so", func() bool { return strings.Contains(log.text(), "a timer has no address") })
+}
+
+// lines is a log.
+type lines struct {
+	sync.Mutex
+	all strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.Lock()
+	defer l.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) text() string {
+	l.Lock()
+	defer l.Unlock()
+	return l.all.String()
+}
+
+// TestWritesThatNotifyOfNothing: an address is told of an end that there is.
+func TestWritesThatNotifyOfNothing(t *testing.T) {
+	for _, o := range []kv.Operation{{Kind: kv.Set, Notifies: true, Notify: "a"}, {Kind: kv.Delete, Notifies: true, Notify: "a", HasTTL: true}} {
+		require.ErrorIs(t, kv.NewWrites([]kv.Operation{o}, nil).Check(), kv.InvalidOptionError)
+	}
+	require.NoError(t, kv.NewWrites([]kv.Operation{{Kind: kv.Set, Notifies: true, Notify: "a", HasTTL: true}}, nil).Check())
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math/rand/v2"
+
 	"forge.lthn.ai/core/go-store/actors/notifier"
 	"forge.lthn.ai/core/go-store/actors/quota"
 	"forge.lthn.ai/core/go-store/actors/reaper"
@@ -53,6 +55,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	}
 	undo = append(undo, a.quota.Stop)
 	if a.writer, err = writer.Spawn(system, writer.Config{
+		Identity: rand.Uint64(),
 		Database: e.writing(), Gate: a.gate, Clock: e.clock, Health: e.health, Logger: logger, Failpoint: fail,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
 		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {

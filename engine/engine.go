@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"forge.lthn.ai/core/go-store/actors/notifier"
 	"forge.lthn.ai/core/go-store/actors/quota"
@@ -112,6 +113,14 @@ func (e *Engine) usable() error {
 	default:
 		return nil
 	}
+}
+
+// Now is the store's time; the zero one without a store.
+func (e *Engine) Now() time.Time {
+	if e == nil {
+		return time.Time{}
+	}
+	return e.clock.Now()
 }
 
 // Apply validates a mutation, has the writer commit it, and runs the OnChange

@@ -61,10 +61,11 @@ func AddressWithin(prefix, address string) string {
 	return prefix + address
 }
 
-// MessageID is the id of a request's n-th message. No other message of the store has
-// it, but for some that were imported from another store, to another address.
-func MessageID(revision uint64, number uint32) string {
-	return fmt.Sprintf("%016x%08x", revision, number)
+// MessageID is the id of a request's n-th message. The identity is a random number of
+// whoever has the store open: a store that takes in another one's messages, or is a copy
+// of it, makes none that those had, whatever their revisions.
+func MessageID(revision uint64, number uint32, identity uint64) string {
+	return fmt.Sprintf("%016x%08x%016x", revision, number, identity)
 }
 
 // TimerKey is the key of a key's timer: the deadline is part of it, so that a timer is

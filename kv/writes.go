@@ -27,11 +27,14 @@ func (w Writes) Size() int {
 }
 
 // Check refuses what no batch can hold, with an InvalidOptionError: an operation of a
-// kind that there is not.
+// kind that there is not, or that notifies of what never happens.
 func (w Writes) Check() error {
 	for i := range w.operations {
 		if kind := w.operations[i].Kind; !kind.batched() {
 			return fmt.Errorf("operation %d of kind %d: a batch can't hold it: %w", i, kind, InvalidOptionError)
+		}
+		if o := &w.operations[i]; o.Notifies && (o.Kind != Set || !o.HasTTL && !o.HasDeadline) {
+			return fmt.Errorf("operation %d has an address told when its key expires, which has no deadline: %w", i, InvalidOptionError)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ import (
 type Options struct {
 	// Resolve says which actor an address stands for. It is called from a goroutine of
 	// the address and may block. Default: the actor that was spawned in the system under
-	// that name.
+	// that name. It has to be one of this system.
 	Resolve func(address string) (*actor.PID, error)
 	// Window is how many messages of an address are on their way at a time, from 1 to
 	// 65,536; default 256. With more than 1 a receiver that fails at one message has
@@ -43,11 +43,14 @@ type Options struct {
 	// to LastPause; default 100 ms and a minute.
 	FirstPause, LastPause time.Duration
 	// Attempts is how often a message is tried in a row without any acknowledgement
-	// before it is given up; default 20, which takes some 12 minutes.
+	// before it is given up; default 20, which takes some 12 minutes. What waits behind it
+	// for the same address is given up with it if nobody was there, and behind 16 in a row
+	// that whoever was there left unacknowledged; what comes later is tried again.
 	Attempts int
-	// Addresses is how many are served at a time; others wait until one has no messages
-	// left. Each takes some kilobytes, and up to 256 KiB, or one message, of what is on
-	// its way. Default 1,024.
+	// Addresses is how many are served at a time. While others wait, one that pauses, or
+	// has had a window delivered, gives its place up, and those that wait have their turns
+	// round robin. Each takes some kilobytes, and up to 256 KiB, or one message, of what
+	// is on its way; one that pauses without a place some hundred bytes. Default 1,024.
 	Addresses int
 	// Logger gets what the outbox has to say, never a payload. Default: nothing.
 	Logger *slog.Logger
@@ -72,6 +75,15 @@ func (m Message) Ack() Ack { return Ack{ID: m.ID, Address: m.Address} }
 
 // IgnoreDeadLetterLogging keeps values out of Proto.Actor's log.
 func (Message) IgnoreDeadLetterLogging() {}
+
+// Reject refuses the message: it goes to the dead letters at once, with the reason.
+func (m Message) Reject(reason string) Reject { return Reject{m.ID, m.Address, reason} }
+
+// Reject is the receiver's answer to a message that it will never take.
+type Reject struct{ ID, Address, Reason string }
+
+// IgnoreDeadLetterLogging keeps what comes after Stop out of Proto.Actor's log.
+func (Reject) IgnoreDeadLetterLogging() {}
 
 // Ack is the receiver's answer: the message need not come again. Without Address it is
 // that of whatever address has a message of this ID on its way.

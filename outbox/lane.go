@@ -30,6 +30,7 @@ type lane struct {
 		sync.Mutex
 		flying map[string]struct{} // IDs that were sent and not acknowledged
 		acks   []string            // that were, to be looked at
+		refuse map[string]string   // those that the receiver has refused, with its reason
 		cursor string              // what was read lies before it
 		more   bool                // there may be messages behind it
 		again  bool                // there may be messages before it
@@ -52,7 +53,21 @@ type lane struct {
 	until    time.Time           // the lane pauses
 	progress time.Time           // when something was acknowledged, or sent for the first time
 	receiver *actor.PID          // that is watched
+	rested   *rest               // not nil: what was kept when it gave its place up
+	unheard  int                 // messages that were given up in a row, unacknowledged
+	lost     *lost               // not nil: the address is given up
 }
+
+// lost is an address that is given up, until it has no messages or somebody else is
+// there: they go to the dead letters page by page.
+type lost struct {
+	reason string
+	deaf   *actor.PID // not nil: whoever is there takes nothing
+}
+
+// despair is how many messages in a row an actor leaves unacknowledged, each as often as
+// it takes, before its address is given up: fewer may be the fault of the messages.
+const despair = 16
 
 // flight is one message on its way.
 type flight struct {
@@ -108,6 +123,21 @@ func (l *lane) acknowledged(id string) bool {
 	return true
 }
 
+// rejected takes an ID that is on its way, to be given up.
+func (l *lane) rejected(id, reason string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, flying := l.mu.flying[id]; !flying {
+		return false
+	}
+	if l.mu.refuse == nil {
+		l.mu.refuse = make(map[string]string)
+	}
+	l.mu.refuse[id] = reason
+	l.poke()
+	return true
+}
+
 func (l *lane) terminated() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,9 +157,42 @@ func (l *lane) run() {
 			l.forget()
 			return
 		}
+		if l.yields() {
+			return
+		}
 		l.wait()
 	}
 	l.end()
+}
+
+// resume goes on where the lane was that gave its place up.
+func (l *lane) resume(r *rest) {
+	l.rested, l.pauses, l.unheard, l.lost = r, r.pauses, r.unheard, r.lost
+	l.mu.acks = r.acks
+}
+
+// drained reports whether others that wait for a place are to have their turn first.
+func (l *lane) drained() bool {
+	return l.outbox.crowded.Load() && (l.read >= l.outbox.options.Window || time.Now().Before(l.until))
+}
+
+// yields gives the lane's place up if others wait for one, and it pauses or has delivered
+// a window. What is acknowledged is removed first.
+func (l *lane) yields() bool {
+	pausing := time.Now().Before(l.until)
+	if !l.drained() || len(l.settled) > 0 || !pausing && len(l.window) > 0 {
+		return false
+	}
+	var r *rest
+	if pausing || l.unheard > 0 || l.lost != nil {
+		r = &rest{until: l.until, pauses: l.pauses, unheard: l.unheard, lost: l.lost}
+		if n := len(l.window); n > 0 {
+			r.attempts, r.last = l.window[0].attempt, l.window[n-1].message.ID
+		}
+	}
+	l.forget()
+	l.outbox.yield(l, r)
+	return true
 }
 
 // end removes what was acknowledged, if that can be done at once.
@@ -150,7 +213,8 @@ func (l *lane) end() {
 func (l *lane) collect() {
 	l.mu.Lock()
 	acks, lost := l.mu.acks, l.mu.lost
-	l.mu.acks, l.mu.lost = nil, false
+	refused := l.mu.refuse
+	l.mu.acks, l.mu.lost, l.mu.refuse = nil, false, nil
 	finished, failure := l.mu.finished, l.mu.failure
 	l.mu.finished, l.mu.failure = false, nil
 	l.mu.Unlock()
@@ -160,15 +224,44 @@ func (l *lane) collect() {
 	if len(acks) > 0 {
 		l.settle(acks)
 	}
+	if len(refused) > 0 {
+		l.reject(refused)
+	}
 	if lost {
 		l.receiver = nil
 		l.fail()
 	}
 }
 
+// reject moves messages that the receiver has refused to the dead letters. One that the
+// store does not take now comes again.
+func (l *lane) reject(refused map[string]string) {
+	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
+	kept := l.window[:0]
+	for _, f := range l.window {
+		reason, ok := refused[f.message.ID]
+		if ok {
+			err := l.outbox.store.Bury(f.message, "rejected: "+reason, f.attempt)
+			if ok = err == nil || errors.Is(err, api.NotFoundError); !ok {
+				l.outbox.ended(err)
+			}
+		}
+		if !ok {
+			kept = append(kept, f)
+			continue
+		}
+		l.bytes -= f.message.Size()
+		l.mu.Lock()
+		delete(l.mu.flying, f.message.ID)
+		l.mu.Unlock()
+	}
+	clear(l.window[len(kept):])
+	l.window = kept
+}
+
 // settle takes acknowledged messages out of the window.
 func (l *lane) settle(acks []string) {
-	l.progress, l.pauses = time.Now(), 0
+	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
 	for _, id := range acks {
 		l.settled[id] = struct{}{}
 	}
@@ -245,7 +338,10 @@ func (l *lane) lapse() {
 		return
 	}
 	l.fail()
-	l.bury("it was not acknowledged")
+	const reason = "it was not acknowledged"
+	if l.unheard += l.bury(reason); l.unheard >= despair {
+		l.lost = &lost{reason, l.receiver}
+	}
 }
 
 // deadline is when the oldest message on its way is given up for this time.
@@ -276,24 +372,54 @@ func (l *lane) fail() {
 	l.until = time.Now().Add(pause)
 }
 
-// bury moves those at the head that were tried often enough to the dead letters.
-func (l *lane) bury(reason string) {
-	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
-		if !l.buryHead(reason) {
-			return
-		}
+// bury moves those at the head that were tried often enough to the dead letters. Those
+// behind them begin with short pauses.
+func (l *lane) bury(reason string) (buried int) {
+	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts && l.buryHead(reason) {
+		buried++
+		l.pauses = 0
 	}
+	return buried
+}
+
+// buryWindow moves everything that was read to the dead letters, because the address is
+// given up.
+func (l *lane) buryWindow() {
+	messages := make([]api.OutboxMessage, len(l.window))
+	for i, f := range l.window {
+		messages[i] = f.message
+	}
+	attempts := l.window[0].attempt
+	if err := l.outbox.store.BuryAll(messages, l.lost.reason, attempts); err != nil {
+		l.outbox.ended(err)
+		l.fail()
+		return
+	}
+	l.outbox.options.Logger.Warn("an address is given up", slog.String("address", l.address), slog.Int("messages", len(messages)),
+		slog.String("reason", l.lost.reason), slog.Int("attempts", attempts))
+	l.mu.Lock()
+	for _, m := range messages {
+		delete(l.mu.flying, m.ID)
+	}
+	l.mu.Unlock()
+	l.window, l.bytes, l.pauses = nil, 0, 0
+	l.poke() // for the next page
 }
 
 func (l *lane) buryHead(reason string) bool {
 	f := l.window[0]
 	err := l.outbox.store.Bury(f.message, reason, f.attempt)
-	if err != nil && !errors.Is(err, api.NotFoundError) { // dropped meanwhile
+	switch {
+	case err == nil:
+		l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
+			slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
+	case !errors.Is(err, api.NotFoundError): // it was dropped meanwhile
 		l.outbox.ended(err)
+		if !time.Now().Before(l.until) {
+			l.fail()
+		}
 		return false
 	}
-	l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
-		slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
 	l.window[0], l.window = nil, l.window[1:]
 	l.bytes -= f.message.Size()
 	l.mu.Lock()
@@ -305,7 +431,7 @@ func (l *lane) buryHead(reason string) bool {
 // full reports whether nothing more is to be read now.
 func (l *lane) full() bool {
 	window := l.outbox.options.Window
-	return len(l.window) >= window || len(l.window) > 0 && l.bytes >= api.OutboxPageBytes || len(l.settled) >= 4*window+removing
+	return len(l.window) >= window || len(l.window) > 0 && l.bytes >= api.OutboxPageBytes || len(l.settled) >= 4*window+removing || l.drained()
 }
 
 // fill reads messages into the window.
@@ -350,7 +476,11 @@ func (l *lane) take(page []api.OutboxMessage) {
 		if _, settled := l.settled[m.ID]; settled || len(old) > 0 && old[0].message.ID == m.ID {
 			continue
 		}
-		merged = append(merged, &flight{message: m})
+		f := &flight{message: m}
+		if l.rested != nil && m.ID <= l.rested.last {
+			f.attempt = l.rested.attempts
+		}
+		merged = append(merged, f)
 		l.bytes += m.Size()
 	}
 	l.window = append(merged, old...)
@@ -382,6 +512,11 @@ func (l *lane) send() {
 				l.nobody(err.Error())
 				return
 			}
+			if l.lost != nil && l.lost.deaf != nil && l.lost.deaf.Equal(to.PID) {
+				l.buryWindow()
+				return
+			}
+			l.lost = nil
 		}
 		if !l.pass(to, f) {
 			return
@@ -416,8 +551,13 @@ func (l *lane) nobody(reason string) {
 	for _, f := range l.window {
 		f.attempt++
 	}
+	if l.lost != nil || len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
+		l.again()
+		l.lost = &lost{reason: reason}
+		l.buryWindow()
+		return
+	}
 	l.fail()
-	l.bury(reason)
 }
 
 // resolve finds the receiver, and has its end told.
@@ -434,12 +574,15 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 	if pid == nil {
 		return to, errors.New("the function Resolve knows no actor of that address")
 	}
+	if address := pid.Address; address != l.outbox.system.Address() && address != "nonhost" {
+		return to, fmt.Errorf("the function Resolve has named %s, an actor of another system: receivers are local only", pid)
+	}
 	to = courier.Recipient{System: l.outbox.system, PID: actor.NewPID(pid.Address, pid.Id), Logger: l.outbox.options.Logger}
 	if l.receiver == nil || !l.receiver.Equal(to.PID) {
 		l.forget()
 		l.receiver = to.PID
-		if l.outbox.watch(l, to.PID) && !to.Tell(nil, &actor.Watch{Watcher: l.outbox.self}) {
-			l.forget()
+		if !l.outbox.watch(l, to) {
+			l.receiver = nil
 			return to, fmt.Errorf("there is no actor %s", to.PID)
 		}
 	}
@@ -448,9 +591,8 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 
 // forget watches nobody any more.
 func (l *lane) forget() {
-	if l.receiver != nil && l.outbox.unwatch(l, l.receiver) {
-		courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger}.
-			Tell(nil, &actor.Unwatch{Watcher: l.outbox.self})
+	if l.receiver != nil {
+		l.outbox.unwatch(l, courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger})
 	}
 	l.receiver = nil
 }

@@ -29,12 +29,19 @@ type Outbox struct {
 	running sync.WaitGroup
 	unknown atomic.Uint64
 
+	crowded atomic.Bool   // an address found no place; set with the lock held
+	turns   chan struct{} // capacity 1: there may be a place for it
+
 	mu struct {
 		sync.Mutex
-		lanes   map[string]*lane
-		crowded bool                        // an address found no place
-		watched map[string]map[*lane]string // by receiver
-		err     error
+		lanes     map[string]*lane
+		resting   map[string]*rest    // of addresses without a lane; bounded by remembered
+		forgotten bool                // there were more
+		cursor    string              // the address whose turn it is
+		missed    uint64              // how often an address found no place
+		next      time.Time           // the end of the first pause, at the earliest
+		watched   map[string]*watched // by receiver
+		err       error
 	}
 }
 
@@ -51,12 +58,13 @@ func Start(store *api.Store, system *actor.ActorSystem, options Options) (*Outbo
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &Outbox{store: store.WithContext(ctx), system: system, options: options, ctx: ctx, cancel: cancel,
-		gone: make(chan struct{}), done: make(chan struct{})}
-	o.mu.lanes, o.mu.watched = make(map[string]*lane), make(map[string]map[*lane]string)
+		gone: make(chan struct{}), done: make(chan struct{}), turns: make(chan struct{}, 1)}
+	o.mu.lanes, o.mu.resting, o.mu.watched = make(map[string]*lane), make(map[string]*rest), make(map[string]*watched)
 	props := actor.PropsFromProducer(func() actor.Actor { return &receiver{o} },
 		actor.WithSupervisor(actor.NewOneForOneStrategy(10, time.Second, actor.DefaultDecider)))
 	o.self = actor.NewRootContext(system, nil).SpawnPrefix(props, "outbox-")
 	o.running.Go(o.follow)
+	o.running.Go(o.serve)
 	go func() {
 		<-ctx.Done()
 		o.running.Wait()
@@ -166,55 +174,6 @@ func (o *Outbox) pause(d time.Duration) {
 	}
 }
 
-// scan wakes every address that has messages.
-func (o *Outbox) scan() {
-	for group, err := range o.store.GroupsSeq(api.OutboxPrefix) {
-		if err != nil {
-			o.ended(err)
-			return
-		}
-		if !o.wake(group[len(api.OutboxPrefix):], "") {
-			return
-		}
-	}
-}
-
-// wake has an address's lane look for messages from a key on, and reports whether there
-// is a place for it.
-func (o *Outbox) wake(address, key string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	l := o.mu.lanes[address]
-	if l == nil {
-		if len(o.mu.lanes) >= o.options.Addresses || o.ctx.Err() != nil {
-			o.mu.crowded = true
-			return false
-		}
-		l = newLane(o, address)
-		o.mu.lanes[address] = l
-		o.running.Go(l.run)
-	}
-	l.woken(key)
-	return true
-}
-
-// leave takes a lane away that has nothing left, unless it was woken meanwhile.
-func (o *Outbox) leave(l *lane) bool {
-	o.mu.Lock()
-	if !l.idle() && o.ctx.Err() == nil {
-		o.mu.Unlock()
-		return false
-	}
-	delete(o.mu.lanes, l.address)
-	crowded := o.mu.crowded
-	o.mu.crowded = false
-	o.mu.Unlock()
-	if crowded && o.ctx.Err() == nil {
-		o.running.Go(o.scan)
-	}
-	return true
-}
-
 // receiver takes acknowledgements. It only hands them on.
 type receiver struct{ outbox *Outbox }
 
@@ -225,6 +184,10 @@ func (r *receiver) Receive(ctx actor.Context) {
 		o.acknowledge(m)
 	case *Ack:
 		o.acknowledge(*m)
+	case Reject:
+		o.reject(m)
+	case *Reject:
+		o.reject(*m)
 	case *actor.Terminated:
 		o.terminated(m.Who)
 	case *actor.Stopped:
@@ -232,6 +195,14 @@ func (r *receiver) Receive(ctx actor.Context) {
 		o.fail(errors.New("the outbox's actor was stopped: was the actor system shut down?"))
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	default:
+		o.unknown.Add(1)
+	}
+}
+
+func (o *Outbox) reject(r Reject) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.mu.lanes[r.Address]; l == nil || !l.rejected(r.ID, r.Reason) {
 		o.unknown.Add(1)
 	}
 }
@@ -245,6 +216,11 @@ func (o *Outbox) acknowledge(ack Ack) {
 		}
 		return
 	}
+	if r := o.mu.resting[ack.Address]; r != nil && r.acknowledged(ack.ID, o.options.Window) {
+		o.mu.next = r.until
+		o.turn()
+		return
+	}
 	if ack.Address == "" {
 		for _, l := range o.mu.lanes {
 			if l.acknowledged(ack.ID) {
@@ -253,38 +229,4 @@ func (o *Outbox) acknowledge(ack Ack) {
 		}
 	}
 	o.unknown.Add(1)
-}
-
-// watch has a lane told when its receiver ends.
-func (o *Outbox) watch(l *lane, pid *actor.PID) (first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := pid.String()
-	if o.mu.watched[id] == nil {
-		o.mu.watched[id] = make(map[*lane]string)
-		first = true
-	}
-	o.mu.watched[id][l] = id
-	return first
-}
-
-func (o *Outbox) unwatch(l *lane, pid *actor.PID) (last bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := pid.String()
-	delete(o.mu.watched[id], l)
-	if len(o.mu.watched[id]) > 0 || o.mu.watched[id] == nil {
-		return false
-	}
-	delete(o.mu.watched, id)
-	return true
-}
-
-func (o *Outbox) terminated(who *actor.PID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for l := range o.mu.watched[who.String()] {
-		l.terminated()
-	}
-	delete(o.mu.watched, who.String())
 }

@@ -78,6 +78,7 @@ type Counter interface {
 // Config is what a writer works with. All of it outlives a restart.
 type Config struct {
 	Database    storage.Writer
+	Identity    uint64 // a random number: no other store that was ever opened makes the same messages
 	Gate        *admission.Gate
 	Clock       *clock.Clock
 	Health      *health.State // the writer says whether it can write

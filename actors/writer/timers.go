@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"log/slog"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -46,7 +47,8 @@ func (t *transaction) setTimer(m *kv.Mutation, row *kv.Row, address string) erro
 		Value: address, Deadline: kv.NoDeadline})
 }
 
-// takeTimer removes the row's timer, if it has one, and returns the address.
+// takeTimer removes the row's timer, if it has one, and returns the address. One that
+// can't be read is none.
 func (t *transaction) takeTimer(row *kv.Row) (address string, found bool, err error) {
 	if row.Deadline == kv.NoDeadline {
 		return "", false, nil
@@ -58,7 +60,12 @@ func (t *transaction) takeTimer(row *kv.Row) (address string, found bool, err er
 	if !found {
 		return "", false, nil
 	}
-	_, err = t.remove(timer.Group, timer.Key)
+	damaged := err
+	if _, err = t.remove(kv.TimersPrefix+row.Group, kv.TimerKey(row.Deadline, row.Key)); err == nil && damaged != nil {
+		t.logger.Error("a timer is damaged and removed: nobody is told when its key expires",
+			slog.String("group", row.Group), slog.String("key", row.Key), slog.Any("error", damaged))
+		return "", false, nil
+	}
 	return timer.Value, true, err
 }
 
@@ -79,8 +86,13 @@ const largestNotice = maxRecord / 4
 // fire makes a message of an expired row's timer.
 func (t *transaction) fire(row *kv.Row) error {
 	address, found, err := t.takeTimer(row)
-	if err != nil || !found || kv.CheckAddress(address) != nil {
+	if err != nil || !found {
 		return err
+	}
+	if err := kv.CheckAddress(address); err != nil { // something else wrote its row
+		t.logger.Error("a timer has no address and is removed: nobody is told that its key has expired",
+			slog.String("group", row.Group), slog.String("key", row.Key), slog.Any("error", err))
+		return nil
 	}
 	expired := &kv.Expired{Group: row.Group, Key: row.Key, Value: row.Value, ExpiresAt: row.Deadline}
 	if len(expired.Value) > largestNotice {

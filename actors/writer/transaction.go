@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strconv"
@@ -17,6 +18,8 @@ import (
 // what they did. It is the writer's, and lives from BEGIN to COMMIT.
 type transaction struct {
 	database storage.Writer
+	identity uint64
+	logger   *slog.Logger
 	ledger   *ledger
 	log      history
 	at       time.Time  // the commit's time: all of a batch happens at one moment
@@ -53,7 +56,7 @@ func (t *transaction) begin(judged bool) {
 func (a *Actor) newTransaction() transaction {
 	at := a.batchTime()
 	return transaction{
-		database: a.Database, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
+		database: a.Database, identity: a.Identity, logger: a.Logger, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
 		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
 		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
 		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
