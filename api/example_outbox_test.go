@@ -28,9 +28,9 @@ func ExampleTransaction_Tell() {
 		log.Fatal(err)
 	}
 	for _, message := range page {
-		fmt.Println(message.ID, message.Payload)
+		fmt.Println(message.Address, message.Payload)
 	}
-	// Output: 000000000000000100000000 order 7 was placed
+	// Output: mailer order 7 was placed
 }
 
 // A key's last value goes to an address when it expires. Package outbox delivers it.

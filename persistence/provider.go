@@ -130,13 +130,7 @@ func (p *Provider) GetState() persistence.ProviderState { return &state{provider
 // in its *persistence.RequestSnapshot, after PersistSnapshot. It blocks until that is
 // durable; errors are of type *Error.
 func (p *Provider) Trim(actorName string) error {
-	newest, err := p.newestSnapshot(actorName)
-	if err == nil && newest.found && newest.index > 0 {
-		s := &state{provider: p}
-		if err = s.deleteSnapshots(actorName, newest.index-1); err == nil {
-			err = s.deleteEvents(actorName, newest.index-1)
-		}
-	}
+	newest, err := (&state{provider: p}).trim(actorName)
 	return failed("Trim", actorName, newest.index, err)
 }
 

@@ -106,7 +106,7 @@ func (s *state) DeleteSnapshots(actorName string, inclusiveToIndex int) {
 }
 
 func (s *state) deleteSnapshots(actor string, through int) error {
-	return s.deletePages(actor, kindSnapshot, through, func(*api.Batch, *history, place) {})
+	return settled(func() (bool, error) { return s.deletePage(actor, kindSnapshot, through, nowhere) })
 }
 
 // DeleteEvents removes events with indexes up to and with inclusiveToIndex. It blocks
@@ -117,24 +117,33 @@ func (s *state) DeleteEvents(actorName string, inclusiveToIndex int) {
 }
 
 func (s *state) deleteEvents(actor string, through int) error {
-	return s.deletePages(actor, kindEvent, through, func(b *api.Batch, h *history, last place) {
-		b.IfRevision(s.provider.groupOf(actor), deletedKey, h.deleted.revision)
-		b.Set(s.provider.groupOf(actor), deletedKey, deleted{through: last.index, event: last.revision}.value(actor))
-	})
+	return settled(func() (bool, error) { return s.deletePage(actor, kindEvent, through, nowhere) })
+}
+
+// trim removes what the newest snapshot stands for, as long as it is there.
+func (s *state) trim(actor string) (newest place, err error) {
+	for _, kind := range []byte{kindSnapshot, kindEvent} {
+		err = settled(func() (more bool, err error) {
+			if newest, err = s.provider.newestSnapshot(actor); err != nil || !newest.found {
+				return false, err
+			}
+			return s.deletePage(actor, kind, newest.index-1, newest)
+		})
+		if err != nil || !newest.found {
+			break
+		}
+	}
+	return newest, err
 }
 
 // deletePage is how many rows are deleted in one commit.
 const deletePage = 1024
 
-// deletePages removes rows of a kind up to and with an index, page by page. What an
-// index below zero means is nothing: callers compute it.
-func (s *state) deletePages(actor string, kind byte, through int, note func(b *api.Batch, h *history, last place)) error {
-	if through < 0 {
-		return nil
-	}
+// settled settles page after page.
+func settled(page func() (more bool, err error)) error {
 	for more := true; more; {
 		err := settle(func() (err error) {
-			more, err = s.deletePage(actor, kind, through, note)
+			more, err = page()
 			return err
 		})
 		if err != nil {
@@ -144,7 +153,13 @@ func (s *state) deletePages(actor string, kind byte, through int, note func(b *a
 	return nil
 }
 
-func (s *state) deletePage(actor string, kind byte, through int, note func(b *api.Batch, h *history, last place)) (more bool, err error) {
+// deletePage removes rows of a kind up to and with an index. What an index below zero
+// means is nothing: callers compute it. If a snapshot is to stand for them it must be
+// there when they go.
+func (s *state) deletePage(actor string, kind byte, through int, stands place) (more bool, err error) {
+	if through < 0 {
+		return false, nil
+	}
 	h, err := s.provider.read(actor)
 	if err != nil {
 		return false, err
@@ -171,7 +186,13 @@ func (s *state) deletePage(actor string, kind byte, through int, note func(b *ap
 	if !last.found {
 		return false, nil
 	}
-	note(b, &h, last)
+	if kind == kindEvent {
+		b.IfRevision(group, deletedKey, h.deleted.revision)
+		b.Set(group, deletedKey, deleted{through: last.index, event: last.revision}.value(actor))
+	}
+	if stands.found {
+		b.IfRevision(group, keyOf(kindSnapshot, stands.index), stands.revision)
+	}
 	_, err = s.provider.store.Batch(b)
 	if err == nil && h.empty() {
 		s.tipped(actor, 0)
