@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -133,7 +134,7 @@ func TestCreditsThatAreWrong(t *testing.T) {
 	other := newClient(t, system.ActorSystem, c.store)
 	require.ErrorIs(t, other.ask(protocol.Unsubscribe{ID: 1}).(protocol.Failed).Err, api.NotSubscribedError, "it is another's")
 	require.ErrorIs(t, c.ask(protocol.Subscribe{ID: 1}).(protocol.Failed).Err, api.DuplicateIDError)
-	for _, n := range []int{0, -1, protocol.MaxCredits, protocol.MaxCredits + 1, 1 << 62} {
+	for _, n := range []int{0, -1, protocol.MaxCredits, protocol.MaxCredits + 1, math.MaxInt} {
 		failed := c.ask(protocol.Credit{ID: 1, N: n}).(protocol.Failed)
 		require.ErrorIs(t, failed.Err, api.InvalidOptionError)
 		require.EqualValues(t, 1, failed.ID)
