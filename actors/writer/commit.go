@@ -164,18 +164,27 @@ func (a *Actor) applyJob(j *job) (outcome kv.Outcome, cleared bool, err error) {
 		}
 		judged = j.ahead.rounds < aheadRounds
 	}
+	if j.mutation == &purge {
+		outcome, err = a.applyPurge(judged)
+	} else {
+		outcome, err = a.attempt(func() (kv.Outcome, error) { return a.tx.apply(j.mutation, judged) })
+	}
+	return outcome, true, err
+}
+
+// applyPurge removes chunks of expired rows. Where a commit takes long, on a slow disk,
+// those who wait for it wait little longer for some more of them: there are fewer commits
+// to come.
+func (a *Actor) applyPurge(judged bool) (outcome kv.Outcome, err error) {
 	began := time.Now()
 	for chunks := 1; ; chunks++ {
-		outcome, err = a.attempt(func() (kv.Outcome, error) { return a.tx.apply(j.mutation, judged) })
-		if err != nil || j.mutation != &purge {
-			return outcome, true, err
+		if outcome, err = a.attempt(func() (kv.Outcome, error) { return a.tx.apply(&purge, judged) }); err != nil {
+			return outcome, err
 		}
 		a.tx.fact.Reaped = true
 		a.tx.unasked = append(a.tx.unasked, outcome.Events...)
-		// Where a commit takes long, on a slow disk, those who wait for it wait little
-		// longer for some more of the purge: there are fewer commits to come.
 		if !outcome.More || chunks == maxChunks || time.Since(began) > a.committing/2 || a.tx.weight > endBatch {
-			return outcome, true, nil
+			return outcome, nil
 		}
 	}
 }
