@@ -14,11 +14,8 @@ import (
 // opening would find a transaction that was refused. After an error that is unknown.
 // Call it between transactions.
 func (w *fileWriter) disown() (err error) {
-	wal, err := checkpoint(w.conn, "NOOP") // which a transaction does not permit
+	frames, err := w.holdWAL()
 	if err != nil {
-		return err
-	}
-	if err := run(w.begin); err != nil { // nobody else appends meanwhile
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Rollback()) }()
@@ -31,7 +28,7 @@ func (w *fileWriter) disown() (err error) {
 	if err != nil {
 		return err
 	}
-	end := int64(walHeaderSize) + int64(max(wal.pages, 0))*w.guard.frameSize
+	end := int64(walHeaderSize) + int64(frames)*w.guard.frameSize
 	if info.Size() <= end {
 		return nil
 	}

@@ -61,22 +61,29 @@ func (w *fileWriter) resync() (err error) {
 	c := w.checkpoints
 	c.moving.Lock() // a checkpoint's sync would answer for pages that are not there yet
 	defer c.moving.Unlock()
-	wal, err := checkpoint(w.conn, "NOOP") // which a transaction does not permit
+	frames, err := w.holdWAL()
 	if err != nil {
 		return err
 	}
-	if err := run(w.begin); err != nil {
-		return err
-	}
-	if wal.pages > 0 {
-		err = rewriteWAL(w.file+walSuffix, wal.pages)
+	if frames > 0 {
+		err = rewriteWAL(w.file+walSuffix, frames)
 	}
 	if err = errors.Join(err, w.Rollback()); err != nil {
 		return &resyncError{err}
 	}
 	c.unsynced.Store(false)
-	w.logger.Info("a sync of the WAL had failed: it was verified, and written once more", "frames", max(wal.pages, 0))
+	w.logger.Info("a sync of the WAL had failed: it was verified, and written once more", "frames", frames)
 	return nil
+}
+
+// holdWAL begins a transaction, so that nobody appends to the WAL or begins it anew until
+// Rollback, and says how many frames are committed in it. Call it between transactions.
+func (w *fileWriter) holdWAL() (frames int, err error) {
+	wal, err := checkpoint(w.conn, "NOOP") // which a transaction does not permit
+	if err != nil {
+		return 0, err
+	}
+	return max(wal.pages, 0), run(w.begin)
 }
 
 // rewriteWAL verifies so many frames, writes them where they are, and syncs.
