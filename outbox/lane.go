@@ -2,14 +2,11 @@ package outbox
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
-	"forge.lthn.ai/core/go-store/internal/courier"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -233,32 +230,6 @@ func (l *lane) collect() {
 	}
 }
 
-// reject moves messages that the receiver has refused to the dead letters. One that the
-// store does not take now comes again.
-func (l *lane) reject(refused map[string]string) {
-	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
-	kept := l.window[:0]
-	for _, f := range l.window {
-		reason, ok := refused[f.message.ID]
-		if ok {
-			err := l.outbox.store.Bury(f.message, "rejected: "+reason, f.attempt)
-			if ok = err == nil || errors.Is(err, api.NotFoundError); !ok {
-				l.outbox.ended(err)
-			}
-		}
-		if !ok {
-			kept = append(kept, f)
-			continue
-		}
-		l.bytes -= f.message.Size()
-		l.mu.Lock()
-		delete(l.mu.flying, f.message.ID)
-		l.mu.Unlock()
-	}
-	clear(l.window[len(kept):])
-	l.window = kept
-}
-
 // settle takes acknowledged messages out of the window.
 func (l *lane) settle(acks []string) {
 	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
@@ -361,73 +332,6 @@ func (l *lane) again() {
 	}
 }
 
-// fail pauses the lane, and then has everything sent again.
-func (l *lane) fail() {
-	l.again()
-	pause := l.outbox.options.LastPause
-	if l.pauses < 30 {
-		pause = min(l.outbox.options.FirstPause<<l.pauses, pause)
-	}
-	l.pauses++
-	l.until = time.Now().Add(pause)
-}
-
-// bury moves those at the head that were tried often enough to the dead letters. Those
-// behind them begin with short pauses.
-func (l *lane) bury(reason string) (buried int) {
-	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts && l.buryHead(reason) {
-		buried++
-		l.pauses = 0
-	}
-	return buried
-}
-
-// buryWindow moves everything that was read to the dead letters, because the address is
-// given up.
-func (l *lane) buryWindow() {
-	messages := make([]api.OutboxMessage, len(l.window))
-	for i, f := range l.window {
-		messages[i] = f.message
-	}
-	attempts := l.window[0].attempt
-	if err := l.outbox.store.BuryAll(messages, l.lost.reason, attempts); err != nil {
-		l.outbox.ended(err)
-		l.fail()
-		return
-	}
-	l.outbox.options.Logger.Warn("an address is given up", slog.String("address", l.address), slog.Int("messages", len(messages)),
-		slog.String("reason", l.lost.reason), slog.Int("attempts", attempts))
-	l.mu.Lock()
-	for _, m := range messages {
-		delete(l.mu.flying, m.ID)
-	}
-	l.mu.Unlock()
-	l.window, l.bytes, l.pauses = nil, 0, 0
-	l.poke() // for the next page
-}
-
-func (l *lane) buryHead(reason string) bool {
-	f := l.window[0]
-	err := l.outbox.store.Bury(f.message, reason, f.attempt)
-	switch {
-	case err == nil:
-		l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
-			slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
-	case !errors.Is(err, api.NotFoundError): // it was dropped meanwhile
-		l.outbox.ended(err)
-		if !time.Now().Before(l.until) {
-			l.fail()
-		}
-		return false
-	}
-	l.window[0], l.window = nil, l.window[1:]
-	l.bytes -= f.message.Size()
-	l.mu.Lock()
-	delete(l.mu.flying, f.message.ID)
-	l.mu.Unlock()
-	return true
-}
-
 // full reports whether nothing more is to be read now.
 func (l *lane) full() bool {
 	window := l.outbox.options.Window
@@ -484,117 +388,6 @@ func (l *lane) take(page []api.OutboxMessage) {
 		l.bytes += m.Size()
 	}
 	l.window = append(merged, old...)
-}
-
-// send sends what was not sent in this round.
-func (l *lane) send() {
-	if time.Now().Before(l.until) {
-		return
-	}
-	var to courier.Recipient
-	for i := 0; i < len(l.window) && l.outbox.ctx.Err() == nil; i++ {
-		f := l.window[i]
-		if f.sent {
-			continue
-		}
-		if f.message.Broken {
-			if i == 0 && l.buryHead("it is not a message: something else wrote its row") {
-				i--
-			}
-			if i >= 0 {
-				return // in its turn
-			}
-			continue
-		}
-		if to.PID == nil {
-			var err error
-			if to, err = l.resolve(); err != nil {
-				l.nobody(err.Error())
-				return
-			}
-			if l.lost != nil && l.lost.deaf != nil && l.lost.deaf.Equal(to.PID) {
-				l.buryWindow()
-				return
-			}
-			l.lost = nil
-		}
-		if !l.pass(to, f) {
-			return
-		}
-	}
-}
-
-// pass sends one message. It blocks while the receiver's mailbox is full.
-func (l *lane) pass(to courier.Recipient, f *flight) bool {
-	if f.attempt == 0 {
-		l.progress = time.Now()
-	}
-	f.attempt++
-	l.mu.Lock()
-	l.mu.flying[f.message.ID] = struct{}{}
-	l.mu.Unlock()
-	message := Message{ID: f.message.ID, Address: l.address, At: f.message.At, Payload: f.message.Payload, Expired: f.message.Expired, Attempt: f.attempt}
-	if !to.Pass(&actor.MessageEnvelope{Message: message, Sender: l.outbox.self}, l.outbox.ctx.Done()) {
-		f.attempt--
-		if l.outbox.ctx.Err() == nil {
-			l.nobody(fmt.Sprintf("there is no actor %s", to.PID))
-		}
-		return false
-	}
-	f.sent, f.at = true, time.Now()
-	return true
-}
-
-// nobody counts an attempt for all, since none of them has anywhere to go.
-func (l *lane) nobody(reason string) {
-	l.forget()
-	for _, f := range l.window {
-		f.attempt++
-	}
-	if l.lost != nil || len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
-		l.again()
-		l.lost = &lost{reason: reason}
-		l.buryWindow()
-		return
-	}
-	l.fail()
-}
-
-// resolve finds the receiver, and has its end told.
-func (l *lane) resolve() (to courier.Recipient, err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("the function Resolve panicked: %v", reason)
-		}
-	}()
-	pid, err := l.outbox.options.Resolve(l.address)
-	if err != nil {
-		return to, err
-	}
-	if pid == nil {
-		return to, errors.New("the function Resolve knows no actor of that address")
-	}
-	if address := pid.Address; address != l.outbox.system.Address() && address != "nonhost" {
-		return to, fmt.Errorf("the function Resolve has named %s, an actor of another system: receivers are local only", pid)
-	}
-	to = courier.Recipient{System: l.outbox.system, PID: actor.NewPID(pid.Address, pid.Id), Logger: l.outbox.options.Logger}
-	if l.receiver == nil || !l.receiver.Equal(to.PID) {
-		l.forget()
-		l.receiver = to.PID
-		if !l.outbox.watch(l, to) {
-			l.receiver = nil
-			return to, fmt.Errorf("there is no actor %s", to.PID)
-		}
-	}
-	return to, nil
-}
-
-// forget watches nobody any more.
-func (l *lane) forget() {
-	if l.receiver != nil {
-		l.outbox.unwatch(l, courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger})
-	}
-	l.receiver = nil
 }
 
 // finished reports whether the lane has nothing to do.

@@ -1,0 +1,102 @@
+package outbox
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// reject moves messages that the receiver has refused to the dead letters. One that the
+// store does not take now comes again.
+func (l *lane) reject(refused map[string]string) {
+	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
+	kept := l.window[:0]
+	for _, f := range l.window {
+		reason, ok := refused[f.message.ID]
+		if ok {
+			err := l.outbox.store.Bury(f.message, "rejected: "+reason, f.attempt)
+			if ok = err == nil || errors.Is(err, api.NotFoundError); !ok {
+				l.outbox.ended(err)
+			}
+		}
+		if !ok {
+			kept = append(kept, f)
+			continue
+		}
+		l.bytes -= f.message.Size()
+		l.mu.Lock()
+		delete(l.mu.flying, f.message.ID)
+		l.mu.Unlock()
+	}
+	clear(l.window[len(kept):])
+	l.window = kept
+}
+
+// fail pauses the lane, and then has everything sent again.
+func (l *lane) fail() {
+	l.again()
+	pause := l.outbox.options.LastPause
+	if l.pauses < 30 {
+		pause = min(l.outbox.options.FirstPause<<l.pauses, pause)
+	}
+	l.pauses++
+	l.until = time.Now().Add(pause)
+}
+
+// bury moves those at the head that were tried often enough to the dead letters. Those
+// behind them begin with short pauses.
+func (l *lane) bury(reason string) (buried int) {
+	for len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts && l.buryHead(reason) {
+		buried++
+		l.pauses = 0
+	}
+	return buried
+}
+
+// buryWindow moves everything that was read to the dead letters, because the address is
+// given up.
+func (l *lane) buryWindow() {
+	messages := make([]api.OutboxMessage, len(l.window))
+	for i, f := range l.window {
+		messages[i] = f.message
+	}
+	attempts := l.window[0].attempt
+	if err := l.outbox.store.BuryAll(messages, l.lost.reason, attempts); err != nil {
+		l.outbox.ended(err)
+		l.fail()
+		return
+	}
+	l.outbox.options.Logger.Warn("an address is given up", slog.String("address", l.address), slog.Int("messages", len(messages)),
+		slog.String("reason", l.lost.reason), slog.Int("attempts", attempts))
+	l.mu.Lock()
+	for _, m := range messages {
+		delete(l.mu.flying, m.ID)
+	}
+	l.mu.Unlock()
+	l.window, l.bytes, l.pauses = nil, 0, 0
+	l.poke() // for the next page
+}
+
+func (l *lane) buryHead(reason string) bool {
+	f := l.window[0]
+	err := l.outbox.store.Bury(f.message, reason, f.attempt)
+	switch {
+	case err == nil:
+		l.outbox.options.Logger.Warn("a message is given up", slog.String("address", l.address),
+			slog.String("id", f.message.ID), slog.String("reason", reason), slog.Int("attempts", f.attempt))
+	case !errors.Is(err, api.NotFoundError): // it was dropped meanwhile
+		l.outbox.ended(err)
+		if !time.Now().Before(l.until) {
+			l.fail()
+		}
+		return false
+	}
+	l.window[0], l.window = nil, l.window[1:]
+	l.bytes -= f.message.Size()
+	l.mu.Lock()
+	delete(l.mu.flying, f.message.ID)
+	l.mu.Unlock()
+	return true
+}
