@@ -3,7 +3,7 @@
 //
 // It owns the cached rows and the marks that guard them. It never decides what
 // is committed, never judges expiry (callers do, with the row's deadline), and
-// nobody ever waits in it for the disk or for a commit.
+// no read ever waits in it: not for the disk, not for a commit, not for a lock.
 //
 // # What holds at every moment
 //
@@ -17,20 +17,25 @@
 //
 // So a Get that is served from here sees what one from the database would see at
 // that moment. docs/CONCURRENCY.md has the whole argument.
+//
+// # How rows are kept
+//
+// A shard's rows lie one behind the other in chunks of bytes, each once written
+// and never changed; an index of numbers says where. Neither holds a pointer, so
+// the garbage collector has a thousand objects to look at and not a million. When
+// a shard is full its oldest chunk goes, and what was read since is copied behind
+// the newest. See docs/adr/0053-a-cache-of-bytes.md.
 package cache
 
 import (
 	"context"
 	"hash/maphash"
-	"strings"
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
-
-	"github.com/maypok86/otter/v2"
 )
 
 const (
@@ -38,11 +43,11 @@ const (
 	// shares one with a key being committed is read from the database, which is
 	// slower and as right.
 	stripes = 4096
-	// overhead is what a row takes beside its bytes, as measured with many.
-	overhead = 280
-	// largestShare is the part of the cache that one row may take: a larger one
-	// would push too many others out.
-	largestShare = 16
+	// mostShards bounds how many shards there are. Reads take no lock of theirs:
+	// they are for fills and commits alone.
+	mostShards = 16
+	// leastShard is how many bytes are worth a shard of their own.
+	leastShard = 256 << 10
 )
 
 // Source is where rows come from.
@@ -59,8 +64,7 @@ type Source interface {
 // time.
 type Cache struct {
 	source  Source
-	rows    *otter.Cache[place, *entry]
-	largest int
+	shards  []shard // a power of two
 	seed    maphash.Seed
 	marks   [stripes]atomic.Int32  // more than zero: a key of the stripe is being committed
 	epochs  [stripes]atomic.Uint64 // of groups, by hash; odd: one is being deleted
@@ -68,93 +72,100 @@ type Cache struct {
 	filling func()                 // for tests: a row was found good and is about to come in
 }
 
-type place struct{ group, key string }
-
-// entry is one key's row, or that it has none. It never changes.
-type entry struct {
-	row   kv.Row
-	found bool
-	group *atomic.Uint64 // its group's epoch
-	epoch uint64         // what it was
-}
-
 // New makes a cache of so many bytes, at least one.
 func New(bytes int, source Source, fail failpoint.Hook) *Cache {
-	c := &Cache{source: source, fail: fail, seed: maphash.MakeSeed(), largest: bytes / largestShare}
-	c.rows = otter.Must(&otter.Options[place, *entry]{
-		MaximumWeight: uint64(bytes),
-		Weigher:       func(at place, e *entry) uint32 { return weight(at, e) },
-	})
+	n := 1
+	for n < mostShards && bytes/(2*n) >= leastShard {
+		n *= 2
+	}
+	c := &Cache{source: source, fail: fail, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	for i := range c.shards {
+		c.shards[i].open(bytes / n)
+	}
 	return c
-}
-
-func weight(at place, e *entry) uint32 {
-	return uint32(overhead + len(at.group) + len(at.key) + len(e.row.Value))
 }
 
 // Close lets go of everything.
 func (c *Cache) Close() {
-	c.rows.InvalidateAll()
-	c.rows.StopAllGoroutines()
+	for i := range c.shards {
+		c.shards[i].clear()
+	}
 }
+
+// place is where the parts of a key's name lead: the marks by the whole of it, the
+// epochs by its group's.
+type place struct{ group, key uint64 }
+
+func (c *Cache) place(group, key string) place {
+	g := maphash.String(c.seed, group)
+	return place{g, g*31 + maphash.String(c.seed, key)}
+}
+
+func (c *Cache) shard(p place) *shard         { return &c.shards[p.key%uint64(len(c.shards))] }
+func (c *Cache) mark(p place) *atomic.Int32   { return &c.marks[p.key%stripes] }
+func (c *Cache) epoch(p place) *atomic.Uint64 { return &c.epochs[p.group%stripes] }
 
 // Get is the stored row, dead or alive.
 func (c *Cache) Get(ctx context.Context, group, key string) (kv.Row, bool, error) {
 	if err := storage.ContextError(ctx); err != nil {
 		return kv.Row{}, false, err
 	}
-	if e, ok := c.rows.GetIfPresent(place{group, key}); ok && e.group.Load() == e.epoch {
-		return e.row, e.found, nil
+	p := c.place(group, key)
+	if row, found, known := c.peek(p, group, key); known {
+		return row, found, nil
 	}
 	row, found, version, err := c.source.GetAt(ctx, group, key)
 	if err == nil {
-		c.fill(group, key, row, found, version)
+		c.fill(p, group, key, row, found, version)
 	}
 	return row, found, err
 }
 
+// Peek is the stored row of a key, dead or alive, if the cache knows it. It waits for
+// nothing and reads nothing; what it says is as right as what Get says.
+func (c *Cache) Peek(group, key string) (row kv.Row, found, known bool) {
+	return c.peek(c.place(group, key), group, key)
+}
+
+// peek judges the epoch after the row was found in the index: whatever becomes of
+// either from then on, at that moment the row was what is committed.
+func (c *Cache) peek(p place, group, key string) (row kv.Row, found, known bool) {
+	s := c.shard(p)
+	in, r := s.look(p.key, group, key)
+	if r == nil || c.epoch(p).Load() != r.epoch() {
+		s.misses.Add(1)
+		return kv.Row{}, false, false
+	}
+	s.hits.add()
+	if !r.found() {
+		return kv.Row{}, false, true
+	}
+	return kv.Row{Group: group, Key: key, Value: in.value(r), Deadline: r.deadline(), Revision: r.revision()}, true, true
+}
+
 // fill brings what was read into the cache, unless it may be stale by now. The
-// checks are made under the lock that the key's Invalidate takes: a mark that
-// they miss is set before that Invalidate, which then takes the row out again.
-func (c *Cache) fill(group, key string, row kv.Row, found bool, version storage.Version) {
-	mark, epoch := &c.marks[c.stripe(group, key)], c.epoch(group)
-	if !planted.StaleFill && (mark.Load() > 0 || !c.source.Current(version, group, key)) || len(group)+len(key)+len(row.Value)+overhead > c.largest {
-		return // which saves the lock
+// checks are made under the lock that the key's announcement takes: a mark that
+// they miss is set before the row is looked for there, and then taken out again.
+// Who finds the lock taken goes on without: the row comes at another read.
+func (c *Cache) fill(p place, group, key string, row kv.Row, found bool, version storage.Version) {
+	s := c.shard(p)
+	size, fits := s.size(group, key, row)
+	mark, epoch := c.mark(p), c.epoch(p)
+	if !fits || !s.admit(p.key) || !planted.StaleFill && (mark.Load() > 0 || !c.source.Current(version, group, key)) {
+		return
 	}
 	if c.filling != nil {
 		c.filling()
 	}
-	at := own(group, key)
-	if found {
-		row.Group, row.Key = at.group, at.key
+	if !s.mu.TryLock() {
+		return
 	}
-	c.rows.Compute(at, func(*entry, bool) (*entry, otter.ComputeOp) {
-		e := &entry{row: row, found: found, group: epoch, epoch: epoch.Load()}
-		if !planted.StaleFill && (e.epoch%2 != 0 || mark.Load() > 0 || !c.source.Current(version, group, key)) {
-			return nil, otter.CancelOp
-		}
-		return e, otter.WriteOp
-	})
-}
-
-// own copies the strings: those of the caller may be parts of something large.
-func own(group, key string) place {
-	all := group + key
-	return place{all[:len(group)], all[len(group):]}
-}
-
-func ownRow(row kv.Row) (place, kv.Row) {
-	at := own(row.Group, row.Key)
-	row.Group, row.Key, row.Value = at.group, at.key, strings.Clone(row.Value)
-	return at, row
-}
-
-func (c *Cache) stripe(group, key string) uint64 {
-	return (maphash.String(c.seed, group)*31 + maphash.String(c.seed, key)) % stripes
-}
-
-func (c *Cache) epoch(group string) *atomic.Uint64 {
-	return &c.epochs[maphash.String(c.seed, group)%stripes]
+	defer s.mu.Unlock()
+	e := epoch.Load()
+	if planted.StaleFill || e%2 == 0 && mark.Load() == 0 && c.source.Current(version, group, key) {
+		row.Group, row.Key = group, key
+		s.put(p.key, row, found, e, size, false)
+	}
 }
 
 // forget makes everything stale.

@@ -129,7 +129,7 @@ func (b *bench) prepare(warm bool) {
 	if warm {
 		b.look()
 	} else {
-		b.cache.rows.InvalidateAll()
+		b.cache.Close()
 	}
 }
 
@@ -301,7 +301,7 @@ func TestCacheAgreesWithTheDatabase(t *testing.T) {
 
 func TestLargeValuesAreNotKept(t *testing.T) {
 	b := newBench(t, storage.MemoryPath)
-	large := strings.Repeat("v", b.cache.largest)
+	large := strings.Repeat("v", b.cache.shards[0].limit/largestShare)
 	require.NoError(t, b.commit(put("g", "k", large), put("g", "small", "v")))
 	assert.Equal(t, large, b.get("g", "k"))
 	assert.Equal(t, large, b.get("g", "k"))
@@ -316,9 +316,10 @@ func TestTheCacheIsBounded(t *testing.T) {
 	for i := range 20_000 {
 		b.get("g", fmt.Sprint(i))
 	}
-	b.cache.rows.CleanUp()
-	assert.LessOrEqual(t, b.cache.rows.WeightedSize(), uint64(1<<20))
-	assert.Positive(t, b.cache.rows.EstimatedSize())
+	stats := b.cache.Stats()
+	assert.LessOrEqual(t, stats.Bytes, 1<<20)
+	assert.Greater(t, stats.Bytes, 1<<19)
+	assert.Positive(t, stats.Rows)
 }
 
 func TestEndedContextsAreObeyedByHitsToo(t *testing.T) {

@@ -30,6 +30,7 @@ type change struct {
 	row     kv.Row
 	kind    kind
 	refresh bool // the key was in the cache, and this is its last change
+	read    bool // and was read there
 }
 
 type kind uint8
@@ -150,15 +151,16 @@ func (w *Writer) announce() {
 	for w.marked > 0 {
 		w.marked--
 		ch := &w.changes[w.marked]
-		epoch := c.epoch(ch.row.Group)
+		p := c.place(ch.row.Group, ch.row.Key)
 		if ch.kind == groupRemoved {
-			begin(epoch)
+			begin(c.epoch(p))
 			continue
 		}
-		c.marks[c.stripe(ch.row.Group, ch.row.Key)].Add(1)
-		_, present := c.rows.Invalidate(place{ch.row.Group, ch.row.Key})
+		c.mark(p).Add(1)
+		present := false
+		present, ch.read = c.shard(p).remove(p.key, ch.row.Group, ch.row.Key)
 		// Behind a group's removal (before it in time) the row is no more.
-		ch.refresh = present && epoch.Load()%2 == 0
+		ch.refresh = present && c.epoch(p).Load()%2 == 0
 	}
 }
 
@@ -177,7 +179,7 @@ func (w *Writer) settle(committed bool) {
 	marked := w.changes[w.marked:]
 	for i := range marked {
 		if marked[i].kind == groupRemoved {
-			end(c.epoch(marked[i].row.Group))
+			end(c.epoch(c.place(marked[i].row.Group, "")))
 		}
 	}
 	for i := range marked {
@@ -185,25 +187,24 @@ func (w *Writer) settle(committed bool) {
 		if ch.kind == groupRemoved {
 			continue
 		}
+		p := c.place(ch.row.Group, ch.row.Key)
 		if committed && ch.refresh {
-			c.replace(ch)
+			c.replace(p, ch)
 		}
-		c.marks[c.stripe(ch.row.Group, ch.row.Key)].Add(-1)
+		c.mark(p).Add(-1)
 	}
 }
 
 // replace puts a committed change in the place of the row that it changed.
-func (c *Cache) replace(ch *change) {
-	at, row := ownRow(ch.row)
-	if int(weight(at, &entry{row: row})) > c.largest {
+func (c *Cache) replace(p place, ch *change) {
+	s := c.shard(p)
+	size, fits := s.size(ch.row.Group, ch.row.Key, ch.row)
+	if !fits {
 		return
 	}
-	epoch := c.epoch(row.Group)
-	e := &entry{row: row, found: ch.kind == written, group: epoch, epoch: epoch.Load()}
-	if !e.found {
-		e.row = kv.Row{}
-	}
-	c.rows.Set(at, e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(p.key, ch.row, ch.kind == written, c.epoch(p).Load(), size, ch.read)
 }
 
 // begin makes an epoch odd, end makes it even again, another than before. Both

@@ -1,0 +1,257 @@
+package cache
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// shard is a part of the cache. Its rows lie in chunks, in the order in which they
+// came: a queue from the tail, the oldest, to the head.
+//
+// Reads take no lock. What they find in the index leads to a chunk, whose bytes are
+// written before the index says so and never changed. A chunk that is let go of stays
+// in memory while a read is in it: the garbage collector sees to that. Its place goes
+// to another with another number, which such a read notices.
+type shard struct {
+	index atomic.Pointer[index]
+	ring  []atomic.Pointer[chunk]         // by number, a power of two
+	door  atomic.Pointer[[]atomic.Uint32] // who was missed lately; nil: there was always room
+	limit int                             // bytes
+	most  int                             // bytes of a chunk of many rows
+
+	_      [64]byte // what follows changes, what is above is read by everybody
+	misses atomic.Uint64
+	hits   counter
+
+	mu struct {
+		sync.Mutex
+		head, tail uint64 // numbers: chunks are those from tail on, before head
+		current    *chunk // that rows are added to, or nil
+		bytes      int    // of chunks and tables
+	}
+}
+
+// chunk is bytes with rows one behind the other.
+type chunk struct {
+	data   []byte
+	number uint64
+	single bool // one row has it to itself
+	used   int  // owned by the shard's lock
+	live   int  // the same: bytes of rows that are in the index
+}
+
+const (
+	// A shard's chunks are a sixteenth of it, or of what it holds by now if that is
+	// less: what goes at once should be little, and a store of a few rows small.
+	chunkShare = 16
+	leastChunk = 4 << 10
+	chunkCost  = 96 // beside its bytes
+	// largestShare is the part of a shard that one row may take, and of a chunk that it
+	// shares with others.
+	largestShare = 4
+)
+
+func (s *shard) open(limit int) {
+	s.limit = limit
+	s.most = min(max(limit/chunkShare, leastChunk), limit/largestShare, largestChunk) &^ (alignment - 1)
+	places := 16
+	for s.most > 0 && places < largestShare*limit/s.most {
+		places *= 2
+	}
+	s.ring = make([]atomic.Pointer[chunk], places)
+	s.mu.head, s.mu.tail = 1, 1
+	s.index.Store(newIndex(leastIndex))
+	s.mu.bytes = 8 * leastIndex
+}
+
+// clear lets go of everything. What is added after it stays.
+func (s *shard) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index.Store(newIndex(leastIndex))
+	for i := range s.ring {
+		s.ring[i].Store(nil)
+	}
+	s.door.Store(nil)
+	s.mu.tail, s.mu.current, s.mu.bytes = s.mu.head, nil, 8*leastIndex
+}
+
+// size is what a row takes, and whether it may come in: a larger one would push too
+// many others out.
+func (s *shard) size(group, key string, r kv.Row) (size int, fits bool) {
+	size, fits = sizeOf(group, key, r)
+	return size, fits && size <= s.limit/largestShare
+}
+
+// look is a key's row and its chunk, or nil. It notes that the row was read.
+func (s *shard) look(hash uint64, group, key string) (*chunk, row) {
+	x := s.index.Load()
+	at, word, c, r := s.search(x, hash, group, key)
+	if r != nil && word&visited == 0 {
+		x.words[at].CompareAndSwap(word, word|visited) // or the word was moved: then at another read
+	}
+	return c, r
+}
+
+func (s *shard) search(x *index, hash uint64, group, key string) (at, word uint64, c *chunk, r row) {
+	tag := uint64(tagOf(hash))
+	at = tag & x.mask()
+	for range x.words {
+		if word = x.words[at].Load(); word == 0 {
+			break
+		}
+		if word>>tagShift == tag {
+			if c = s.chunk(number(word)); c != nil {
+				if r = row(c.data[offset(word):]); r.is(group, key) {
+					return at, word, c, r
+				}
+			}
+		}
+		at = (at + 1) & x.mask()
+	}
+	return 0, 0, nil, nil
+}
+
+// chunk is the one of a number, as a word has it, unless it has gone.
+func (s *shard) chunk(number uint64) *chunk {
+	c := s.ring[number&uint64(len(s.ring)-1)].Load()
+	if c == nil || c.number&numberMask != number {
+		return nil
+	}
+	return c
+}
+
+// take removes a key's row and says whether there was one, and whether it was read
+// since it came.
+func (s *shard) take(hash uint64, group, key string) (present, read bool) {
+	x := s.index.Load()
+	at, word, c, r := s.search(x, hash, group, key)
+	if r == nil {
+		return false, false
+	}
+	c.live -= r.size()
+	x.remove(at)
+	return true, word&visited != 0
+}
+
+// remove is take for whoever has not the lock.
+func (s *shard) remove(hash uint64, group, key string) (present, read bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.take(hash, group, key)
+}
+
+// put adds a row, in the place of one that its key has.
+func (s *shard) put(hash uint64, from kv.Row, found bool, epoch uint64, size int, read bool) {
+	s.take(hash, from.Group, from.Key)
+	s.prepare()
+	in, at := s.append(size)
+	row(in.data[at:at+size]).encode(tagOf(hash), from, found, epoch)
+	word := wordOf(tagOf(hash), in.number, at)
+	if read {
+		word |= visited
+	}
+	s.index.Load().add(word)
+}
+
+// prepare sees to it that the index has a place for a word more.
+func (s *shard) prepare() {
+	for x := s.index.Load(); x.full(); {
+		if more := 8 * len(x.words); len(x.words) < mostIndex && s.mu.bytes+more <= s.limit {
+			x = x.doubled()
+			s.mu.bytes += more
+			s.index.Store(x)
+		} else if !s.evict() {
+			return // a full index has rows, and so chunks
+		}
+	}
+}
+
+// append is a place for a row behind the newest. It may let go of the oldest.
+func (s *shard) append(size int) (in *chunk, at int) {
+	in = s.mu.current
+	if in == nil || len(in.data)-in.used < size {
+		most := min(max(s.mu.bytes/chunkShare&^(alignment-1), leastChunk), s.most)
+		single := size > most/largestShare
+		if single {
+			most = size
+		}
+		for s.mu.head != s.mu.tail && (s.mu.bytes+most+chunkCost > s.limit || s.mu.head-s.mu.tail == uint64(len(s.ring))) {
+			s.evict()
+		}
+		in = s.begin(make([]byte, most), single)
+	}
+	at = in.used
+	in.used += size
+	in.live += size
+	return in, at
+}
+
+// begin puts a chunk at the head.
+func (s *shard) begin(data []byte, single bool) *chunk {
+	c := &chunk{data: data, number: s.mu.head, single: single}
+	s.ring[c.number&uint64(len(s.ring)-1)].Store(c)
+	s.mu.head++
+	s.mu.bytes += len(data) + chunkCost
+	if !single {
+		s.mu.current = c
+	}
+	return c
+}
+
+// evict lets go of the oldest chunk. Rows of it that were read since they came, or came
+// here, go behind the newest, and all that are still good where those are few: then most
+// of it is what was changed since. Half of it is gained in any case.
+func (s *shard) evict() bool {
+	if s.mu.tail == s.mu.head {
+		return false
+	}
+	s.watch()
+	place := &s.ring[s.mu.tail&uint64(len(s.ring)-1)]
+	c := place.Load()
+	place.Store(nil)
+	s.mu.tail++
+	s.mu.bytes -= len(c.data) + chunkCost
+	if s.mu.current == c {
+		s.mu.current = nil
+	}
+	x := s.index.Load()
+	keep := len(c.data) / 2
+	all := c.live <= keep
+	for from, size := 0, 0; from < c.used; from += size {
+		r := row(c.data[from:])
+		size = r.size()
+		at, ok := x.find(wordOf(r.tag(), c.number, from))
+		if !ok {
+			continue // it was replaced or taken
+		}
+		read := x.words[at].Load()&visited != 0
+		if (!read && !all) || size > keep && !c.single {
+			x.remove(at)
+			continue
+		}
+		keep -= size
+		to, offset := s.again(c, r[:size])
+		x.words[at].Store(wordOf(r.tag(), to.number, offset))
+	}
+	return true
+}
+
+// again puts a row of a chunk that goes behind the newest.
+func (s *shard) again(from *chunk, r row) (to *chunk, at int) {
+	switch to = s.mu.current; {
+	case from.single:
+		to = s.begin(from.data, true)
+	case to == nil || len(to.data)-to.used < len(r):
+		to = s.begin(make([]byte, max(len(from.data), len(r))), false)
+	}
+	at = to.used
+	if !from.single {
+		copy(to.data[at:], r)
+	}
+	to.used += len(r)
+	to.live += len(r)
+	return to, at
+}
