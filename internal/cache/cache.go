@@ -127,16 +127,24 @@ func (c *Cache) Peek(group, key string) (row kv.Row, found, known bool) {
 	return c.peek(c.place(group, key), group, key)
 }
 
-// peek judges the epoch after the row was found in the index: whatever becomes of
-// either from then on, at that moment the row was what is committed.
+// peek judges the epoch after the row was found: whatever becomes of either from then
+// on, at that moment the row was what is committed.
 func (c *Cache) peek(p place, group, key string) (row kv.Row, found, known bool) {
-	s := c.shard(p)
+	s, epoch := c.shard(p), c.epoch(p)
+	if r := s.ready.look(p.key, group, key); r != nil && r.epoch == epoch.Load() {
+		if s.hits.add() {
+			s.look(p.key, group, key) // which notes that it is read
+		}
+		return r.row, r.found, true
+	}
 	in, r := s.look(p.key, group, key)
-	if r == nil || c.epoch(p).Load() != r.epoch() {
+	if r == nil || r.epoch() != epoch.Load() {
 		s.misses.Add(1)
 		return kv.Row{}, false, false
 	}
-	s.hits.add()
+	if s.hits.add() {
+		s.prefer(p.key, group, key)
+	}
 	if !r.found() {
 		return kv.Row{}, false, true
 	}

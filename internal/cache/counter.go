@@ -12,8 +12,11 @@ type counter struct{ n atomic.Uint64 }
 
 const sampled = 64
 
-func (c *counter) add() {
-	if rand.Uint32()%sampled == 0 {
-		c.n.Add(sampled)
+// add counts, and reports whether the lot fell on this one.
+func (c *counter) add() bool {
+	if rand.Uint32()%sampled != 0 {
+		return false
 	}
+	c.n.Add(sampled)
+	return true
 }

@@ -34,8 +34,8 @@ func wordOf(tag uint32, number uint64, offset int) uint64 {
 	return uint64(tag)<<tagShift | occupied | number&numberMask<<offsetBits | uint64(offset/alignment)
 }
 
-func number(word uint64) uint64 { return word >> offsetBits & numberMask }
-func offset(word uint64) int    { return int(word&offsetMask) * alignment }
+func numberOf(word uint64) uint64 { return word >> offsetBits & numberMask }
+func offsetOf(word uint64) int    { return int(word&offsetMask) * alignment }
 
 func newIndex(words int) *index { return &index{words: make([]atomic.Uint64, words)} }
 

@@ -78,8 +78,8 @@ func (r row) deadline() int64 {
 
 // is reports whether the row is of this key.
 func (r row) is(group, key string) bool {
-	if r.groupLength() != len(group) || r.keyLength() != len(key) {
-		return false
+	if binary.LittleEndian.Uint32(r[atGroupLength:]) != uint32(len(group)|len(key)<<16) || len(group) > math.MaxUint16 {
+		return false // one look at both lengths, which are beside each other
 	}
 	at := r.names()
 	return string(r[at:at+len(group)]) == group && string(r[at+len(group):at+len(group)+len(key)]) == key

@@ -18,8 +18,9 @@ type shard struct {
 	index atomic.Pointer[index]
 	ring  []atomic.Pointer[chunk]         // by number, a power of two
 	door  atomic.Pointer[[]atomic.Uint32] // who was missed lately; nil: there was always room
-	limit int                             // bytes
-	most  int                             // bytes of a chunk of many rows
+	ready ready
+	limit int // bytes, those of ready not counted
+	most  int // bytes of a chunk of many rows
 
 	_      [64]byte // what follows changes, what is above is read by everybody
 	misses atomic.Uint64
@@ -54,6 +55,8 @@ const (
 )
 
 func (s *shard) open(limit int) {
+	s.ready.open(limit / readyShare)
+	limit -= limit / readyShare
 	s.limit = limit
 	s.most = min(max(limit/chunkShare, leastChunk), limit/largestShare, largestChunk) &^ (alignment - 1)
 	places := 16
@@ -75,6 +78,7 @@ func (s *shard) clear() {
 		s.ring[i].Store(nil)
 	}
 	s.door.Store(nil)
+	s.ready.clear()
 	s.mu.tail, s.mu.current, s.mu.bytes = s.mu.head, nil, 8*leastIndex
 }
 
@@ -85,14 +89,25 @@ func (s *shard) size(group, key string, r kv.Row) (size int, fits bool) {
 	return size, fits && size <= s.limit/largestShare
 }
 
-// look is a key's row and its chunk, or nil. It notes that the row was read.
-func (s *shard) look(hash uint64, group, key string) (*chunk, row) {
+// look is a key's row, or nil, and the chunk that it is in. It notes that it was read.
+func (s *shard) look(hash uint64, group, key string) (in *chunk, r row) {
 	x := s.index.Load()
-	at, word, c, r := s.search(x, hash, group, key)
+	at, word, in, r := s.search(x, hash, group, key)
 	if r != nil && word&visited == 0 {
 		x.words[at].CompareAndSwap(word, word|visited) // or the word was moved: then at another read
 	}
-	return c, r
+	return in, r
+}
+
+// prefer has a key's row ready from now on, if it is here still.
+func (s *shard) prefer(hash uint64, group, key string) {
+	if len(s.ready.rows) == 0 || !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	if _, _, in, r := s.search(s.index.Load(), hash, group, key); r != nil {
+		s.ready.keep(hash, in, r, group, key)
+	}
 }
 
 func (s *shard) search(x *index, hash uint64, group, key string) (at, word uint64, c *chunk, r row) {
@@ -103,8 +118,8 @@ func (s *shard) search(x *index, hash uint64, group, key string) (at, word uint6
 			break
 		}
 		if word>>tagShift == tag {
-			if c = s.chunk(number(word)); c != nil {
-				if r = row(c.data[offset(word):]); r.is(group, key) {
+			if c = s.chunk(numberOf(word)); c != nil {
+				if r = row(c.data[offsetOf(word):]); r.is(group, key) {
 					return at, word, c, r
 				}
 			}
@@ -126,14 +141,15 @@ func (s *shard) chunk(number uint64) *chunk {
 // take removes a key's row and says whether there was one, and whether it was read
 // since it came.
 func (s *shard) take(hash uint64, group, key string) (present, read bool) {
+	present = s.ready.remove(hash, group, key)
 	x := s.index.Load()
 	at, word, c, r := s.search(x, hash, group, key)
 	if r == nil {
-		return false, false
+		return present, present
 	}
 	c.live -= r.size()
 	x.remove(at)
-	return true, word&visited != 0
+	return true, present || word&visited != 0
 }
 
 // remove is take for whoever has not the lock.
