@@ -74,11 +74,14 @@ func WithReaders(readers int) Option {
 	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }
 
-// WithReadCache sets how many bytes of lately read keys are kept in memory:
-// 16 MiB by default, 0 for none. Reads see every write that has returned, with
-// and without it. A key takes its bytes and those of its group and value, and
-// some 300 more; values of more than a sixteenth of the cache are not kept. Beside
-// it up to 4 MiB remember where rows lie in the file.
+// WithReadCache sets how many bytes of lately read keys are kept in memory, all told;
+// 0 for none. By default it is an eighth of the memory that the process may use
+// (GOMEMLIMIT, its control group's limit, or the machine's), at most 64 MiB; it is taken
+// as keys are read, not at once. Reads see every write that has returned, with and
+// without it. A key takes its bytes and those of its group and value, and some 55 more;
+// rows of more than a sixty-fourth of the cache are not kept, nor are groups or keys
+// beyond 65,535 bytes. Once the cache is full a key comes in at its second read in a
+// while. Beside it up to 4 MiB remember where rows lie in the file.
 func WithReadCache(bytes int) Option {
 	return func(c *engine.Config) error {
 		if bytes < 0 {

@@ -30,7 +30,7 @@ type Config struct {
 	ReadOnly      bool
 	Durability    kv.Durability
 	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
-	ReadCache     int           // bytes of rows kept in memory; default 16 MiB, negative: none
+	ReadCache     int           // bytes of rows kept in memory; default an eighth of what there is, at most 64 MiB; negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096
 	WatchBuffer   int           // capacity of a watcher's channel; default 16
@@ -61,7 +61,9 @@ const century = 100 * 365 * 24 * time.Hour
 // complete fills the defaults in and refuses what can't work.
 func (c Config) complete() (Config, error) {
 	fill(&c.Readers, max(runtime.GOMAXPROCS(0), 2))
-	fill(&c.ReadCache, 16<<20)
+	if c.ReadCache == 0 {
+		c.ReadCache = defaultReadCache()
+	}
 	fill(&c.SnapshotAge, time.Minute)
 	fill(&c.MaxInFlight, 4096)
 	fill(&c.WatchBuffer, 16)

@@ -94,9 +94,9 @@ func TestEverySchedule(t *testing.T) {
 			if strings.HasPrefix(name, "more") && b.database.Path() != storage.MemoryPath {
 				continue // which takes long, and is the same
 			}
-			for _, warm := range []bool{false, true} {
+			for _, warm := range []warmth{cold, warm, favoured} {
 				for _, outcome := range []error{nil, failed} {
-					if strings.HasPrefix(name, "more") && warm && outcome != nil {
+					if strings.HasPrefix(name, "more") && warm != cold && outcome != nil {
 						continue
 					}
 					for _, schedule := range []func(*bench, func() error) error{
@@ -123,14 +123,34 @@ func TestEverySchedule(t *testing.T) {
 	})
 }
 
-func (b *bench) prepare(warm bool) {
+// warmth is how far rows are in the cache.
+type warmth int
+
+const (
+	cold warmth = iota
+	warm
+	favoured
+)
+
+func (b *bench) prepare(how warmth) {
 	b.abandoned, b.after, b.before, b.read = false, nil, nil, nil
 	require.NoError(b.t, b.commit(takeGroup("g"), takeGroup("h"), put("g", "a", "old"), put("g", "b", "old"), put("h", "a", "old")))
-	if warm {
+	b.cache.Close()
+	if how != cold {
 		b.look()
-	} else {
-		b.cache.Close()
 	}
+	if how == favoured {
+		for _, at := range places {
+			b.prefer(at[0], at[1])
+		}
+	}
+}
+
+// prefer has the lot fall on a key.
+func (b *bench) prefer(group, key string) {
+	p := b.cache.place(group, key)
+	b.cache.shard(p).prefer(p.key, group, key)
+	require.NotNil(b.t, b.cache.shard(p).ready.look(p.key, group, key))
 }
 
 func (b *bench) look() (values []string) {
@@ -237,7 +257,7 @@ func checkedThen(schedule func(*bench, func() error) error) func(*bench, func() 
 // one leaves no mark behind.
 func TestCommitsThatFail(t *testing.T) {
 	eachKind(t, func(t *testing.T, b *bench) {
-		b.prepare(true)
+		b.prepare(favoured)
 		b.after = func() error { panic("in COMMIT") }
 		require.Panics(t, func() { _ = b.commit(put("g", "a", "new"), takeGroup("h")) })
 		b.requireUnmarked()

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -86,7 +87,7 @@ func (r *readyRow) cost() int {
 
 func (t *ready) remove(hash uint64, group, key string) (present bool) {
 	r := t.look(hash, group, key)
-	if r == nil {
+	if r == nil || planted.ReadyKept {
 		return false
 	}
 	t.place(hash).Store(nil)

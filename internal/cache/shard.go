@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +32,7 @@ type shard struct {
 		head, tail uint64 // numbers: chunks are those from tail on, before head
 		current    *chunk // that rows are added to, or nil
 		bytes      int    // of chunks and tables
+		live       int    // of those, of rows that are in the index
 	}
 }
 
@@ -44,23 +46,26 @@ type chunk struct {
 }
 
 const (
-	// A shard's chunks are a sixteenth of it, or of what it holds by now if that is
+	// A shard's chunks are a small part of it, or of what it holds by now if that is
 	// less: what goes at once should be little, and a store of a few rows small.
-	chunkShare = 16
+	chunkShare = 32
 	leastChunk = 4 << 10
+	leastPart  = 64 // even of a shard that is too small for anything
 	chunkCost  = 96 // beside its bytes
 	// largestShare is the part of a shard that one row may take, and of a chunk that it
 	// shares with others.
 	largestShare = 4
+	// mostTries is after how many chunks room is made by force.
+	mostTries = 8
 )
 
 func (s *shard) open(limit int) {
 	s.ready.open(limit / readyShare)
 	limit -= limit / readyShare
 	s.limit = limit
-	s.most = min(max(limit/chunkShare, leastChunk), limit/largestShare, largestChunk) &^ (alignment - 1)
+	s.most = chunkSize(min(max(limit/chunkShare, leastChunk), max(limit/largestShare, leastPart), largestChunk))
 	places := 16
-	for s.most > 0 && places < largestShare*limit/s.most {
+	for places < largestShare*limit/s.most {
 		places *= 2
 	}
 	s.ring = make([]atomic.Pointer[chunk], places)
@@ -79,7 +84,7 @@ func (s *shard) clear() {
 	}
 	s.door.Store(nil)
 	s.ready.clear()
-	s.mu.tail, s.mu.current, s.mu.bytes = s.mu.head, nil, 8*leastIndex
+	s.mu.tail, s.mu.current, s.mu.bytes, s.mu.live = s.mu.head, nil, 8*leastIndex, 0
 }
 
 // size is what a row takes, and whether it may come in: a larger one would push too
@@ -131,7 +136,7 @@ func (s *shard) search(x *index, hash uint64, group, key string) (at, word uint6
 
 // chunk is the one of a number, as a word has it, unless it has gone.
 func (s *shard) chunk(number uint64) *chunk {
-	c := s.ring[number&uint64(len(s.ring)-1)].Load()
+	c := s.place(number).Load()
 	if c == nil || c.number&numberMask != number {
 		return nil
 	}
@@ -148,6 +153,7 @@ func (s *shard) take(hash uint64, group, key string) (present, read bool) {
 		return present, present
 	}
 	c.live -= r.size()
+	s.mu.live -= r.size()
 	x.remove(at)
 	return true, present || word&visited != 0
 }
@@ -172,43 +178,55 @@ func (s *shard) put(hash uint64, from kv.Row, found bool, epoch uint64, size int
 	s.index.Load().add(word)
 }
 
-// prepare sees to it that the index has a place for a word more.
+// prepare sees to it that the index has a place for a word more. It takes at most a
+// quarter of the shard.
 func (s *shard) prepare() {
-	for x := s.index.Load(); x.full(); {
-		if more := 8 * len(x.words); len(x.words) < mostIndex && s.mu.bytes+more <= s.limit {
-			x = x.doubled()
-			s.mu.bytes += more
-			s.index.Store(x)
-		} else if !s.evict() {
-			return // a full index has rows, and so chunks
-		}
+	x := s.index.Load()
+	if more := 8 * len(x.words); x.full() && len(x.words) < mostIndex && 2*more <= max(s.limit/largestShare, 16*leastIndex) {
+		x = x.doubled()
+		s.mu.bytes += more
+		s.index.Store(x)
+	}
+	for tries := 0; x.full() && s.evict(modeOf(tries, false)); tries++ {
 	}
 }
 
 // append is a place for a row behind the newest. It may let go of the oldest.
 func (s *shard) append(size int) (in *chunk, at int) {
-	in = s.mu.current
-	if in == nil || len(in.data)-in.used < size {
-		most := min(max(s.mu.bytes/chunkShare&^(alignment-1), leastChunk), s.most)
-		single := size > most/largestShare
-		if single {
-			most = size
+	most := min(chunkSize(max(s.mu.bytes/chunkShare, leastChunk)), s.most)
+	single := size > most/largestShare
+	if single {
+		most = size
+	}
+	for tries := 0; ; tries++ {
+		if in = s.mu.current; in != nil && !single && len(in.data)-in.used >= size {
+			break
 		}
-		for s.mu.head != s.mu.tail && (s.mu.bytes+most+chunkCost > s.limit || s.mu.head-s.mu.tail == uint64(len(s.ring))) {
-			s.evict()
+		if s.mu.bytes+most+chunkCost <= s.limit && !s.spread() || !s.evict(modeOf(tries, s.mu.live < s.limit/4*3)) {
+			in = s.begin(make([]byte, most), single)
+			break
 		}
-		in = s.begin(make([]byte, most), single)
 	}
 	at = in.used
 	in.used += size
 	in.live += size
+	s.mu.live += size
 	return in, at
+}
+
+// chunkSize is one that the allocator rounds up by nothing, at most n.
+func chunkSize(n int) int {
+	const page = 8 << 10
+	if n >= page {
+		return n &^ (page - 1)
+	}
+	return 1 << (bits.Len(uint(n)) - 1)
 }
 
 // begin puts a chunk at the head.
 func (s *shard) begin(data []byte, single bool) *chunk {
 	c := &chunk{data: data, number: s.mu.head, single: single}
-	s.ring[c.number&uint64(len(s.ring)-1)].Store(c)
+	s.place(c.number).Store(c)
 	s.mu.head++
 	s.mu.bytes += len(data) + chunkCost
 	if !single {
@@ -217,25 +235,49 @@ func (s *shard) begin(data []byte, single bool) *chunk {
 	return c
 }
 
-// evict lets go of the oldest chunk. Rows of it that were read since they came, or came
-// here, go behind the newest, and all that are still good where those are few: then most
-// of it is what was changed since. Half of it is gained in any case.
-func (s *shard) evict() bool {
+// mode is how a chunk is let go of.
+type mode int
+
+const (
+	compacting mode = iota // the one with the least good rows for its size, or the oldest; they stay
+	second                 // the oldest; what was read since it came, or came here, stays
+	whole                  // the oldest
+)
+
+// modeOf is the one for a try after so many. What lies here of rows that are no longer
+// good goes first. All that stays gains little: after some tries one goes whole.
+func modeOf(tries int, wasted bool) mode {
+	switch {
+	case tries >= mostTries:
+		return whole
+	case wasted && tries < mostTries/2:
+		return compacting
+	default:
+		return second
+	}
+}
+
+// evict lets go of a chunk, if there is one.
+func (s *shard) evict(how mode) bool {
 	if s.mu.tail == s.mu.head {
 		return false
 	}
 	s.watch()
-	place := &s.ring[s.mu.tail&uint64(len(s.ring)-1)]
+	victim := s.mu.tail
+	if how == compacting && !s.spread() {
+		victim = s.emptiest()
+	}
+	place := s.place(victim)
 	c := place.Load()
 	place.Store(nil)
-	s.mu.tail++
+	for s.mu.tail != s.mu.head && s.place(s.mu.tail).Load() == nil {
+		s.mu.tail++
+	}
 	s.mu.bytes -= len(c.data) + chunkCost
 	if s.mu.current == c {
 		s.mu.current = nil
 	}
 	x := s.index.Load()
-	keep := len(c.data) / 2
-	all := c.live <= keep
 	for from, size := 0, 0; from < c.used; from += size {
 		r := row(c.data[from:])
 		size = r.size()
@@ -243,16 +285,36 @@ func (s *shard) evict() bool {
 		if !ok {
 			continue // it was replaced or taken
 		}
-		read := x.words[at].Load()&visited != 0
-		if (!read && !all) || size > keep && !c.single {
+		s.mu.live -= size
+		if how == whole || how == second && x.words[at].Load()&visited == 0 {
 			x.remove(at)
 			continue
 		}
-		keep -= size
 		to, offset := s.again(c, r[:size])
 		x.words[at].Store(wordOf(r.tag(), to.number, offset))
 	}
 	return true
+}
+
+// emptiest is the chunk that has the least good rows for its size.
+func (s *shard) emptiest() (number uint64) {
+	least := 2.0
+	for n := s.mu.tail; n != s.mu.head; n++ {
+		if c := s.place(n).Load(); c != nil {
+			if full := float64(c.live) / float64(len(c.data)); full < least {
+				least, number = full, n
+			}
+		}
+	}
+	return number
+}
+
+// spread reports whether the chunks' numbers take the whole ring: then the oldest has to
+// go, whatever its rows.
+func (s *shard) spread() bool { return s.mu.head-s.mu.tail >= uint64(len(s.ring)) }
+
+func (s *shard) place(number uint64) *atomic.Pointer[chunk] {
+	return &s.ring[number&uint64(len(s.ring)-1)]
 }
 
 // again puts a row of a chunk that goes behind the newest.
@@ -269,5 +331,6 @@ func (s *shard) again(from *chunk, r row) (to *chunk, at int) {
 	}
 	to.used += len(r)
 	to.live += len(r)
+	s.mu.live += len(r)
 	return to, at
 }
