@@ -198,10 +198,11 @@ func openCopy(path string, done <-chan struct{}) (*sqlite.Conn, error) {
 
 // copyMemory writes a database that has no file as one.
 func (d *Database) copyMemory(ctx context.Context, m *memory, path string, progress Progress) (err error) {
-	f, err := m.load(ctx)
+	f, release, err := m.pinned(ctx)
 	if err != nil {
 		return err
 	}
+	defer release()
 	b, err := buildDatabase(path, d.uuid, ctx.Done())
 	if err != nil {
 		return err

@@ -420,10 +420,11 @@ func (c *checker) namespaces() error {
 // checkAll is Check of a database in memory, whose trees and log can at most
 // disagree.
 func (m *memory) checkAll(ctx context.Context, verify func(kv.LogRow) error) (report kv.CheckReport, err error) {
-	f, err := m.load(ctx)
+	f, done, err := m.pinned(ctx)
 	if err != nil {
 		return report, err
 	}
+	defer done()
 	c := &checker{ctx: ctx, report: &report, verify: verify, left: mostFindings}
 	walk := logWalk{c: c}
 	for _, row := range f.log.rows {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math"
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -20,14 +21,16 @@ type memory struct {
 	done      <-chan struct{}        // closed by Database.Close
 	changes   *sequence              // moved by commits
 	ended     *atomic.Pointer[error] // of a snapshot: why it is no more
-	committed atomic.Pointer[forest] // never changed once published
+	committed atomic.Pointer[forest] // never changed once published, but for what is newer than it
+	pins      *pins
 }
 
 // forest is the rows in both orders that are asked for. The same row stands in
 // both trees; a row never changes.
 type forest struct {
-	rows     *tree // by group and key
-	expiring *tree // those with a deadline, by it
+	number   uint64 // of the commit that made it
+	rows     cells  // by group and key
+	expiring *tree  // those with a deadline, by it
 	log      memoryLog
 }
 
@@ -39,7 +42,7 @@ const treeDegree = 16
 func newForest() forest {
 	options := btree.Options{Degree: treeDegree, NoLocks: true}
 	return forest{
-		rows:     btree.NewBTreeGOptions(rowLess, options),
+		rows:     cells{btree.NewBTreeGOptions(cellLess, options), math.MaxUint64},
 		expiring: btree.NewBTreeGOptions(sooner, options),
 	}
 }
@@ -58,29 +61,6 @@ func sooner(a, b *kv.Row) bool {
 	return rowLess(a, b)
 }
 
-// put writes a row and returns the one that it replaces, if any.
-func (f *forest) put(row *kv.Row) (previous *kv.Row) {
-	previous, _ = f.rows.Set(row)
-	f.forgetExpiry(previous)
-	if row.Deadline != kv.NoDeadline {
-		f.expiring.Set(row)
-	}
-	return previous
-}
-
-// remove takes a key's row out and returns it, if there was one.
-func (f *forest) remove(key *kv.Row) (previous *kv.Row) {
-	previous, _ = f.rows.Delete(key)
-	f.forgetExpiry(previous)
-	return previous
-}
-
-func (f *forest) forgetExpiry(row *kv.Row) {
-	if row != nil && row.Deadline != kv.NoDeadline {
-		f.expiring.Delete(row)
-	}
-}
-
 // first is the first row of a range of groups that passes.
 func (f *forest) first(r kv.Range, passes func(*kv.Row) bool) (found *kv.Row) {
 	ascend(f.rows, r, func(row *kv.Row) bool {
@@ -93,7 +73,7 @@ func (f *forest) first(r kv.Range, passes func(*kv.Row) bool) (found *kv.Row) {
 }
 
 // ascend walks the rows of a range of groups.
-func ascend(rows *tree, r kv.Range, visit func(*kv.Row) bool) {
+func ascend(rows cells, r kv.Range, visit func(*kv.Row) bool) {
 	rows.Ascend(&kv.Row{Group: r.From}, func(row *kv.Row) bool {
 		return (r.Unbounded || row.Group < r.To) && visit(row)
 	})

@@ -18,6 +18,18 @@ func (m *memory) load(ctx context.Context) (*forest, error) {
 	return f, nil
 }
 
+// pinned is load for whoever reads more than one key: what it is shown stays until done
+// is called.
+func (m *memory) pinned(ctx context.Context) (f *forest, done func(), err error) {
+	f = m.pins.pin(&m.committed)
+	done = func() { m.pins.unpin(f.number) }
+	if err := m.check(ctx); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return f, done, nil
+}
+
 func (m *memory) check(ctx context.Context) error {
 	select {
 	case <-m.done:
@@ -39,25 +51,31 @@ func (m *memory) Get(ctx context.Context, group, key string) (kv.Row, bool, erro
 
 func (m *memory) getAt(ctx context.Context, group, key string) (kv.Row, bool, Version, error) {
 	v := Version(m.changes.n.Load()) // older than what is seen, never newer
-	f, err := m.load(ctx)
-	if err != nil {
-		return kv.Row{}, false, v, err
+	for {
+		f, err := m.load(ctx)
+		if err != nil {
+			return kv.Row{}, false, v, err
+		}
+		row, found, gone := f.rows.Get(group, key)
+		switch {
+		case found:
+			return *row, true, v, nil
+		case !gone:
+			return kv.Row{}, false, v, nil
+		}
+		// A later forest has been published meanwhile, which shows another row.
 	}
-	row, found := f.rows.Get(&kv.Row{Group: group, Key: key})
-	if !found {
-		return kv.Row{}, false, v, nil
-	}
-	return *row, true, v, nil
 }
 
 // GetMany looks several keys up in one version.
 func (m *memory) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
-	f, err := m.load(ctx)
+	f, done, err := m.pinned(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	for _, key := range keys {
-		if row, found := f.rows.Get(&kv.Row{Group: group, Key: key}); found {
+		if row, found, _ := f.rows.Get(group, key); found {
 			rows = append(rows, *row)
 		}
 	}
@@ -66,10 +84,11 @@ func (m *memory) GetMany(ctx context.Context, group string, keys []string) (rows
 
 // walk visits the rows of a range, checking the context now and then.
 func (m *memory) walk(ctx context.Context, r kv.Range, visit func(*kv.Row) bool) error {
-	f, err := m.load(ctx)
+	f, done, err := m.pinned(ctx)
 	if err != nil {
 		return err
 	}
+	defer done()
 	checked := m.checking(ctx, &err)
 	ascend(f.rows, r, func(row *kv.Row) bool { return checked() && visit(row) })
 	return err
@@ -120,10 +139,11 @@ func (m *memory) usage(ctx context.Context, r kv.Range, passes func(*kv.Row) boo
 }
 
 func (m *memory) Expired(ctx context.Context, r kv.Range, now int64) (usage kv.Usage, err error) {
-	f, err := m.load(ctx)
+	f, done, err := m.pinned(ctx)
 	if err != nil {
 		return usage, err
 	}
+	defer done()
 	checked := m.checking(ctx, &err)
 	groups := make(map[string]struct{})
 	f.expiring.Scan(func(row *kv.Row) bool {
@@ -153,8 +173,9 @@ func (m *memory) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row,
 	return func(yield func(kv.Row, error) bool) {
 		left := q.Limit // 0 stands for all: it is never met again
 		group := ""     // of the row before
-		f, err := m.load(ctx)
+		f, done, err := m.pinned(ctx)
 		if err == nil {
+			defer done()
 			f.scan(q, func(row *kv.Row) bool {
 				if err = m.check(ctx); err != nil {
 					return false
@@ -199,7 +220,10 @@ func (m *memory) Page(ctx context.Context, group string, offset, limit int, now 
 // Groups looks one row a group up, and further ones only while they are dead.
 func (m *memory) Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		f, err := m.load(ctx)
+		f, done, err := m.pinned(ctx)
+		if err == nil {
+			defer done()
+		}
 		for rest := r; err == nil; err = m.check(ctx) {
 			group, found := "", false
 			checked := m.checking(ctx, &err)

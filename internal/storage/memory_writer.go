@@ -14,18 +14,25 @@ import (
 type memoryWriter struct {
 	memory  *memory
 	working forest
-	changes []undo // of the open transaction, oldest first
-	mark    int    // length of changes at Savepoint
-	open    bool   // a transaction is
-	logged  bool   // working.log differs from what is published
-	expiry  bool   // working.expiring differs from what is published
+	changes []undo     // of the open transaction, oldest first
+	mark    int        // length of changes at Savepoint
+	open    bool       // a transaction is
+	logged  bool       // working.log differs from what is published
+	keys    bool       // working.rows has other keys than what is published
+	key     cell       // what is looked for
+	kept    []*version // whose before somebody may have pinned, in the order of commits
+	expiry  bool       // working.expiring differs from what is published
 }
 
-// undo is one change: what stands at a key now, and what stood there before.
-type undo struct{ now, before *kv.Row }
+// undo is one change: what stands at a key now, and what stood there before; nil for
+// nothing.
+type undo struct {
+	cell        *cell
+	now, before *version
+}
 
 func newMemoryWriter(m *memory) *memoryWriter {
-	w := &memoryWriter{memory: m, working: newForest(), expiry: true}
+	w := &memoryWriter{memory: m, working: newForest(), expiry: true, keys: true}
 	m.committed.Store(new(forest))
 	w.publish()
 	return w
@@ -33,7 +40,12 @@ func newMemoryWriter(m *memory) *memoryWriter {
 
 // publish shows readers what the writer has made.
 func (w *memoryWriter) publish() {
-	next := &forest{rows: w.working.rows.Copy(), expiring: w.memory.committed.Load().expiring, log: w.working.log}
+	last := w.memory.committed.Load()
+	next := &forest{number: last.number + 1, rows: last.rows, expiring: last.expiring, log: w.working.log}
+	if w.keys {
+		next.rows.tree, w.keys = w.working.rows.tree.Copy(), false
+	}
+	next.rows.at = next.number
 	if w.expiry {
 		next.expiring, w.expiry = w.working.expiring.Copy(), false
 	}
@@ -68,9 +80,33 @@ func (w *memoryWriter) Commit() error {
 			w.publish()
 			return nil
 		})
+		w.prune()
 	}
 	w.forget()
 	return nil
+}
+
+// prune lets go of what the commit has replaced, as far as nobody has pinned it.
+func (w *memoryWriter) prune() {
+	for i := range w.changes {
+		if v := w.changes[i].now; v != nil && w.changes[i].before != nil {
+			w.kept = append(w.kept, v)
+		}
+	}
+	oldest, n := w.memory.pins.oldest(w.memory.committed.Load().number), 0
+	for n < len(w.kept) && w.kept[n].commit <= oldest {
+		w.kept[n].before.Store(nil)
+		w.kept[n] = nil
+		n++
+	}
+	switch {
+	case n < len(w.kept):
+		w.kept = w.kept[n:]
+	case cap(w.kept) > keptChanges:
+		w.kept = nil
+	default:
+		w.kept = w.kept[:0]
+	}
 }
 
 func (w *memoryWriter) Probe() error { return w.check(false) }
@@ -97,14 +133,33 @@ func (w *memoryWriter) forget() {
 
 func (w *memoryWriter) undo(keep int) {
 	for i := len(w.changes) - 1; i >= keep; i-- {
-		if c := w.changes[i]; c.before != nil {
-			w.working.put(c.before)
-		} else {
-			w.working.remove(c.now)
+		c := w.changes[i]
+		switch {
+		case c.now == nil:
+			w.working.rows.tree.Set(c.cell)
+			w.keys = true
+		case c.before == nil:
+			w.working.rows.tree.Delete(c.cell)
+			w.keys = true
+		default:
+			c.cell.newest.Store(c.before)
 		}
+		w.expires(c.now, c.before)
 	}
 	clear(w.changes[keep:])
 	w.changes = w.changes[:keep]
+}
+
+// expires takes a version out of the tree of those with a deadline, and puts another in.
+func (w *memoryWriter) expires(out, in *version) {
+	if out != nil && out.Deadline != kv.NoDeadline {
+		w.working.expiring.Delete(&out.Row)
+		w.expiry = true
+	}
+	if in != nil && in.Deadline != kv.NoDeadline {
+		w.working.expiring.Set(&in.Row)
+		w.expiry = true
+	}
 }
 
 func (w *memoryWriter) InTransaction() bool { return w.open }
@@ -139,21 +194,41 @@ func (w *memoryWriter) Get(group, key string) (row kv.Row, found bool, err error
 	if err := w.check(false); err != nil {
 		return row, false, err
 	}
-	stored, found := w.working.rows.Get(&kv.Row{Group: group, Key: key})
-	if found {
-		row = *stored
+	if c := w.find(group, key); c != nil {
+		return c.newest.Load().Row, true, nil
 	}
-	return row, found, nil
+	return row, false, nil
 }
 
 func (w *memoryWriter) Upsert(row kv.Row) error {
 	if err := w.check(true); err != nil {
 		return err
 	}
-	now := ownRow(&row)
-	before := w.working.put(now)
-	w.changed(now, before)
+	c, before := w.find(row.Group, row.Key), (*version)(nil)
+	if c != nil {
+		before = c.newest.Load()
+	} else { // the caller's strings may be small parts of something large
+		names := strings.Clone(row.Group + row.Key) // the sum may be one of the two
+		c = &cell{group: names[:len(row.Group)], key: names[len(row.Group):]}
+	}
+	now := &version{Row: row, commit: w.memory.committed.Load().number + 1}
+	now.Group, now.Key, now.Value = c.group, c.key, strings.Clone(row.Value)
+	now.before.Store(before)
+	c.newest.Store(now)
+	if before == nil {
+		w.working.rows.tree.Set(c)
+		w.keys = true
+	}
+	w.changed(undo{c, now, before})
 	return nil
+}
+
+// find is a key's cell, or nil.
+func (w *memoryWriter) find(group, key string) *cell {
+	w.key.group, w.key.key = group, key
+	c, _ := w.working.rows.tree.Get(&w.key)
+	w.key.group, w.key.key = "", ""
+	return c
 }
 
 func (w *memoryWriter) Insert(row kv.Row) error { return w.Upsert(row) }
@@ -169,33 +244,41 @@ func (w *memoryWriter) Delete(group, key string) (changed bool, err error) {
 	if err := w.check(true); err != nil {
 		return false, err
 	}
-	before := w.working.remove(&kv.Row{Group: group, Key: key})
-	if before == nil {
+	c := w.find(group, key)
+	if c == nil {
 		return false, nil
 	}
-	w.changed(nil, before)
+	w.remove(c)
 	return true, nil
+}
+
+func (w *memoryWriter) remove(c *cell) {
+	w.working.rows.tree.Delete(c)
+	w.keys = true
+	w.changed(undo{c, nil, c.newest.Load()})
 }
 
 func (w *memoryWriter) DeleteGroup(group string) (removed int64, err error) {
 	if err := w.check(true); err != nil {
 		return 0, err
 	}
-	var rows []*kv.Row
-	ascend(w.working.rows, kv.GroupRange(group), func(row *kv.Row) bool {
-		rows = append(rows, row)
+	var cells []*cell
+	w.working.rows.tree.Ascend(&cell{group: group}, func(c *cell) bool {
+		if c.group != group {
+			return false
+		}
+		cells = append(cells, c)
 		return true
 	})
-	for _, row := range rows {
-		w.changed(nil, w.working.remove(row))
+	for _, c := range cells {
+		w.remove(c)
 	}
-	return int64(len(rows)), nil
+	return int64(len(cells)), nil
 }
 
-func (w *memoryWriter) changed(now, before *kv.Row) {
-	w.changes = append(w.changes, undo{now, before})
-	w.expiry = w.expiry || now != nil && now.Deadline != kv.NoDeadline ||
-		before != nil && before.Deadline != kv.NoDeadline
+func (w *memoryWriter) changed(u undo) {
+	w.changes = append(w.changes, u)
+	w.expires(u.before, u.now)
 }
 
 func (w *memoryWriter) HasGroup(group string) (bool, error) {
@@ -290,23 +373,4 @@ func (w *memoryWriter) Earliest() (int64, error) {
 		return row.Deadline, nil
 	}
 	return kv.NoDeadline, nil
-}
-
-// sharedValue is the largest value that shares memory with its key: who keeps a key
-// that a scan or an event has brought keeps no more than that beside it.
-const sharedValue = 512
-
-// ownRow copies a row's strings into one of their own: those of the caller may
-// be small parts of something large. A large value has its own.
-func ownRow(row *kv.Row) *kv.Row {
-	own := &kv.Row{Deadline: row.Deadline, Revision: row.Revision}
-	g, k := len(row.Group), len(row.Group)+len(row.Key)
-	if len(row.Value) > sharedValue {
-		names := row.Group + row.Key
-		own.Group, own.Key, own.Value = names[:g], names[g:], strings.Clone(row.Value)
-		return own
-	}
-	all := row.Group + row.Key + row.Value
-	own.Group, own.Key, own.Value = all[:g], all[g:k], all[k:]
-	return own
 }

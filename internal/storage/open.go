@@ -70,7 +70,7 @@ func (d *Database) openMemory(config Config) error {
 	if config.ReadOnly {
 		return fmt.Errorf("a store in memory can't be read-only: it would be empty for ever: %w", kv.InvalidOptionError)
 	}
-	m := &memory{done: d.done, changes: &d.changes}
+	m := &memory{done: d.done, changes: &d.changes, pins: new(pins)}
 	d.uuid, d.reads, d.writer = uuid.NewString(), m, newMemoryWriter(m)
 	return nil
 }

@@ -18,6 +18,7 @@ type Snapshot struct {
 	revision uint64
 	hold     *hold   // a file's
 	memory   *memory // of ":memory:", frozen
+	unpin    func()  // the same: once
 }
 
 // Snapshot pins what is committed now. A snapshot has a connection of its own,
@@ -77,13 +78,13 @@ func pinned(h *hold, use func(func(*reader) error) error) (*Snapshot, error) {
 }
 
 func (m *memory) snapshot(ctx context.Context) (*Snapshot, error) {
-	f, err := m.load(ctx)
+	f, done, err := m.pinned(ctx)
 	if err != nil {
 		return nil, err
 	}
-	frozen := &memory{done: m.done, changes: new(sequence), ended: new(atomic.Pointer[error])}
+	frozen := &memory{done: m.done, changes: new(sequence), ended: new(atomic.Pointer[error]), pins: m.pins}
 	frozen.committed.Store(f)
-	return &Snapshot{revision: f.log.last, memory: frozen}, nil
+	return &Snapshot{revision: f.log.last, memory: frozen, unpin: done}, nil
 }
 
 // Revision is that of the last commit which the snapshot shows.
@@ -96,8 +97,10 @@ func (s *Snapshot) Close() { s.End(kv.SnapshotClosedError) }
 // End is Close with another reason, for whoever ends somebody else's snapshot.
 func (s *Snapshot) End(reason error) {
 	if s.memory != nil {
-		s.memory.ended.CompareAndSwap(nil, &reason)
-		s.memory.committed.Store(new(forest)) // what is pinned is what is kept in memory
+		if s.memory.ended.CompareAndSwap(nil, &reason) {
+			s.memory.committed.Store(new(forest)) // what is pinned is what is kept in memory
+			s.unpin()                             // last: who pins it now has loaded the empty one
+		}
 		return
 	}
 	s.hold.release(reason)
