@@ -80,7 +80,8 @@ func (p *pool) close() error {
 			p.disconnect(r)
 		}
 	}
-	p.gone(nil)
+	failed := p.views.close()
+	p.gone(failed)
 	p.steps.Hit("pool.closing")
 	<-p.none
 	p.mu.Lock()

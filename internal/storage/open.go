@@ -141,6 +141,10 @@ func (d *Database) openOwned(config Config) error {
 	}
 	d.onClose(writer.closeIfLost)
 	writer.pool = d.reads.(*fileReads).pool
+	if writer.views, err = d.openViews(writer, config); err != nil {
+		return d.explain(err)
+	}
+	writer.pool.views = writer.views
 	checkpoints, err := startCheckpoints(d.path, config, writer.guard, writer.pool, d.done)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type pool struct {
 	openSmall func() (*reader, error) // the same, with few pages, for one of many
 	openKeys  func() (*reader, error) // for looking keys up
 	sequence  *sequence
+	views     *views // nil: SQLite reads everything
 	closed    <-chan struct{}
 	places    *places
 	gate      gate

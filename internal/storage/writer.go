@@ -23,6 +23,7 @@ type fileWriter struct {
 	file        string
 	pageSize    int64
 	pool        *pool
+	views       *views // nil: SQLite reads
 	changes     *sequence
 	checkpoints *checkpoints
 	guard       *guard
@@ -143,7 +144,9 @@ func (w *fileWriter) Commit() error {
 			return fmt.Errorf("stamp: %w", err)
 		}
 	}
-	if err := w.changes.moving(func() error { return run(w.commit) }); err != nil {
+	if err := w.changes.moving(func() error {
+		return w.views.committing(func() error { return run(w.commit) })
+	}); err != nil {
 		w.checkpoints.noteSync(err)
 		open := w.InTransaction()
 		if !open && code(err) == sqlite.ResultFull {
