@@ -33,18 +33,18 @@ var errRecord = errors.New("the record's lengths don't fit together")
 
 // parseRecord reads a payload, which has to be a record and nothing else.
 func parseRecord(payload []byte) (values []Value, err error) {
-	length, n := varint(payload)
+	length, n := Varint(payload)
 	if n == 0 || length < uint64(n) || length > uint64(len(payload)) {
 		return nil, errRecord
 	}
 	header, body := payload[n:length], payload[length:]
 	for len(header) > 0 {
-		serial, n := varint(header)
+		serial, n := Varint(header)
 		if n == 0 || len(values) == mostColumns {
 			return nil, errRecord
 		}
 		header = header[n:]
-		value, size, ok := parseValue(serial, body)
+		value, size, ok := ParseValue(serial, body)
 		if !ok {
 			return nil, errRecord
 		}
@@ -58,7 +58,7 @@ func parseRecord(payload []byte) (values []Value, err error) {
 
 var integerSizes = [...]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
-func parseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
+func ParseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
 	switch {
 	case serial == 0:
 		return v, 0, true
@@ -92,18 +92,4 @@ func parseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
 	}
 	v.Bytes = body[:length:length]
 	return v, int(length), true
-}
-
-// varint reads SQLite's variable-length integer; n is 0 if there is none.
-func varint(b []byte) (value uint64, n int) {
-	for i := 0; i < len(b) && i < 8; i++ {
-		value = value<<7 | uint64(b[i]&0x7F)
-		if b[i] < 0x80 {
-			return value, i + 1
-		}
-	}
-	if len(b) < 9 {
-		return 0, 0
-	}
-	return value<<8 | uint64(b[8]), 9
 }
