@@ -100,6 +100,7 @@ func impatient(t testing.TB) {
 func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
+	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })
 }
 
 // fileOf is the writer of a file.

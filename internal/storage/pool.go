@@ -149,7 +149,7 @@ func (p *pool) keep(one *place) (*hold, bool) {
 	if p.mu.shut || len(p.mu.held) >= maxHeld || p.gate.isShut() {
 		return nil, false
 	}
-	h := p.register(one.now)
+	h := p.register(held{reader: one.now})
 	p.mu.lent++
 	one.now = nil
 	return h, true

@@ -1,9 +1,11 @@
 package storage
 
 import (
-	"encoding/binary"
 	"errors"
 	"runtime/debug"
+
+	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
 )
 
 // view is the database as it was at one moment: its pages, read from memory without
@@ -22,6 +24,16 @@ type view struct {
 	frames        *frames
 	wal, database []byte
 	shape         *shape
+	table         btree.Table
+	index         btree.Index
+}
+
+// ready has the trees be read from the view's pages. It is called once the view is what
+// it will be.
+func (v *view) ready(usable int) {
+	pages := btree.Pages{Source: v, Size: v.shape.pageSize, Usable: usable, Count: v.pages}
+	v.table = btree.Table{Pages: pages, Root: v.shape.table}
+	v.index = btree.Index{Pages: pages, Root: v.shape.index}
 }
 
 // errUnread says that SQLite is to be asked instead: it has the words for what is wrong,
@@ -49,14 +61,16 @@ func slice(memory []byte, at int64, size int) ([]byte, error) {
 	return memory[at : at+int64(size) : at+int64(size)], nil
 }
 
-// cookie counts the changes of the schema.
-func (v *view) cookie() (uint32, error) {
-	const at = 40
+// header is the database's.
+func (v *view) header() (h pages.Header, err error) {
 	first, err := v.Page(1)
 	if err != nil {
-		return 0, err
+		return h, err
 	}
-	return binary.BigEndian.Uint32(first[at:]), nil
+	if h = pages.ParseHeader(first); !h.Valid {
+		return h, errUnread
+	}
+	return h, nil
 }
 
 // onFault makes errUnread of a fault: the file was cut where it is mapped. It is to be

@@ -139,6 +139,13 @@ func (s *views) committing(commit func() error) error {
 	return err
 }
 
+// busy says whether the writer has something to do.
+func (s *views) busy(is bool) {
+	if s != nil {
+		s.writing.Store(is)
+	}
+}
+
 // publish makes what is committed visible. It is called under the lock, while no COMMIT
 // runs.
 func (s *views) publish(sequence uint64) {
@@ -174,6 +181,7 @@ func (s *views) advance(v *view, anew bool) (err error) {
 		return errBusy
 	}
 	if state.change == v.change && !anew {
+		v.ready(v.table.Pages.Usable)
 		return nil
 	}
 	if state.salts != s.salts {
@@ -188,11 +196,15 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	if anew && s.index.backfilled() >= state.frames {
 		v.last = 0 // all is in the database, and the WAL may begin anew at any time
 	}
-	cookie, err := v.cookie()
-	if err == nil && cookie != v.shape.cookie {
-		err = errShape
+	header, err := v.header()
+	if err != nil {
+		return err
 	}
-	return err
+	if header.SchemaCookie != v.shape.cookie || header.Size != v.shape.pageSize {
+		return errShape
+	}
+	v.ready(header.Size - header.Reserved)
+	return nil
 }
 
 // take adds the frames that were committed since.

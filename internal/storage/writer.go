@@ -119,7 +119,9 @@ func (w *fileWriter) Begin() error {
 			return err
 		}
 	}
+	w.views.busy(true)
 	if err := run(w.begin); err != nil {
+		w.views.busy(false)
 		return err
 	}
 	// The WAL begins anew if all of it had been moved when this transaction began.
@@ -138,6 +140,7 @@ func (w *fileWriter) Commit() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
+	defer w.views.busy(false)
 	stamped := w.wrote && w.restamp && w.InTransaction()
 	if stamped {
 		if err := replaceStamp(w.conn, w.present()); err != nil {
@@ -221,6 +224,7 @@ func (w *fileWriter) skipFsync() error {
 // Rollback gives the transaction up. It is a no-op when none is open, as after
 // a storage fault that made SQLite roll back by itself.
 func (w *fileWriter) Rollback() error {
+	w.views.busy(false)
 	if !w.InTransaction() {
 		return nil
 	}
