@@ -89,7 +89,11 @@ func ParseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
 		}
 		return Value{Kind: Integer, Int: n}, size, true
 	case serial == 7:
-		return Value{Kind: Float, Float: math.Float64frombits(binary.BigEndian.Uint64(body))}, size, true
+		f := math.Float64frombits(binary.BigEndian.Uint64(body))
+		if f != f {
+			return v, size, true // as SQLite reads it
+		}
+		return Value{Kind: Float, Float: f}, size, true
 	case serial <= 9:
 		return Value{Kind: Integer, Int: int64(serial - 8)}, 0, true
 	}
