@@ -41,8 +41,6 @@ func class(k pages.Kind) int {
 // compareNumbers compares exactly: not every integer is a float.
 func compareNumbers(n int64, f float64) int {
 	switch {
-	case f != f: // SQLite stores none, and reads it as NULL
-		return 1
 	case f < math.MinInt64:
 		return 1
 	case f >= math.MaxInt64: // which is 1<<63 as a float

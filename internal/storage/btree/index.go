@@ -28,7 +28,8 @@ func (x *Index) Find(first, second string) (rowid int64, found bool, err error) 
 			return 0, false, err
 		}
 		if equal {
-			_, _, rowid, err := x.pair(&p, i)
+			var r Record
+			_, _, rowid, err := r.pair(&x.Pages, &p, i)
 			return rowid, err == nil, err
 		}
 		if p.leaf {
@@ -43,15 +44,6 @@ func (x *Index) Find(first, second string) (rowid int64, found bool, err error) 
 		}
 	}
 	return 0, false, p.damaged(reasonDeep)
-}
-
-// entry is cell without what leads to the page below.
-func (p *page) entry(i int) []byte {
-	c := p.cell(i)
-	if !p.leaf && c != nil {
-		c = c[4:]
-	}
-	return c
 }
 
 // probe is what is looked for.
@@ -83,7 +75,7 @@ func (w *probe) search(s *Pages, p *page, to side) (i int, equal bool, err error
 	low, high := 0, p.n
 	for low < high {
 		mid := int(uint(low+high) / 2)
-		d, ok := w.quick(s, p, mid)
+		d, ok := w.quick(p, mid)
 		if !ok {
 			if d, err = w.compare(s, p, mid); err != nil {
 				return 0, false, err
@@ -101,30 +93,19 @@ func (w *probe) search(s *Pages, p *page, to side) (i int, equal bool, err error
 	return low, false, nil
 }
 
-// quick compares the entry with the key, where both are of the common kind.
-func (w *probe) quick(s *Pages, p *page, i int) (d int, ok bool) {
-	first, second, _, ok := split(p.entry(i), s.Usable)
-	if !ok || w.texts == 0 {
+// quick compares an entry with the key where both are of the common kind.
+func (w *probe) quick(p *page, i int) (d int, ok bool) {
+	first, second, rest, end := p.split(i)
+	if end == 0 || w.texts == 0 {
 		return 0, false
 	}
-	if d := bytes.Compare(first, w.first); d != 0 || w.texts == 1 {
-		return d, true
+	if f := p.data[first:second]; string(f) != string(w.first) {
+		return bytes.Compare(f, w.first), true
 	}
-	return bytes.Compare(second, w.second), true
-}
-
-// split takes an entry of two texts and a rowid apart, if all its lengths take one byte,
-// as almost always. rest is the rowid.
-func split(c []byte, usable int) (first, second, rest []byte, ok bool) {
-	if len(c) < 5 || c[0]|c[2]|c[3] >= 0x80 || c[1] != 4 || c[2]&c[3]&1 == 0 || c[2] < 13 || c[3] < 13 {
-		return nil, nil, nil, false
+	if w.texts == 1 {
+		return 0, true
 	}
-	size, n, m := int(c[0]), int(c[2]-13)/2, int(c[3]-13)/2
-	if size >= len(c) || 4+n+m > size || size > pages.MostInIndex(usable) {
-		return nil, nil, nil, false
-	}
-	c = c[5 : 1+size]
-	return c[:n], c[n : n+m], c[n+m:], true
+	return bytes.Compare(p.data[second:rest], w.second), true
 }
 
 // compare is quick for every entry and key.
@@ -146,17 +127,10 @@ func (w *probe) compare(s *Pages, p *page, i int) (int, error) {
 }
 
 // pair is an entry of two texts and a rowid.
-func (x *Index) pair(p *page, i int) (first, second []byte, rowid int64, err error) {
-	var r Record
-	return r.pair(&x.Pages, p, i)
-}
-
 func (r *Record) pair(s *Pages, p *page, i int) (first, second []byte, rowid int64, err error) {
-	if c := p.entry(i); len(c) > 5 {
-		if first, second, rest, ok := split(c, s.Usable); ok {
-			if v, n, ok := pages.ParseValue(uint64(c[4]), rest); ok && n == len(rest) && v.Kind == pages.Integer {
-				return first, second, v.Int, nil
-			}
+	if a, b, c, end := p.split(i); end > 0 {
+		if rowid, n := pages.ParseInteger(p.data[a-1], p.data[c:end]); n == end-c {
+			return p.data[a:b:b], p.data[b:c:c], rowid, nil
 		}
 	}
 	if err := r.indexRecord(s, p, i); err != nil {

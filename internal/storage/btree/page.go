@@ -54,6 +54,7 @@ type page struct {
 	leaf     bool
 	n        int // cells
 	pointers int // where those to the cells begin
+	least    int // where cells may begin: behind the pointers
 }
 
 // bytes are those of a page to which another one leads.
@@ -97,7 +98,8 @@ func (s *Pages) load(p *page, number, from uint32, kind byte) error {
 	if !p.leaf {
 		p.pointers += 4
 	}
-	if header[0]&^leafBit != kind || p.pointers+2*p.n > len(data) || p.n == 0 && number != from {
+	p.least = p.pointers + 2*p.n
+	if header[0]&^leafBit != kind || p.least > len(data) || p.n == 0 && number != from {
 		return s.wrong(p, header[0], from, kind)
 	}
 	return nil
@@ -120,7 +122,7 @@ func (s *Pages) wrong(p *page, is byte, from uint32, kind byte) error {
 // pointer leads out of where cells can be.
 func (p *page) cell(i int) []byte {
 	at := be16(p.data, p.pointers+2*i)
-	if at < p.pointers+2*p.n || at > len(p.data)-4 {
+	if at < p.least || at > len(p.data)-4 {
 		return nil
 	}
 	return p.data[at:]

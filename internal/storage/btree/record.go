@@ -42,7 +42,10 @@ type Record struct {
 	scratch []byte
 }
 
-const knownColumns = 6
+const (
+	knownColumns = 6
+	mostHeader   = 98307 // SQLite's own limit
+)
 
 // overflow is how far into a chain of pages a record was read.
 type overflow struct {
@@ -164,6 +167,9 @@ func (r *Record) column(i int) (serial uint64, start, end int, err error) {
 			return 0, 0, 0, r.damaged()
 		}
 		at, end = at+n, start+int(size)
+		if at == len(header) && end != r.size {
+			return 0, 0, 0, r.damaged()
+		}
 		if k < knownColumns {
 			r.types[k], r.starts[k+1], r.at[k+1] = serial, end, at
 			r.known = k + 1
@@ -182,7 +188,7 @@ func (r *Record) begin() error {
 		return err
 	}
 	header, n := varint(b)
-	if n == 0 || header < uint64(n) || header > uint64(r.size) {
+	if n == 0 || header < uint64(n) || header > uint64(min(r.size, mostHeader)) {
 		return r.damaged()
 	}
 	r.header, r.at[0], r.starts[0] = int(header), n, int(header)

@@ -44,9 +44,9 @@ func (r *TableReader) Get(rowid int64, into *Record) (found bool, err error) {
 			r.leaf.data, r.above.data = nil, nil
 			return false, err
 		}
-		r.i = r.leaf.guess(rowid)
+		r.i = guess(rowid, r.leaf.from, r.leaf.to, 0, r.leaf.n)
 	} else if r.i++; r.i >= r.leaf.n { // it is the next one, most likely
-		r.i = r.leaf.guess(rowid)
+		r.i = guess(rowid, r.leaf.from, r.leaf.to, 0, r.leaf.n)
 	}
 	i, found, err := r.leaf.find(rowid, r.i)
 	if err != nil || !found {
@@ -91,9 +91,12 @@ func (r *TableReader) descend(rowid int64) error {
 func (b *below) narrow(rowid int64) (child int, err error) {
 	from, to := b.from, b.to
 	low, high := 0, b.n
-	for low < high {
-		mid := int(uint(low+high) / 2)
-		key, ok := b.key(mid)
+	for tries := 0; low < high; tries++ {
+		i := int(uint(low+high) / 2)
+		if tries < evenTries {
+			i = guess(rowid, from, to, low, high)
+		}
+		key, ok := b.key(i)
 		if !ok {
 			return 0, b.damaged(reasonCell)
 		}
@@ -101,13 +104,26 @@ func (b *below) narrow(rowid int64) (child int, err error) {
 			return 0, b.damaged(reasonOrder)
 		}
 		if key < rowid {
-			low, from = mid+1, key+1
+			low, from = i+1, key+1
 		} else {
-			high, to = mid, key
+			high, to = i, key
 		}
 	}
 	b.from, b.to = from, to
 	return low, nil
+}
+
+// evenTries is how often a search goes by where a rowid would be if they were evenly
+// spread, as they nearly are. Where they are not, halving goes on from there.
+const evenTries = 4
+
+// guess is where among [low, high) a rowid of [from, to] is, if they are evenly spread.
+func guess(rowid, from, to int64, low, high int) int {
+	width := uint64(to) - uint64(from)
+	if width > 1<<32 { // unbounded, most likely
+		return int(uint(low+high) / 2)
+	}
+	return low + int((uint64(rowid)-uint64(from))*uint64(high-low)/(width+1))
 }
 
 // key is the rowid of a cell.
@@ -124,15 +140,6 @@ func (p *page) key(i int) (rowid int64, ok bool) {
 	}
 	v, n := varint(c[n:])
 	return int64(v), n > 0
-}
-
-// guess is where in the leaf a rowid is, if they are evenly spread.
-func (b *below) guess(rowid int64) int {
-	width := uint64(b.to) - uint64(b.from)
-	if width > 1<<32 { // the last leaf, most likely
-		return 0
-	}
-	return int((uint64(rowid) - uint64(b.from)) * uint64(b.n) / (width + 1))
 }
 
 // find is the cell of a rowid in a leaf, which is looked for at i first.

@@ -69,6 +69,15 @@ func ParseHeader(page []byte) (h Header) {
 // Varint reads SQLite's variable-length integer: seven bits a byte, the most
 // significant ones first, and all eight of a ninth. n is 0 if there is none.
 func Varint(b []byte) (value uint64, n int) {
+	if len(b) >= 3 && b[2] < 0x80 { // it has three bytes at most
+		switch {
+		case b[0] < 0x80:
+			return uint64(b[0]), 1
+		case b[1] < 0x80:
+			return uint64(b[0]&0x7F)<<7 | uint64(b[1]), 2
+		}
+		return uint64(b[0]&0x7F)<<14 | uint64(b[1]&0x7F)<<7 | uint64(b[2]), 3
+	}
 	for i := 0; i < len(b) && i < 8; i++ {
 		value = value<<7 | uint64(b[i]&0x7F)
 		if b[i] < 0x80 {

@@ -82,16 +82,15 @@ func ParseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
 	switch {
 	case serial == 0:
 		return v, 0, true
-	case serial <= 6:
-		n := int64(int8(body[0]))
-		for _, b := range body[1:size] {
-			n = n<<8 | int64(b)
-		}
+	case serial <= 6 || serial == 8 || serial == 9:
+		n, _ := ParseInteger(byte(serial), body)
 		return Value{Kind: Integer, Int: n}, size, true
 	case serial == 7:
-		return Value{Kind: Float, Float: math.Float64frombits(binary.BigEndian.Uint64(body))}, size, true
-	case serial <= 9:
-		return Value{Kind: Integer, Int: int64(serial - 8)}, 0, true
+		f := math.Float64frombits(binary.BigEndian.Uint64(body))
+		if f != f {
+			return v, size, true // as SQLite reads it
+		}
+		return Value{Kind: Float, Float: f}, size, true
 	}
 	v.Kind = Blob
 	if serial%2 == 1 {
@@ -99,4 +98,21 @@ func ParseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
 	}
 	v.Bytes = body[:size:size]
 	return v, size, true
+}
+
+// ParseInteger reads an integer of a serial type from the beginning of body, of which it
+// takes size bytes. It is -1 if there is no such integer.
+func ParseInteger(serial byte, body []byte) (n int64, size int) {
+	switch {
+	case serial == 8 || serial == 9:
+		return int64(serial - 8), 0
+	case serial == 0 || serial > 6 || int(smallSizes[serial]) > len(body):
+		return 0, -1
+	}
+	size = int(smallSizes[serial])
+	n = int64(int8(body[0]))
+	for _, b := range body[1:size] {
+		n = n<<8 | int64(b)
+	}
+	return n, size
 }
