@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/planted"
+
 	"zombiezen.com/go/sqlite"
 )
 
@@ -134,6 +136,13 @@ func (s *views) committing(commit func() error) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if planted.ViewEarly {
+		if old := s.current.Load(); old != nil {
+			early := *old
+			early.change++
+			s.current.Store(&early)
+		}
+	}
 	err := commit()
 	s.publish(s.sequence.after())
 	return err
@@ -186,7 +195,9 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	}
 	if state.salts != s.salts {
 		s.salts, s.indexed = state.salts, 0
-		s.generation++
+		if !planted.FramesStale {
+			s.generation++
+		}
 	}
 	if err := s.take(state); err != nil {
 		return err
@@ -328,7 +339,7 @@ func (s *views) renewed(err error) {
 func (s *views) end() {
 	kept := s.retired[:0]
 	for _, a := range s.retired {
-		if a.pinned() {
+		if a.pinned() && !planted.AnchorEarly {
 			kept = append(kept, a)
 			continue
 		}
