@@ -3,7 +3,6 @@ package storage
 import (
 	"fmt"
 	"iter"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -136,7 +135,8 @@ func comparePages(t *testing.T, seed uint64) {
 			p, ok := s.look()
 			require.True(t, ok)
 			next, stop := iter.Pull2(smallChunks(p, everything, now))
-			leave := func() { stop(); s.leave(p) }
+			leave := sync.OnceFunc(func() { stop(); s.leave(p) })
+			t.Cleanup(leave) // or Close would wait
 			moments = append(moments, moment{next, leave, want})
 		case 3:
 			if random.IntN(4) == 0 {
@@ -325,6 +325,12 @@ func TestHeldViewsKeepTheirPages(t *testing.T) {
 		}
 	}
 	held := map[string]pin{}
+	release := sync.OnceFunc(func() {
+		for _, p := range held {
+			s.leave(p)
+		}
+	})
+	t.Cleanup(release) // or Close would wait
 	for i := range 6 {
 		value := fmt.Sprint(i)
 		fill(value)
@@ -351,9 +357,7 @@ func TestHeldViewsKeepTheirPages(t *testing.T) {
 			}
 		}
 	}
-	for _, value := range slices.Sorted(maps.Keys(held)) {
-		s.leave(held[value])
-	}
+	release()
 	require.NoError(t, fileOf(d).Checkpoint())
 	wal, err := checkpoint(fileOf(d).conn, "NOOP")
 	require.NoError(t, err)
