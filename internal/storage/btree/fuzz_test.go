@@ -53,7 +53,7 @@ func exercise(t testing.TB, data, wal []byte) (yes bool) {
 		return err == nil
 	}
 	roots := []uint32{1}
-	for n := uint32(2); n <= min(p.Count, 12); n++ {
+	for n := uint32(2); n <= min(p.Count, 8); n++ {
 		roots = append(roots, n)
 	}
 	for _, root := range roots {
@@ -63,7 +63,7 @@ func exercise(t testing.TB, data, wal []byte) (yes bool) {
 	return yes
 }
 
-const mostRows = 2000 // of damaged trees, that are looked at
+const mostRows = 300 // of damaged trees, that are looked at
 
 func exerciseTable(table *Table, known func(error, int) bool) {
 	var c TableCursor
@@ -79,6 +79,8 @@ func exerciseTable(table *Table, known func(error, int) bool) {
 			_, err = row.Column(0)
 			known(err, 1)
 			_, err = row.Column(3)
+			known(err, 2)
+			_, _, err = row.Measure(2)
 			known(err, 2)
 			_, err = row.AppendColumn(nil, 2)
 			known(err, 4)

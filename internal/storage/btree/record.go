@@ -117,6 +117,20 @@ func (r *Record) Column(i int) (v Value, err error) {
 	return v, nil
 }
 
+// Measure is what kind a column is of and, of a Text or a Blob, how many bytes it has.
+// They are not read.
+func (r *Record) Measure(i int) (kind pages.Kind, n int, err error) {
+	serial, start, end, err := r.column(i)
+	switch {
+	case err != nil || end < 0:
+		return pages.Missing, 0, err
+	case serial >= 12:
+		return pages.Blob - pages.Kind(serial&1), end - start, nil
+	}
+	v, _, _ := pages.ParseValue(serial, make([]byte, 8))
+	return v.Kind, 0, nil
+}
+
 // AppendColumn appends the bytes of a column that is a Text or a Blob. Where that does
 // not lie in its page as a whole it costs one copy less than Column.
 func (r *Record) AppendColumn(to []byte, i int) ([]byte, error) {

@@ -21,8 +21,12 @@ const schema = `CREATE TABLE entries (group_name TEXT, entry_key TEXT, entry_val
 func same(t *testing.T, want []Value, got *Record) {
 	t.Helper()
 	for i := range want {
+		kind, n, err := got.Measure(i)
+		require.NoError(t, err)
 		v, err := got.Column(i)
 		require.NoError(t, err)
+		require.Equal(t, v.Kind, kind)
+		require.Len(t, v.Bytes, n)
 		if v.Kind == pages.Missing {
 			v = Integer(1) // the default of the column that is added
 		}
