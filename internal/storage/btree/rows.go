@@ -143,7 +143,7 @@ func (c *TableCursor) forward() (ok bool, err error) {
 			continue
 		}
 		l.i++
-		if l, err = c.leftmost(l); err != nil {
+		if _, err := c.leftmost(l); err != nil {
 			return false, err
 		}
 		return c.here(true)

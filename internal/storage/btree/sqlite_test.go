@@ -94,11 +94,11 @@ func TestTheReadsAreSQLites(t *testing.T) {
 				_, p := d.image()
 				require.Equal(t, size-reserved, p.Usable)
 				check(t, d, r)
-				fill(d, r, 100+min(300, 1<<20/size)) // of large pages it takes few
+				fill(d, r, 60+min(200, 1<<18/size)) // of large pages it takes few
 				check(t, d, r)
 				d.run("ALTER TABLE entries ADD COLUMN revision NOT NULL DEFAULT 1", "CREATE INDEX other ON entries (expires_at)", "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0")
-				fill(d, r, 50)
-				fill(d, r, 50)
+				fill(d, r, 30)
+				fill(d, r, 30)
 				check(t, d, r)
 				require.Equal(t, [][]Value{{{Kind: pages.Text, Bytes: []byte("ok")}}}, d.rows("PRAGMA integrity_check"))
 			})
@@ -109,8 +109,8 @@ func TestTheReadsAreSQLites(t *testing.T) {
 func TestDeepTreesAreRead(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 9))
 	d := create(t, 512, 32, schema, "BEGIN")
-	for i := range 3000 {
-		d.insert("INSERT INTO entries VALUES (?, ?, ?, NULL)", fmt.Sprintf("%30d", r.IntN(50)), fmt.Sprintf("%050d", i*7919%3000), fmt.Sprintf("%0*d", r.IntN(400), i))
+	for i := range 2000 {
+		d.insert("INSERT INTO entries VALUES (?, ?, ?, NULL)", fmt.Sprintf("%30d", r.IntN(50)), fmt.Sprintf("%050d", i*7919%2000), fmt.Sprintf("%0*d", r.IntN(400), i))
 	}
 	d.run("COMMIT")
 	_, p := d.image()
@@ -322,7 +322,7 @@ func checkIndex(t *testing.T, d *database, r *rand.Rand, index Index) {
 		}
 		return less, notGreater
 	}
-	for range 60 {
+	for range 40 {
 		key := []Value{Text(text(r, 10)), Text(text(r, 40))}
 		if len(want) > 0 && r.IntN(2) == 0 {
 			key = slices.Clone(want[r.IntN(len(want))])[:2+r.IntN(2)]
