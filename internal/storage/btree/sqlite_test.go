@@ -19,28 +19,27 @@ const schema = `CREATE TABLE entries (group_name TEXT, entry_key TEXT, entry_val
 
 // same compares what was read with what SQLite reads.
 func same(t *testing.T, want []Value, got *Record) {
-	t.Helper()
 	for i := range want {
+		w := want[i]
 		kind, n, err := got.Measure(i)
-		require.NoError(t, err)
-		v, err := got.Column(i)
-		require.NoError(t, err)
-		require.Equal(t, v.Kind, kind)
-		require.Len(t, v.Bytes, n)
+		v, err2 := got.Column(i)
+		if err != nil || err2 != nil || v.Kind != kind || len(v.Bytes) != n {
+			t.Fatalf("column %d: %v, %v, %d of %d bytes", i, err, err2, len(v.Bytes), n)
+		}
 		if v.Kind == pages.Missing {
 			v = Integer(1) // the default of the column that is added
 		}
-		if v.Kind == pages.Integer && want[i].Kind == pages.Float {
+		if v.Kind == pages.Integer && w.Kind == pages.Float {
 			v = Value{Kind: pages.Float, Float: float64(v.Int)}
 		}
-		require.Equal(t, want[i].Kind, v.Kind)
-		require.Equal(t, want[i].Int, v.Int)
-		require.Equal(t, want[i].Float, v.Float)
-		require.True(t, bytes.Equal(want[i].Bytes, v.Bytes), "column %d", i)
+		if v.Kind != w.Kind || v.Int != w.Int || v.Float != w.Float || !bytes.Equal(v.Bytes, w.Bytes) {
+			t.Fatalf("column %d is %v, and %v to SQLite", i, v, w)
+		}
 		if v.Kind >= pages.Text {
 			all, err := got.AppendColumn([]byte("x"), i)
-			require.NoError(t, err)
-			require.True(t, string(all) == "x"+string(v.Bytes))
+			if err != nil || string(all) != "x"+string(w.Bytes) {
+				t.Fatalf("column %d: %v, appended %q", i, err, all)
+			}
 		}
 	}
 }
