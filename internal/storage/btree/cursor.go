@@ -203,7 +203,11 @@ func (x *Index) Count(from, to []Value) (n int, err error) {
 	for ok && err == nil {
 		l := &c.at[c.depth]
 		if c.depth == end.depth && l.number == end.at[end.depth].number {
-			if there := end.at[end.depth].i; l.leaf || l.i == there {
+			there := end.at[end.depth].i
+			if l.i > there {
+				return 0, l.damaged(reasonOrder)
+			}
+			if l.leaf || l.i == there {
 				return n + there - l.i, nil
 			}
 		}
