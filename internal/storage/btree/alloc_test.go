@@ -25,6 +25,10 @@ func TestReadsAllocateNothing(t *testing.T) {
 	c.Reset(&index)
 	rows.Reset(&table)
 	n := 0
+	some := make([]int64, 100)
+	for i := range some {
+		some[i] = int64(1 + i*37%5000)
+	}
 	key := func() string { n++; return keys[n%len(keys)] }
 	for name, f := range map[string]func() (bool, error){
 		"get": func() (bool, error) {
@@ -52,6 +56,11 @@ func TestReadsAllocateNothing(t *testing.T) {
 				return false, err
 			}
 			return reader.Get(rowid, &record)
+		},
+		"each": func() (bool, error) {
+			n := 0
+			err := reader.Each(some, &record, func(int) error { n++; return nil })
+			return n == len(some), err
 		},
 		"back": func() (bool, error) {
 			if ok, err := c.Prev(); !ok || err != nil {

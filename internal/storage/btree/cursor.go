@@ -1,7 +1,7 @@
 package btree
 
 // IndexCursor goes through an index's entries, in interior pages too. It must not be
-// copied while it is in use. After an error it is nowhere.
+// copied while it is in use. After an error of a move it is nowhere.
 type IndexCursor struct {
 	path
 	index  *Index
@@ -164,17 +164,17 @@ func (c *IndexCursor) back() (ok bool) {
 	return true
 }
 
-// Entry is the present one. It is good until the cursor moves.
+// Entry is the present one, of a cursor that is Valid. It is good until the cursor moves.
 func (c *IndexCursor) Entry() (*Record, error) {
 	l := &c.at[c.depth]
 	if err := c.record.indexRecord(c.pages, &l.page, l.i); err != nil {
-		return nil, c.fail(err)
+		return nil, err
 	}
 	return &c.record, nil
 }
 
 // Pair is the present entry, of an index of two columns that are both text. If they
-// are not, it is a RefusedError, and the cursor stays: Entry has what they are.
+// are not, it is a RefusedError: Entry has what they are.
 func (c *IndexCursor) Pair() (first, second []byte, rowid int64, err error) {
 	l := &c.at[c.depth]
 	return c.record.pair(c.pages, &l.page, l.i)
@@ -203,7 +203,11 @@ func (x *Index) Count(from, to []Value) (n int, err error) {
 	for ok && err == nil {
 		l := &c.at[c.depth]
 		if c.depth == end.depth && l.number == end.at[end.depth].number {
-			if there := end.at[end.depth].i; l.leaf || l.i == there {
+			there := end.at[end.depth].i
+			if l.i > there {
+				return 0, l.damaged(reasonOrder)
+			}
+			if l.leaf || l.i == there {
 				return n + there - l.i, nil
 			}
 		}

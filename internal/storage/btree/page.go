@@ -77,6 +77,9 @@ func (s *Pages) root(p *page, number uint32, kind byte) error {
 	if s.Usable < leastUsable || s.Usable > min(s.Size, mostUsable) {
 		return fmt.Errorf("%d bytes of a page of %d: %w", s.Usable, s.Size, RefusedError)
 	}
+	if number == 0 || number > s.Count {
+		return fmt.Errorf("a tree at page %d of %d: %w", number, s.Count, RefusedError)
+	}
 	return s.load(p, number, number, kind)
 }
 

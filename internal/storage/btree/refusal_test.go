@@ -33,6 +33,12 @@ func TestAnotherKindOfTreeIsRefused(t *testing.T) {
 	entry, err := c.Entry()
 	require.NoError(t, err)
 	same(t, []Value{{}, Text("a"), Integer(1)}, entry)
+	for _, root := range []uint32{0, p.Count + 1} {
+		_, err = (&Table{p, root}).Get(1, &record)
+		require.ErrorIs(t, err, RefusedError)
+		_, _, err = (&Index{p, root}).Find("a", "b")
+		require.ErrorIs(t, err, RefusedError)
+	}
 	for _, usable := range []int{0, 479, 1025, 70000} {
 		p.Usable = usable
 		_, err = (&Table{p, d.root("entries")}).Get(1, &record)

@@ -1,7 +1,7 @@
 package btree
 
 // TableCursor goes through a table's rows in the order of their rowids. It must not be
-// copied while it is in use. After an error it is nowhere.
+// copied while it is in use. After an error of a move it is nowhere.
 type TableCursor struct {
 	path
 	table  *Table
@@ -143,7 +143,7 @@ func (c *TableCursor) forward() (ok bool, err error) {
 			continue
 		}
 		l.i++
-		if l, err = c.leftmost(l); err != nil {
+		if _, err := c.leftmost(l); err != nil {
 			return false, err
 		}
 		return c.here(true)
@@ -189,11 +189,11 @@ func (c *TableCursor) here(ok bool) (bool, error) {
 // Rowid is the present row's.
 func (c *TableCursor) Rowid() int64 { return c.rowid }
 
-// Row is the present one. It is good until the cursor moves.
+// Row is the present one, of a cursor that is Valid. It is good until the cursor moves.
 func (c *TableCursor) Row() (*Record, error) {
 	l := &c.at[c.depth]
 	if err := c.record.tableRecord(c.pages, &l.page, l.i); err != nil {
-		return nil, c.fail(err)
+		return nil, err
 	}
 	return &c.record, nil
 }

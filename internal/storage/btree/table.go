@@ -22,7 +22,15 @@ type TableReader struct {
 	leaf  below
 	above below // the page that leads to the leaf
 	i     int   // of the last row in the leaf
+
+	levels int // of pages above the leaves; 0: not known, or none
+	lines  int // of the processor's cache that the last row took
 }
+
+const (
+	leastRowid = math.MinInt64
+	mostRowid  = math.MaxInt64
+)
 
 // below is a page, and the rowids that belong below it: those in [from, to].
 type below struct {
@@ -34,7 +42,7 @@ func (b *below) has(rowid int64) bool { return b.data != nil && rowid >= b.from 
 
 // Reset has the reader read a table.
 func (r *TableReader) Reset(t *Table) {
-	r.table, r.leaf.data, r.above.data = t, nil, nil
+	r.table, r.leaf.data, r.above.data, r.levels, r.lines = t, nil, nil, 0, 1
 }
 
 // Get reads a row.
@@ -53,22 +61,28 @@ func (r *TableReader) Get(rowid int64, into *Record) (found bool, err error) {
 		return false, err
 	}
 	r.i = i
-	return true, into.tableRecord(&r.table.Pages, &r.leaf.page, i)
+	err = into.tableRecord(&r.table.Pages, &r.leaf.page, i)
+	r.lines = len(into.local)/64 + 1
+	return err == nil, err
 }
 
 // descend goes to the leaf where a rowid belongs.
 func (r *TableReader) descend(rowid int64) error {
 	s := &r.table.Pages
-	p := r.above
+	p, known := r.above, true
 	if !p.has(rowid) {
+		known = false
 		if err := s.root(&p.page, r.table.Root, tables); err != nil {
 			return err
 		}
-		p.from, p.to = math.MinInt64, math.MaxInt64
+		p.from, p.to = leastRowid, mostRowid
 	}
-	for range deepest {
+	for level := range deepest {
 		if p.leaf {
 			r.leaf = p
+			if !known {
+				r.levels = level
+			}
 			return nil
 		}
 		r.above = p

@@ -1,5 +1,6 @@
-// Package pages reads the pages of an SQLite database by itself, for what SQLite
-// refuses to read: a file that is damaged.
+// Package pages knows the format of an SQLite database and of its WAL: header, records,
+// frames. With that it reads by itself what SQLite refuses to read: a file that is
+// damaged. What reads healthy ones, and fast, is package btree.
 //
 // Nothing that it reads is believed: every number is checked before it is used,
 // and nothing is followed for ever. It never writes, locks or creates anything.
