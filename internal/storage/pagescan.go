@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"slices"
 
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
@@ -21,7 +22,8 @@ type pageScan struct {
 	rows    btree.TableReader
 	record  btree.Record
 	ok      bool    // entries is at one
-	rowids  []int64 // of entries that were passed: see Query.AnyOrder
+	rowids  []int64 // of rows that were gathered and not read
+	buffer  []int64
 }
 
 // patience is how many entries that are not wanted a chunk passes over for each row that
@@ -94,51 +96,109 @@ func (s *pageScan) last() (ok bool, err error) {
 // chunk appends rows until one of the limits is reached; more says that there may be
 // others behind them. Its error is errUnread.
 func (s *pageScan) chunk(v *view, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
-	if rows = min(rows, s.left); s.anyOrder() {
-		into, more, err = s.unordered(v, into, rows, bytes)
-		return into, more, unread(err)
+	rows = min(rows, s.left)
+	got := 0
+	add := func(row *kv.Row) (enough bool) {
+		into = append(into, *row)
+		got++
+		bytes -= len(row.Key) + len(row.Value)
+		return got == rows || bytes <= 0
 	}
-	begun, passed := len(into), 0
-	for s.ok && len(into)-begun < rows && bytes > 0 && passed < patience*rows {
+	for passed := 0; (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows; {
+		if len(s.rowids) == 0 {
+			n, err := s.gather(min(gathered, rows-got), rows)
+			if err != nil {
+				return into, false, errUnread
+			}
+			passed += n
+		}
+		if err := s.read(v, add); err != nil {
+			return into, false, errUnread
+		}
+	}
+	s.left -= got
+	more = s.ok || len(s.rowids) > 0
+	if !more && isEverything(s.query.Groups) && !named(v) {
+		return into, false, errUnread
+	}
+	return into, more && s.left > 0, nil
+}
+
+// gathered is how many rows are looked for at a time.
+const gathered = 32
+
+// gather goes along the index for n rows that may be wanted, or, where their order does
+// not matter, for many that are then read in the order of the table: rows that were
+// written together lie together. It reports how many entries it has passed.
+func (s *pageScan) gather(n, many int) (passed int, err error) {
+	unordered := s.anyOrder()
+	if unordered {
+		n = many
+	}
+	s.rowids = s.buffer[:0]
+	for s.ok && len(s.rowids) < n && passed < patience*n {
 		group, key, rowid, err := s.entries.Pair()
 		if err != nil {
 			if err := s.beyond(); err != nil {
-				return into, false, errUnread
+				return passed, err
 			}
 			s.ok = false
 			break
 		}
 		moved, wanted, err := s.judge(group, key)
 		if err != nil {
-			return into, false, errUnread
+			return passed, err
 		}
 		passed++
 		if wanted {
-			row := kv.Row{}
-			live, err := s.row(v, rowid, &row)
-			if err != nil {
-				return into, false, err
-			}
-			if live {
-				row.Group = s.named(group)
-				if err := s.fill(v, key, &row); err != nil {
-					return into, false, err
-				}
-				into = append(into, row)
-				bytes -= len(row.Key) + len(row.Value)
-			}
+			s.rowids = append(s.rowids, rowid)
 		}
 		if s.ok && !moved {
 			if s.ok, err = s.step(); err != nil {
-				return into, false, errUnread
+				return passed, err
 			}
 		}
 	}
-	s.left -= len(into) - begun
-	if !s.ok && isEverything(s.query.Groups) && !named(v) {
-		return into, false, errUnread
+	s.buffer = s.rowids
+	if unordered {
+		slices.Sort(s.rowids)
 	}
-	return into, s.ok && s.left > 0, nil
+	return passed, nil
+}
+
+// errEnough ends the reading of rows before the last.
+var errEnough = errors.New("enough")
+
+// read reads the rows that were gathered, and adds those that are live, until that says
+// that there are enough.
+func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
+	var row kv.Row
+	next := 0
+	err := s.rows.Each(s.rowids, &s.record, func(i int) error {
+		if i != next {
+			return errUnread // the index has a row that the table has not
+		}
+		next++
+		row = kv.Row{}
+		if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
+			return err
+		}
+		if err := s.fill(v, &row); err != nil {
+			return err
+		}
+		if add(&row) {
+			return errEnough
+		}
+		return nil
+	})
+	if err == nil && next != len(s.rowids) {
+		err = errUnread
+	}
+	s.rowids = s.rowids[next:]
+	if err == errEnough {
+		return nil
+	}
+	return err
 }
 
 func (s *pageScan) step() (bool, error) {
@@ -202,97 +262,39 @@ func (s *pageScan) judge(group, key []byte) (moved, wanted bool, err error) {
 	return true, false, err
 }
 
-// named is the group as a string: that of the row before, if it is the same.
-func (s *pageScan) named(group []byte) string {
-	if s.group != string(group) {
-		s.group = string(group)
+// fill copies the row that was read, the key and the value together: whoever keeps one of
+// them keeps little more.
+func (s *pageScan) fill(v *view, row *kv.Row) error {
+	if row.Group = s.group; !s.single {
+		group, err := s.record.Column(v.shape.columns[columnGroup])
+		if err != nil || group.Kind != pages.Text {
+			return errUnread
+		}
+		if s.group != string(group.Bytes) { // the same as that of the row before, as a rule
+			s.group = string(group.Bytes)
+		}
+		row.Group = s.group
 	}
-	return s.group
-}
-
-// row reads a row's deadline and revision, and reports whether it is live.
-func (s *pageScan) row(v *view, rowid int64, row *kv.Row) (live bool, err error) {
-	found, err := s.rows.Get(rowid, &s.record)
-	if err != nil || !found {
-		return false, errUnread
+	key, err := s.record.Column(v.shape.columns[columnKey])
+	if err != nil || key.Kind != pages.Text {
+		return errUnread
 	}
-	if err := v.readMeta(&s.record, row); err != nil {
-		return false, err
-	}
-	return row.Live(s.now), nil
-}
-
-// fill copies the key and the value of the row that was read last, together: whoever
-// keeps one of them keeps little more.
-func (s *pageScan) fill(v *view, key []byte, row *kv.Row) error {
 	column := v.shape.columns[columnValue]
 	kind, n, err := s.record.Measure(column)
 	if err != nil || kind != pages.Text && kind != pages.Blob {
 		return errUnread
 	}
 	if s.query.KeysOnly || n == 0 {
-		row.Key = string(key)
+		row.Key = string(key.Bytes)
 		return nil
 	}
-	both := append(make([]byte, 0, len(key)+n), key...)
+	both := append(make([]byte, 0, len(key.Bytes)+n), key.Bytes...)
 	if both, err = s.record.AppendColumn(both, column); err != nil {
 		return errUnread
 	}
 	all := owned(both)
-	row.Key, row.Value = all[:len(key)], all[len(key):]
+	row.Key, row.Value = all[:len(key.Bytes)], all[len(key.Bytes):]
 	return nil
-}
-
-// unordered reads a chunk in the order of the table, where rows that were written
-// together lie together.
-func (s *pageScan) unordered(v *view, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
-	if len(s.rowids) == 0 {
-		for s.ok && len(s.rowids) < rows {
-			group, _, rowid, err := s.entries.Pair()
-			if err != nil {
-				if err := s.beyond(); err != nil {
-					return into, false, err
-				}
-				s.ok = false
-				break
-			}
-			if string(group) != s.group {
-				s.ok = false
-				break
-			}
-			s.rowids = append(s.rowids, rowid)
-			if s.ok, err = s.entries.Next(); err != nil {
-				return into, false, err
-			}
-		}
-		slices.Sort(s.rowids)
-	}
-	taken := 0
-	for _, rowid := range s.rowids {
-		if bytes <= 0 {
-			break
-		}
-		taken++
-		row := kv.Row{Group: s.group}
-		live, err := s.row(v, rowid, &row)
-		if err != nil {
-			return into, false, err
-		}
-		if !live {
-			continue
-		}
-		key, err := s.record.Column(v.shape.columns[columnKey])
-		if err != nil || key.Kind != pages.Text {
-			return into, false, errUnread
-		}
-		if err := s.fill(v, key.Bytes, &row); err != nil {
-			return into, false, err
-		}
-		into = append(into, row)
-		bytes -= len(row.Key) + len(row.Value)
-	}
-	s.rowids = s.rowids[:copy(s.rowids, s.rowids[taken:])]
-	return into, s.ok || len(s.rowids) > 0, nil
 }
 
 // named reports whether every row of the table has a group that is text: the others
