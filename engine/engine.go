@@ -45,11 +45,13 @@ type Engine struct {
 	records   records
 	callbacks *notifier.Callbacks
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
-	conflicts atomic.Uint64 // of transactions
-	ended     chan struct{} // closed by Close
-	closed    atomic.Bool
-	close     sync.Once
-	gateways  gateways
+
+	lostTimers atomic.Uint64 // the writer's count
+	conflicts  atomic.Uint64 // of transactions
+	ended      chan struct{} // closed by Close
+	closed     atomic.Bool
+	close      sync.Once
+	gateways   gateways
 
 	actors *actors // nil for a read-only store
 }

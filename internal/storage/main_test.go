@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 		ownUntilStdinCloses(path)
 		return
 	}
+	testkit.InMemory()
 	faultfs.Install()
 	goleak.VerifyTestMain(m)
 }

@@ -133,6 +133,7 @@ func (d *Database) openOwned(config Config) error {
 	if err := writer.enter(); err != nil {
 		return d.explain(err)
 	}
+	writer.gather()
 	if err := writer.prepare(); err != nil {
 		return err
 	}

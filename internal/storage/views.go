@@ -28,7 +28,7 @@ import (
 //   - A view is never behind its anchor. So of every page that a checkpoint may write
 //     into the database, the view reads a frame of the WAL instead.
 //
-// See docs/adr/0056-reads-of-the-files-pages.md.
+// See docs/adr/0055-reads-of-the-files-pages.md.
 type views struct {
 	connect  func() (*sqlite.Conn, error) // for an anchor
 	sequence *sequence

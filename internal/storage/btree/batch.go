@@ -15,7 +15,7 @@ type place struct {
 // with which of them it is: its columns are in into then. Rows that are not there it
 // leaves out. An error of row's ends it. It looks for several rows at once, so that the
 // processor waits for all their pages together: rows that lie all over a large table come
-// in some 0.6 of the time that Get takes (ADR 0053).
+// in some 0.6 of the time that Get takes (ADR 0054).
 func (r *TableReader) Each(rowids []int64, into *Record, row func(i int) error) error {
 	var places [mostAhead]place
 	for first := 0; first < len(rowids); {
