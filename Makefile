@@ -52,8 +52,8 @@ test: ## every test
 	$(GO) test ./...
 
 .PHONY: race
-race: ## every test under the race detector
-	$(GO) test -race -timeout 30m ./...
+race: ## every test under the race detector, with its files on a disk
+	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -race -timeout 30m ./...
 
 .PHONY: cover
 cover: ## coverage of the core packages together; fails under 93 %

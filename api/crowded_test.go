@@ -48,6 +48,7 @@ func TestWritesInFrontOfManyExpiredRows(t *testing.T) {
 	for name, write := range writes {
 		for _, size := range []shape{{5000, 10}, {3, 4 << 20}} {
 			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
+				t.Parallel()
 				forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 					clock := testkit.NewClock()
 					store := open(api.WithClock(clock), api.WithPurgeInterval(24*time.Hour), api.WithWatchBuffer(20_000), api.WithDurability(api.DurabilityBuffered))

@@ -55,3 +55,79 @@ func ExampleNotifyOnExpiry() {
 	}
 	// Output: sessions ada 3 pages seen
 }
+
+// Who looks at an outbox finds the addresses, and what waits for each; what will never be
+// taken is given up with a reason, and may be taken back.
+func ExampleStore_OutboxAddresses() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	for _, address := range []string{"mailer", "printer"} {
+		if err := store.Tell(address, "a letter"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for address, err := range store.OutboxAddresses("") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		page, err := store.OutboxPage(address, "", 100)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(address, len(page), page[0].Payload)
+		if address == "printer" {
+			err = store.Bury(page[0], "it has been sold", 1)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	dead, err := store.DeadPage("printer", "", 100)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("dead:", dead[0].Address, dead[0].Reason)
+	if err := store.Revive(dead[0]); err != nil { // under the ID that it had
+		log.Fatal(err)
+	}
+	// Output:
+	// mailer 1 a letter
+	// printer 1 a letter
+	// dead: printer it has been sold
+}
+
+// All messages to an address that is no more are given up page by page, each in one commit.
+func ExampleStore_BuryAll() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	batch := new(api.Batch)
+	for i := range 5 {
+		batch.Tell("printer", fmt.Sprint("page ", i))
+	}
+	if _, err := store.Batch(batch); err != nil {
+		log.Fatal(err)
+	}
+	for {
+		page, err := store.OutboxPage("printer", "", 2)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		if err := store.BuryAll(page, "it has been sold", 0); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(len(page), "given up")
+	}
+	// Output:
+	// 2 given up
+	// 2 given up
+	// 1 given up
+}

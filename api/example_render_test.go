@@ -22,7 +22,7 @@ func ExampleStore_RenderStrict() {
 	fmt.Println(text, err)
 	_, err = store.RenderStrict("server {{ .port }}", "site")
 	fmt.Println(err != nil)
-	_, err = store.Render("{{ range $i := 1000000000 }}{{ end }}", "site")
+	_, err = store.Render("{{ range $i := 1000000000 }}{{ printf `%1000000d` $i }}{{ end }}", "site")
 	fmt.Println(errors.Is(err, api.TooLargeError))
 	// Output:
 	// server example.org <nil>

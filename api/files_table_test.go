@@ -156,7 +156,10 @@ func TestEverythingThatPeopleDoToFiles(t *testing.T) {
 					(deed == "cut" || deed == "overwrite" || deed == "restore") && suffix == "-shm" && (when == "while open" || when == "before Close") {
 					continue // the system ends the process: see TestSharedMemoryCutWhileOpen
 				}
-				t.Run(strings.Join([]string{deed, "database" + suffix, when}, "/"), func(t *testing.T) { play(t, template, deed, suffix, when) })
+				t.Run(strings.Join([]string{deed, "database" + suffix, when}, "/"), func(t *testing.T) {
+					t.Parallel()
+					play(t, template, deed, suffix, when)
+				})
 			}
 		}
 	}

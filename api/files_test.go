@@ -411,7 +411,7 @@ func TestReadersBesideOwnersThatComeAndGo(t *testing.T) {
 			}
 		})
 	}
-	for i := range 30 {
+	for i := range 12 {
 		store, err := api.New(path)
 		if !assert.NoError(t, err) {
 			break

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
 )
 
 // TestMain runs the tests, or is the other process that some of them need: see
@@ -13,6 +15,7 @@ func TestMain(m *testing.M) {
 	if task := os.Getenv(childTask); task != "" {
 		os.Exit(runChild(task, os.Getenv(childPath)))
 	}
+	testkit.InMemory()
 	goleak.VerifyTestMain(patient{m})
 }
 

@@ -3,6 +3,10 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +25,7 @@ type addressed interface {
 	CompareAndSet(group, key, value string, revision uint64) (uint64, error)
 	Increment(group, key string, delta int64) (int64, error)
 	Batch(batch *api.Batch) (uint64, error)
+	Tell(address, message string) error
 	Entry(group, key string) (api.Entry, error)
 }
 
@@ -142,22 +147,99 @@ func second[T any](value T, err error) T {
 	return value
 }
 
-// Pointers to messages are messages.
-func TestPointersAreMessagesToo(t *testing.T) {
+// TestEveryRequestIsServed: each type of package protocol, as a value and by a pointer.
+func TestEveryRequestIsServed(t *testing.T) {
+	requests := []any{protocol.Set{ID: 1, Group: "g", Key: "k", Value: "1"}, protocol.SetWithTTL{ID: 1, Group: "g", Key: "t", Value: "1", TimeToLive: time.Hour},
+		protocol.Tell{ID: 1, Address: "a", Message: "m"},
+		protocol.Get{ID: 1, Group: "g", Key: "k"}, protocol.GetMany{ID: 1, Group: "g", Keys: []string{"k"}},
+		protocol.CompareAndSet{ID: 1, Group: "g", Key: "k", Value: "1", Revision: api.AnyRevision},
+		protocol.Increment{ID: 1, Group: "g", Key: "k", Delta: 1}, protocol.Batch{ID: 1}, protocol.Scan{ID: 1},
+		protocol.Usage{ID: 1, Namespace: "tenant"}, protocol.Delete{ID: 1, Group: "g", Key: "k"}, protocol.DeleteGroup{ID: 1, Group: "g"},
+		protocol.Subscribe{ID: 1}, protocol.Credit{ID: 2, N: 1}, protocol.Unsubscribe{ID: 1}, protocol.OpenNamespace{ID: 1, Name: "other"}}
+	var names []string
+	for _, request := range requests {
+		names = append(names, reflect.TypeOf(request).Name())
+	}
+	require.ElementsMatch(t, requestTypes(t), names)
+
 	forEachAddressed(t, func(t *testing.T, store addressed, c *client) {
-		for i, request := range []any{&protocol.Set{ID: 1, Group: "g", Key: "k", Value: "1"}, &protocol.SetWithTTL{ID: 1, Group: "g", Key: "t", Value: "1", TimeToLive: time.Hour},
-			&protocol.Get{ID: 1, Group: "g", Key: "k"}, &protocol.GetMany{ID: 1, Group: "g", Keys: []string{"k"}},
-			&protocol.CompareAndSet{ID: 1, Group: "g", Key: "k", Value: "1", Revision: api.AnyRevision},
-			&protocol.Increment{ID: 1, Group: "g", Key: "k", Delta: 1}, &protocol.Batch{ID: 1}, &protocol.Scan{ID: 1},
-			&protocol.Usage{ID: 1, Namespace: "tenant"}, &protocol.Delete{ID: 1, Group: "g", Key: "k"}, &protocol.DeleteGroup{ID: 1, Group: "g"},
-			&protocol.Subscribe{ID: 1}, &protocol.Unsubscribe{ID: 1}} {
-			answer := c.ask(request).(protocol.Reply)
-			require.NoError(t, answer.Failure(), "%d: %#v", i, answer)
+		ask := func(request, message any) {
+			t.Helper()
+			answer := c.ask(message).(protocol.Reply)
+			switch request.(type) {
+			case protocol.Credit: // else it has no answer
+				require.ErrorIs(t, answer.Failure(), api.NotSubscribedError)
+				return
+			case protocol.OpenNamespace:
+				if _, scoped := store.(*api.ScopedStore); scoped {
+					require.ErrorIs(t, answer.Failure(), api.NotPermittedError)
+					return
+				}
+			}
+			require.NoError(t, answer.Failure(), "%T: %#v", message, answer)
 			require.EqualValues(t, 1, answer.RequestID())
 		}
-		for _, request := range []any{(*protocol.Set)(nil), (*protocol.Credit)(nil)} {
-			require.ErrorIs(t, c.ask(request).(protocol.Failed).Err, api.UnknownMessageError)
+		for _, request := range requests {
+			ask(request, request)
 		}
+		for _, request := range requests {
+			pointer := reflect.New(reflect.TypeOf(request))
+			pointer.Elem().Set(reflect.ValueOf(request))
+			ask(request, pointer.Interface())
+			nothing := reflect.Zero(pointer.Type()).Interface()
+			require.ErrorIs(t, c.ask(nothing).(protocol.Failed).Err, api.UnknownMessageError)
+		}
+	})
+}
+
+// requestTypes are the names of all requests that there are.
+func requestTypes(t *testing.T) (names []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../protocol/requests.go", nil, 0)
+	require.NoError(t, err)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if s, ok := n.(*ast.TypeSpec); ok {
+			if _, ok := s.Type.(*ast.StructType); ok {
+				names = append(names, s.Name.Name)
+			}
+		}
+		return true
+	})
+	require.NotEmpty(t, names)
+	return names
+}
+
+// TestTellByMessage: what a request tells, and what a key that has expired tells, waits in
+// the outbox, at the address of whoever has asked. Tell takes no place of a quota.
+func TestTellByMessage(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		clock, system := testkit.NewClock(), newSystem(t)
+		store := open(api.WithActorSystem(system), api.WithClock(clock), api.WithPurgeInterval(time.Hour))
+		for within, pid := range map[string]*api.PID{"": pidOf(t, store),
+			"tenant:": pidOf(t, newScope(t, store, "tenant", api.QuotaConfig{MaxKeys: 1, MaxGroups: 1}))} {
+			c := newClient(t, system, pid)
+			told := done[protocol.TellDone](c, protocol.Tell{ID: 1, Address: "a", Message: "by message"})
+			require.Equal(t, protocol.TellDone{ID: 1, Revision: told.Revision}, told)
+			set := done[protocol.SetWithTTLDone](c, protocol.SetWithTTL{ID: 2, Group: "g", Key: "k", Value: "last", TimeToLive: time.Minute, NotifyOnExpiry: "a"})
+			require.Equal(t, told.Revision+1, set.Revision)
+			require.Equal(t, 1, second(store.Count(api.TimersPrefix+within+"g")))
+
+			clock.Advance(2 * time.Minute)
+			require.EqualValues(t, 1, second(store.PurgeExpired()))
+			page, err := store.OutboxPage(within+"a", "", 10)
+			require.NoError(t, err)
+			require.Len(t, page, 2)
+			require.Equal(t, "by message", page[0].Payload)
+			require.Equal(t, within+"g", page[1].Expired.Group)
+			require.Equal(t, "k", page[1].Expired.Key)
+			require.Equal(t, "last", page[1].Expired.Value)
+		}
+		var addresses []string
+		for address, err := range store.OutboxAddresses("") {
+			require.NoError(t, err)
+			addresses = append(addresses, address)
+		}
+		require.Equal(t, []string{"a", "tenant:a"}, addresses, "and nowhere else")
 	})
 }
 
@@ -183,6 +265,13 @@ func TestErrorsAreThoseOfTheCalls(t *testing.T) {
 			"large key":     {protocol.Set{Group: "g", Key: long}, func() error { return store.Set("g", long, "") }, api.TooLargeError},
 			"large value":   {protocol.Set{Group: "g", Key: "k", Value: strings.Repeat(long, 300)}, func() error { return store.Set("g", "k", strings.Repeat(long, 300)) }, api.TooLargeError},
 			"deadline":      {protocol.SetWithTTL{Group: "g", Key: "k", TimeToLive: 1<<63 - 1}, func() error { return store.SetWithTTL("g", "k", "", 1<<63-1) }, nil},
+			"no address":    {protocol.Tell{Message: "m"}, func() error { return store.Tell("", "m") }, api.InvalidAddressError},
+			"NUL address":   {protocol.Tell{Address: "a\x00", Message: "m"}, func() error { return store.Tell("a\x00", "m") }, api.InvalidAddressError},
+			"large message": {protocol.Tell{Address: "a", Message: strings.Repeat(long, 300)}, func() error { return store.Tell("a", strings.Repeat(long, 300)) }, api.TooLargeError},
+			"timer's NUL": {protocol.SetWithTTL{Group: "g", Key: "k", TimeToLive: time.Hour, NotifyOnExpiry: "a\x00"},
+				func() error { return store.SetWithTTL("g", "k", "", time.Hour, api.NotifyOnExpiry("a\x00")) }, api.InvalidAddressError},
+			"timer's length": {protocol.SetWithTTL{Group: "g", Key: "k", TimeToLive: time.Hour, NotifyOnExpiry: long[:1025]},
+				func() error { return store.SetWithTTL("g", "k", "", time.Hour, api.NotifyOnExpiry(long[:1025])) }, api.InvalidAddressError},
 			"revision":      {protocol.CompareAndSet{Group: "g", Key: "k", Revision: 77}, func() error { _, err := store.CompareAndSet("g", "k", "", 77); return err }, nil},
 			"number":        {protocol.Increment{Group: "g", Key: "k", Delta: 1}, func() error { _, err := store.Increment("g", "k", 1); return err }, api.NotANumberError},
 			"condition":     {protocol.Batch{Writes: new(api.Batch).IfAbsent("g", "k").Writes()}, func() error { return batch(new(api.Batch).IfAbsent("g", "k")) }, nil},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -252,6 +253,9 @@ func TestOperationsDoc_AfterACrash(t *testing.T) {
 func TestOperationsDoc_PartialCopies(t *testing.T) {
 	store := openStore(t, newPath(t))
 	require.NoError(t, store.Set("g", "k", "v"))
+	for i := range 32 { // enough to be looked at on the way: who is told of progress holds nothing up
+		require.NoError(t, store.Set("large", strconv.Itoa(i), strings.Repeat("v", 1<<20)))
+	}
 	to := newPath(t)
 	seen := false
 	look := func(int64, int64) {

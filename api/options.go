@@ -94,6 +94,16 @@ func WithReadCache(bytes int) Option {
 	}
 }
 
+// WithMmap says whether a file's pages are read where the system has them in memory, by
+// mapping the file, as they are by default where it can be done: on 64-bit Linux, macOS
+// and FreeBSD. Keys and scans of a store that writes are read so; SQLite reads what it
+// alone can. Without it SQLite reads everything, several times slower where the read
+// cache does not help: for file systems on which a mapping does not show what was written,
+// and where the address space is short (it takes 2 GiB of that at least, but no memory).
+func WithMmap(mmap bool) Option {
+	return func(c *engine.Config) error { c.NoMmap = !mmap; return nil }
+}
+
 // WithSnapshotAge sets how long a Snapshot may be open before it ends by itself:
 // a minute by default. A loop over a scan that takes longer ends too, with
 // SnapshotExpiredError, but only if it keeps the write-ahead log from being

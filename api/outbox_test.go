@@ -255,6 +255,71 @@ func TestATimerWithoutAnAddress(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, groups)
 	testkit.Until(t, "the log says so", func() bool { return strings.Contains(log.text(), "a timer has no address") })
+	require.Equal(t, api.DroppedMessages{LostTimers: 1}, store.DroppedMessages())
+}
+
+// TestADamagedTimer: it is said, counted and removed, and the key expires all the same.
+func TestADamagedTimer(t *testing.T) {
+	clock, log, path := testkit.NewClock(), new(lines), newPath(t)
+	options := []api.Option{api.WithClock(clock), api.WithLogger(slog.New(slog.NewTextHandler(log, nil))), api.WithPurgeInterval(time.Hour)}
+	store := openStore(t, path, options...)
+	require.NoError(t, store.SetWithTTL("g", "k", "v", time.Minute, api.NotifyOnExpiry("closer")))
+	require.NoError(t, store.Close())
+	execute(t, path, "UPDATE entries SET expires_at = 'soon' WHERE expires_at IS NULL") // the timer's row
+	store = openStore(t, path, options...)
+	clock.Advance(time.Hour)
+	// What is rolled back is not counted.
+	_, err := store.Batch(new(api.Batch).DeleteGroup("g").Persist("g", "absent"))
+	require.ErrorIs(t, err, api.NotFoundError)
+	require.Zero(t, store.DroppedMessages())
+	removed, err := store.PurgeExpired()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, removed)
+	require.Equal(t, api.DroppedMessages{LostTimers: 1}, store.DroppedMessages())
+	testkit.Until(t, "the log says so", func() bool { return strings.Contains(log.text(), "a timer is damaged") })
+	groups, err := store.Groups("")
+	require.NoError(t, err)
+	require.Empty(t, groups)
+}
+
+// TestAQuotaAndMessages: messages are the whole store's and count for nobody, and so do
+// timers, of which there is one for a key at most. At its limit a namespace tells, sets
+// timers for the keys that it has, and is told.
+func TestAQuotaAndMessages(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		clock := testkit.NewClock()
+		store := open(api.WithClock(clock), api.WithPurgeInterval(time.Hour))
+		acme := newScope(t, store, "acme", api.QuotaConfig{MaxKeys: 2, MaxGroups: 1})
+		require.NoError(t, acme.Set("g", "stays", "v"))
+		require.NoError(t, acme.Set("g", "k", "v"))
+		for range 5 {
+			require.NoError(t, acme.Tell("closer", "m"))
+			require.NoError(t, acme.SetWithTTL("g", "k", "v", time.Minute, api.NotifyOnExpiry("closer")))
+			clock.Advance(time.Second) // each timer has another row
+		}
+		require.Equal(t, 1, second(store.CountAll(api.TimersPrefix)), "one for a key")
+		full := func() {
+			t.Helper()
+			require.ErrorIs(t, acme.Set("g", "one more", "v"), api.QuotaExceededError)
+			require.ErrorIs(t, acme.Set("h", "k", "v"), api.QuotaExceededError)
+			require.Equal(t, api.Usage{Keys: 2, Groups: 1}, second(store.Usage("acme")))
+		}
+		full()
+		_, err := acme.Batch(new(api.Batch).Tell("closer", "refused").Set("h", "k", "v"))
+		require.ErrorIs(t, err, api.QuotaExceededError)
+		require.Len(t, second(store.OutboxPage("acme:closer", "", 100)), 5)
+
+		// The place of a key that has expired is free, and its message takes none.
+		clock.Advance(time.Hour)
+		require.NoError(t, acme.Set("g", "l", "v"))
+		full()
+		page := second(store.OutboxPage("acme:closer", "", 100))
+		require.Len(t, page, 6)
+		require.Equal(t, "acme:g", page[5].Expired.Group)
+		require.Zero(t, second(store.CountAll(api.TimersPrefix)))
+		require.NoError(t, store.Bury(page[0], "why not", 1))
+		full()
+	})
 }
 
 // lines is a log.

@@ -33,7 +33,8 @@ func (s *ScopedStore) PID() (*PID, error) {
 	return pid, wrap("PID", err)
 }
 
-// DroppedMessages counts messages to the actors of a store that came to nothing. Each
+// DroppedMessages counts messages to the actors of a store, and to the addresses of its
+// timers, that came to nothing since it was opened. Each
 // kind is in the log too, with the type of the message and never with what it holds.
 type DroppedMessages struct {
 	Unknown     uint64 // none of package protocol
@@ -41,6 +42,7 @@ type DroppedMessages struct {
 	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
 	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
 	Flooded     uint64 // refused, by protocol.Busy, since 65,536 messages or 64 MiB waited already; not in the log
+	LostTimers  uint64 // of NotifyOnExpiry, damaged or overwritten with no address: nobody was told that the keys expired
 }
 
 // DroppedMessages is how many there were so far.

@@ -31,7 +31,7 @@ func (r *runner) observeBatches(ctx context.Context, w *Workload, contender *Con
 		defer mu.Unlock()
 		commits[commit]++
 	})
-	_, err = drive(ctx, r.makeCallers(w, callers, r.plan.Rounds), phase{r.plan.Round, r.plan.Rate, job.step})
+	_, err = drive(ctx, r.makeCallers(w, callers, r.plan.Rounds), phase{r.plan.Round, r.plan.Rate, job.step, job.burst})
 	stop()
 	if err != nil {
 		return nil

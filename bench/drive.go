@@ -38,6 +38,7 @@ type phase struct {
 	length time.Duration
 	rate   float64 // calls a second by all callers together; 0: each as fast as it can
 	step   step
+	burst  int // operations of a step, if they are many
 }
 
 // outcome is what the callers of a phase did.
@@ -60,7 +61,7 @@ func drive(ctx context.Context, callers []*Caller, p phase) (outcome, error) {
 	for _, caller := range callers {
 		caller.reset()
 		group.Go(func() {
-			if p.rate > 0 {
+			if p.rate > 0 && p.burst == 0 {
 				caller.keepRate(ctx, p, begin, len(callers), &stopped)
 			} else {
 				caller.loop(p, begin, &stopped)
@@ -110,9 +111,13 @@ func (c *Caller) loop(p phase, begin int64, stopped *atomic.Bool) {
 			return
 		}
 		returned := clock()
-		c.latency.record(kind, returned-now)
 		c.Calls++
-		c.done++
+		if p.burst > 0 {
+			c.done += int64(p.burst)
+		} else {
+			c.latency.record(kind, returned-now)
+			c.done++
+		}
 		now = returned
 	}
 }

@@ -36,7 +36,7 @@ func stallOnce(at int) step {
 // call of a thousand was slow, and they can't.
 func TestDrive_AStallIsFeltByAllItHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, err := drive(context.Background(), someCallers(1), phase{10 * time.Second, 100, stallOnce(500)})
+		o, err := drive(context.Background(), someCallers(1), phase{length: 10 * time.Second, rate: 100, step: stallOnce(500)})
 		require.NoError(t, err)
 		assert.EqualValues(t, 1000, o.operations)
 		assert.Zero(t, o.unserved)
@@ -45,7 +45,7 @@ func TestDrive_AStallIsFeltByAllItHeldUp(t *testing.T) {
 		assert.InDelta(t, float64(900*time.Millisecond), float64(all.P99), float64(30*time.Millisecond),
 			"of the calls of ten seconds one percent waited 0.9 s or longer")
 
-		o, err = drive(context.Background(), someCallers(1), phase{10 * time.Second, 0, stallOnce(500)})
+		o, err = drive(context.Background(), someCallers(1), phase{length: 10 * time.Second, rate: 0, step: stallOnce(500)})
 		require.NoError(t, err)
 		assert.InEpsilon(t, int64(time.Millisecond), o.latency.latencies()["all"].P99, 0.02)
 	})
@@ -53,7 +53,7 @@ func TestDrive_AStallIsFeltByAllItHeldUp(t *testing.T) {
 
 func TestDrive_CallsThatNeverBeganCountAsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, err := drive(context.Background(), someCallers(1), phase{2 * time.Second, 100, func(*Caller) (Kind, error) {
+		o, err := drive(context.Background(), someCallers(1), phase{length: 2 * time.Second, rate: 100, step: func(*Caller) (Kind, error) {
 			time.Sleep(3 * time.Second)
 			return Read, nil
 		}})
@@ -68,7 +68,7 @@ func TestDrive_CallsThatNeverBeganCountAsWaiting(t *testing.T) {
 
 func TestDrive_KeepsTheRateOfManyCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, err := drive(context.Background(), someCallers(8), phase{time.Second, 1000, stallOnce(-1)})
+		o, err := drive(context.Background(), someCallers(8), phase{length: time.Second, rate: 1000, step: stallOnce(-1)})
 		require.NoError(t, err)
 		assert.EqualValues(t, 1000, o.operations)
 		assert.EqualValues(t, 0, o.lateness.Max(), "fake timers are never late")
@@ -77,7 +77,7 @@ func TestDrive_KeepsTheRateOfManyCallers(t *testing.T) {
 
 func TestDrive_ClosedLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, err := drive(context.Background(), someCallers(4), phase{time.Second, 0, stallOnce(-1)})
+		o, err := drive(context.Background(), someCallers(4), phase{length: time.Second, rate: 0, step: stallOnce(-1)})
 		require.NoError(t, err)
 		assert.EqualValues(t, 4000, o.operations)
 		assert.Equal(t, time.Second, o.elapsed)
@@ -93,7 +93,7 @@ func TestDrive_EndsEarly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				o, err := drive(context.Background(), someCallers(4), phase{time.Hour, 0, func(c *Caller) (Kind, error) {
+				o, err := drive(context.Background(), someCallers(4), phase{length: time.Hour, rate: 0, step: func(c *Caller) (Kind, error) {
 					time.Sleep(time.Millisecond)
 					if c.Calls == 10 && (c.Number == 0 || errors.Is(test.fails, errExhausted)) {
 						return Write, test.fails
@@ -112,7 +112,7 @@ func TestDrive_EndsEarly(t *testing.T) {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				defer cancel()
 				began := time.Now()
-				_, err := drive(ctx, someCallers(4), phase{time.Hour, rate, stallOnce(-1)})
+				_, err := drive(ctx, someCallers(4), phase{length: time.Hour, rate: rate, step: stallOnce(-1)})
 				assert.ErrorIs(t, err, context.DeadlineExceeded)
 				assert.Less(t, time.Since(began), 2*time.Second)
 			})

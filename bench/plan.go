@@ -72,7 +72,11 @@ func (p *Plan) rounds(contenders int) int {
 	n := 0
 	for i := range p.Workloads {
 		w := &p.Workloads[i]
-		n += len(p.callersOf(w)) * contenders * p.roundsOf(w)
+		each := 1
+		if w.beside != nil {
+			each = 2
+		}
+		n += each * len(p.callersOf(w)) * contenders * p.roundsOf(w)
 	}
 	return n
 }

@@ -83,6 +83,7 @@ type Cell struct {
 	// Ratio is this contender's throughput ÷ that of the first contender that
 	// can do the workload, round by round.
 	Ratio   *Spread            `json:"ratio,omitempty"`
+	Beside  *Beside            `json:"beside,omitempty"`
 	Latency map[string]Latency `json:"latency,omitempty"` // by kind of operation: all, read, write, scan
 	// Lateness is how late the machine's timers woke callers that were free,
 	// at a fixed rate. It is part of Latency.
@@ -94,6 +95,13 @@ type Cell struct {
 	Expiry    *Delivery `json:"expiry,omitempty"`
 	Batches   []Bucket  `json:"batches,omitempty"`
 	Conflicts uint64    `json:"conflicts,omitempty"`
+}
+
+// Beside is a workload's throughput ÷ that of something else on the same store, in turn
+// with it, round by round.
+type Beside struct {
+	What  string `json:"what"`
+	Ratio Spread `json:"ratio"`
 }
 
 // Round is one measurement.

@@ -62,7 +62,7 @@ func (r *runner) round(ctx context.Context, w *Workload, contender *Contender, c
 // drive warms up and measures.
 func (r *runner) drive(ctx context.Context, w *Workload, job *work, m *measurement, callers []*Caller) error {
 	if !w.cold {
-		if _, err := drive(ctx, callers, phase{r.plan.WarmUp, r.plan.Rate, job.step}); err != nil {
+		if _, err := drive(ctx, callers, phase{r.plan.WarmUp, r.plan.Rate, job.step, job.burst}); err != nil {
 			return fmt.Errorf("warm-up: %w", err)
 		}
 	}
@@ -71,7 +71,7 @@ func (r *runner) drive(ctx context.Context, w *Workload, job *work, m *measureme
 		job.start()
 	}
 	var err error
-	m.outcome, err = drive(ctx, callers, phase{r.plan.roundOf(w), r.plan.Rate, job.step})
+	m.outcome, err = drive(ctx, callers, phase{r.plan.roundOf(w), r.plan.Rate, job.step, job.burst})
 	m.round.Operations, m.round.Seconds = m.operations, m.elapsed.Seconds()
 	for _, caller := range callers {
 		m.calls += int64(caller.Calls)

@@ -86,6 +86,7 @@ type entry struct {
 	lateness  *hdrhistogram.Histogram
 	delivery  *delivered
 	expiry    *delivered
+	beside    []float64
 }
 
 func (e *entry) out() bool { return e.cell.Cannot != "" || e.cell.Failed != "" }
@@ -101,10 +102,16 @@ func (r *runner) measure(ctx context.Context, w *Workload, callers int) []Cell {
 		for _, e := range entries {
 			r.progress(r.done, r.total, w.Name+", "+e.contender.Name)
 			r.done++
+			if w.beside != nil {
+				r.done++
+			}
 			if e.out() || ctx.Err() != nil {
 				continue
 			}
 			m, err := r.round(ctx, w, e.contender, callers, round)
+			if err == nil && w.beside != nil {
+				err = r.beside(ctx, w.beside, e, m, round)
+			}
 			var refusal cannotError
 			switch {
 			case err == nil:
@@ -124,6 +131,17 @@ func (r *runner) measure(ctx context.Context, w *Workload, callers int) []Cell {
 		}
 	}
 	return summarise(entries)
+}
+
+// beside measures what stands beside a workload, and keeps the quotient.
+func (r *runner) beside(ctx context.Context, w *Workload, e *entry, m *measurement, round int) error {
+	other, err := r.round(ctx, w, e.contender, r.plan.callersOf(w)[0], round)
+	if err != nil {
+		return fmt.Errorf("beside it, %s: %w", w.About, err)
+	}
+	e.beside = append(e.beside, m.round.throughput()/other.round.throughput())
+	e.cell.Beside = &Beside{What: w.About, Ratio: spread(e.beside)}
+	return nil
 }
 
 // cannotError says why a contender can't do a workload.

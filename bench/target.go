@@ -1,6 +1,9 @@
 package bench
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // DropsUncountedError is what a Watcher's stop returns whose store loses events
 // without a trace.
@@ -75,6 +78,36 @@ type (
 		// Conflicts counts the runs that had to be repeated so far.
 		Conflicts() uint64
 	}
+	// Messenger is used by actors, by message. Each of them works from the moment of the
+	// call until the crowd stops; next is called by one actor at a time, whose number it
+	// is told.
+	Messenger interface {
+		// Gets has actors read one key after another, which is there.
+		Gets(actors int, next func(actor int) (group, key string)) (Crowd, error)
+		// Echoes is Gets from an actor that only answers.
+		Echoes(actors int, next func(actor int) (group, key string)) (Crowd, error)
+		// Sets has one actor write keys, so many under way at a time.
+		Sets(window int, next func() (group, key, value string)) (Crowd, error)
+	}
+	// Persister keeps the events of actors.
+	Persister interface {
+		// Persist has actors, as Messenger's, persist one event after another.
+		Persist(actors int, next func(actor int) (event string)) (Crowd, error)
+	}
+	// ActorSubscriber pushes changes to actors, which lose none.
+	ActorSubscriber interface {
+		// SubscribeActors has an actor for each group call receive with the value of every
+		// write to it that begins after SubscribeActors returned.
+		SubscribeActors(groups []string, receive func(actor int, value string)) (stop func() error, err error)
+	}
+	// Timer tells actors of keys whose time is over, whatever happens in between.
+	Timer interface {
+		// SetTimers writes keys, in one commit, each with so many nanoseconds to live.
+		SetTimers(items []Item, nanoseconds []int64) error
+		// OnTimer has receive called, once, with the last value of each key that was
+		// written so.
+		OnTimer(receive func(value string)) (stop func() error, err error)
+	}
 	// Loader writes many keys faster than Set does. It prepares the ground and
 	// is never measured.
 	Loader interface {
@@ -87,6 +120,15 @@ type (
 		OnCommit(observe func(commit int64)) (stop func())
 	}
 )
+
+// Crowd are actors at work.
+type Crowd interface {
+	// Await returns once they have done so many operations more, or with the error of
+	// the first that failed, or when ctx ends.
+	Await(ctx context.Context, operations int) error
+	// Stop returns when none of them is at work any more.
+	Stop() error
+}
 
 // Scope is a view of one namespace.
 type Scope interface {
@@ -126,6 +168,8 @@ type Settings struct {
 	// EventBuffer is how many events to keep for each watcher; 0: as the store
 	// does by default.
 	EventBuffer int
+	// Actors has the store be ready for actors.
+	Actors bool
 }
 
 // Need names a capability that a workload needs.
@@ -133,18 +177,22 @@ type Need string
 
 // The capabilities.
 const (
-	NeedGet         Need = "get"
-	NeedDelete      Need = "delete"
-	NeedGetAll      Need = "getall"
-	NeedPage        Need = "page"
-	NeedScan        Need = "scan"
-	NeedGroupDelete Need = "group-delete"
-	NeedExpiry      Need = "expiry"
-	NeedWatch       Need = "watch"
-	NeedSubscribe   Need = "subscribe"
-	NeedScope       Need = "scope"
-	NeedTransaction Need = "transaction"
-	NeedReopen      Need = "reopen" // what was written is there after Close and Open
+	NeedGet            Need = "get"
+	NeedDelete         Need = "delete"
+	NeedGetAll         Need = "getall"
+	NeedPage           Need = "page"
+	NeedScan           Need = "scan"
+	NeedGroupDelete    Need = "group-delete"
+	NeedExpiry         Need = "expiry"
+	NeedWatch          Need = "watch"
+	NeedSubscribe      Need = "subscribe"
+	NeedScope          Need = "scope"
+	NeedTransaction    Need = "transaction"
+	NeedMessages       Need = "messages"
+	NeedPersistence    Need = "persistence"
+	NeedActorSubscribe Need = "actor-subscribe"
+	NeedTimers         Need = "timers"
+	NeedReopen         Need = "reopen" // what was written is there after Close and Open
 )
 
 // has reports whether a target has a capability.
@@ -172,6 +220,14 @@ func (c *Contender) has(target Target, need Need) (ok bool) {
 		_, ok = target.(Scoper)
 	case NeedTransaction:
 		_, ok = target.(Transactor)
+	case NeedMessages:
+		_, ok = target.(Messenger)
+	case NeedPersistence:
+		_, ok = target.(Persister)
+	case NeedActorSubscribe:
+		_, ok = target.(ActorSubscriber)
+	case NeedTimers:
+		_, ok = target.(Timer)
 	case NeedReopen:
 		ok = !c.Ephemeral
 	}

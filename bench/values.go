@@ -105,8 +105,8 @@ func stamp(value string) (at int64, ok bool) {
 	if len(value) < stampSize {
 		return 0, false
 	}
-	at, err := strconv.ParseInt(value[:stampSize], 16, 64)
-	return at, err == nil
+	bits, err := strconv.ParseUint(value[:stampSize], 16, 64)
+	return int64(bits), err == nil
 }
 
 func newRandom(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }

@@ -23,6 +23,10 @@ type Workload struct {
 	// Needs is what it asks of a target beyond Set.
 	Needs []Need
 
+	// beside is what the same target does in turn with it, round by round: the quotient of
+	// the two is in the cell. Only its About, Writes, Callers, data, begin and the like count.
+	beside *Workload
+
 	ownKeys  bool // chooses keys by its own definition, not by Plan.Distribution
 	stamped  bool // values begin with a moment
 	cold     bool // no warm-up: it would warm what is to be cold, or use up what is to be worked on
@@ -38,6 +42,9 @@ type Workload struct {
 // work is one round of a workload, after its preparation and before its end.
 type work struct {
 	step step
+	// burst is how many operations a step is, if it is many: the time that it takes is no
+	// latency then. A plan's rate does not apply to it.
+	burst int
 	// start is called when the warm-up is over and the measuring begins.
 	start func()
 	// settle is called when the callers have returned, before Close; what it
@@ -67,7 +74,7 @@ func (d dataset) groupOf(key int) string {
 
 // workloads are all there are, in the order of reports.
 var workloads = slices.Concat(basicWorkloads, ycsbWorkloads, scanWorkloads, deleteWorkloads, scopeWorkloads,
-	transactionWorkloads, eventWorkloads, expiryWorkloads)
+	transactionWorkloads, eventWorkloads, expiryWorkloads, actorWorkloads)
 
 // Workloads are all there are, in the order of reports.
 func Workloads() []Workload { return slices.Clone(workloads) }

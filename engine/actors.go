@@ -58,7 +58,7 @@ func (e *Engine) start() (_ *actors, err error) {
 		Identity: rand.Uint64(),
 		Database: e.writing(), Gate: a.gate, Clock: e.clock, Health: e.health, Logger: logger, Failpoint: fail,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
-		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
+		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, LostTimers: &e.lostTimers, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
 		return nil, err
 	}
 	a.reaper.Connect(a.writer)

@@ -45,11 +45,13 @@ type Engine struct {
 	records   records
 	callbacks *notifier.Callbacks
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
-	conflicts atomic.Uint64 // of transactions
-	ended     chan struct{} // closed by Close
-	closed    atomic.Bool
-	close     sync.Once
-	gateways  gateways
+
+	lostTimers atomic.Uint64 // the writer's count
+	conflicts  atomic.Uint64 // of transactions
+	ended      chan struct{} // closed by Close
+	closed     atomic.Bool
+	close      sync.Once
+	gateways   gateways
 
 	actors *actors // nil for a read-only store
 }
@@ -84,7 +86,7 @@ func Open(config Config) (_ *Engine, err error) {
 	}()
 	database, err := storage.Open(storage.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, HealthChanged: state.Notify,
+		Readers: config.Readers, NoMmap: config.NoMmap, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, HealthChanged: state.Notify,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes, Events: decodeRecord})
 	if err != nil {
 		return nil, err

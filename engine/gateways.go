@@ -101,7 +101,7 @@ func (g *gateways) stop() {
 }
 
 // Dropped counts messages to the store's actors that came to nothing.
-type Dropped struct{ Unknown, Unsent, Crowded, Undelivered, Flooded uint64 }
+type Dropped struct{ Unknown, Unsent, Crowded, Undelivered, Flooded, LostTimers uint64 }
 
 // Dropped is how many there were.
 func (e *Engine) Dropped() Dropped {
@@ -110,7 +110,7 @@ func (e *Engine) Dropped() Dropped {
 	}
 	d := &e.gateways.drops
 	return Dropped{Unknown: d.Unknown.Load(), Unsent: d.Unsent.Load(), Crowded: d.Crowded.Load(), Undelivered: d.Undelivered.Load(),
-		Flooded: d.Flooded.Load()}
+		Flooded: d.Flooded.Load(), LostTimers: e.lostTimers.Load()}
 }
 
 // Props are those of an actor that opens a store of its own. configure runs each time

@@ -106,6 +106,26 @@ func TestExamples(t *testing.T) {
 		require.NotContains(t, output, "visits:")
 		require.NotContains(t, output, "<nil>")
 	})
+	for name, prepare := range map[string]func(t *testing.T, path string){
+		"locked": func(t *testing.T, path string) {
+			owner, err := api.New(path)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, owner.Close()) })
+		},
+		"not a database": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("something else ", 1000)), 0o600))
+		},
+		"a folder": func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) },
+	} {
+		t.Run("hello, whose file is "+name, func(t *testing.T) {
+			directory := t.TempDir()
+			prepare(t, filepath.Join(directory, "hello.db"))
+			code, output := runIn(t, directory, folder, "hello")
+			require.Equal(t, 1, code, output)
+			require.Contains(t, output, "store.Props: ")
+			require.NotContains(t, output, "visits:")
+		})
+	}
 	// A check that can't fail would prove nothing.
 	t.Run("bank with a bug", func(t *testing.T) {
 		code, output := run(t, folder, "bank", "-for=10s", "-bug")

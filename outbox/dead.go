@@ -26,12 +26,29 @@ func (l *lane) reject(refused map[string]string) {
 			continue
 		}
 		l.bytes -= f.message.Size()
+		delete(refused, f.message.ID)
 		l.mu.Lock()
 		delete(l.mu.flying, f.message.ID)
 		l.mu.Unlock()
 	}
 	clear(l.window[len(kept):])
 	l.window = kept
+	if rested := l.rested; rested != nil { // what was on its way then is not read again yet
+		for id, reason := range refused {
+			l.rejectRow(id, reason, rested.attempts)
+		}
+	}
+}
+
+// rejectRow moves a message that is not in the window to the dead letters.
+func (l *lane) rejectRow(id, reason string, attempts int) {
+	page, err := l.outbox.store.OutboxPage(l.address, id, 1)
+	if err == nil && len(page) > 0 && page[0].ID == id {
+		err = l.outbox.store.Bury(page[0], "rejected: "+reason, attempts)
+	}
+	if err != nil && !errors.Is(err, api.NotFoundError) {
+		l.outbox.ended(err)
+	}
 }
 
 // fail pauses the lane, and then has everything sent again.

@@ -165,7 +165,7 @@ func (l *lane) run() {
 // resume goes on where the lane was that gave its place up.
 func (l *lane) resume(r *rest) {
 	l.rested, l.pauses, l.unheard, l.lost = r, r.pauses, r.unheard, r.lost
-	l.mu.acks = r.acks
+	l.mu.acks, l.mu.refuse = r.acks, r.refused
 }
 
 // drained reports whether others that wait for a place are to have their turn first.
@@ -394,7 +394,7 @@ func (l *lane) take(page []api.OutboxMessage) {
 func (l *lane) finished() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.idle = len(l.window) == 0 && len(l.settled) == 0 && !l.mu.more && !l.mu.again && len(l.mu.acks) == 0
+	l.mu.idle = len(l.window) == 0 && len(l.settled) == 0 && !l.mu.more && !l.mu.again && len(l.mu.acks) == 0 && len(l.mu.refuse) == 0
 	return l.mu.idle
 }
 

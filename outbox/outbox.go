@@ -202,9 +202,18 @@ func (r *receiver) Receive(ctx actor.Context) {
 func (o *Outbox) reject(r Reject) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if l := o.mu.lanes[r.Address]; l == nil || !l.rejected(r.ID, r.Reason) {
-		o.unknown.Add(1)
+	if l := o.mu.lanes[r.Address]; l != nil {
+		if !l.rejected(r.ID, r.Reason) {
+			o.unknown.Add(1)
+		}
+		return
 	}
+	if rested := o.mu.resting[r.Address]; rested != nil && rested.rejected(r.ID, r.Reason, o.options.Window) {
+		o.mu.next = rested.until
+		o.turn()
+		return
+	}
+	o.unknown.Add(1)
 }
 
 func (o *Outbox) acknowledge(ack Ack) {

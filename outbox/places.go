@@ -18,6 +18,7 @@ type rest struct {
 	last     string   // ID
 	pauses   int      // in a row
 	acks     []string // that came meanwhile
+	refused  map[string]string
 	unheard  int
 	lost     *lost
 }
@@ -29,6 +30,18 @@ func (r *rest) acknowledged(id string, window int) bool {
 		return false
 	}
 	r.acks, r.until = append(r.acks, id), time.Now()
+	return true
+}
+
+// rejected is acknowledged for a message that its receiver refuses.
+func (r *rest) rejected(id, reason string, window int) bool {
+	if id == "" || id > r.last || len(r.refused) >= window {
+		return false
+	}
+	if r.refused == nil {
+		r.refused = make(map[string]string)
+	}
+	r.refused[id], r.until = reason, time.Now()
 	return true
 }
 
@@ -105,7 +118,7 @@ func (o *Outbox) yield(l *lane, rested *rest) {
 	case len(o.mu.resting) < remembered:
 		// Acknowledgements find the lane or what is kept of it.
 		l.mu.Lock()
-		rested.acks = l.mu.acks
+		rested.acks, rested.refused = l.mu.acks, l.mu.refuse
 		l.mu.Unlock()
 		o.mu.resting[l.address] = rested
 		if o.mu.next.IsZero() || rested.until.Before(o.mu.next) {

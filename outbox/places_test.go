@@ -62,15 +62,32 @@ func TestAttemptsOutlastAPlace(t *testing.T) {
 	}
 }
 
-// TestAnAcknowledgementDuringAPause: the one that comes while its address has no place.
-func TestAnAcknowledgementDuringAPause(t *testing.T) {
+// TestAnAnswerDuringAPause: the one that comes while its address has no place.
+func TestAnAnswerDuringAPause(t *testing.T) {
+	t.Run("acknowledgement", func(t *testing.T) {
+		store := answerDuringAPause(t, func(m outbox.Message) any { return m.Ack() })
+		dead, err := store.DeadPage("a slow one", "", 10)
+		require.NoError(t, err)
+		require.Empty(t, dead)
+	})
+	t.Run("refusal", func(t *testing.T) {
+		store := answerDuringAPause(t, func(m outbox.Message) any { return m.Reject("no use") })
+		dead, err := store.DeadPage("a slow one", "", 10)
+		require.NoError(t, err)
+		require.Len(t, dead, 1)
+		require.Equal(t, "rejected: no use", dead[0].Reason)
+		require.Equal(t, 1, dead[0].Attempts, "it was not sent again")
+	})
+}
+
+func answerDuringAPause(t *testing.T, answer func(outbox.Message) any) *api.Store {
 	store, system, live := openStore(t, ":memory:"), newSystem(t), newInbox()
 	alive := spawn(t, system, "alive", live)
 	late := make(chan func(), 1)
 	slow := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		if m, ok := ctx.Message().(outbox.Message); ok {
 			to := ctx.Sender()
-			late <- func() { system.Root.Send(to, m.Ack()) }
+			late <- func() { system.Root.Send(to, answer(m)) }
 		}
 	}))
 	require.NoError(t, store.Tell("a slow one", "m"))
@@ -87,6 +104,7 @@ func TestAnAcknowledgementDuringAPause(t *testing.T) {
 	acknowledge()
 	emptied(t, store)
 	require.NoError(t, system.Root.StopFuture(slow).Wait())
+	return store
 }
 
 // TestALongBacklogStarvesNobody: after a window the next address has its turn.

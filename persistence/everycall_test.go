@@ -61,6 +61,7 @@ func TestEveryCallFails(t *testing.T) {
 		for failed := true; failed; calls++ {
 			store := &failing{Store: newStore(t), committed: committed}
 			provider := newProvider(t, store, persistence.WithPage(2))
+			persistence.SetDeletes(provider, 1) // each delete is several commits
 			store.left = calls + 1
 			faultyLife(t, provider, store.Store, fmt.Sprintf("call %d, committed %v", calls+1, committed))
 			failed = store.left <= 0

@@ -35,7 +35,8 @@ type Provider struct {
 	store    Store
 	group    string
 	interval int
-	page     int
+	page     int // events that a replay reads at a time
+	deletes  int // rows that one commit deletes
 	types    *protoregistry.Types
 	known    sync.Map // of full names of types: those that can be read again, and are in the store's list
 }
@@ -102,7 +103,7 @@ func WithTypes(types *protoregistry.Types) Option {
 // it can't: with api.ClosedError or api.NilStoreError for example. On a read-only store
 // it can replay. To give what it does an end, hand it a view: store.WithContext(ctx).
 func New(store Store, options ...Option) (*Provider, error) {
-	p := &Provider{store: store, group: DefaultGroup, interval: math.MaxInt, page: DefaultPage, types: protoregistry.GlobalTypes}
+	p := &Provider{store: store, group: DefaultGroup, interval: math.MaxInt, page: DefaultPage, deletes: deletedAtOnce, types: protoregistry.GlobalTypes}
 	if store == nil {
 		return nil, fmt.Errorf("persistence.New: %w", api.NilStoreError)
 	}

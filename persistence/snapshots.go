@@ -136,8 +136,8 @@ func (s *state) trim(actor string) (newest place, err error) {
 	return newest, err
 }
 
-// deletePage is how many rows are deleted in one commit.
-const deletePage = 1024
+// deletedAtOnce is how many rows are deleted in one commit.
+const deletedAtOnce = 1024
 
 // settled settles page after page.
 func settled(page func() (more bool, err error)) error {
@@ -173,7 +173,7 @@ func (s *state) deletePage(actor string, kind byte, through int, stands place) (
 	}
 	last := nowhere
 	for entry, err := range s.provider.store.Scan(api.ScanOptions{Groups: api.Exactly(group),
-		From: string(kind), To: behind(kind, through), KeysOnly: true, Limit: deletePage}) {
+		From: string(kind), To: behind(kind, through), KeysOnly: true, Limit: s.provider.deletes}) {
 		if err != nil {
 			return false, fmt.Errorf("read: %w", err)
 		}
@@ -197,5 +197,5 @@ func (s *state) deletePage(actor string, kind byte, through int, stands place) (
 	if err == nil && h.empty() {
 		s.tipped(actor, 0)
 	}
-	return b.Len() >= deletePage, err
+	return b.Len() >= s.provider.deletes, err
 }

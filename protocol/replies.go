@@ -31,6 +31,12 @@ type SetWithTTLDone struct {
 	Err          error
 }
 
+// TellDone answers Tell, with the revision of the commit that the message is in.
+type TellDone struct {
+	ID, Revision uint64
+	Err          error
+}
+
 // DeleteDone answers Delete, with the revision of the change: 0 if there was no such
 // key.
 type DeleteDone struct {
@@ -155,6 +161,7 @@ type Failed struct {
 
 func (m SetDone) RequestID() uint64           { return m.ID }
 func (m SetWithTTLDone) RequestID() uint64    { return m.ID }
+func (m TellDone) RequestID() uint64          { return m.ID }
 func (m DeleteDone) RequestID() uint64        { return m.ID }
 func (m DeleteGroupDone) RequestID() uint64   { return m.ID }
 func (m BatchDone) RequestID() uint64         { return m.ID }
@@ -172,6 +179,7 @@ func (m Failed) RequestID() uint64            { return m.ID }
 
 func (m SetDone) Failure() error           { return m.Err }
 func (m SetWithTTLDone) Failure() error    { return m.Err }
+func (m TellDone) Failure() error          { return m.Err }
 func (m DeleteDone) Failure() error        { return m.Err }
 func (m DeleteGroupDone) Failure() error   { return m.Err }
 func (m BatchDone) Failure() error         { return m.Err }
@@ -193,6 +201,7 @@ func (m Busy) Failure() error {
 
 func (SetDone) IgnoreDeadLetterLogging()           {}
 func (SetWithTTLDone) IgnoreDeadLetterLogging()    {}
+func (TellDone) IgnoreDeadLetterLogging()          {}
 func (DeleteDone) IgnoreDeadLetterLogging()        {}
 func (DeleteGroupDone) IgnoreDeadLetterLogging()   {}
 func (BatchDone) IgnoreDeadLetterLogging()         {}

@@ -21,11 +21,21 @@ type Set struct {
 }
 
 // SetWithTTL writes a key that expires TimeToLive after it was committed, as
-// Store.SetWithTTL. SetWithTTLDone answers it.
+// Store.SetWithTTL. SetWithTTLDone answers it. NotifyOnExpiry is the address that is told
+// the last value when the key expires, as with api.NotifyOnExpiry; empty: nobody is.
 type SetWithTTL struct {
 	ID                uint64
 	Group, Key, Value string
 	TimeToLive        time.Duration
+	NotifyOnExpiry    string
+}
+
+// Tell puts a message for an address into the store's outbox, as Store.Tell; that of a
+// namespace's actor is an address of the namespace. TellDone answers it when the message
+// is durable, which is before it is delivered.
+type Tell struct {
+	ID               uint64
+	Address, Message string
 }
 
 // Delete removes a key, as Store.Delete. DeleteDone answers it.
@@ -159,6 +169,7 @@ type OpenNamespace struct {
 
 func (m Set) RequestID() uint64           { return m.ID }
 func (m SetWithTTL) RequestID() uint64    { return m.ID }
+func (m Tell) RequestID() uint64          { return m.ID }
 func (m Delete) RequestID() uint64        { return m.ID }
 func (m DeleteGroup) RequestID() uint64   { return m.ID }
 func (m Batch) RequestID() uint64         { return m.ID }
@@ -178,6 +189,7 @@ func (m OpenNamespace) RequestID() uint64 { return m.ID }
 
 func (Set) IgnoreDeadLetterLogging()           {}
 func (SetWithTTL) IgnoreDeadLetterLogging()    {}
+func (Tell) IgnoreDeadLetterLogging()          {}
 func (Delete) IgnoreDeadLetterLogging()        {}
 func (DeleteGroup) IgnoreDeadLetterLogging()   {}
 func (Batch) IgnoreDeadLetterLogging()         {}

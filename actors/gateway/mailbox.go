@@ -58,7 +58,9 @@ func weigh(message any) (bytes int, fixed, known bool) {
 	case protocol.Set:
 		return len(m.Group) + len(m.Key) + len(m.Value), true, true
 	case protocol.SetWithTTL:
-		return len(m.Group) + len(m.Key) + len(m.Value), true, true
+		return len(m.Group) + len(m.Key) + len(m.Value) + len(m.NotifyOnExpiry), true, true
+	case protocol.Tell:
+		return len(m.Address) + len(m.Message), true, true
 	case protocol.CompareAndSet:
 		return len(m.Group) + len(m.Key) + len(m.Value), true, true
 	case protocol.Get:
@@ -70,7 +72,7 @@ func weigh(message any) (bytes int, fixed, known bool) {
 	case protocol.Increment:
 		return len(m.Group) + len(m.Key), true, true
 	case protocol.Scan:
-		return len(m.From) + len(m.To) + len(m.Cursor), true, true
+		return len(m.Groups.Text()) + len(m.From) + len(m.To) + len(m.Cursor), true, true
 	case protocol.Batch:
 		return m.Writes.Size(), false, true // to go through it once is enough
 	case protocol.GetMany:
@@ -79,7 +81,17 @@ func weigh(message any) (bytes int, fixed, known bool) {
 			bytes += len(key) + 16
 		}
 		return bytes, false, true
-	case protocol.Subscribe, protocol.Credit, protocol.Unsubscribe, protocol.Usage, protocol.OpenNamespace:
+	case protocol.Usage:
+		return len(m.Namespace), true, true
+	case protocol.OpenNamespace:
+		return len(m.Name), true, true
+	case protocol.Subscribe:
+		for i := range m.Options.Filters {
+			f := &m.Options.Filters[i]
+			bytes += len(f.Group.Text()) + len(f.Key.Text()) + 48
+		}
+		return bytes, false, true
+	case protocol.Credit, protocol.Unsubscribe:
 		return 0, true, true
 	default:
 		if behind := behindPointer(message); behind != nil {

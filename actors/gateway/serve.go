@@ -27,7 +27,9 @@ func (a *Actor) serve(sender *actor.PID, message any) {
 		a.write(sender, m.ID, a.limited(kv.Mutation{Kind: kv.Set, Group: a.within() + m.Group, Key: m.Key, Value: m.Value}), setDone)
 	case protocol.SetWithTTL:
 		a.write(sender, m.ID, a.limited(kv.Mutation{Kind: kv.Set, Group: a.within() + m.Group, Key: m.Key, Value: m.Value,
-			HasTTL: true, TimeToLive: m.TimeToLive}), setWithTTLDone)
+			HasTTL: true, TimeToLive: m.TimeToLive, Notifies: m.NotifyOnExpiry != "", Notify: kv.AddressWithin(a.within(), m.NotifyOnExpiry)}), setWithTTLDone)
+	case protocol.Tell:
+		a.write(sender, m.ID, a.limited(kv.Mutation{Kind: kv.Tell, Group: kv.AddressWithin(a.within(), m.Address), Value: m.Message}), tellDone)
 	case protocol.Delete:
 		a.write(sender, m.ID, kv.Mutation{Kind: kv.Delete, Group: a.within() + m.Group, Key: m.Key}, deleteDone)
 	case protocol.DeleteGroup:
@@ -102,6 +104,10 @@ func setDone(id uint64, o kv.Outcome, err error) any {
 
 func setWithTTLDone(id uint64, o kv.Outcome, err error) any {
 	return protocol.SetWithTTLDone{ID: id, Revision: o.Revision, Err: wrap("SetWithTTL", err)}
+}
+
+func tellDone(id uint64, o kv.Outcome, err error) any {
+	return protocol.TellDone{ID: id, Revision: o.Revision, Err: wrap("Tell", err)}
 }
 
 func deleteDone(id uint64, o kv.Outcome, err error) any {
@@ -231,6 +237,8 @@ func (c *core) refusal(message any, err error) any {
 		return setDone(m.ID, kv.Outcome{}, err)
 	case protocol.SetWithTTL:
 		return setWithTTLDone(m.ID, kv.Outcome{}, err)
+	case protocol.Tell:
+		return tellDone(m.ID, kv.Outcome{}, err)
 	case protocol.Delete:
 		return deleteDone(m.ID, kv.Outcome{}, err)
 	case protocol.DeleteGroup:
@@ -277,6 +285,8 @@ func behindPointer(message any) any {
 	case *protocol.Set:
 		return at(m)
 	case *protocol.SetWithTTL:
+		return at(m)
+	case *protocol.Tell:
 		return at(m)
 	case *protocol.Delete:
 		return at(m)

@@ -88,6 +88,7 @@ type Config struct {
 	Logger      *slog.Logger
 	History     kv.History     // bounds of the log
 	Unlogged    bool           // keep none: for measuring what it costs
+	LostTimers  *atomic.Uint64 // timers of keys that have expired, of which nobody can be told
 	Announced   *atomic.Uint64 // the last one whose events were handed on; the writer alone sets it
 	BatchBytes  int            // a batch is committed once its mutations weigh this much
 	Stopped     func()         // called when the writer has stopped, however that came

@@ -267,6 +267,9 @@ func (a *Actor) settle() {
 	a.earliest = a.tx.earliest
 	a.timers = a.tx.timers
 	a.log = a.tx.log
+	if a.tx.lost > 0 {
+		a.LostTimers.Add(a.tx.lost)
+	}
 	a.tx.fact.Usage = a.ledger.settle()
 }
 

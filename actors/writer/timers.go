@@ -64,6 +64,7 @@ func (t *transaction) takeTimer(row *kv.Row) (address string, found bool, err er
 	if _, err = t.remove(kv.TimersPrefix+row.Group, kv.TimerKey(row.Deadline, row.Key)); err == nil && damaged != nil {
 		t.logger.Error("a timer is damaged and removed: nobody is told when its key expires",
 			slog.String("group", row.Group), slog.String("key", row.Key), slog.Any("error", damaged))
+		t.lost++
 		return "", false, nil
 	}
 	return timer.Value, true, err
@@ -92,6 +93,7 @@ func (t *transaction) fire(row *kv.Row) error {
 	if err := kv.CheckAddress(address); err != nil { // something else wrote its row
 		t.logger.Error("a timer has no address and is removed: nobody is told that its key has expired",
 			slog.String("group", row.Group), slog.String("key", row.Key), slog.Any("error", err))
+		t.lost++
 		return nil
 	}
 	expired := &kv.Expired{Group: row.Group, Key: row.Key, Value: row.Value, ExpiresAt: row.Deadline}

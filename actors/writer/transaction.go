@@ -32,6 +32,7 @@ type transaction struct {
 	events   []kv.Event // of all requests; the array is the writer's own
 	undone   int        // so far it may hold events that were undone
 	weight   int        // of the events, in bytes
+	lost     uint64     // timers of which nobody can be told
 	unasked  []kv.Event // events of mutations that no goroutine waits for
 	recent   recent     // what was committed before, as far as anybody has asked
 	fact     kv.Committed
@@ -75,14 +76,19 @@ func (a *Actor) batchTime() time.Time {
 }
 
 // mark is a point within the transaction to undo to; its zero value is BEGIN.
-type mark struct{ events, entries, weight int }
+type mark struct {
+	events, entries, weight int
+	lost                    uint64
+}
 
-func (t *transaction) mark() mark { return mark{len(t.events), len(t.ledger.journal), t.weight} }
+func (t *transaction) mark() mark {
+	return mark{len(t.events), len(t.ledger.journal), t.weight, t.lost}
+}
 
 // undo takes back what was gathered since the mark. The rows are SQLite's to
 // take back. Deadlines noted stay: they are lower bounds only.
 func (t *transaction) undo(m mark) {
-	t.undone = max(t.undone, len(t.events))
+	t.undone, t.lost = max(t.undone, len(t.events)), m.lost
 	if !planted.EventLeaked {
 		t.events, t.weight = t.events[:min(m.events, len(t.events))], m.weight
 	}

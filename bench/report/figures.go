@@ -144,7 +144,7 @@ func curve(l bench.Latency, c int, dashed bool) series {
 }
 
 func (d *drawer) latencies() (figures []figure) {
-	for _, g := range d.groups(func(bench.Cell) bool { return true }) {
+	for _, g := range d.groups(func(c bench.Cell) bool { return c.Latency["all"].Count > 0 }) {
 		numbers := g.callers()
 		callers := numbers[len(numbers)-1]
 		for _, n := range numbers {

@@ -64,6 +64,7 @@ type row struct {
 	Message                           string // instead of figures
 	Throughput, Spread, P50, P99, Max string
 	Ratio, RatioSpread                string
+	Beside                            string // what it was measured beside, and the quotient
 	Left, Width                       float64
 	Slower                            bool
 }
@@ -94,9 +95,14 @@ func (d *drawer) row(cell bench.Cell) row {
 		shown.Message = "failed: " + cell.Failed
 		return shown
 	}
-	all, t := cell.Latency["all"], cell.Throughput
+	t := cell.Throughput
 	shown.Throughput, shown.Spread = Count(t.Median), Count(t.Least)+" – "+Count(t.Most)
-	shown.P50, shown.P99, shown.Max = Time(float64(all.P50)), Time(float64(all.P99)), Time(float64(all.Max))
+	if all, timed := cell.Latency["all"]; timed {
+		shown.P50, shown.P99, shown.Max = Time(float64(all.P50)), Time(float64(all.P99)), Time(float64(all.Max))
+	}
+	if b := cell.Beside; b != nil {
+		shown.Beside = Ratio(b.Ratio.Median) + " × " + b.What
+	}
 	if cell.Ratio != nil {
 		shown.Ratio, shown.RatioSpread = Ratio(cell.Ratio.Median)+" ×", Ratio(cell.Ratio.Least)+" – "+Ratio(cell.Ratio.Most)
 		// Three decades to either side fill the room.

@@ -40,6 +40,9 @@ func example() *bench.Result {
 	}
 	r.Cells[0].Batches = []bench.Bucket{{Size: 1, Count: 10}, {Size: 5, Count: 2}}
 	r.Cells[2].Conflicts, r.Cells[2].Unserved = 7, 1234
+	actors := cell("actor-get", 1, "one", 400_000)
+	actors.Latency, actors.Beside = nil, &bench.Beside{What: "an actor that only answers", Ratio: bench.Spread{Median: 0.5, Least: 0.25, Most: 0.75}}
+	r.Cells = append(r.Cells, actors)
 	ttl := cell("ttl", 64, "one", 5000)
 	ttl.Expiry = &bench.Delivery{Receivers: 1, Expected: 1000, Received: 1000, Latency: latency}
 	watch := cell("watch-100", 1, "other", 300)
@@ -74,7 +77,7 @@ func TestHTML_ShowsAll(t *testing.T) {
 	assert.Equal(t, 7, strings.Count(page, "<svg"))
 	assert.Equal(t, 7, strings.Count(page, "</svg>"))
 	for _, want := range []string{"can&#39;t: nothing is ever deleted", "failed: the disk is on fire", "20 % dropped (and nobody told)",
-		"60 ns a set, 25 ns a get", "4 KiB synced in 250 µs", "1 caller: 1.7 on average"} {
+		"0.50 × an actor that only answers", "60 ns a set, 25 ns a get", "4 KiB synced in 250 µs", "1 caller: 1.7 on average"} {
 		assert.Contains(t, page, want)
 	}
 	assert.NotContains(t, page, "#010203", "ink is the page's")
@@ -111,6 +114,7 @@ func TestText(t *testing.T) {
 		"FAILED: other, delete, 64 callers: the disk is on fire\n",
 		"set, one, 1 caller: 1.7 writes a commit\n",
 		"set, one, 64 callers: 7 conflicts\n",
+		"actor-get, one, 1 caller: 0.50 × what was measured beside it, an actor that only answers; 0.25 to 0.75\n",
 		"set, one, 64 callers: 1,234 calls were due and not begun",
 		"ttl, one, 64 callers: 1,000 of 1,000 keys expired; lag p50 1.50 µs, p99 9.00 µs, most 2.50 ms; writes meanwhile p99 9.00 µs\n",
 		"watch-100, other, 1 caller: 4,000 of 5,000 events received, 1,000 dropped (and nobody told); from",

@@ -69,10 +69,9 @@ func cellFigures(cell bench.Cell, wide func(text string) table.Row) table.Row {
 	case cell.Failed != "":
 		return wide("FAILED: see below")
 	}
-	all := cell.Latency["all"]
-	row := table.Row{
-		Count(cell.Throughput.Median), Count(cell.Throughput.Least) + " to " + Count(cell.Throughput.Most),
-		Time(float64(all.P50)), Time(float64(all.P99)), "", "",
+	row := table.Row{Count(cell.Throughput.Median), Count(cell.Throughput.Least) + " to " + Count(cell.Throughput.Most), "", "", "", ""}
+	if all, timed := cell.Latency["all"]; timed {
+		row[2], row[3] = Time(float64(all.P50)), Time(float64(all.P99))
 	}
 	if cell.Ratio != nil {
 		row[4] = fmt.Sprintf("%s ×", Ratio(cell.Ratio.Median))
@@ -110,6 +109,10 @@ func notes(r *bench.Result) string {
 			fmt.Fprintf(&b, "%s: %s of %s keys expired; lag p50 %s, p99 %s, most %s; writes meanwhile p99 %s\n",
 				name, Count(float64(d.Received)), Count(float64(d.Expected)), Time(float64(d.Latency.P50)),
 				Time(float64(d.Latency.P99)), Time(float64(d.Latency.Max)), Time(float64(cell.Latency["all"].P99)))
+		}
+		if beside := cell.Beside; beside != nil {
+			fmt.Fprintf(&b, "%s: %s × what was measured beside it, %s; %s to %s\n",
+				name, Ratio(beside.Ratio.Median), beside.What, Ratio(beside.Ratio.Least), Ratio(beside.Ratio.Most))
 		}
 		if len(cell.Batches) > 0 {
 			fmt.Fprintf(&b, "%s: %.1f writes a commit\n", name, MeanBatch(cell.Batches))

@@ -87,6 +87,26 @@ func fill(store *api.Store) error {
 	return nil
 }
 
+// swell has the WAL grow, beside an open snapshot, to the length that its file keeps
+// from then on: 16 MiB. It is a high-water mark as that of crowd is.
+func (l *load) swell() error {
+	snapshot, err := l.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	random := rand.New(rand.NewPCG(l.config.Seed, 0))
+	for commits := 0; commits < 64 && size(l.config.Path+"-wal") < 20<<20; commits++ {
+		items := make([]api.Item, 0, keys)
+		for range keys {
+			items = append(items, api.Item{Group: group(random.IntN(groups)), Key: key(random.IntN(keys)), Value: value(l.noise, random)})
+		}
+		if err := l.store.SetAll(items); err != nil {
+			return errors.Join(err, snapshot.Close())
+		}
+	}
+	return snapshot.Close()
+}
+
 // crowd has 16 scans and as many snapshots open at once, fewer with fewer
 // callers. Connections are opened whenever more of them coincide than ever
 // before, and their descriptors kept: that high-water mark is reached here, and

@@ -103,6 +103,9 @@ func Run(ctx context.Context, config Config) (result Result, err error) {
 	if err := load.crowd(); err != nil {
 		return result, fmt.Errorf("soak.Run: scans and snapshots at once: %w", err)
 	}
+	if err := load.swell(); err != nil {
+		return result, fmt.Errorf("soak.Run: a long WAL: %w", err)
+	}
 	result.Samples, err = load.observe(ctx)
 	if err != nil {
 		err = fmt.Errorf("soak.Run: %w", err)

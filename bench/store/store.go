@@ -54,18 +54,37 @@ func openPath(path string, settings bench.Settings, options ...api.Option) (benc
 	if settings.EventBuffer > 0 {
 		options = append(options, api.WithWatchBuffer(settings.EventBuffer))
 	}
+	t := &target{}
+	if settings.Actors {
+		t.system = newSystem()
+		options = append(options, api.WithActorSystem(t.system))
+	}
 	store, err := api.New(path, options...)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, t.shutdown())
 	}
-	return &target{store}, nil
+	t.store = store
+	return t, nil
 }
 
 // target has every capability that the store has.
-type target struct{ store *api.Store }
+type target struct {
+	store  *api.Store
+	system *api.ActorSystem // nil: no actors use it
+
+	mu struct {
+		sync.Mutex
+		crowds []*crowd // not all are at work still
+	}
+}
 
 func (t *target) Set(group, key, value string) error { return t.store.Set(group, key, value) }
-func (t *target) Close() error                       { return t.store.Close() }
+
+// Close ends what a round that failed has left at work, too.
+func (t *target) Close() error {
+	err := t.stopCrowds()
+	return errors.Join(err, t.store.Close(), t.shutdown())
+}
 
 func (t *target) Get(group, key string) (string, bool, error) { return found(t.store.Get(group, key)) }
 

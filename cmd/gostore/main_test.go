@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite" // writes databases as older programs did
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 )
 
 // asProgram in the environment has the test binary be the program.
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "stress" && os.Args[2] == serveName || os.Getenv(asProgram) != "" {
 		main()
 	}
+	testkit.InMemory()
 	goleak.VerifyTestMain(m)
 }
 

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/examples/internal/ending"
 	"forge.lthn.ai/core/go-store/protocol"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -30,13 +31,14 @@ import (
 const (
 	workers  = 8
 	backOff  = 10 * time.Millisecond
-	patience = 5 * time.Second
+	patience = 5 * time.Second // of a worker: what is not answered by then counts as unknown
 )
 
 func main() {
 	length := flag.Duration("for", 2*time.Second, "how long it runs")
 	seed := flag.Uint64("seed", 1, "of what fails")
 	flag.Parse()
+	ending.Within(*length + 17*time.Second)
 	if err := run(os.Stdout, *length, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "child:", err)
 		os.Exit(1)
@@ -86,14 +88,10 @@ func run(out io.Writer, length time.Duration, seed uint64) (err error) {
 	system.Root.Send(parent, finish{})
 	found := make([]report, workers)
 	for range workers {
-		select {
-		case r := <-reports:
-			found[r.worker] = r
-		case <-time.After(2 * patience):
-			return errors.New("a worker does not come to an end")
-		}
+		r := <-reports
+		found[r.worker] = r
 	}
-	if err := system.Root.StopFuture(parent).Wait(); err != nil { // and its children before it
+	if err := ending.Stop(system, parent); err != nil { // and its children before it
 		return err
 	}
 	return check(out, path, found)
@@ -161,17 +159,12 @@ func (s supervisor) HandleFailure(_ *actor.ActorSystem, parent actor.Supervisor,
 
 // await waits until a child has failed for a reason.
 func (s supervisor) await(what string, is func(error) bool) error {
-	limit := time.After(patience)
-	for {
-		select {
-		case err := <-s.reasons:
-			if is(err) {
-				return nil
-			}
-		case <-limit:
-			return fmt.Errorf("the parent was not told of %s", what)
+	for err := range s.reasons {
+		if is(err) {
+			return nil
 		}
 	}
+	return fmt.Errorf("the parent was not told of %s", what)
 }
 
 // owner is the parent of the store and of its workers.
@@ -255,5 +248,5 @@ func (w *worker) next(c actor.Context) {
 	}
 	c.Request(w.store, protocol.Increment{ID: w.id, Group: "work", Key: w.key(), Delta: 1})
 	root, self, id := c.ActorSystem().Root, c.Self(), w.id
-	time.AfterFunc(patience/2, func() { root.Send(self, late{id}) })
+	time.AfterFunc(patience, func() { root.Send(self, late{id}) })
 }

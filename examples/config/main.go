@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/examples/internal/ending"
 	"forge.lthn.ai/core/go-store/protocol"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -30,14 +31,14 @@ const (
 	fast, slow = 40, 10
 	credits    = 16
 	settings   = 20
-	patience   = 10 * time.Second // for the slowest to catch up
-	theEnd     = "end"            // a key that is set last
+	theEnd     = "end" // a key that is set last
 )
 
 func main() {
 	length := flag.Duration("for", 2*time.Second, "how long it changes")
 	seed := flag.Uint64("seed", 1, "of what is changed")
 	flag.Parse()
+	ending.Within(*length + 17*time.Second)
 	if err := run(os.Stdout, *length, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "config:", err)
 		os.Exit(1)
@@ -99,20 +100,15 @@ func run(out io.Writer, length time.Duration, seed uint64) error {
 
 // compare waits for all copies.
 func compare(copies <-chan result, want map[string]string) (fewest, most int, err error) {
-	limit := time.After(patience)
 	for i := range fast + slow {
-		select {
-		case r := <-copies:
-			if r.err == nil && !maps.Equal(r.config, want) {
-				r.err = fmt.Errorf("a copy is %v, and the configuration %v", r.config, want)
-			}
-			if err = errors.Join(err, r.err); i == 0 {
-				fewest = r.events
-			}
-			fewest, most = min(fewest, r.events), max(most, r.events)
-		case <-limit:
-			return fewest, most, errors.Join(err, fmt.Errorf("%d watchers have not caught up after %v", fast+slow-i, patience))
+		r := <-copies
+		if r.err == nil && !maps.Equal(r.config, want) {
+			r.err = fmt.Errorf("a copy is %v, and the configuration %v", r.config, want)
 		}
+		if err = errors.Join(err, r.err); i == 0 {
+			fewest = r.events
+		}
+		fewest, most = min(fewest, r.events), max(most, r.events)
 	}
 	return fewest, most, err
 }

@@ -15,6 +15,6 @@ func main() {
 		} else if ok {
 			done <- m.(protocol.IncrementDone).Number
 		}
-	}))
+	}, actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, func(reason any) (d actor.Directive) { log.Fatal(reason); return }))))
 	log.Println("visits:", <-done, "closed:", system.Root.StopFuture(visitor).Wait() == nil)
 }

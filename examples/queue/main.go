@@ -13,6 +13,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/examples/internal/ending"
 	"forge.lthn.ai/core/go-store/outbox"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -35,13 +37,13 @@ const (
 	workers  = 4
 	deadline = 300 * time.Millisecond // to do a job
 	repeat   = 100 * time.Millisecond // a message that is not acknowledged
-	patience = 10 * time.Second       // until the last job is done
 )
 
 func main() {
 	length := flag.Duration("for", 2*time.Second, "how long jobs are put in")
 	seed := flag.Uint64("seed", 1, "of the jobs, and of what goes wrong")
 	flag.Parse()
+	ending.Within(*length + 17*time.Second)
 	if err := run(os.Stdout, *length, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "queue:", err)
 		os.Exit(1)
@@ -141,7 +143,7 @@ func (q *queue) close() error {
 	q.delivery.Stop()
 	var err error
 	for _, pid := range q.pids {
-		err = errors.Join(err, q.system.Root.StopFuture(pid).Wait())
+		err = errors.Join(err, ending.Stop(q.system, pid))
 	}
 	return errors.Join(err, q.store.Close())
 }
@@ -156,25 +158,8 @@ func (q *queue) put(j job, worker int) error {
 
 // check waits until all is done, and looks at what was left.
 func (q *queue) check(jobs, sum int) error {
-	for limit := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		done, err := q.store.Count("done")
-		if err != nil {
-			return err
-		}
-		messages, err := q.store.CountAll(api.OutboxPrefix)
-		if err != nil {
-			return err
-		}
-		deadlines, err := q.store.Count("deadlines")
-		if err != nil {
-			return err
-		}
-		if done == jobs && messages == 0 && deadlines == 0 {
-			break
-		}
-		if time.Now().After(limit) {
-			return fmt.Errorf("%d of %d jobs are done, %d messages and %d deadlines are left", done, jobs, messages, deadlines)
-		}
+	if err := q.finished(jobs); err != nil {
+		return err
 	}
 	text, err := q.store.Get("results", "sum")
 	if err != nil {
@@ -182,6 +167,34 @@ func (q *queue) check(jobs, sum int) error {
 	}
 	if n, err := strconv.Atoi(text); err != nil || n != sum {
 		return fmt.Errorf("the results add up to %s, and the jobs to %d: one was done twice, or not at all", text, sum)
+	}
+	return nil
+}
+
+// finished returns when every job is done, and neither messages nor deadlines are left. It is
+// told what there is, and then of every change.
+func (q *queue) finished(jobs int) error {
+	type place struct{ group, key string }
+	left, done, synced := make(map[place]bool), make(map[string]bool), false
+	for event, err := range q.store.Subscribe(context.Background(), api.SubscribeOptions{State: true, Filters: []api.Filter{
+		{Group: api.Exactly("done")}, {Group: api.Exactly("deadlines")}, {Group: api.Prefix(api.OutboxPrefix)}}}) {
+		if err != nil {
+			return err
+		}
+		at := place{event.Group, event.Key}
+		switch {
+		case event.Type == api.EventSynced:
+			synced = true
+		case event.Type == api.EventSet && event.Group == "done":
+			done[event.Key] = true
+		case event.Type == api.EventSet:
+			left[at] = true
+		case event.Type == api.EventDelete, event.Type == api.EventExpire:
+			delete(left, at)
+		}
+		if synced && len(done) == jobs && len(left) == 0 {
+			break
+		}
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/examples/internal/ending"
 	"forge.lthn.ai/core/go-store/protocol"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -37,6 +38,7 @@ func main() {
 	length := flag.Duration("for", 2*time.Second, "how long it runs")
 	seed := flag.Uint64("seed", 1, "of what the users do")
 	flag.Parse()
+	ending.Within(*length + 17*time.Second)
 	if err := run(os.Stdout, *length, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "sessions:", err)
 		os.Exit(1)
@@ -46,7 +48,8 @@ func main() {
 func run(out io.Writer, length time.Duration, seed uint64) error {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(
 		func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
-	store, err := api.New(":memory:", api.WithActorSystem(system))
+	passing := newClock()
+	store, err := api.New(":memory:", api.WithActorSystem(system), api.WithClock(passing))
 	if err != nil {
 		return err
 	}
@@ -55,7 +58,7 @@ func run(out io.Writer, length time.Duration, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	truth := newAuditor()
+	truth := newAuditor(passing)
 	var pids []*actor.PID
 	for i := range frontEnds {
 		pids = append(pids, system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
@@ -63,12 +66,19 @@ func run(out io.Writer, length time.Duration, seed uint64) error {
 				random: rand.New(rand.NewPCG(seed, uint64(i)))}
 		})))
 	}
+	stop := make(chan struct{})
+	ticking := make(chan error, 1)
+	go func() { ticking <- passing.tick(store, stop) }()
 	select {
 	case <-time.After(length):
 	case <-truth.failed:
 	}
+	close(stop)
+	if err := <-ticking; err != nil {
+		return err
+	}
 	for _, pid := range pids {
-		if err := system.Root.StopFuture(pid).Wait(); err != nil {
+		if err := ending.Stop(system, pid); err != nil {
 			return err
 		}
 	}
@@ -98,8 +108,8 @@ type frontEnd struct {
 type question struct {
 	user, token string // token of a login
 	change      bool
-	sent        time.Time
-	known       session // what was certain when it was sent
+	sent        time.Time // what is done for it is done no earlier, by the store's clock
+	known       session   // what was certain when it was sent
 }
 
 // Receive has a new request follow each answer.
@@ -148,7 +158,7 @@ func (f *frontEnd) answered(c actor.Context, m protocol.Reply, then func(questio
 func (f *frontEnd) next(c actor.Context) {
 	f.last++
 	own := fmt.Sprintf("user-%d", f.number*usersOfEach+f.random.IntN(usersOfEach))
-	q := question{user: own, sent: time.Now()}
+	q := question{user: own, sent: f.truth.clock.certain()}
 	switch n := f.random.IntN(20); {
 	case n == 0 && f.truth.begin(&q, ""):
 		c.Request(f.store, protocol.Delete{ID: f.last, Group: "sessions", Key: own})
@@ -175,6 +185,7 @@ type session struct {
 
 // auditor knows what was asked for and what was answered.
 type auditor struct {
+	clock                                   *clock
 	logins, logouts, questions, found, busy atomic.Int64
 
 	failed chan struct{}
@@ -185,8 +196,8 @@ type auditor struct {
 	}
 }
 
-func newAuditor() *auditor {
-	a := &auditor{failed: make(chan struct{})}
+func newAuditor(c *clock) *auditor {
+	a := &auditor{clock: c, failed: make(chan struct{})}
 	a.mu.sessions = make(map[string]*session)
 	return a
 }
@@ -243,7 +254,7 @@ func (a *auditor) changed(q question) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.at(q.user)
-	s.token, s.sent, s.answered, s.done, s.gone = q.token, q.sent, time.Now(), s.done+1, false
+	s.token, s.sent, s.answered, s.done, s.gone = q.token, q.sent, a.clock.Now(), s.done+1, false
 }
 
 func (a *auditor) now(user string) session {
@@ -255,20 +266,17 @@ func (a *auditor) now(user string) session {
 // judge compares an answer with what was certain when the question was sent, and with what
 // has been asked for until now.
 func (a *auditor) judge(q question, token string) {
-	const (
-		rounding = time.Millisecond // deadlines are in whole ones
-		grace    = time.Second      // a read goes by the time at which the commit under way began
-	)
+	const rounding = time.Millisecond // deadlines are in whole ones
 	a.questions.Add(1)
 	if token != "" {
 		a.found.Add(1)
 	}
-	answered, now := time.Now(), a.now(q.user)
+	answered, now := a.clock.Now(), a.now(q.user)
 	switch before := q.known; {
 	case now.changes > before.done+1:
 		// More than one change since: anything may have been true.
 	case token != "" && token == before.token:
-		if age := q.sent.Sub(before.answered); age > sessionLifetime+grace {
+		if age := q.sent.Sub(before.answered); age > sessionLifetime+rounding {
 			a.fail(fmt.Errorf("%s: a session that ended %v before was shown", q.user, age-sessionLifetime))
 		}
 		if before.gone {

@@ -37,9 +37,16 @@ func (l *layout) prompt(process *actor.ActorProcess) bool {
 		len(*(*[]actor.MailboxMiddleware)(unsafe.Add(mailbox.data, l.middlewares))) == 0
 }
 
-// findLayout looks into samples. Where anything is not as it is known, nothing is valid
-// and nobody is prompt.
+// findLayout looks into samples. Where anything is not as it is known, or package reflect
+// sees something else there, nothing is valid and nobody is prompt.
 func findLayout() *layout {
+	if l := look(); l.valid && l.agrees() {
+		return l
+	}
+	return &layout{}
+}
+
+func look() *layout {
 	l := &layout{}
 	field := func(t reflect.Type, name string, kind reflect.Kind) uintptr {
 		f, found := t.FieldByName(name)
@@ -65,6 +72,9 @@ func findLayout() *layout {
 			return l
 		}
 		mailbox.RegisterHandlers(nil, dispatcher)
+		if !isPair(mailbox) {
+			return &layout{}
+		}
 		l.kind = (*words)(unsafe.Pointer(&mailbox)).kind
 		inside := (*words)(unsafe.Pointer(&mailbox)).data
 		l.unlimited[i] = (*words)(unsafe.Add(inside, l.user)).kind
@@ -72,3 +82,58 @@ func findLayout() *layout {
 	}
 	return l
 }
+
+// isPair reports whether an interface is a pair of words, the second of which leads to what
+// is in it.
+func isPair(mailbox actor.Mailbox) bool {
+	return unsafe.Sizeof(mailbox) == unsafe.Sizeof(words{}) &&
+		(*words)(unsafe.Pointer(&mailbox)).data == reflect.ValueOf(mailbox).UnsafePointer()
+}
+
+// agrees compares what the layout tells of actors of all sorts with what reflect does.
+func (l *layout) agrees() bool {
+	starting, waiting := actor.NewDefaultDispatcher(1), actor.NewSynchronizedDispatcher(1)
+	prompt := 0
+	for _, sample := range []struct {
+		mailbox    actor.MailboxProducer
+		dispatcher actor.Dispatcher
+	}{
+		{actor.Unbounded(), starting}, {actor.UnboundedLockfree(), starting}, {actor.Unbounded(), waiting},
+		{actor.Unbounded(idle{}), starting}, {actor.UnboundedLockfree(idle{}), starting},
+		{actor.UnboundedPriority(), starting}, {actor.Bounded(1), starting}, {actor.BoundedDropping(1), starting},
+	} {
+		mailbox := sample.mailbox()
+		mailbox.RegisterHandlers(nil, sample.dispatcher)
+		process := actor.NewActorProcess(mailbox)
+		if l.prompt(process) != reflectedPrompt(process) {
+			return false
+		}
+		if l.prompt(process) {
+			prompt++
+		}
+	}
+	return prompt == 2 // else reflect sees nothing either
+}
+
+// reflectedPrompt is prompt by package reflect.
+func reflectedPrompt(process *actor.ActorProcess) bool {
+	mailbox := behind(reflect.ValueOf(process).Elem().FieldByName("mailbox"))
+	if !mailbox.IsValid() || mailbox.Type() != behind(reflect.ValueOf(actor.Unbounded()())).Type() {
+		return false
+	}
+	user := func(m reflect.Value) reflect.Type { return m.FieldByName("userMailbox").Elem().Type() }
+	isUnlimited := false
+	for _, producer := range []actor.MailboxProducer{actor.Unbounded(), actor.UnboundedLockfree()} {
+		isUnlimited = isUnlimited || user(mailbox) == user(behind(reflect.ValueOf(producer())))
+	}
+	return isUnlimited && mailbox.FieldByName("middlewares").Len() == 0 &&
+		mailbox.FieldByName("dispatcher").Elem().Type() == reflect.TypeOf(actor.NewDefaultDispatcher(1))
+}
+
+// idle is middleware.
+type idle struct{}
+
+func (idle) MailboxStarted()     {}
+func (idle) MessagePosted(any)   {}
+func (idle) MessageReceived(any) {}
+func (idle) MailboxEmpty()       {}

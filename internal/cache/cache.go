@@ -24,7 +24,7 @@
 // and never changed; an index of numbers says where. Neither holds a pointer, so
 // the garbage collector has a thousand objects to look at and not a million. When
 // a shard is full its oldest chunk goes, and what was read since is copied behind
-// the newest. See docs/adr/0053-a-cache-of-bytes.md.
+// the newest. See docs/adr/0056-a-cache-of-bytes.md.
 package cache
 
 import (

@@ -62,6 +62,7 @@ var layers = []struct {
 	{"bench/report", []string{"bench"}},
 	{"bench/command", []string{"bench", "bench/report"}},
 	{"bench/soak", []string{"api", "bench", "bench/report"}},
+	{"bench/store", []string{"api", "protocol", "persistence", "outbox", "bench"}}, // all that a program has
 	{"bench/...", []string{"api", "bench/..."}},
 }
 

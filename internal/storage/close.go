@@ -83,7 +83,7 @@ func (w *fileWriter) setStamp(s stamp) error {
 	}
 	err := replaceStamp(w.conn, s)
 	if err == nil {
-		err = execute(w.conn, "COMMIT")
+		err = w.views.committing(func() error { return execute(w.conn, "COMMIT") })
 	}
 	if err != nil && w.checkpoints != nil {
 		w.checkpoints.noteSync(err)

@@ -96,7 +96,7 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	defer c.moving.Unlock()
 	w.conn.SetBusyTimeout(tailWait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
-	if _, err := c.unpinned(w.conn, "TRUNCATE"); err != nil && code(err) != sqlite.ResultBusy {
+	if _, err := c.unpinned(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
 		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 	w.guard.shrinks()
@@ -150,7 +150,11 @@ func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64,
 		if err := errors.Join(ContextError(ctx), w.guard.check()); err != nil {
 			return err
 		}
-		if more, err = backup.Step(compactStep); err != nil {
+		err := w.views.committing(func() (err error) { // the last step does
+			more, err = backup.Step(compactStep)
+			return err
+		})
+		if err != nil {
 			w.checkpoints.noteSync(err)
 			return fmt.Errorf("the database is as it was: %w", err)
 		}

@@ -68,8 +68,13 @@ func (p *pool) close() error {
 	p.mu.Unlock()
 	for h := range held {
 		h.mu.Lock() // once its statement has ended
-		readers = append(readers, h.take(kv.ClosedError))
+		had := h.take(kv.ClosedError)
 		h.mu.Unlock()
+		if had.reader != nil {
+			readers = append(readers, had.reader)
+		} else if !had.nothing() {
+			had.pin.release()
+		}
 	}
 	for range p.places.size() {
 		one := p.places.wait(nil, nil)
@@ -80,7 +85,8 @@ func (p *pool) close() error {
 			p.disconnect(r)
 		}
 	}
-	p.gone(nil)
+	failed := p.views.close()
+	p.gone(failed)
 	p.steps.Hit("pool.closing")
 	<-p.none
 	p.mu.Lock()

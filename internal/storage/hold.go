@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,7 +10,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// hold is a connection that belongs to one scan or snapshot. Close takes it
+// hold is a connection, or a view, that belongs to one scan or snapshot. Close takes it
 // when nobody is using it, so use happens under the lock.
 type hold struct {
 	pool    *pool
@@ -17,10 +18,18 @@ type hold struct {
 	overdue atomic.Bool // whoever is using it is to end it then
 	mu      struct {
 		sync.Mutex
-		reader *reader // nil once Close has taken it, or it was given back
-		reason error   // why it is nil
+		held         // nothing once Close has taken it, or it was given back
+		reason error // why it is nothing
 	}
 }
+
+// held is what a hold has: one of the two.
+type held struct {
+	reader *reader
+	pin    pin
+}
+
+func (h held) nothing() bool { return h.reader == nil && h.pin.view == nil }
 
 // own makes a hold of what was borrowed, unless the pool is shut.
 func (p *pool) own(r *reader) (*hold, error) {
@@ -31,7 +40,24 @@ func (p *pool) own(r *reader) (*hold, error) {
 		return nil, kv.ClosedError
 	}
 	defer p.mu.Unlock()
-	return p.register(r), nil
+	return p.register(held{reader: r}), nil
+}
+
+// holdView makes a hold of a pin. If it can't it releases it.
+func (p *pool) holdView(pin pin) (*hold, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	switch {
+	case p.mu.shut:
+		err = kv.ClosedError
+	case len(p.mu.held) >= maxLent: // each has a chunk in memory
+		err = tooMany()
+	default:
+		return p.register(held{pin: pin}), nil
+	}
+	pin.release()
+	return nil, err
 }
 
 // holdAnother is a connection for a scan or snapshot. While the WAL is at its bound
@@ -50,10 +76,10 @@ func (p *pool) holdAnother(ctx context.Context) (*hold, error) {
 	return p.own(r)
 }
 
-// register lets Close find a hold's connection. Called under the lock.
-func (p *pool) register(r *reader) *hold {
+// register lets Close find what a hold has. Called under the lock.
+func (p *pool) register(has held) *hold {
 	h := &hold{pool: p, since: time.Now()}
-	h.mu.reader = r
+	h.mu.held = has
 	p.mu.held[h] = struct{}{}
 	return h
 }
@@ -75,36 +101,53 @@ func (h *hold) useNow(f func(*reader) error) error {
 	return err
 }
 
+// look calls f with the view, unless it was taken.
+func (h *hold) look(f func(*view) error) error {
+	err := func() (err error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.mu.nothing() {
+			return h.mu.reason
+		}
+		defer onFault(debug.SetPanicOnFault(true), &err)
+		return f(h.mu.pin.view)
+	}()
+	if h.overdue.Load() { // as in useNow
+		h.release(kv.SnapshotExpiredError)
+	}
+	return err
+}
+
 func (h *hold) locked(f func(*reader) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.mu.reader == nil {
+	if h.mu.nothing() {
 		return h.mu.reason
 	}
 	h.mu.reader.effort.begin() // a snapshot may be read any number of times
 	return h.pool.explain(f(h.mu.reader))
 }
 
-// release gives the connection back; later uses fail with the reason. It may be
-// called again, and the first reason stands.
+// release gives back what it has; later uses fail with the reason. It may be called
+// again, and the first reason stands.
 func (h *hold) release(reason error) {
 	h.mu.Lock()
-	r := h.take(reason)
+	had := h.take(reason)
 	h.mu.Unlock()
-	h.forget(r)
+	h.forget(had)
 }
 
-// take leaves the reason in the connection's place. Called under the lock.
-func (h *hold) take(reason error) (r *reader) {
-	if r = h.mu.reader; r != nil {
-		h.mu.reader, h.mu.reason = nil, reason
+// take leaves the reason in the place of what is held. Called under the lock.
+func (h *hold) take(reason error) (had held) {
+	if had = h.mu.held; !had.nothing() {
+		h.mu.held, h.mu.reason = held{}, reason
 	}
-	return r
+	return had
 }
 
 // forget gives back what take has taken, if anything.
-func (h *hold) forget(r *reader) {
-	if r == nil {
+func (h *hold) forget(had held) {
+	if had.nothing() {
 		return
 	}
 	p := h.pool
@@ -112,7 +155,11 @@ func (h *hold) forget(r *reader) {
 	delete(p.mu.held, h)
 	last := len(p.mu.held) == 0
 	p.mu.Unlock()
-	p.repay(r)
+	if had.reader != nil {
+		p.repay(had.reader)
+	} else {
+		had.pin.release()
+	}
 	if last && p.cleared != nil && p.gate.isShut() {
 		p.cleared()
 	}
@@ -140,9 +187,9 @@ func (p *pool) expire(age time.Duration) (ended int) {
 		// First, so that whoever is at work sees it, who looks when the lock is free.
 		h.overdue.Store(true)
 		if h.mu.TryLock() {
-			r := h.take(kv.SnapshotExpiredError)
+			had := h.take(kv.SnapshotExpiredError)
 			h.mu.Unlock()
-			h.forget(r)
+			h.forget(had)
 		}
 	}
 	return len(old)

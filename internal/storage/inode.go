@@ -212,6 +212,20 @@ func (i *inode) protect(path string) error {
 	return lockSharedMemory(shm)
 }
 
+// sharedMemory is the file's -shm, which stays open for as long as the file is in use.
+func (i *inode) sharedMemory(path string) (*os.File, error) {
+	inodes.Lock()
+	defer inodes.Unlock()
+	if n := len(i.shm); n > 0 {
+		return i.shm[n-1], nil
+	}
+	shm, err := openNoFollow(path+shmSuffix, os.O_RDONLY, 0)
+	if err == nil {
+		i.shm = append(i.shm, shm)
+	}
+	return shm, err
+}
+
 // inWALMode reports whether the file's header says so, and true where it can't be
 // read.
 func (i *inode) inWALMode() bool {

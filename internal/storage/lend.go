@@ -63,10 +63,13 @@ func (p *pool) borrow(ctx context.Context) (r *reader, err error) {
 	}
 	if r == nil && p.mu.lent >= maxLent {
 		p.mu.Unlock()
-		return nil, fmt.Errorf("%d snapshots, transactions and loops over scans are open: close some: %w",
-			maxLent, kv.TooManySnapshotsError)
+		return nil, tooMany()
 	}
 	return p.lend(r)
+}
+
+func tooMany() error {
+	return fmt.Errorf("%d snapshots, transactions and loops over scans are open: close some: %w", maxLent, kv.TooManySnapshotsError)
 }
 
 // borrowNow is borrow for those of whom there are few at a time: it neither waits

@@ -215,7 +215,7 @@ func heap() int64 {
 func TestLoopsNestUntilTooMany(t *testing.T) {
 	defer func(before int) { maxLent = before }(maxLent)
 	maxLent = maxHeld + 30
-	d := openWith(t, Config{Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	depth := 0
 	var nest func() error

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 		ownUntilStdinCloses(path)
 		return
 	}
+	testkit.InMemory()
 	faultfs.Install()
 	goleak.VerifyTestMain(m)
 }
@@ -100,6 +102,7 @@ func impatient(t testing.TB) {
 func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
+	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })
 }
 
 // fileOf is the writer of a file.

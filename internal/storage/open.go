@@ -133,6 +133,7 @@ func (d *Database) openOwned(config Config) error {
 	if err := writer.enter(); err != nil {
 		return d.explain(err)
 	}
+	writer.gather()
 	if err := writer.prepare(); err != nil {
 		return err
 	}
@@ -141,6 +142,10 @@ func (d *Database) openOwned(config Config) error {
 	}
 	d.onClose(writer.closeIfLost)
 	writer.pool = d.reads.(*fileReads).pool
+	if writer.views, err = d.openViews(writer, config); err != nil {
+		return d.explain(err)
+	}
+	writer.pool.views = writer.views
 	checkpoints, err := startCheckpoints(d.path, config, writer.guard, writer.pool, d.done)
 	if err != nil {
 		return err

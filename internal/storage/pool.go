@@ -26,6 +26,7 @@ type pool struct {
 	openSmall func() (*reader, error) // the same, with few pages, for one of many
 	openKeys  func() (*reader, error) // for looking keys up
 	sequence  *sequence
+	views     *views // nil: SQLite reads everything
 	closed    <-chan struct{}
 	places    *places
 	gate      gate
@@ -148,7 +149,7 @@ func (p *pool) keep(one *place) (*hold, bool) {
 	if p.mu.shut || len(p.mu.held) >= maxHeld || p.gate.isShut() {
 		return nil, false
 	}
-	h := p.register(one.now)
+	h := p.register(held{reader: one.now})
 	p.mu.lent++
 	one.now = nil
 	return h, true

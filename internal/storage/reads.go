@@ -45,6 +45,14 @@ func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, fou
 
 // getAt is Get with the version that it was read at.
 func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
+	if f.pool.views != nil {
+		if err := f.pool.check(ctx); err != nil {
+			return row, false, 0, err
+		}
+		if row, found, sequence, err := f.pool.views.get(group, key); err == nil {
+			return row, found, Version(sequence), nil
+		}
+	}
 	one, err := f.pool.take(ctx)
 	if err != nil {
 		return row, false, 0, err
@@ -62,6 +70,12 @@ func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, f
 
 // GetMany looks several keys up at one moment.
 func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
+	if f.pool.views != nil {
+		if rows, err = f.pool.views.getMany(ctx, f.pool, group, keys); err != errUnread {
+			return rows, err
+		}
+		rows = nil
+	}
 	how := f.pool.aside
 	if len(keys) <= firstChunkRows {
 		how = f.pool.with
@@ -168,6 +182,9 @@ func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, n
 }
 
 func (f *fileReads) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error] {
+	if f.pool.views != nil {
+		return streamPages(ctx, f.pool, q, now)
+	}
 	return stream(ctx, f.pool, func() source[kv.Row] { return newRowScan(q, now) })
 }
 

@@ -45,6 +45,12 @@ func (s *sequence) moving(commit func() error) error {
 	return commit()
 }
 
+// before is a number that is not later than any commit which may be under way.
+func (s *sequence) before() uint64 { return s.n.Load() &^ 1 }
+
+// after is the number when the commit that has just ended is over.
+func (s *sequence) after() uint64 { return (s.n.Load() + 1) &^ 1 }
+
 // settled reports whether n is the present number, and no commit is under way.
 func (s *sequence) settled(n uint64) bool { return n%2 == 0 && s.n.Load() == n }
 

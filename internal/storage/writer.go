@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
+	"forge.lthn.ai/core/go-store/internal/storage/gather"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -23,8 +24,10 @@ type fileWriter struct {
 	file        string
 	pageSize    int64
 	pool        *pool
+	views       *views // nil: SQLite reads
 	changes     *sequence
 	checkpoints *checkpoints
+	wal         *gather.WAL // nil: each frame is written by itself
 	guard       *guard
 	inode       *inode
 	lock        *lockFile
@@ -118,7 +121,9 @@ func (w *fileWriter) Begin() error {
 			return err
 		}
 	}
+	w.views.busy(true)
 	if err := run(w.begin); err != nil {
+		w.views.busy(false)
 		return err
 	}
 	// The WAL begins anew if all of it had been moved when this transaction began.
@@ -137,13 +142,14 @@ func (w *fileWriter) Commit() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
+	defer w.views.busy(false)
 	stamped := w.wrote && w.restamp && w.InTransaction()
 	if stamped {
 		if err := replaceStamp(w.conn, w.present()); err != nil {
 			return fmt.Errorf("stamp: %w", err)
 		}
 	}
-	if err := w.changes.moving(func() error { return run(w.commit) }); err != nil {
+	if err := w.changes.moving(func() error { return w.views.committing(w.runCommit) }); err != nil {
 		w.checkpoints.noteSync(err)
 		open := w.InTransaction()
 		if !open && code(err) == sqlite.ResultFull {
@@ -160,6 +166,32 @@ func (w *fileWriter) Commit() error {
 	w.acknowledge()
 	w.checkpoints.committed(w.conn)
 	return nil
+}
+
+// runCommit runs COMMIT. Its frames are written some at a time where all of them are
+// there, and synced, before anybody can see it.
+func (w *fileWriter) runCommit() error {
+	w.wal.Begin()
+	err := run(w.commit)
+	if !w.wal.End() && err == nil {
+		panic("storage: a commit is visible whose frames were not written")
+	}
+	return err
+}
+
+// gather has the frames of commits written some at a time. Where they are not synced
+// nothing would tell when they have to be there.
+func (w *fileWriter) gather() {
+	if w.durability == kv.DurabilityBuffered || planted.FsyncSkipped {
+		return
+	}
+	handle, err := handleOf(w.conn)
+	if err == nil {
+		w.wal, err = gather.Of(handle)
+	}
+	if err != nil {
+		w.logger.Debug("commits are written frame by frame", "error", err)
+	}
 }
 
 // Probe writes something that changes nothing, as durably as a commit: whether the
@@ -218,6 +250,7 @@ func (w *fileWriter) skipFsync() error {
 // Rollback gives the transaction up. It is a no-op when none is open, as after
 // a storage fault that made SQLite roll back by itself.
 func (w *fileWriter) Rollback() error {
+	w.views.busy(false)
 	if !w.InTransaction() {
 		return nil
 	}

@@ -9,11 +9,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests and fails if they leave a goroutine behind. It
+// Main runs a package's tests, with their files in memory where there is room, and fails if
+// they leave a goroutine behind. It
 // is goleak.VerifyTestMain with more patience: Proto.Actor counts dead letters
 // in a goroutine that lives for a second, which is to be waited for and not to
 // be ignored.
 func Main(m *testing.M) {
+	InMemory()
 	code := m.Run()
 	if code == 0 {
 		var err error

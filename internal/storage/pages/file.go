@@ -1,5 +1,6 @@
-// Package pages reads the pages of an SQLite database by itself, for what SQLite
-// refuses to read: a file that is damaged.
+// Package pages knows the format of an SQLite database and of its WAL: header, records,
+// frames. With that it reads by itself what SQLite refuses to read: a file that is
+// damaged. What reads healthy ones, and fast, is package btree.
 //
 // Nothing that it reads is believed: every number is checked before it is used,
 // and nothing is followed for ever. It never writes, locks or creates anything.
@@ -8,30 +9,10 @@
 package pages
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 )
-
-const (
-	headerSize  = 100
-	leastPage   = 512
-	mostPage    = 65536
-	pendingByte = 1 << 30 // the page there is never used
-	magic       = "SQLite format 3\x00"
-)
-
-// Header is what the first page says of the database.
-type Header struct {
-	Valid         bool // it is a database's: what follows can be read
-	ApplicationID uint32
-	UserVersion   uint32
-	Encoding      uint32 // 1: UTF-8
-	WAL           bool   // its WAL is a part of it
-	count         uint32 // of pages; 0: not known
-	freelist      uint32
-}
 
 // File is a database with what is committed in its WAL.
 type File struct {
@@ -50,58 +31,32 @@ type File struct {
 // there is one. It fails only if nothing can be read.
 func New(database io.ReaderAt, size int64, wal io.ReaderAt, walSize int64) (*File, error) {
 	f := &File{database: database, wal: wal, overlay: make(map[uint32]int64)}
-	first := make([]byte, headerSize)
+	first := make([]byte, HeaderSize)
 	if _, err := database.ReadAt(first, 0); err != nil && err != io.EOF {
 		return nil, err
 	}
-	reserved := 0
-	f.Header, f.Size, reserved = parseHeader(first)
+	f.Header = ParseHeader(first)
+	f.Size = f.Header.Size
 	if f.Size == 0 {
 		f.Size = guessSize(database, size)
 	}
-	f.usable = f.Size - reserved
+	f.usable = f.Size - f.Header.Reserved
 	inFile := (size + int64(f.Size) - 1) / int64(f.Size)
 	f.Count = uint32(min(inFile, 1<<32-2))
-	if f.Header.count > 0 && int64(f.Header.count) < inFile {
-		f.Count = f.Header.count // what lies behind is left over
+	if f.Header.Count > 0 && int64(f.Header.Count) < inFile {
+		f.Count = f.Header.Count // what lies behind is left over
 	}
 	if wal != nil && (f.Header.WAL || !f.Header.Valid) {
 		if inWAL := f.readWAL(walSize); f.Frames > 0 {
 			f.Count = uint32(min(int64(inWAL), inFile+int64(f.Frames)))
 			if page, err := f.Page(1); err == nil {
-				if h, size, _ := parseHeader(page); h.Valid && size == f.Size {
+				if h := ParseHeader(page); h.Valid && h.Size == f.Size {
 					f.Header = h
 				}
 			}
 		}
 	}
 	return f, nil
-}
-
-// parseHeader reads the header; without one the size is 0.
-func parseHeader(page []byte) (h Header, size, reserved int) {
-	if len(page) < headerSize || !bytes.HasPrefix(page, []byte(magic)) {
-		return h, 0, 0
-	}
-	size = int(binary.BigEndian.Uint16(page[16:]))
-	if size == 1 {
-		size = mostPage
-	}
-	reserved = int(page[20])
-	if size < leastPage || size&(size-1) != 0 || size-reserved < 480 {
-		return h, 0, 0
-	}
-	h = Header{
-		Valid: true, WAL: page[18] == 2 || page[19] == 2,
-		Encoding:      binary.BigEndian.Uint32(page[56:]),
-		UserVersion:   binary.BigEndian.Uint32(page[60:]),
-		ApplicationID: binary.BigEndian.Uint32(page[68:]),
-		freelist:      binary.BigEndian.Uint32(page[32:]),
-	}
-	if bytes.Equal(page[24:28], page[92:96]) {
-		h.count = binary.BigEndian.Uint32(page[28:])
-	}
-	return h, size, reserved
 }
 
 // guessSize is the size at which most places where a page would begin look as if
@@ -127,8 +82,8 @@ func guessSize(database io.ReaderAt, size int64) int {
 func plausible(page []byte) bool {
 	pointers := 8
 	switch page[0] {
-	case leafTable, leafIndex:
-	case interiorTable, interiorIndex:
+	case LeafTable, LeafIndex:
+	case InteriorTable, InteriorIndex:
 		pointers = 12
 	default:
 		return false

@@ -16,6 +16,7 @@ const (
 	Float
 	Text
 	Blob
+	Missing // a column that its table got after the row was written
 )
 
 // Value is one column of a row.
@@ -33,18 +34,18 @@ var errRecord = errors.New("the record's lengths don't fit together")
 
 // parseRecord reads a payload, which has to be a record and nothing else.
 func parseRecord(payload []byte) (values []Value, err error) {
-	length, n := varint(payload)
+	length, n := Varint(payload)
 	if n == 0 || length < uint64(n) || length > uint64(len(payload)) {
 		return nil, errRecord
 	}
 	header, body := payload[n:length], payload[length:]
 	for len(header) > 0 {
-		serial, n := varint(header)
+		serial, n := Varint(header)
 		if n == 0 || len(values) == mostColumns {
 			return nil, errRecord
 		}
 		header = header[n:]
-		value, size, ok := parseValue(serial, body)
+		value, size, ok := ParseValue(serial, body)
 		if !ok {
 			return nil, errRecord
 		}
@@ -56,54 +57,62 @@ func parseRecord(payload []byte) (values []Value, err error) {
 	return values, nil
 }
 
-var integerSizes = [...]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+var smallSizes = [...]uint8{0, 1, 2, 3, 4, 6, 8, 8, 0, 0}
 
-func parseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
+// SerialSize is how many bytes a value of a serial type takes. ok is false for those
+// that SQLite keeps for itself.
+func SerialSize(serial uint64) (size uint64, ok bool) {
+	if serial >= 12 {
+		return (serial - 12) / 2, true
+	}
+	if serial >= uint64(len(smallSizes)) {
+		return 0, false
+	}
+	return uint64(smallSizes[serial]), true
+}
+
+// ParseValue reads a value of a serial type from the beginning of body, of which it
+// takes size bytes. ok is false if there is no such value.
+func ParseValue(serial uint64, body []byte) (v Value, size int, ok bool) {
+	length, ok := SerialSize(serial)
+	if !ok || length > uint64(len(body)) {
+		return v, 0, false
+	}
+	size = int(length)
 	switch {
 	case serial == 0:
 		return v, 0, true
-	case serial <= 6:
-		size = integerSizes[serial]
-		if size > len(body) {
-			return v, 0, false
-		}
-		n := int64(int8(body[0]))
-		for _, b := range body[1:size] {
-			n = n<<8 | int64(b)
-		}
+	case serial <= 6 || serial == 8 || serial == 9:
+		n, _ := ParseInteger(byte(serial), body)
 		return Value{Kind: Integer, Int: n}, size, true
 	case serial == 7:
-		if len(body) < 8 {
-			return v, 0, false
+		f := math.Float64frombits(binary.BigEndian.Uint64(body))
+		if f != f {
+			return v, size, true // as SQLite reads it
 		}
-		return Value{Kind: Float, Float: math.Float64frombits(binary.BigEndian.Uint64(body))}, 8, true
-	case serial == 8 || serial == 9:
-		return Value{Kind: Integer, Int: int64(serial - 8)}, 0, true
-	case serial < 12:
-		return v, 0, false
-	}
-	length := (serial - 12) / 2
-	if length > uint64(len(body)) {
-		return v, 0, false
+		return Value{Kind: Float, Float: f}, size, true
 	}
 	v.Kind = Blob
 	if serial%2 == 1 {
 		v.Kind = Text
 	}
-	v.Bytes = body[:length:length]
-	return v, int(length), true
+	v.Bytes = body[:size:size]
+	return v, size, true
 }
 
-// varint reads SQLite's variable-length integer; n is 0 if there is none.
-func varint(b []byte) (value uint64, n int) {
-	for i := 0; i < len(b) && i < 8; i++ {
-		value = value<<7 | uint64(b[i]&0x7F)
-		if b[i] < 0x80 {
-			return value, i + 1
-		}
+// ParseInteger reads an integer of a serial type from the beginning of body, of which it
+// takes size bytes. It is -1 if there is no such integer.
+func ParseInteger(serial byte, body []byte) (n int64, size int) {
+	switch {
+	case serial == 8 || serial == 9:
+		return int64(serial - 8), 0
+	case serial == 0 || serial > 6 || int(smallSizes[serial]) > len(body):
+		return 0, -1
 	}
-	if len(b) < 9 {
-		return 0, 0
+	size = int(smallSizes[serial])
+	n = int64(int8(body[0]))
+	for _, b := range body[1:size] {
+		n = n<<8 | int64(b)
 	}
-	return value<<8 | uint64(b[8]), 9
+	return n, size
 }

@@ -7,14 +7,6 @@ import (
 	"math"
 )
 
-// Kinds of b-tree pages.
-const (
-	interiorIndex = 2
-	interiorTable = 5
-	leafIndex     = 10
-	leafTable     = 13
-)
-
 // state says what a page was found to be.
 type state uint8
 
@@ -70,7 +62,7 @@ var (
 // back. It reports whether the list of them could be read to its end.
 func (s *Scan) Free() (whole bool) {
 	whole = s.file.Header.Valid
-	for trunk := s.file.Header.freelist; trunk != 0; {
+	for trunk := s.file.Header.Freelist; trunk != 0; {
 		page, err := s.claim(trunk, free)
 		if err != nil {
 			return false
@@ -123,7 +115,7 @@ func (s *Scan) Tree(root uint32) *Tree {
 			s.Lost(n, err)
 			continue
 		}
-		if p.kind != interiorTable {
+		if p.kind != InteriorTable {
 			t.pages = append(t.pages, n)
 		}
 		if p.leaf() {
@@ -147,18 +139,18 @@ type btreePage struct {
 	cells     []int // offsets, all within the page
 }
 
-func (p *btreePage) leaf() bool { return p.kind == leafTable || p.kind == leafIndex }
+func (p *btreePage) leaf() bool { return p.kind == LeafTable || p.kind == LeafIndex }
 
 func (s *Scan) parse(n uint32, page []byte, lost func(uint32, error)) (p btreePage, err error) {
 	at := 0
 	if n == 1 {
-		at = headerSize
+		at = HeaderSize
 	}
 	p.kind = page[at]
 	pointers := at + 8
 	switch p.kind {
-	case leafTable, leafIndex:
-	case interiorTable, interiorIndex:
+	case LeafTable, LeafIndex:
+	case InteriorTable, InteriorIndex:
 		p.rightmost = binary.BigEndian.Uint32(page[at+8:])
 		pointers += 4
 	default:
@@ -225,22 +217,22 @@ func (s *Scan) rows(n uint32, row func(Row) error) error {
 func (s *Scan) cell(page []byte, kind byte, at int) (r Row, err error) {
 	s.local = 0
 	cell := page[at:]
-	if kind == interiorIndex {
+	if kind == InteriorIndex {
 		cell = cell[4:]
 	}
-	size, n := varint(cell)
+	size, n := Varint(cell)
 	if n == 0 {
 		return r, errRecord
 	}
 	cell = cell[n:]
-	if kind == leafTable {
-		rowid, n := varint(cell)
+	if kind == LeafTable {
+		rowid, n := Varint(cell)
 		if n == 0 {
 			return r, errRecord
 		}
 		r.Rowid, cell = int64(rowid), cell[n:]
 	}
-	payload, err := s.payload(cell, size, kind == leafTable)
+	payload, err := s.payload(cell, size, kind == LeafTable)
 	if err != nil {
 		return r, err
 	}
@@ -254,21 +246,14 @@ func (s *Scan) payload(cell []byte, size uint64, table bool) ([]byte, error) {
 	if size > uint64(s.file.Count)*uint64(usable) || size > math.MaxInt32 {
 		return nil, errRecord
 	}
-	total, most := int(size), usable-35
-	if !table {
-		most = (usable-12)*64/255 - 23
-	}
-	if total <= most {
+	total := int(size)
+	local := Local(total, usable, table)
+	if local == total {
 		if total > len(cell) {
 			return nil, errRecord
 		}
 		s.local = total
 		return cell[:total], nil
-	}
-	least := (usable-12)*32/255 - 23
-	local := least + (total-least)%(usable-4)
-	if local > most {
-		local = least
 	}
 	if local+4 > len(cell) {
 		return nil, errRecord
@@ -338,7 +323,7 @@ func (s *Scan) Strays(row func(Row) error) error {
 		}
 		if p, err := s.parse(n, page, func(uint32, error) {}); err == nil && len(p.cells) > 0 {
 			s.states[n] = stray
-			if p.kind == leafTable {
+			if p.kind == LeafTable {
 				found = append(found, n)
 			}
 		}

@@ -1,0 +1,49 @@
+package api_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// BenchmarkRatio_Mmap compares reads of a file's pages with those of SQLite, without a
+// read cache: Gets of any of a million keys, and scans of 1 to 100 rows from one of them
+// on. The smaller the better.
+func BenchmarkRatio_Mmap(b *testing.B) {
+	folder := b.TempDir()
+	path := filepath.Join(folder, "store.db")
+	other := filepath.Join(folder, "other.db")
+	mapped := openMillion(b, path, api.WithReadCache(0))
+	sqlite := openMillion(b, other, api.WithReadCache(0), api.WithMmap(false))
+	get := func(store *api.Store) func(caller *benchCaller) (int, error) {
+		return func(caller *benchCaller) (int, error) {
+			_, err := store.Get(anyOfMillion(caller.random))
+			return 1, err
+		}
+	}
+	scan := func(store *api.Store) func(caller *benchCaller) (int, error) {
+		return func(caller *benchCaller) (int, error) {
+			group, key := anyOfMillion(caller.random)
+			for _, err := range store.Scan(api.ScanOptions{Groups: api.Exactly(group), From: key, Limit: 1 + caller.random.IntN(100)}) {
+				if err != nil {
+					return 0, err
+				}
+			}
+			return 1, nil
+		}
+	}
+	for _, work := range []struct {
+		name string
+		call func(store *api.Store) func(*benchCaller) (int, error)
+	}{{"Get", get}, {"Scan", scan}} {
+		for _, callers := range []int{1, benchCallers} {
+			b.Run(fmt.Sprintf("%s/callers=%d", work.name, callers), func(b *testing.B) {
+				ratio(b, "less than 1",
+					side{"pages", func() measurement { return hammer(b, callers, work.call(mapped)) }},
+					side{"sqlite", func() measurement { return hammer(b, callers, work.call(sqlite)) }})
+			})
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package layout
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/internal/testkit"
+
+	"github.com/stretchr/testify/require"
+)
+
+func page(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(testkit.Root(t), filepath.FromSlash(name)))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestEveryPackageIsOnTheMap: docs/ARCHITECTURE.md names the folder of each package, or one
+// that holds it, and CONTRIBUTING.md the one at the top.
+func TestEveryPackageIsOnTheMap(t *testing.T) {
+	root, folders := testkit.Root(t), map[string]bool{}
+	require.NoError(t, filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return skip(root, name, entry.Name())
+		}
+		if relative, err := filepath.Rel(root, name); err == nil && strings.HasSuffix(name, ".go") {
+			folders[path.Dir(filepath.ToSlash(relative))] = true
+		}
+		return nil
+	}))
+	require.Greater(t, len(folders), 40)
+	tree, _, found := strings.Cut(page(t, "docs/ARCHITECTURE.md"), "\nImports point one way.")
+	require.True(t, found)
+	contributing := page(t, "CONTRIBUTING.md")
+	onTheMap := func(folder string) bool {
+		for at := folder; at != "."; at = path.Dir(at) {
+			if strings.Contains(tree, "\n"+at+"/ ") {
+				return at != "internal" && at != "actors"
+			}
+		}
+		return false
+	}
+	for folder := range folders {
+		require.True(t, onTheMap(folder), "docs/ARCHITECTURE.md says nothing of %s", folder)
+		top, _, _ := strings.Cut(folder, "/")
+		require.Contains(t, contributing, "| `"+top+"/", "CONTRIBUTING.md")
+	}
+}
+
+// TestEveryDecisionIsListed, under the title that it has.
+func TestEveryDecisionIsListed(t *testing.T) {
+	index := page(t, "docs/adr/README.md")
+	files, err := filepath.Glob(filepath.Join(testkit.Root(t), "docs/adr/[0-9]*.md"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		name := filepath.Base(file)
+		title, _, _ := strings.Cut(page(t, "docs/adr/"+name), "\n")
+		number, title, _ := strings.Cut(strings.TrimPrefix(title, "# "), " ")
+		number = strings.TrimRight(number, ".:")
+		require.True(t, strings.HasPrefix(name, number+"-"), name)
+		require.Contains(t, index, "| ["+number+"]("+name+") | "+title+" |")
+	}
+	require.Equal(t, len(files), strings.Count(index, "\n| ["), "one that there is not")
+}
+
+// TestLinksLeadSomewhere: those of the documentation to files of ours.
+func TestLinksLeadSomewhere(t *testing.T) {
+	root := testkit.Root(t)
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "examples/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		pages = append(pages, found...)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+	for _, name := range pages {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, to := range link.FindAllStringSubmatch(string(text), -1) {
+			_, err := os.Stat(filepath.Join(filepath.Dir(name), filepath.FromSlash(to[1])))
+			require.NoError(t, err, "%s links to %s", name, to[1])
+		}
+	}
+}

@@ -1,0 +1,443 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/planted"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// views lets the database be read without SQLite: it publishes a view of what is
+// committed after each COMMIT, and keeps its pages in place with anchors.
+//
+// Three things make a read linearizable beside those that SQLite answers:
+//
+//   - A view is published after COMMIT and before its callers are answered.
+//   - Whoever takes one looks whether the shared memory names its commit still. While it
+//     does, no connection has seen a later one; if it does not, one is just being
+//     published, or was made by another program: the reader waits for the view a moment,
+//     and then asks SQLite.
+//   - A view is never behind its anchor. So of every page that a checkpoint may write
+//     into the database, the view reads a frame of the WAL instead.
+//
+// See docs/adr/0055-reads-of-the-files-pages.md.
+type views struct {
+	connect  func() (*sqlite.Conn, error) // for an anchor
+	sequence *sequence
+	index    *walIndex
+	logger   *slog.Logger
+	current  atomic.Pointer[view] // nil: SQLite is to be asked
+	drained  chan struct{}        // capacity one: a retired anchor may be free
+
+	// writing says that the writer has something to do. Readers never wait, so with more
+	// of them than processors the writer would have its turn only when each has had its
+	// time slice: they let others run after each read then.
+	writing atomic.Bool
+
+	// mu is held from before a COMMIT until its view is published, and while anchors
+	// change.
+	mu            sync.Mutex
+	database, wal mapping
+	frames        *frames
+	generation    uint32
+	salts         [8]byte // of the generation
+	indexed       uint32  // frames of it that are in frames
+	shape         *shape
+	idle, retired []*anchor
+	shut          bool
+}
+
+// openViews has the pages of an owned database be read, where files can be mapped into
+// memory and the table is one that can be read so. Otherwise there are none.
+func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
+	if !canMap || config.NoMmap || w.guard.wal == nil {
+		return nil, nil
+	}
+	shm, err := w.inode.sharedMemory(d.path)
+	if err != nil {
+		return nil, err
+	}
+	index, err := openIndex(shm)
+	if err != nil {
+		return nil, notMapped(config, err)
+	}
+	s := newViews(&d.changes, index, mapping{file: w.inode.file}, mapping{file: w.guard.wal}, config.Logger, func() (*sqlite.Conn, error) {
+		conn, err := d.openToRead(pragmas(reading, config.Durability, anchorCacheKiB), nil)
+		if err == nil {
+			// What lies at the name may be another file by now.
+			if lost := d.guard.check(); lost != nil {
+				return nil, errors.Join(lost, conn.Close())
+			}
+		}
+		return conn, err
+	})
+	s.step(0)
+	return s, nil
+}
+
+// notMapped: the store works without.
+func notMapped(config Config, err error) error {
+	config.Logger.Debug("the store's files are not mapped into memory: SQLite reads them", "error", err)
+	return nil
+}
+
+// anchorCacheKiB is the page cache of an anchor, which reads one page.
+const anchorCacheKiB = 16
+
+func newViews(s *sequence, index *walIndex, database, wal mapping, logger *slog.Logger, connect func() (*sqlite.Conn, error)) *views {
+	return &views{connect: connect, sequence: s, index: index, logger: logger, database: database, wal: wal,
+		frames: newFrames(), generation: 1, drained: make(chan struct{}, 1)}
+}
+
+// look pins what is committed now. Not ok: SQLite is to be asked.
+func (s *views) look() (p pin, ok bool) {
+	const tries = 4
+	for range tries {
+		v := s.current.Load()
+		if v == nil {
+			return pin{}, false
+		}
+		p := v.pinned()
+		// In this order: whoever retires an anchor publishes another view first, and looks
+		// for pins after it; and the index is there for as long as a view is.
+		if s.current.Load().reliesOn(v.anchor) && s.index.change() == v.change {
+			return p, true
+		}
+		p.release()
+		runtime.Gosched()
+	}
+	s.catchUp()
+	return pin{}, false
+}
+
+func (v *view) reliesOn(a *anchor) bool { return v != nil && v.anchor == a }
+
+// catchUp publishes what nobody has published: commits of other programs, and those
+// that the store makes of its own accord.
+func (s *views) catchUp() {
+	if s.mu.TryLock() {
+		s.publish(s.sequence.before())
+		s.mu.Unlock()
+	}
+}
+
+// committing calls commit and publishes what has come of it.
+func (s *views) committing(commit func() error) error {
+	if s == nil {
+		return commit()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if planted.ViewEarly {
+		if old := s.current.Load(); old != nil {
+			early := *old
+			early.change++
+			s.current.Store(&early)
+		}
+	}
+	err := commit()
+	s.publish(s.sequence.after())
+	return err
+}
+
+// busy says whether the writer has something to do.
+func (s *views) busy(is bool) {
+	if s != nil {
+		s.writing.Store(is)
+	}
+}
+
+// publish makes what is committed visible. It is called under the lock, while no COMMIT
+// runs.
+func (s *views) publish(sequence uint64) {
+	old := s.current.Load()
+	if old == nil {
+		return
+	}
+	v := *old
+	v.sequence = sequence
+	if err := s.advance(&v, false); err != nil {
+		if errors.Is(err, errBusy) {
+			return // by another program: the next one
+		}
+		s.renewed(s.renew())
+		return
+	}
+	s.current.Store(&v)
+	s.end()
+}
+
+var (
+	errBusy   = errors.New("the index of the WAL is being written")
+	errShape  = errors.New("the schema has changed")
+	errStands = errors.New("the WAL has begun anew under a view")
+)
+
+// advance brings a view to what is committed. It is called under the lock. anew: its
+// anchor is, and all of the WAL may be in the database.
+func (s *views) advance(v *view, anew bool) (err error) {
+	defer onFault(debug.SetPanicOnFault(true), &err)
+	state, ok := s.index.state()
+	if !ok {
+		return errBusy
+	}
+	if state.change == v.change && !anew {
+		v.ready(v.table.Pages.Usable)
+		return nil
+	}
+	if state.salts != s.salts {
+		s.salts, s.indexed = state.salts, 0
+		if !planted.FramesStale {
+			s.generation++
+		}
+	}
+	if err := s.take(state); err != nil {
+		return err
+	}
+	v.change, v.generation, v.last, v.pages = state.change, s.generation, s.indexed, state.pages
+	v.wal = s.wal.memory
+	if anew && s.index.backfilled() >= state.frames {
+		v.last = 0 // all is in the database, and the WAL may begin anew at any time
+	}
+	header, err := v.header()
+	if err != nil {
+		return err
+	}
+	if header.SchemaCookie != v.shape.cookie || header.Size != v.shape.pageSize {
+		return errShape
+	}
+	v.ready(header.Size - header.Reserved)
+	return nil
+}
+
+// take adds the frames that were committed since.
+func (s *views) take(state walState) error {
+	frameSize := int64(frameHeaderSize + s.shape.pageSize)
+	wal, err := s.wal.upTo(walHeaderSize + int64(state.frames)*frameSize)
+	if err != nil {
+		return err
+	}
+	for s.indexed < state.frames {
+		at := walHeaderSize + int64(s.indexed)*frameSize
+		page := binary.BigEndian.Uint32(wal[at:])
+		if [8]byte(wal[at+8:at+16]) != state.salts {
+			return errStands
+		}
+		s.indexed++
+		if page != 0 && page <= state.pages {
+			s.frames.add(page, s.indexed, s.generation)
+		}
+	}
+	return nil
+}
+
+// renew has views rely on a new anchor. It is called under the lock.
+func (s *views) renew() error {
+	if s.shut {
+		return nil
+	}
+	a, err := s.anchor()
+	if err != nil {
+		return err
+	}
+	v, err := s.begin(a)
+	if err != nil {
+		s.idle = append(s.idle, a)
+		return errors.Join(err, a.close())
+	}
+	old := s.current.Swap(v)
+	if old != nil {
+		old.anchor.retired.Store(true)
+		s.retired = append(s.retired, old.anchor)
+	}
+	s.end()
+	return nil
+}
+
+// anchor is one that is at rest.
+func (s *views) anchor() (*anchor, error) {
+	if n := len(s.idle); n > 0 {
+		a := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return a, nil
+	}
+	conn, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	a := &anchor{conn: conn}
+	err = prepareAll(conn, []statement{{&a.begin, "BEGIN"}, {&a.read, "SELECT rootpage FROM sqlite_schema LIMIT 1"}, {&a.end, "COMMIT"}})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return a, nil
+}
+
+// begin opens an anchor and makes the view that relies on it first.
+func (s *views) begin(a *anchor) (*view, error) {
+	if err := a.open(); err != nil {
+		return nil, err
+	}
+	cookie, err := queryInt(a.conn, "PRAGMA schema_version")
+	if err != nil {
+		return nil, err
+	}
+	if s.shape == nil || s.shape.cookie != uint32(cookie) {
+		shape, err := readShape(a.conn, uint32(cookie))
+		if err != nil {
+			return nil, err
+		}
+		if shape == nil {
+			return nil, errUnread
+		}
+		s.shape = shape
+	}
+	info, err := s.database.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	database, err := s.database.upTo(info.Size())
+	if err != nil {
+		return nil, err
+	}
+	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape,
+		database: database[:min(info.Size(), int64(len(database)))]}
+	const tries = 100
+	for range tries { // another program commits at this moment
+		if err = s.advance(v, true); !errors.Is(err, errBusy) {
+			break
+		}
+		runtime.Gosched()
+	}
+	return v, err
+}
+
+// renewed has SQLite answer for as long as there is no view to be had.
+func (s *views) renewed(err error) {
+	if err == nil {
+		return
+	}
+	if old := s.current.Swap(nil); old != nil {
+		old.anchor.retired.Store(true)
+		s.retired = append(s.retired, old.anchor)
+	}
+	if !errors.Is(err, errUnread) && !isInterrupt(err) {
+		s.logger.Warn("pages can't be read directly; SQLite reads them until the next checkpoint", "error", err)
+	}
+	s.end()
+}
+
+// end ends the anchors that nobody relies on any more. It is called under the lock.
+func (s *views) end() {
+	kept := s.retired[:0]
+	for _, a := range s.retired {
+		if a.pinned() && !planted.AnchorEarly {
+			kept = append(kept, a)
+			continue
+		}
+		if err := a.close(); err != nil && !isInterrupt(err) {
+			s.logger.Warn("a read transaction can't be ended", "error", err)
+		}
+		s.idle = append(s.idle, a)
+	}
+	clear(s.retired[len(kept):])
+	s.retired = kept
+}
+
+// drain ends the retired anchors, and waits for those who look at their views: for some
+// turns of the scheduler in any case, and then as long as it may.
+func (s *views) drain(wait time.Duration) {
+	const turns = 64
+	done := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.end()
+		return len(s.retired) == 0
+	}
+	for range turns {
+		if done() {
+			return
+		}
+		runtime.Gosched()
+	}
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for !done() {
+		select {
+		case <-s.drained:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// checkpoint has no view in the way of a checkpoint of SQLite's, as far as they are not
+// being looked at for longer than it may wait.
+func (s *views) checkpoint(mode string, wait time.Duration, checkpoint func(mode string) (walLength, error)) (wal walLength, err error) {
+	if s == nil {
+		return checkpoint(mode)
+	}
+	if err := s.step(wait); err != nil {
+		return wal, err
+	}
+	wal, err = checkpoint("PASSIVE")
+	if err != nil || wal.rest() > 0 || mode == "PASSIVE" && wal.pages == 0 {
+		wal.busy = wal.busy || mode != "PASSIVE"
+		return wal, err
+	}
+	// All is in the database: from here on views don't look at the WAL, which can begin
+	// anew under them.
+	if err := s.step(wait); err != nil || mode == "PASSIVE" {
+		return wal, err
+	}
+	return checkpoint(mode)
+}
+
+// step renews the anchor, and waits for the one before.
+func (s *views) step(wait time.Duration) error {
+	s.mu.Lock()
+	s.renewed(s.renew())
+	s.mu.Unlock()
+	s.drain(wait)
+	return nil
+}
+
+// close ends all anchors. Nobody may hold a pin who does not give it back by himself.
+func (s *views) close() (err error) {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	s.shut = true
+	if v := s.current.Swap(nil); v != nil {
+		v.anchor.retired.Store(true)
+		s.retired = append(s.retired, v.anchor)
+	}
+	s.mu.Unlock()
+	for {
+		s.mu.Lock()
+		s.end()
+		left := len(s.retired)
+		s.mu.Unlock()
+		if left == 0 {
+			break
+		}
+		<-s.drained
+	}
+	for _, a := range s.idle {
+		err = errors.Join(err, a.conn.Close())
+	}
+	s.idle = nil
+	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.unmap())
+}

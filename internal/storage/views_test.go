@@ -1,0 +1,433 @@
+package storage
+
+import (
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+)
+
+func viewsOf(t testing.TB, d *Database) *views {
+	t.Helper()
+	v := d.reads.(*fileReads).pool.views
+	if !canMap {
+		t.Skip("files are not mapped here")
+	}
+	require.NotNil(t, v)
+	return v
+}
+
+// readBoth is a query's rows by pages and by SQLite.
+func readBoth(t *testing.T, d *Database, q Query, now int64) (pages, sqlite []kv.Row) {
+	t.Helper()
+	p := d.reads.(*fileReads).pool
+	read := func(rows iter.Seq2[kv.Row, error]) (all []kv.Row) {
+		for row, err := range rows {
+			require.NoError(t, err)
+			all = append(all, row)
+		}
+		return all
+	}
+	pages = read(streamPages(background, p, q, now))
+	sqlite = read(stream(background, p, func() source[kv.Row] { return newRowScan(q, now) }))
+	return pages, sqlite
+}
+
+// TestPagesAgreeWithSQLite writes, removes, checkpoints and compacts at random, holds
+// views of earlier moments meanwhile, and compares everything that pages say with what
+// SQLite says, or said at that moment.
+func TestPagesAgreeWithSQLite(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { comparePages(t, seed) })
+	}
+}
+
+func comparePages(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	const now = 1000
+	names := func() (group, key string) {
+		group = []string{"a", "a\x00", "ab", "b", "", "\xff", strings.Repeat("g", 300)}[random.IntN(7)]
+		key = fmt.Sprint(random.IntN(60))
+		if random.IntN(8) == 0 {
+			key = strings.Repeat("k", random.IntN(3000)) + key
+		}
+		return group, key
+	}
+	type moment struct {
+		next func() (kv.Row, error, bool)
+		stop func()
+		want []kv.Row
+	}
+	var moments []moment
+	everything := Query{Groups: kv.PrefixRange(""), Keys: AllKeys}
+	w := d.Writer()
+	revision := uint64(1)
+	for range 120 {
+		require.NoError(t, w.Begin())
+		for range 1 + random.IntN(20) {
+			group, key := names()
+			switch random.IntN(10) {
+			case 0:
+				_, err := w.Delete(group, key)
+				require.NoError(t, err)
+			case 1:
+				if random.IntN(4) == 0 {
+					_, err := w.DeleteGroup(group)
+					require.NoError(t, err)
+				}
+			default:
+				r := row(group, key, strings.Repeat(fmt.Sprint(random.IntN(10)), random.IntN(200)))
+				if random.IntN(10) == 0 {
+					r.Value = strings.Repeat("v", random.IntN(20_000))
+				}
+				if random.IntN(5) == 0 {
+					r.Deadline = now - 1 + int64(random.IntN(3))
+				}
+				revision++
+				r.Revision = revision
+				require.NoError(t, w.Upsert(r))
+			}
+		}
+		if random.IntN(10) == 0 {
+			require.NoError(t, w.Rollback())
+		} else {
+			require.NoError(t, w.Commit())
+		}
+		q := randomScan(random, names)
+		pages, sqlite := readBoth(t, d, q, now)
+		if q.AnyOrder {
+			slices.SortFunc(pages, func(a, b kv.Row) int { return strings.Compare(a.Key, b.Key) })
+			for i := range sqlite { // it reads less
+				sqlite[i].Group, sqlite[i].Revision = pages[min(i, len(pages)-1)].Group, pages[min(i, len(pages)-1)].Revision
+			}
+			slices.SortFunc(sqlite, func(a, b kv.Row) int { return strings.Compare(a.Key, b.Key) })
+		}
+		require.Equal(t, sqlite, pages, "%+v", q)
+		group, key := names()
+		got, found, _, err := s.get(group, key)
+		require.NoError(t, err)
+		want, there, err := sqliteGet(d, group, key)
+		require.NoError(t, err)
+		require.Equal(t, there, found)
+		require.Equal(t, want, got)
+
+		switch random.IntN(8) {
+		case 0:
+			require.NoError(t, fileOf(d).Checkpoint())
+		case 1:
+			_, err := fileOf(d).checkpoints.checkpoint("PASSIVE")
+			require.NoError(t, err)
+		case 2: // a moment to be held: its first row is read, and the others later
+			_, want := readBoth(t, d, everything, now)
+			p, ok := s.look()
+			require.True(t, ok)
+			next, stop := iter.Pull2(smallChunks(p, everything, now))
+			leave := sync.OnceFunc(func() { stop(); s.leave(p) })
+			t.Cleanup(leave) // or Close would wait
+			moments = append(moments, moment{next, leave, want})
+		case 3:
+			if random.IntN(4) == 0 {
+				_, err := d.Compact(background, nil)
+				require.NoError(t, err)
+			}
+		}
+		if len(moments) > 0 && random.IntN(3) == 0 {
+			i := random.IntN(len(moments))
+			m := &moments[i]
+			for range 1 + random.IntN(30) {
+				row, err, ok := m.next()
+				if !ok {
+					require.Empty(t, m.want)
+					m.stop()
+					moments = slices.Delete(moments, i, i+1)
+					break
+				}
+				require.NoError(t, err)
+				require.Equal(t, m.want[0], row)
+				m.want = m.want[1:]
+			}
+		}
+	}
+	for _, m := range moments {
+		for _, want := range m.want {
+			row, err, ok := m.next()
+			require.True(t, ok)
+			require.NoError(t, err)
+			require.Equal(t, want, row)
+		}
+		m.stop()
+	}
+	requireNothingHeld(t, d)
+	s.drain(0)
+	assert.Empty(t, s.retired)
+}
+
+// smallChunks is a scan that reads one row at a time.
+func smallChunks(p pin, q Query, now int64) iter.Seq2[kv.Row, error] {
+	return func(yield func(kv.Row, error) bool) {
+		scan := newPageScan(q, now)
+		if err := scan.begin(p.view); err != nil {
+			yield(kv.Row{}, err)
+			return
+		}
+		for more := true; more; {
+			var rows []kv.Row
+			var err error
+			if rows, more, err = scan.chunk(p.view, nil, 1, firstChunkBytes); err != nil {
+				yield(kv.Row{}, err)
+				return
+			}
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func sqliteGet(d *Database, group, key string) (row kv.Row, found bool, err error) {
+	err = d.reads.(*fileReads).pool.with(background, func(r *reader) (err error) {
+		row, found, err = r.getRow(group, key)
+		return err
+	})
+	return row, found, err
+}
+
+func randomScan(random *rand.Rand, names func() (group, key string)) (q Query) {
+	bound := func(pick func() string) (r kv.Range) {
+		switch random.IntN(4) {
+		case 0:
+			return kv.PrefixRange("")
+		case 1:
+			return kv.PrefixRange(pick())
+		case 2:
+			r.From, r.To = pick(), pick()
+			return r
+		default:
+			return kv.Range{From: pick(), Unbounded: true}
+		}
+	}
+	aGroup := func() string { group, _ := names(); return group }
+	aKey := func() string { _, key := names(); return key }
+	q = Query{Groups: bound(aGroup), Keys: bound(aKey), Reverse: random.IntN(2) == 0, KeysOnly: random.IntN(4) == 0}
+	if random.IntN(2) == 0 {
+		q.Groups = kv.GroupRange(aGroup())
+	}
+	if random.IntN(2) == 0 {
+		q.Keys = AllKeys
+	}
+	if random.IntN(3) == 0 {
+		q.Limit = 1 + random.IntN(20)
+	}
+	if random.IntN(3) == 0 {
+		after := Position{aGroup(), aKey()}
+		if group, single := q.single(); single {
+			after.Group = group
+		}
+		q.After = &after
+	} else if _, single := q.single(); single && random.IntN(3) == 0 {
+		q = Query{Groups: q.Groups, Keys: AllKeys, AnyOrder: true}
+	}
+	return q
+}
+
+// Callers read, by views and by SQLite in turns, beside a writer who commits and
+// checkpoints: what one has seen no other sees undone.
+func TestViewsAreLinearizable(t *testing.T) {
+	const commits, keys = 400, 3
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	commit := func(n uint64) {
+		w := d.Writer()
+		require.NoError(t, w.Begin())
+		for k := range keys {
+			r := row("g", fmt.Sprint(k), "v")
+			r.Revision = n
+			require.NoError(t, w.Upsert(r))
+		}
+		require.NoError(t, w.Commit())
+	}
+	commit(1)
+	var seen, acknowledged atomic.Uint64
+	var ended atomic.Bool
+	var viewed atomic.Int64
+	var readers sync.WaitGroup
+	for caller := range 4 {
+		readers.Go(func() {
+			for i := 0; !ended.Load(); i++ {
+				least := max(seen.Load(), acknowledged.Load())
+				var is uint64
+				if (i+caller)%3 == 0 {
+					row, _, err := sqliteGet(d, "g", fmt.Sprint(i%keys))
+					if !assert.NoError(t, err) {
+						return
+					}
+					is = row.Revision
+				} else {
+					row, _, _, err := s.get("g", fmt.Sprint(i%keys))
+					if err != nil {
+						continue // left to SQLite
+					}
+					viewed.Add(1)
+					is = row.Revision
+				}
+				if !assert.GreaterOrEqual(t, is, least, "a read goes back") {
+					return
+				}
+				for before := seen.Load(); before < is && !seen.CompareAndSwap(before, is); before = seen.Load() {
+				}
+			}
+		})
+	}
+	for n := uint64(2); n < commits; n++ {
+		commit(n)
+		acknowledged.Store(n)
+		switch n % 40 {
+		case 10:
+			require.NoError(t, fileOf(d).Checkpoint())
+		case 30:
+			_, err := fileOf(d).checkpoints.checkpoint("PASSIVE")
+			require.NoError(t, err)
+		}
+	}
+	ended.Store(true)
+	readers.Wait()
+	require.NotZero(t, viewed.Load())
+}
+
+// A view that is held keeps its pages, whatever is written over them: by this
+// program's checkpoints or by another's.
+func TestHeldViewsKeepTheirPages(t *testing.T) {
+	path := temporary(t)
+	d := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	fill := func(value string) {
+		for from := 0; from < 400; from += 100 {
+			var rows []kv.Row
+			for i := from; i < from+100; i++ {
+				rows = append(rows, row("g", fmt.Sprintf("%03d", i), strings.Repeat(value, 300)))
+			}
+			require.NoError(t, write(d, rows...))
+		}
+	}
+	held := map[string]pin{}
+	release := sync.OnceFunc(func() {
+		for _, p := range held {
+			s.leave(p)
+		}
+	})
+	t.Cleanup(release) // or Close would wait
+	for i := range 6 {
+		value := fmt.Sprint(i)
+		fill(value)
+		p, ok := s.look()
+		require.True(t, ok)
+		held[value] = p
+		if i%2 == 0 {
+			require.NoError(t, fileOf(d).Checkpoint())
+		}
+		if i == 3 {
+			conn, err := openConnection(path, sqlite.OpenReadWrite, nil, nil)
+			require.NoError(t, err)
+			conn.SetBusyTimeout(0)
+			wal, err := checkpoint(conn, "TRUNCATE")
+			require.True(t, err != nil || wal.busy, "views are in its way")
+			require.NoError(t, conn.Close())
+		}
+		for value, p := range held {
+			for _, key := range []string{"000", "123", "399"} {
+				row, found, err := p.view.get("g", key)
+				require.NoError(t, err)
+				require.True(t, found)
+				require.Equal(t, strings.Repeat(value, 300), row.Value)
+			}
+		}
+	}
+	release()
+	require.NoError(t, fileOf(d).Checkpoint())
+	wal, err := checkpoint(fileOf(d).conn, "NOOP")
+	require.NoError(t, err)
+	require.Zero(t, wal.rest(), "nothing is in the way any more")
+	fill("after")
+	require.Empty(t, s.retired)
+}
+
+// The WAL begins anew under views that do not look at it.
+func TestTheWALBeginsAnewUnderViews(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	generation := s.generation
+	for n := range 8 {
+		require.NoError(t, write(d, numbered(fmt.Sprint("g", n), 50)...))
+		require.NoError(t, fileOf(d).Checkpoint())
+		for before := range n + 1 {
+			for _, key := range []string{"000000", "000049"} {
+				_, found, _, err := s.get(fmt.Sprint("g", before), key)
+				require.NoError(t, err)
+				require.True(t, found)
+			}
+		}
+		require.NoError(t, write(d, row("g0", "000000", fmt.Sprint(n))))
+		got, _, _, err := s.get("g0", "000000")
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(n), got.Value)
+	}
+	require.Greater(t, s.generation, generation+4)
+}
+
+// A file that is cut where it is mapped is an error, and no crash.
+func TestFileThatIsCutUnderItsMapping(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	require.NoError(t, write(d, numbered("g", 2000)...))
+	require.NoError(t, d.Close())
+	d = open(t, path)
+	s := viewsOf(t, d)
+	require.NoError(t, os.Truncate(path, 2*filePageSize))
+	_, _, _, err := s.get("g", "001999")
+	require.Equal(t, errUnread, err)
+	_, _, err = d.Reads().Get(background, "g", "001999")
+	require.Error(t, err)
+	_, err = rowsOf(d, "g", 0)
+	require.Error(t, err)
+}
+
+// Tables that are not read by their pages are read by SQLite.
+func TestTablesThatAreLeftToSQLite(t *testing.T) {
+	for name, sql := range map[string][]string{
+		"WITHOUT ROWID": {
+			"CREATE TABLE e2 (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, entry_value TEXT NOT NULL, expires_at INTEGER, revision INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (group_name, entry_key)) WITHOUT ROWID"},
+		"no primary key": {
+			"CREATE TABLE e2 (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, entry_value TEXT NOT NULL, expires_at INTEGER, revision INTEGER NOT NULL DEFAULT 1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := temporary(t)
+			d := open(t, path)
+			require.NoError(t, write(d, numbered("g", 100)...))
+			require.NoError(t, d.Close())
+			program(t, path, append(sql,
+				"INSERT INTO e2 SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries",
+				"DROP TABLE entries", "ALTER TABLE e2 RENAME TO entries")...)
+			d = open(t, path)
+			require.Nil(t, viewsOf(t, d).current.Load())
+			requireValue(t, d, "g", "000042", "42")
+			rows, err := rowsOf(d, "g", 0)
+			require.NoError(t, err)
+			require.Len(t, rows, 100)
+		})
+	}
+}

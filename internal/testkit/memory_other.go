@@ -1,0 +1,6 @@
+//go:build !linux
+
+package testkit
+
+// InMemory leaves temporary files where they are.
+func InMemory() {}
