@@ -17,6 +17,7 @@ import (
 type anchor struct {
 	conn             *sqlite.Conn
 	begin, read, end *sqlite.Stmt
+	from             uint32      // frames that the WAL had when it began
 	retired          atomic.Bool // no view that is published relies on it
 	pins             [anchorStripes]struct {
 		n atomic.Int64

@@ -47,6 +47,7 @@ type guard struct {
 		truncated error                  // or overwritten: for good, what was there does not come back
 	}
 	inode *inode   // nil if read-only
+	views *views   // nil: SQLite reads
 	wal   *os.File // nil while there is none to look at
 	lost  atomic.Pointer[lossError]
 	began time.Time
@@ -387,6 +388,7 @@ func (g *guard) run(done <-chan struct{}) {
 			return
 		case <-timer.C:
 			_ = g.check() // it is told to who writes or asks, and logged
+			g.views.keepUp()
 		}
 	}
 }

@@ -217,7 +217,13 @@ func (i *inode) sharedMemory(path string) (*os.File, error) {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if n := len(i.shm); n > 0 {
-		return i.shm[n-1], nil
+		is, err := disk.Lstat(path + shmSuffix)
+		if err != nil {
+			return nil, err
+		}
+		if was, err := i.shm[n-1].Stat(); err == nil && os.SameFile(was, is) {
+			return i.shm[n-1], nil
+		}
 	}
 	shm, err := openNoFollow(path+shmSuffix, os.O_RDONLY, 0)
 	if err == nil {

@@ -145,7 +145,7 @@ func (d *Database) openOwned(config Config) error {
 	if writer.views, err = d.openViews(writer, config); err != nil {
 		return d.explain(err)
 	}
-	writer.pool.views = writer.views
+	writer.pool.views, d.guard.views = writer.views, writer.views
 	checkpoints, err := startCheckpoints(d.path, config, writer.guard, writer.pool, d.done)
 	if err != nil {
 		return err

@@ -262,8 +262,11 @@ func (s *pageScan) judge(group, key []byte) (moved, wanted bool, err error) {
 	return true, false, err
 }
 
-// fill copies the row that was read, the key and the value together: whoever keeps one of
-// them keeps little more.
+// joined is how many bytes of a value are copied together with its key, which saves an
+// allocation: whoever keeps one of them keeps little more.
+const joined = 256
+
+// fill copies the row that was read.
 func (s *pageScan) fill(v *view, row *kv.Row) error {
 	if row.Group = s.group; !s.single {
 		group, err := s.record.Column(v.shape.columns[columnGroup])
@@ -284,9 +287,14 @@ func (s *pageScan) fill(v *view, row *kv.Row) error {
 	if err != nil || kind != pages.Text && kind != pages.Blob {
 		return errUnread
 	}
-	if s.query.KeysOnly || n == 0 {
+	if s.query.KeysOnly || n > joined {
 		row.Key = string(key.Bytes)
-		return nil
+		if s.query.KeysOnly {
+			return nil
+		}
+		value, err := s.record.AppendColumn(make([]byte, 0, n), column)
+		row.Value = owned(value)
+		return unread(err)
 	}
 	both := append(make([]byte, 0, len(key.Bytes)+n), key.Bytes...)
 	if both, err = s.record.AppendColumn(both, column); err != nil {

@@ -52,6 +52,8 @@ type views struct {
 	indexed       uint32  // frames of it that are in frames
 	shape         *shape
 	idle, retired []*anchor
+	refused       bool // the table is one for SQLite
+	warned        bool
 	shut          bool
 }
 
@@ -63,7 +65,7 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 	}
 	shm, err := w.inode.sharedMemory(d.path)
 	if err != nil {
-		return nil, err
+		return nil, notMapped(config, err)
 	}
 	index, err := openIndex(shm)
 	if err != nil {
@@ -100,32 +102,59 @@ func newViews(s *sequence, index *walIndex, database, wal mapping, logger *slog.
 // look pins what is committed now. Not ok: SQLite is to be asked.
 func (s *views) look() (p pin, ok bool) {
 	const tries = 4
-	for range tries {
+	for i := range tries + 1 {
 		v := s.current.Load()
 		if v == nil {
 			return pin{}, false
 		}
-		p := v.pinned()
-		// In this order: whoever retires an anchor publishes another view first, and looks
-		// for pins after it; and the index is there for as long as a view is.
-		if s.current.Load().reliesOn(v.anchor) && s.index.change() == v.change {
+		if p, ok = s.try(v); ok {
 			return p, true
 		}
-		p.release()
-		runtime.Gosched()
+		if i < tries-1 {
+			runtime.Gosched() // a commit is visible, and its view about to be published
+		} else if i == tries-1 {
+			s.catchUp()
+		}
 	}
-	s.catchUp()
 	return pin{}, false
 }
 
-func (v *view) reliesOn(a *anchor) bool { return v != nil && v.anchor == a }
+// try pins a view if it shows what is committed now. In this order: whoever retires an
+// anchor publishes another view first, and looks for pins after it. It is the view that is
+// compared, and not its anchor, which may have served another view meanwhile; and the
+// index is there for as long as a view is published.
+func (s *views) try(v *view) (p pin, ok bool) {
+	p = v.pinned()
+	defer func() {
+		if !ok { // or there was a fault
+			p.release()
+		}
+	}()
+	ok = s.current.Load() == v && s.index.change() == v.change
+	return p, ok
+}
 
 // catchUp publishes what nobody has published: commits of other programs, and those
 // that the store makes of its own accord.
 func (s *views) catchUp() {
 	if s.mu.TryLock() {
+		defer s.mu.Unlock()
 		s.publish(s.sequence.before())
-		s.mu.Unlock()
+	}
+}
+
+// keepUp is called now and then. Where another program commits, and this one does not,
+// nothing else would let the WAL begin anew; and views that could not be had are tried
+// again.
+func (s *views) keepUp() {
+	if s == nil || !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	s.publish(s.sequence.before())
+	v := s.current.Load()
+	if v == nil && !s.refused || v != nil && v.last > v.anchor.from+checkpointPages {
+		s.renewed(s.renew())
 	}
 }
 
@@ -244,14 +273,17 @@ func (s *views) renew() error {
 	if s.shut {
 		return nil
 	}
+	// A fault in SQLite's own code would leave its locks behind.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(false))
 	a, err := s.anchor()
 	if err != nil {
 		return err
 	}
 	v, err := s.begin(a)
 	if err != nil {
-		s.idle = append(s.idle, a)
-		return errors.Join(err, a.close())
+		err = errors.Join(err, a.close())
+		s.rest(a)
+		return err
 	}
 	old := s.current.Swap(v)
 	if old != nil {
@@ -308,6 +340,8 @@ func (s *views) begin(a *anchor) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	state, _ := s.index.state()
+	a.from = state.frames
 	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape,
 		database: database[:min(info.Size(), int64(len(database)))]}
 	const tries = 100
@@ -322,15 +356,18 @@ func (s *views) begin(a *anchor) (*view, error) {
 
 // renewed has SQLite answer for as long as there is no view to be had.
 func (s *views) renewed(err error) {
+	s.refused = errors.Is(err, errUnread)
 	if err == nil {
+		s.warned = false
 		return
 	}
 	if old := s.current.Swap(nil); old != nil {
 		old.anchor.retired.Store(true)
 		s.retired = append(s.retired, old.anchor)
 	}
-	if !errors.Is(err, errUnread) && !isInterrupt(err) {
-		s.logger.Warn("pages can't be read directly; SQLite reads them until the next checkpoint", "error", err)
+	if !s.refused && !isInterrupt(err) && !s.warned {
+		s.warned = true
+		s.logger.Warn("pages can't be read directly; SQLite reads them meanwhile", "error", err)
 	}
 	s.end()
 }
@@ -346,10 +383,21 @@ func (s *views) end() {
 		if err := a.close(); err != nil && !isInterrupt(err) {
 			s.logger.Warn("a read transaction can't be ended", "error", err)
 		}
-		s.idle = append(s.idle, a)
+		s.rest(a)
 	}
 	clear(s.retired[len(kept):])
 	s.retired = kept
+}
+
+// rest keeps an anchor for the next time, of which one at a time is needed, and one more
+// for each that is still looked at.
+func (s *views) rest(a *anchor) {
+	const most = 2
+	if len(s.idle) < most {
+		s.idle = append(s.idle, a)
+	} else if err := a.conn.Close(); err != nil {
+		s.logger.Warn("a connection can't be closed", "error", err)
+	}
 }
 
 // drain ends the retired anchors, and waits for those who look at their views: for some

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -430,4 +431,194 @@ func TestTablesThatAreLeftToSQLite(t *testing.T) {
 			require.Len(t, rows, 100)
 		})
 	}
+}
+
+// A reader may lose the processor between its look at the view and its pin, for as long as
+// two checkpoints take: the anchor that it pins may be another view's by then.
+func TestAViewOfAnEarlierTimeIsNotTaken(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	for n := range 4 {
+		require.NoError(t, write(d, numbered(fmt.Sprint("g", n), 50)...))
+		require.NoError(t, fileOf(d).Checkpoint())
+		require.NoError(t, write(d, numbered("g", 50)...))
+		v := s.current.Load()
+		require.NotZero(t, v.last)
+		require.NoError(t, fileOf(d).Checkpoint())
+		_, ok := s.try(v)
+		require.False(t, ok, "its frames may be overwritten by the next commit")
+		requireUnpinned(t, s)
+	}
+}
+
+// While COMMIT is at work, or done and not published, those who look at the view before
+// see what they saw, also where the WAL begins anew.
+func TestViewsBesideACommit(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	fill := func(value string) {
+		w := d.Writer()
+		require.NoError(t, w.Begin())
+		for i := range 200 {
+			require.NoError(t, w.Upsert(row("g", fmt.Sprintf("%03d", i), strings.Repeat(value, 300))))
+		}
+	}
+	requireSame := func(v *view, value string) {
+		for i := range 200 {
+			row, found, err := v.get("g", fmt.Sprintf("%03d", i))
+			require.NoError(t, err)
+			require.True(t, found)
+			require.Equal(t, strings.Repeat(value, 300), row.Value)
+		}
+	}
+	fill("a")
+	require.NoError(t, d.Writer().Commit())
+	for n, values := range []string{"ab", "bc", "cd", "de"} {
+		if n%2 == 0 {
+			require.NoError(t, fileOf(d).Checkpoint())
+		}
+		p, ok := s.look()
+		require.True(t, ok)
+		t.Cleanup(sync.OnceFunc(func() { s.leave(p) }))
+		fill(values[1:])
+		requireSame(p.view, values[:1])
+		w := fileOf(d)
+		require.NoError(t, replaceStamp(w.conn, w.present()))
+		require.NoError(t, s.committing(func() error {
+			err := run(w.commit)
+			requireSame(p.view, values[:1])
+			return err
+		}))
+		requireSame(p.view, values[:1])
+		now, ok := s.look()
+		require.True(t, ok)
+		requireSame(now.view, values[1:])
+		s.leave(now)
+	}
+}
+
+func requireUnpinned(t *testing.T, s *views) {
+	t.Helper()
+	require.False(t, s.current.Load().anchor.pinned())
+}
+
+// Another program may build the table anew: its root is another page then.
+func TestViewsFollowTheSchema(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	s := viewsOf(t, d)
+	require.NoError(t, write(d, numbered("g", 500)...))
+	_, _, _, err := s.get("g", "000042")
+	require.NoError(t, err)
+	before := s.current.Load().shape
+	conn, err := openConnection(path, sqlite.OpenReadWrite, nil, nil)
+	require.NoError(t, err)
+	defer conn.Close()
+	for _, statement := range []string{
+		"BEGIN IMMEDIATE",
+		"CREATE TABLE other (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, entry_value TEXT NOT NULL, expires_at INTEGER, revision INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (group_name, entry_key))",
+		"INSERT INTO other SELECT group_name, entry_key, 'new ' || entry_value, expires_at, revision FROM entries",
+		"DROP TABLE entries", "ALTER TABLE other RENAME TO entries", "COMMIT",
+	} {
+		require.NoError(t, execute(conn, statement))
+	}
+	got, found, _, err := s.get("g", "000042")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, "new 42", got.Value)
+	require.NotEqual(t, before.table, s.current.Load().shape.table)
+}
+
+// What another program commits is seen, and stays seen.
+func TestViewsBesideAnotherProgramsCommits(t *testing.T) {
+	path := temporary(t)
+	d := openWith(t, Config{Path: path, Readers: 1})
+	viewsOf(t, d)
+	require.NoError(t, write(d, row("g", "k", "0")))
+	conn, err := openConnection(path, sqlite.OpenReadWrite, nil, nil)
+	require.NoError(t, err)
+	defer conn.Close()
+	for i := 1; i < 6; i++ {
+		require.NoError(t, execute(conn, fmt.Sprintf("UPDATE entries SET entry_value = '%d'", i)))
+		for range 2 {
+			requireValue(t, d, "g", "k", fmt.Sprint(i))
+		}
+	}
+}
+
+// Close waits for those who are looking at a page.
+func TestCloseWaitsForPins(t *testing.T) {
+	d := open(t, temporary(t))
+	s := viewsOf(t, d)
+	require.NoError(t, write(d, numbered("g", 500)...))
+	p, ok := s.look()
+	require.True(t, ok)
+	closed := make(chan error)
+	go func() { closed <- d.Close() }()
+	for s.current.Load() != nil {
+		runtime.Gosched()
+	}
+	for i := range 500 {
+		_, found, err := p.view.get("g", fmt.Sprintf("%06d", i))
+		require.NoError(t, err)
+		require.True(t, found)
+		runtime.Gosched()
+	}
+	select {
+	case err := <-closed:
+		require.FailNow(t, "closed under a reader", err)
+	default:
+	}
+	p.release()
+	require.NoError(t, <-closed)
+}
+
+// A page that can't be read any more ends a scan with SQLite's error, behind the rows that
+// could be.
+func TestFileThatIsCutUnderAScan(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	rows := numbered("g", 4*firstChunkRows)
+	for i := range rows {
+		rows[i].Value = strings.Repeat("v", 500)
+	}
+	require.NoError(t, write(d, rows...))
+	require.NoError(t, d.Close())
+	d = open(t, path)
+	viewsOf(t, d)
+	read := 0
+	var failed error
+	for _, err := range d.Reads().Scan(background, GroupQuery("g"), 0) {
+		if err != nil {
+			failed = err
+			break
+		}
+		if read++; read == 1 {
+			require.NoError(t, os.Truncate(path, 8*filePageSize))
+		}
+	}
+	require.Equal(t, firstChunkRows, read)
+	require.ErrorIs(t, failed, kv.FileLostError)
+	requireNothingHeld(t, d)
+}
+
+// Many scans, each on a view of a time of its own, leave few connections behind.
+func TestAnchorsThatAreNotNeededAreClosed(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
+	s := viewsOf(t, d)
+	var pins []pin
+	for n := range 20 {
+		require.NoError(t, write(d, numbered(fmt.Sprint(n), 10)...))
+		p, ok := s.look()
+		require.True(t, ok)
+		pins = append(pins, p)
+		require.NoError(t, s.step(0))
+	}
+	require.Len(t, s.retired, 20)
+	for _, p := range pins {
+		s.leave(p)
+	}
+	s.drain(0)
+	require.Empty(t, s.retired)
+	require.LessOrEqual(t, len(s.idle), 2)
 }

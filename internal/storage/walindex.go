@@ -61,17 +61,20 @@ type walState struct {
 	salts  [8]byte
 }
 
-// state is the header, if nobody is writing it at this moment.
+// state is the header, if nobody is writing it at this moment: the first copy is read,
+// then the second, which is written first.
 func (x *walIndex) state() (s walState, ok bool) {
-	for at := 0; at < indexCopy; at += 4 {
-		if x.word(at) != x.word(indexCopy+at) {
-			return s, false
-		}
+	var first, second [indexCopy / 4]uint32
+	for i := range first {
+		first[i] = x.word(4 * i)
 	}
-	s = walState{change: x.change(), frames: x.word(indexFrames), pages: x.word(indexPages)}
-	binary.NativeEndian.PutUint32(s.salts[:], x.word(indexSalts))
-	binary.NativeEndian.PutUint32(s.salts[4:], x.word(indexSalts+4))
-	return s, s.change == x.word(indexCopy+indexChange) && x.change() == s.change
+	for i := range second {
+		second[i] = x.word(indexCopy + 4*i)
+	}
+	s = walState{change: first[indexChange/4], frames: first[indexFrames/4], pages: first[indexPages/4]}
+	binary.NativeEndian.PutUint32(s.salts[:], first[indexSalts/4])
+	binary.NativeEndian.PutUint32(s.salts[4:], first[indexSalts/4+1])
+	return s, first == second
 }
 
 // backfilled is how many frames are moved into the database.
