@@ -195,7 +195,7 @@ func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
 		err = errUnread
 	}
 	s.rowids = s.rowids[next:]
-	if err == errEnough {
+	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -18,7 +19,7 @@ func streamPages(ctx context.Context, p *pool, q Query, now int64) iter.Seq2[kv.
 		s := &pageLoop{pool: p, scan: newPageScan(q, now)}
 		defer s.end()
 		err := s.first(ctx)
-		if err == errUnread { // nothing was yielded
+		if errors.Is(err, errUnread) { // nothing was yielded
 			stream(ctx, p, func() source[kv.Row] { return newRowScan(q, now) })(yield)
 			return
 		}
@@ -140,7 +141,7 @@ func (s *pageLoop) next(ctx context.Context) error {
 
 // explain has SQLite say what is wrong behind the last row.
 func (s *pageLoop) explain(ctx context.Context, err error) error {
-	if err != errUnread {
+	if !errors.Is(err, errUnread) {
 		return err
 	}
 	q := s.scan.query

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"runtime"
 
@@ -71,7 +72,7 @@ func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, f
 // GetMany looks several keys up at one moment.
 func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
 	if f.pool.views != nil {
-		if rows, err = f.pool.views.getMany(ctx, f.pool, group, keys); err != errUnread {
+		if rows, err = f.pool.views.getMany(ctx, f.pool, group, keys); !errors.Is(err, errUnread) {
 			return rows, err
 		}
 		rows = nil

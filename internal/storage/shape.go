@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -52,7 +53,7 @@ func readShape(conn *sqlite.Conn, cookie uint32) (s *shape, err error) {
 		for {
 			found, err := stmt.Step()
 			if err != nil || !found {
-				return joinFinalize(stmt, err)
+				return errors.Join(err, stmt.Finalize())
 			}
 			read(stmt)
 		}
@@ -83,11 +84,4 @@ func readShape(conn *sqlite.Conn, cookie uint32) (s *shape, err error) {
 	size, err := queryInt(conn, "PRAGMA page_size")
 	s.pageSize = int(size)
 	return s, err
-}
-
-func joinFinalize(stmt *sqlite.Stmt, err error) error {
-	if finalized := stmt.Finalize(); err == nil {
-		return finalized
-	}
-	return err
 }

@@ -436,9 +436,7 @@ func (s *views) checkpoint(mode string, wait time.Duration, checkpoint func(mode
 	if s == nil {
 		return checkpoint(mode)
 	}
-	if err := s.step(wait); err != nil {
-		return wal, err
-	}
+	s.step(wait)
 	wal, err = checkpoint("PASSIVE")
 	if err != nil || wal.rest() > 0 || mode == "PASSIVE" && wal.pages == 0 {
 		wal.busy = wal.busy || mode != "PASSIVE"
@@ -446,19 +444,19 @@ func (s *views) checkpoint(mode string, wait time.Duration, checkpoint func(mode
 	}
 	// All is in the database: from here on views don't look at the WAL, which can begin
 	// anew under them.
-	if err := s.step(wait); err != nil || mode == "PASSIVE" {
-		return wal, err
+	s.step(wait)
+	if mode == "PASSIVE" {
+		return wal, nil
 	}
 	return checkpoint(mode)
 }
 
 // step renews the anchor, and waits for the one before.
-func (s *views) step(wait time.Duration) error {
+func (s *views) step(wait time.Duration) {
 	s.mu.Lock()
 	s.renewed(s.renew())
 	s.mu.Unlock()
 	s.drain(wait)
-	return nil
 }
 
 // close ends all anchors. Nobody may hold a pin who does not give it back by himself.

@@ -612,7 +612,7 @@ func TestAnchorsThatAreNotNeededAreClosed(t *testing.T) {
 		p, ok := s.look()
 		require.True(t, ok)
 		pins = append(pins, p)
-		require.NoError(t, s.step(0))
+		s.step(0)
 	}
 	require.Len(t, s.retired, 20)
 	for _, p := range pins {
