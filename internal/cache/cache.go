@@ -157,6 +157,9 @@ func (c *Cache) peek(p place, group, key string) (row kv.Row, found, known bool)
 // Who finds the lock taken goes on without: the row comes at another read.
 func (c *Cache) fill(p place, group, key string, row kv.Row, found bool, version storage.Version) {
 	s := c.shard(p)
+	if !found {
+		row = kv.Row{Deadline: kv.NoDeadline} // takes no place for one
+	}
 	size, fits := s.size(group, key, row)
 	mark, epoch := c.mark(p), c.epoch(p)
 	if !fits || !s.admit(p.key) || !planted.StaleFill && (mark.Load() > 0 || !c.source.Current(version, group, key)) {

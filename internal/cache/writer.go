@@ -198,6 +198,9 @@ func (w *Writer) settle(committed bool) {
 // replace puts a committed change in the place of the row that it changed.
 func (c *Cache) replace(p place, ch *change) {
 	s := c.shard(p)
+	if ch.kind != written {
+		ch.row.Value, ch.row.Deadline = "", kv.NoDeadline // takes no place for them
+	}
 	size, fits := s.size(ch.row.Group, ch.row.Key, ch.row)
 	if !fits {
 		return

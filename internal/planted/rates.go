@@ -3,5 +3,5 @@ package planted
 // How often what is planted goes wrong.
 const (
 	FsyncSkippedRate = 1000 // commits
-	TornFrameRate    = 200  // frames
+	TornFrameRate    = 100  // writes of frames
 )

@@ -23,6 +23,7 @@ type memory struct {
 	ended     *atomic.Pointer[error] // of a snapshot: why it is no more
 	committed atomic.Pointer[forest] // never changed once published, but for what is newer than it
 	pins      *pins
+	loaded    func() // called between a Get's load of a forest and its look; nil but in tests
 }
 
 // forest is the rows in both orders that are asked for. The same row stands in

@@ -27,10 +27,12 @@ type version struct {
 	kv.Row
 	commit uint64                  // the number of the forest that shows it first
 	before atomic.Pointer[version] // what it replaced; nil: nobody needs that any more
+	place  int                     // among the writer's kept, from 1; 0: it is not there
 }
 
-// at is the row as a forest shows it; nil if nobody has pinned that forest, and a later
-// one has been published.
+// at is the row as a forest shows it. If nobody has pinned that forest, and a later one has
+// been published, it may be nil, or an older one: whoever has not pinned looks afterwards
+// whether the forest is still what is committed.
 func (c *cell) at(commit uint64) *version {
 	v := c.newest.Load()
 	for v != nil && v.commit > commit {
@@ -71,14 +73,16 @@ func (p *pins) count(number uint64, by int) {
 	}
 }
 
-// oldest is the least number that is pinned, at most the given one.
-func (p *pins) oldest(number uint64) uint64 {
+// bounds are the least number that is pinned, at most the given one, and the greatest,
+// 0 if there is none.
+func (p *pins) bounds(number uint64) (oldest, newest uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	oldest = number
 	for pinned := range p.mu.counts {
-		number = min(number, pinned)
+		oldest, newest = min(oldest, pinned), max(newest, pinned)
 	}
-	return number
+	return oldest, newest
 }
 
 // cells are the cells of a forest in order, as it shows them.
@@ -94,15 +98,19 @@ func cellLess(a, b *cell) bool {
 	return a.key < b.key
 }
 
-// Get is the key's row. Of a forest that is not pinned it may be gone, though it is there.
-func (c cells) Get(group, key string) (row *kv.Row, found, gone bool) {
+// Get is the key's row. Of a forest that is not pinned it is sure only if it is the key's
+// newest: otherwise see cell.at.
+func (c cells) Get(group, key string) (row *kv.Row, found, sure bool) {
 	cell, found := c.tree.Get(&cell{group: group, key: key})
 	if !found {
-		return nil, false, false
+		return nil, false, true
+	}
+	if v := cell.newest.Load(); v.commit <= c.at {
+		return &v.Row, true, true
 	}
 	v := cell.at(c.at)
 	if v == nil {
-		return nil, false, true
+		return nil, false, false
 	}
 	return &v.Row, true, false
 }

@@ -72,6 +72,72 @@ func TestReplacedRowsAreKeptForThoseWhoSeeThem(t *testing.T) {
 	require.Empty(t, w.kept)
 }
 
+// What nobody can see between the moment that somebody has pinned and the present is let go
+// of at once, however much is written.
+func TestAReaderKeepsNoMoreThanItSees(t *testing.T) {
+	d, w := openMemoryWriter(t)
+	keys := []string{"a", "b", "c"}
+	for _, key := range keys {
+		setInMemory(t, w, key, "first")
+	}
+	first, err := d.Snapshot(context.Background())
+	require.NoError(t, err)
+	for i := range 500 {
+		setInMemory(t, w, keys[i%3], fmt.Sprint(i))
+		require.LessOrEqual(t, w.versions(keys[i%3]), 2)
+		require.LessOrEqual(t, len(w.kept), 3)
+	}
+	second, err := d.Snapshot(context.Background())
+	require.NoError(t, err)
+	for i := range 500 {
+		setInMemory(t, w, keys[i%3], fmt.Sprint("later ", i))
+		require.LessOrEqual(t, w.versions(keys[i%3]), 3)
+		require.LessOrEqual(t, len(w.kept), 6)
+	}
+	for i, key := range keys {
+		row, _, err := first.Get(context.Background(), "g", key)
+		require.NoError(t, err)
+		require.Equal(t, "first", row.Value)
+		row, _, err = second.Get(context.Background(), "g", key)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint([]int{498, 499, 497}[i]), row.Value)
+	}
+	first.Close()
+	second.Close()
+	setInMemory(t, w, "a", "last")
+	require.Empty(t, w.kept)
+	for _, key := range keys {
+		require.Equal(t, 1, w.versions(key))
+	}
+}
+
+// A Get that has loaded what is committed, and finds that it has been replaced, its row
+// gone or between others, answers what is committed then.
+func TestGetsInMemoryBesideCommits(t *testing.T) {
+	for _, pinned := range []bool{false, true} {
+		t.Run(fmt.Sprint("pinned=", pinned), func(t *testing.T) {
+			d, w := openMemoryWriter(t)
+			m := d.reads.(*memory)
+			setInMemory(t, w, "k", "0")
+			if pinned {
+				s, err := d.Snapshot(context.Background())
+				require.NoError(t, err)
+				defer s.Close()
+			}
+			setInMemory(t, w, "k", "1")
+			once := sync.OnceFunc(func() {
+				setInMemory(t, w, "k", "2")
+				setInMemory(t, w, "k", "3")
+			})
+			m.loaded = once
+			row, found, err := d.Reads().Get(context.Background(), "g", "k")
+			require.NoError(t, err)
+			require.True(t, found)
+			require.Equal(t, "3", row.Value, "it is no older than the call, and whole")
+		})
+	}
+}
+
 // A loop that is left, by whatever way, pins nothing.
 func TestScansThatEndPinNothing(t *testing.T) {
 	d, w := openMemoryWriter(t)
@@ -96,13 +162,17 @@ func TestReadsInMemorySeeOneCommit(t *testing.T) {
 	d, w := openMemoryWriter(t)
 	const keys = 40
 	commit := func(n int, good bool) {
+		value := fmt.Sprintf("%08d", n)
+		if !good {
+			value = "undone" + value
+		}
 		assert.NoError(t, w.Begin())
 		for i := range keys {
 			if n%7 == 3 {
 				_, err := w.Delete("g", fmt.Sprint(i))
 				assert.NoError(t, err)
 			}
-			assert.NoError(t, w.Upsert(kv.Row{Group: "g", Key: fmt.Sprint(i), Value: fmt.Sprintf("%08d", n), Deadline: kv.NoDeadline}))
+			assert.NoError(t, w.Upsert(kv.Row{Group: "g", Key: fmt.Sprint(i), Value: value, Deadline: kv.NoDeadline}))
 		}
 		if good {
 			assert.NoError(t, w.Commit())

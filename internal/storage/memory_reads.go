@@ -56,14 +56,19 @@ func (m *memory) getAt(ctx context.Context, group, key string) (kv.Row, bool, Ve
 		if err != nil {
 			return kv.Row{}, false, v, err
 		}
-		row, found, gone := f.rows.Get(group, key)
+		if m.loaded != nil {
+			m.loaded()
+		}
+		row, found, sure := f.rows.Get(group, key)
 		switch {
+		case !sure && m.committed.Load() != f:
+			// A later forest has been published meanwhile, which shows another row, and
+			// the one that this forest shows may be gone.
 		case found:
 			return *row, true, v, nil
-		case !gone:
+		default:
 			return kv.Row{}, false, v, nil
 		}
-		// A later forest has been published meanwhile, which shows another row.
 	}
 }
 

@@ -20,7 +20,8 @@ type memoryWriter struct {
 	logged  bool       // working.log differs from what is published
 	keys    bool       // working.rows has other keys than what is published
 	key     cell       // what is looked for
-	kept    []*version // whose before somebody may have pinned, in the order of commits
+	kept    []*version // whose before somebody may have pinned
+	swept   int        // how many there were after the last sweep
 	expiry  bool       // working.expiring differs from what is published
 }
 
@@ -86,26 +87,50 @@ func (w *memoryWriter) Commit() error {
 	return nil
 }
 
-// prune lets go of what the commit has replaced, as far as nobody has pinned it.
+// prune lets go of what the commit has replaced, as far as nobody has pinned it. What
+// nobody can see between two pins goes at once: one who reads for long keeps what he sees,
+// and not all that was written meanwhile.
 func (w *memoryWriter) prune() {
+	oldest, newest := w.memory.pins.bounds(w.memory.committed.Load().number)
 	for i := range w.changes {
-		if v := w.changes[i].now; v != nil && w.changes[i].before != nil {
-			w.kept = append(w.kept, v)
+		v, b := w.changes[i].now, w.changes[i].before
+		if v == nil || b == nil {
+			continue
 		}
+		if b.commit > newest { // it is seen by no pin
+			v.before.Store(b.before.Load())
+			if v.place, b.place = b.place, 0; v.place > 0 {
+				w.kept[v.place-1] = v
+			}
+			continue
+		}
+		w.kept = append(w.kept, v)
+		v.place = len(w.kept)
 	}
-	oldest, n := w.memory.pins.oldest(w.memory.committed.Load().number), 0
-	for n < len(w.kept) && w.kept[n].commit <= oldest {
-		w.kept[n].before.Store(nil)
-		w.kept[n] = nil
-		n++
+	if len(w.kept) > 0 && (len(w.kept) <= fewKept || len(w.kept) >= 2*w.swept || newest == 0) {
+		w.sweep(oldest)
 	}
-	switch {
-	case n < len(w.kept):
-		w.kept = w.kept[n:]
-	case cap(w.kept) > keptChanges:
+}
+
+// fewKept is how many versions are looked through after every commit.
+const fewKept = 64
+
+// sweep takes away what the versions replaced that everybody sees.
+func (w *memoryWriter) sweep(oldest uint64) {
+	left := w.kept[:0]
+	for _, v := range w.kept {
+		if v.commit <= oldest {
+			v.before.Store(nil)
+			v.place = 0
+			continue
+		}
+		left = append(left, v)
+		v.place = len(left)
+	}
+	clear(w.kept[len(left):])
+	w.kept, w.swept = left, len(left)
+	if len(left) == 0 && cap(left) > keptChanges {
 		w.kept = nil
-	default:
-		w.kept = w.kept[:0]
 	}
 }
 

@@ -172,6 +172,7 @@ func (w *fileWriter) Commit() error {
 // there, and synced, before anybody can see it.
 func (w *fileWriter) runCommit() error {
 	w.wal.Begin()
+	defer w.wal.End() // also if there was a panic
 	err := run(w.commit)
 	if !w.wal.End() && err == nil {
 		panic("storage: a commit is visible whose frames were not written")

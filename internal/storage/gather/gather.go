@@ -50,7 +50,11 @@ func Of(handle uintptr) (*WAL, error) {
 	if w.table == 0 {
 		return nil, errors.New("no memory outside the Go heap")
 	}
-	// The answer goes where the methods will be.
+	// The answers go where the methods will be.
+	if !w.overwritesSafely(tls, handle) {
+		libc.Xfree(tls, w.table)
+		return nil, errors.New("the file system does not promise that what lies beside a write stays whole")
+	}
 	if code := lib.Xsqlite3_file_control(tls, handle, 0, lib.SQLITE_FCNTL_JOURNAL_POINTER, w.table); code != lib.SQLITE_OK {
 		libc.Xfree(tls, w.table)
 		return nil, errors.New("the connection does not tell its WAL")
@@ -69,6 +73,22 @@ func Of(handle uintptr) (*WAL, error) {
 	wals.Store(w.file, w)
 	*methods = w.table
 	return w, nil
+}
+
+// overwritesSafely reports whether SQLite takes a write for leaving what lies beside it
+// whole. Otherwise it pads a commit with frames, and writes a part of them after the sync
+// that should have brought them to the disk. It asks the database's file.
+func (w *WAL) overwritesSafely(tls *libc.TLS, handle uintptr) bool {
+	if lib.Xsqlite3_file_control(tls, handle, 0, lib.SQLITE_FCNTL_FILE_POINTER, w.table) != lib.SQLITE_OK {
+		return false
+	}
+	file := *cabi.At[uintptr](w.table)
+	methods := cabi.At[lib.Tsqlite3_file](file).FpMethods
+	if methods == 0 {
+		return false
+	}
+	ask := cabi.At[lib.Tsqlite3_io_methods](methods).FxDeviceCharacteristics
+	return ask != 0 && cabi.Call[func(*libc.TLS, uintptr) int32](ask)(tls, file)&lib.SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
 }
 
 func aligned(n int) int { return (n + 15) &^ 15 }
