@@ -187,6 +187,9 @@ func TestValuesAppended(t *testing.T) {
 			assert.Equal(t, "before va\x00lue", string(buffer))
 		}
 		buffer := make([]byte, 0, 100)
+		for range 3000 { // the cache has keys that are read often ready as strings, drawn by lot
+			buffer, _ = store.AppendValue(buffer[:0], "g", "k")
+		}
 		allocated := testing.AllocsPerRun(100, func() { buffer, _ = store.AppendValue(buffer[:0], "g", "k") })
 		assert.LessOrEqual(t, allocated, 1.0, "a view makes the group's name")
 	})

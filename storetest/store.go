@@ -83,7 +83,10 @@ func (s *Store) release() {
 
 // open opens the store in a goroutine by whose label those that it starts are known.
 func (s *Store) open() (err error) {
-	options := []api.Option{func(c *engine.Config) error { c.Failpoint = s.points.hit; return nil }}
+	options := []api.Option{
+		func(c *engine.Config) error { c.Failpoint = s.points.hit; return nil },
+		api.WithMmap(false), // faults of reads would pass mapped pages by
+	}
 	if s.settings.clock != nil {
 		options = append(options, api.WithClock(s.settings.clock))
 	}

@@ -107,7 +107,7 @@ func (l *load) swell() error {
 	return snapshot.Close()
 }
 
-// crowd has 16 scans and as many snapshots open at once, fewer with fewer
+// crowd has 16 scans and twice as many snapshots open at once, fewer with fewer
 // callers. Connections are opened whenever more of them coincide than ever
 // before, and their descriptors kept: that high-water mark is reached here, and
 // not by chance within the hour. More than coincide would hide a leak.
@@ -125,13 +125,18 @@ func (l *load) crowd() error {
 				errs <- err
 				return
 			}
+			another, err := l.store.Snapshot()
+			if err != nil {
+				errs <- errors.Join(err, snapshot.Close())
+				return
+			}
 			for _, err = range l.store.All(group(i % groups)) {
 				if err != nil {
 					break
 				}
 				await() // within the scan
 			}
-			errs <- errors.Join(err, c.whole(snapshot.All(group(i%groups))), snapshot.Close())
+			errs <- errors.Join(err, c.whole(snapshot.All(group(i%groups))), snapshot.Close(), another.Close())
 		}()
 	}
 	var all []error
