@@ -40,11 +40,7 @@ func openScoped(place string, interval int) (*conformance.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := opened(store, scope, interval)
-	if err == nil {
-		persistence.SetDeletes(o.Provider.(*persistence.Provider), 2) // so that kills come between two commits of a delete
-	}
-	return o, err
+	return opened(store, scope, interval)
 }
 
 func openMemory(_ string, interval int) (*conformance.Opened, error) {
