@@ -2,15 +2,21 @@ package testkit
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 )
 
 // InMemory has temporary files of tests lie in memory, if there is room for them: what a
 // disk would do to a file that is synced no test asks for, and there are thousands of syncs.
-// Whoever sets TMPDIR says where they lie; make race has them on the disk.
+// Benchmarks measure the disk. Whoever sets TMPDIR says where files lie; make race has them
+// on the disk.
 func InMemory() {
 	const folder, room = "/dev/shm", 2 << 30
-	if os.Getenv("TMPDIR") != "" {
+	measures := slices.ContainsFunc(os.Args, func(arg string) bool {
+		return strings.HasPrefix(strings.TrimLeft(arg, "-"), "test.bench=")
+	})
+	if os.Getenv("TMPDIR") != "" || measures {
 		return
 	}
 	var is syscall.Statfs_t
