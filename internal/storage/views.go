@@ -285,11 +285,7 @@ func (s *views) renew() error {
 		s.rest(a)
 		return err
 	}
-	old := s.current.Swap(v)
-	if old != nil {
-		old.anchor.retired.Store(true)
-		s.retired = append(s.retired, old.anchor)
-	}
+	s.replace(v)
 	s.end()
 	return nil
 }
@@ -361,10 +357,7 @@ func (s *views) renewed(err error) {
 		s.warned = false
 		return
 	}
-	if old := s.current.Swap(nil); old != nil {
-		old.anchor.retired.Store(true)
-		s.retired = append(s.retired, old.anchor)
-	}
+	s.replace(nil)
 	if !s.refused && !isInterrupt(err) && !s.warned {
 		s.warned = true
 		s.logger.Warn("pages can't be read directly; SQLite reads them meanwhile", "error", err)
@@ -389,6 +382,23 @@ func (s *views) end() {
 	s.retired = kept
 }
 
+// ended ends them, and reports whether none is left.
+func (s *views) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
+	return len(s.retired) == 0
+}
+
+// replace publishes a view of another anchor, or none, and retires the anchor of the one
+// before. It is called under the lock.
+func (s *views) replace(v *view) {
+	if old := s.current.Swap(v); old != nil {
+		old.anchor.retired.Store(true)
+		s.retired = append(s.retired, old.anchor)
+	}
+}
+
 // rest keeps an anchor for the next time, of which one at a time is needed, and one more
 // for each that is still looked at.
 func (s *views) rest(a *anchor) {
@@ -404,14 +414,8 @@ func (s *views) rest(a *anchor) {
 // turns of the scheduler in any case, and then as long as it may.
 func (s *views) drain(wait time.Duration) {
 	const turns = 64
-	done := func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.end()
-		return len(s.retired) == 0
-	}
 	for range turns {
-		if done() {
+		if s.ended() {
 			return
 		}
 		runtime.Gosched()
@@ -421,7 +425,7 @@ func (s *views) drain(wait time.Duration) {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for !done() {
+	for !s.ended() {
 		select {
 		case <-s.drained:
 		case <-timer.C:
@@ -466,19 +470,9 @@ func (s *views) close() (err error) {
 	}
 	s.mu.Lock()
 	s.shut = true
-	if v := s.current.Swap(nil); v != nil {
-		v.anchor.retired.Store(true)
-		s.retired = append(s.retired, v.anchor)
-	}
+	s.replace(nil)
 	s.mu.Unlock()
-	for {
-		s.mu.Lock()
-		s.end()
-		left := len(s.retired)
-		s.mu.Unlock()
-		if left == 0 {
-			break
-		}
+	for !s.ended() {
 		<-s.drained
 	}
 	for _, a := range s.idle {
