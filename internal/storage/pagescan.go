@@ -31,16 +31,10 @@ type pageScan struct {
 const patience = 16
 
 func newPageScan(q Query, now int64) *pageScan {
-	s := &pageScan{query: q, now: now, left: q.Limit}
+	s := &pageScan{query: q, now: now, left: q.wanted()}
 	s.group, s.single = q.single()
-	if q.Limit <= 0 {
-		s.left = int(^uint(0) >> 1)
-	}
 	return s
 }
-
-// wide: see rowScan.
-func (s *pageScan) wide() bool { return !s.single && s.query.Keys != AllKeys }
 
 // anyOrder: only what is all wanted may be read in another order.
 func (s *pageScan) anyOrder() bool {

@@ -61,7 +61,7 @@ func (s *pageLoop) first(ctx context.Context) error {
 	if err := s.pool.check(ctx); err != nil {
 		return err
 	}
-	if s.scan.wide() {
+	if s.scan.query.wide() {
 		leave, err := s.pool.turn(ctx)
 		if err != nil {
 			return err

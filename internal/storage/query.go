@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"math"
+
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -34,6 +36,20 @@ func (q *Query) single() (group string, ok bool) {
 	return q.Groups.From, !q.Groups.Unbounded && q.Groups.To == q.Groups.From+"\x00"
 }
 
+// wide: a range of keys in many groups is looked for in all of them.
+func (q *Query) wide() bool {
+	_, single := q.single()
+	return !single && q.Keys != AllKeys
+}
+
+// wanted is how many rows that are at most.
+func (q *Query) wanted() int {
+	if q.Limit <= 0 {
+		return math.MaxInt
+	}
+	return q.Limit
+}
+
 // rowScan yields the live rows of a query.
 type rowScan struct {
 	query  Query
@@ -45,16 +61,12 @@ type rowScan struct {
 }
 
 func newRowScan(q Query, now int64) *rowScan {
-	s := &rowScan{query: q, now: now, left: q.Limit}
+	s := &rowScan{query: q, now: now, left: q.wanted()}
 	s.group, s.single = q.single()
-	if q.Limit <= 0 {
-		s.left = int(^uint(0) >> 1)
-	}
 	return s
 }
 
-// wide: a range of keys in many groups is looked for in all of them.
-func (s *rowScan) wide() bool { return !s.single && s.query.Keys != AllKeys }
+func (s *rowScan) wide() bool { return s.query.wide() }
 
 func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
 	stmt, err := s.begin(r)
