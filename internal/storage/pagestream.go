@@ -125,10 +125,7 @@ func (s *pageLoop) next(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	rows, bytes := chunkRows, chunkBytes
-	if s.pool.holding() > maxIdle { // each of them has a chunk in memory
-		rows, bytes = firstChunkRows, firstChunkBytes
-	}
+	rows, bytes := s.pool.laterChunk()
 	err = s.hold.look(func(v *view) (err error) {
 		s.rows, s.more, err = s.scan.chunk(v, s.rows, rows, bytes)
 		return err

@@ -154,11 +154,16 @@ func (s *scan[T]) turn(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	rows, bytes := chunkRows, chunkBytes
-	if s.pool.holding() > maxIdle { // each of them has a chunk in memory
-		rows, bytes = firstChunkRows, firstChunkBytes
-	}
+	rows, bytes := s.pool.laterChunk()
 	return s.next(ctx, rows, bytes)
+}
+
+// laterChunk is how much a chunk behind the first may have.
+func (p *pool) laterChunk() (rows, bytes int) {
+	if p.holding() > maxIdle { // each of them has a chunk in memory
+		return firstChunkRows, firstChunkBytes
+	}
+	return chunkRows, chunkBytes
 }
 
 // next appends a chunk.
