@@ -84,7 +84,7 @@ fuzz: ## every fuzz test for FUZZTIME (20s), and how many executions that were
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; total=0; \
 	for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
-			$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) > "$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+			$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x > "$$log" 2>&1 || { cat "$$log"; exit 1; }; \
 			n=$$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$$log" | tail -n 1); \
 			total=$$((total + n)); \
 			printf '%-60s %12d executions\n' "$$(dirname "$$file") $$name" "$$n"; \

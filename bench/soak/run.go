@@ -23,7 +23,7 @@ import (
 // Config says what a run does. What is zero has its default.
 type Config struct {
 	Path     string        // of a database that does not exist yet, in a folder that does; required
-	Duration time.Duration // of the load, at least a second; required
+	Duration time.Duration // of the load, at least a second; it is longer if samples take so long that too few are there for a verdict; required
 	Callers  int           // goroutines that call the store, default 64
 	Rate     float64       // calls a second, of all callers together; 0: as many as they can
 	Every    time.Duration // between two samples; default a 360th of Duration, but a second if that is shorter, and a 20th of Duration at most
@@ -164,7 +164,7 @@ func (l *load) sample(ctx context.Context, failed <-chan error) ([]Sample, error
 	samples := make([]Sample, 0, c.Duration/c.Every+2) // which grow nothing then
 	ticker := time.NewTicker(max(c.Every/200, time.Millisecond))
 	defer ticker.Stop()
-	due, logged := c.Every, int64(0)
+	due, logged, judged := c.Every, int64(0), 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -187,10 +187,18 @@ func (l *load) sample(ctx context.Context, failed <-chan error) ([]Sample, error
 		sample := l.measure()
 		sample.WAL, logged = logged, 0
 		samples = append(samples, sample)
-		if elapsed >= c.Duration {
+		if sample.At >= c.Warm.Seconds() {
+			judged++
+		}
+		// Samples that took long may be too few for a verdict at the end: the
+		// run goes on for those.
+		if elapsed >= c.Duration && judged >= leastJudged {
 			return samples, nil
 		}
 		// A sample that took long is not followed by others without a rest.
-		due = min(max(due+c.Every, time.Since(l.began)+c.Every/2), c.Duration)
+		due = max(due+c.Every, time.Since(l.began)+c.Every/2)
+		if elapsed < c.Duration {
+			due = min(due, c.Duration)
+		}
 	}
 }

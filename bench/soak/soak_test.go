@@ -89,6 +89,23 @@ func TestSoak_FindsLeaks(t *testing.T) {
 	}
 }
 
+// On a machine so slow that a sample takes longer than the run, there is a
+// verdict all the same.
+func TestSoak_SlowSamples(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	taken := 0
+	result, err := Run(ctx, Config{Path: filepath.Join(t.TempDir(), "soak.db"), Duration: time.Second, Callers: 2, Rate: 50,
+		beside: func() {
+			if taken++; taken <= leastJudged {
+				time.Sleep(500 * time.Millisecond) // the slowness itself
+			}
+		}})
+	require.NoError(t, err)
+	assert.NotEqual(t, Unjudged, result.Verdict, result.Summary())
+	assert.Greater(t, result.Seconds, 1.0)
+}
+
 func grownOf(result Result) (grown []string) {
 	for _, g := range result.Growth {
 		if g.Grown {
