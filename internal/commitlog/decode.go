@@ -233,8 +233,7 @@ type reader struct {
 // effect reads the effect after previous into the same variable.
 func (r *reader) effect(e *kv.Event) {
 	flags := r.byte()
-	// A group that was just deleted has nothing more to delete.
-	r.bad = r.bad || e.Type == kv.EventDeleteGroup && flags&kindMask == byte(kv.EventDeleteGroup) && flags&sameGroup != 0
+	before, group := e.Type, e.Group
 	e.Type = kv.EventType(flags & kindMask)
 	r.bad = r.bad || e.Type > kv.EventExpire || flags&unused != 0
 	if flags&nextRequest != 0 {
@@ -243,6 +242,8 @@ func (r *reader) effect(e *kv.Event) {
 	if flags&sameGroup == 0 {
 		e.Group = r.text()
 	}
+	// A group that was just deleted has nothing more to delete.
+	r.bad = r.bad || e.Type == kv.EventDeleteGroup && before == kv.EventDeleteGroup && e.Group == group
 	e.Key, e.Value, e.ExpiresAt = "", "", time.Time{}
 	if e.Type != kv.EventDeleteGroup {
 		e.Key = r.text()
