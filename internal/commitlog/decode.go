@@ -227,6 +227,7 @@ func (r *Reader) end() error {
 type reader struct {
 	rest  string
 	clone bool
+	begun bool // the first effect was read
 	bad   bool // the record ended within a field, or a field is impossible
 }
 
@@ -237,8 +238,10 @@ func (r *reader) effect(e *kv.Event) {
 	e.Type = kv.EventType(flags & kindMask)
 	r.bad = r.bad || e.Type > kv.EventExpire || flags&unused != 0
 	if flags&nextRequest != 0 {
+		r.bad = r.bad || !r.begun
 		e.Revision++
 	}
+	r.begun = true
 	if flags&sameGroup == 0 {
 		e.Group = r.text()
 	}
