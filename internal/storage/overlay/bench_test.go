@@ -1,0 +1,164 @@
+package overlay
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/tidwall/btree"
+)
+
+const benchKeys = 100_000
+
+func benchNames() []string {
+	names := make([]string, benchKeys)
+	for i := range names {
+		names[i] = fmt.Sprintf("%016x", uint64(i)*0x9E3779B97F4A7C15)
+	}
+	return names
+}
+
+func filled(names []string) *Overlay {
+	o := New(0)
+	for i, name := range names {
+		o.Set(kv.Row{Group: "g", Key: name, Value: strings.Repeat("v", 100), Deadline: kv.NoDeadline, Revision: uint64(i + 1)})
+	}
+	o.Commit(uint64(len(names)))
+	return o
+}
+
+// BenchmarkSet is one Set of any of 100,000 keys, in commits of 64: of keys that the run has
+// (again), of those that it has not (new), and the same in a tree of the memory store's
+// library, of which each commit publishes a copy.
+func BenchmarkSet(b *testing.B) {
+	names, value := benchNames(), strings.Repeat("v", 100)
+	b.Run("again", func(b *testing.B) {
+		o := filled(names)
+		random := rand.New(rand.NewPCG(1, 1))
+		revision := uint64(benchKeys)
+		b.ReportAllocs()
+		for b.Loop() {
+			revision++
+			o.Set(kv.Row{Group: "g", Key: names[random.IntN(benchKeys)], Value: value, Deadline: kv.NoDeadline, Revision: revision})
+			if revision%64 == 0 {
+				o.Commit(revision)
+			}
+		}
+	})
+	b.Run("new", func(b *testing.B) {
+		o, n := New(0), 0
+		b.ReportAllocs()
+		for b.Loop() {
+			if n++; n%benchKeys == 0 {
+				o.Commit(uint64(n))
+				o = New(uint64(n))
+			}
+			o.Set(kv.Row{Group: "g", Key: names[n%benchKeys], Value: value, Deadline: kv.NoDeadline, Revision: uint64(n)})
+			if n%64 == 0 {
+				o.Commit(uint64(n))
+			}
+		}
+	})
+	b.Run("new/tree", func(b *testing.B) {
+		less := func(a, b *kv.Row) bool { return compare(a, b) < 0 }
+		make := func() *btree.BTreeG[*kv.Row] {
+			return btree.NewBTreeGOptions(less, btree.Options{Degree: 16, NoLocks: true})
+		}
+		tree, n := make(), 0
+		var published *btree.BTreeG[*kv.Row]
+		b.ReportAllocs()
+		for b.Loop() {
+			if n++; n%benchKeys == 0 {
+				tree = make()
+			}
+			name := strings.Clone("g" + names[n%benchKeys])
+			tree.Set(&kv.Row{Group: name[:1], Key: name[1:], Value: strings.Clone(value), Deadline: kv.NoDeadline, Revision: uint64(n)})
+			if n%64 == 0 {
+				published = tree.Copy()
+			}
+		}
+		_ = published
+	})
+}
+
+// BenchmarkGet is a Get of any of 100,000 keys that are there, and of as many that are not.
+func BenchmarkGet(b *testing.B) {
+	names := benchNames()
+	o := filled(names)
+	for _, there := range []bool{true, false} {
+		b.Run(fmt.Sprintf("there=%v", there), func(b *testing.B) {
+			random := rand.New(rand.NewPCG(1, 1))
+			b.ReportAllocs()
+			for b.Loop() {
+				name := names[random.IntN(benchKeys)]
+				if !there {
+					name = name[:15]
+				}
+				if _, verdict := o.Get("g", name); (verdict == Present) != there {
+					b.Fatal(verdict)
+				}
+			}
+		})
+	}
+	b.Run("there=true/tree", func(b *testing.B) {
+		tree := btree.NewBTreeGOptions(func(a, b *kv.Row) bool { return compare(a, b) < 0 }, btree.Options{Degree: 16, NoLocks: true})
+		for _, name := range names {
+			tree.Set(&kv.Row{Group: "g", Key: name})
+		}
+		random := rand.New(rand.NewPCG(1, 1))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, found := tree.Get(&kv.Row{Group: "g", Key: names[random.IntN(benchKeys)]}); !found {
+				b.Fatal("not found")
+			}
+		}
+	})
+}
+
+// BenchmarkIterate is an entry of a walk over 100,000.
+func BenchmarkIterate(b *testing.B) {
+	o := filled(benchNames())
+	for _, reverse := range []bool{false, true} {
+		b.Run(fmt.Sprintf("reverse=%v", reverse), func(b *testing.B) {
+			s := o.Pin()
+			defer s.Release()
+			b.ReportAllocs()
+			walk := s.Iterate(Bounds{Unbounded: true}, reverse)
+			for b.Loop() {
+				if _, ok := walk.Next(); !ok {
+					walk = s.Iterate(Bounds{Unbounded: true}, reverse)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSlice is an entry of a fold's slices of 512.
+func BenchmarkSlice(b *testing.B) {
+	o := filled(benchNames())
+	o.Freeze()
+	var c Cursor
+	left := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if left--; left <= 0 {
+			slice, end := o.Slice(c, 512, 1<<30)
+			if left, c = len(slice), end; end.Run > 1 {
+				c = Cursor{}
+			}
+		}
+	}
+}
+
+// BenchmarkPin is taking a state and giving it back, by many at a time.
+func BenchmarkPin(b *testing.B) {
+	o := filled(benchNames()[:100])
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			o.Pin().Release()
+		}
+	})
+}

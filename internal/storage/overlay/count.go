@@ -1,0 +1,160 @@
+package overlay
+
+import (
+	"math"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Base is what a count asks a snapshot of the base.
+type Base interface {
+	// Deadline is the deadline of a key's row.
+	Deadline(group, key string) (deadline int64, found bool, err error)
+	// Live is how many rows of a group live, and limit if there are more.
+	Live(group string, now, limit int64) (int64, error)
+}
+
+// Delta is how many more live rows, and groups that have one, the state and the base have
+// together than the base alone; negative if there are fewer. The base's snapshot must be one
+// as for Merge, and folded how much it has: what was noted by Folded with the commit that it
+// shows.
+//
+// It costs a walk of what the overlay has in the range, some questions to the base for each
+// group there, and one for each key that was not looked up before. With groups false only
+// rows are counted, which asks less.
+func (s *State) Delta(r kv.Range, now int64, folded Cursor, base Base, groups bool) (delta kv.Usage, err error) {
+	d := counter{state: s, now: now, folded: folded, base: base}
+	bounds := GroupBounds(r)
+	for group, found := s.touched(r.From, &bounds); found; group, found = s.touched(group+"\x00", &bounds) {
+		keys, n, err := d.group(group, groups)
+		if err != nil {
+			return delta, err
+		}
+		delta.Keys += keys
+		delta.Groups += n
+	}
+	return delta, nil
+}
+
+// touched is the first group from a name on of which a run says something.
+func (s *State) touched(from string, b *Bounds) (group string, found bool) {
+	for _, r := range []*run{s.active, s.frozen} {
+		if r == nil {
+			continue
+		}
+		for _, l := range []*list{&r.rows, &r.marks} {
+			if c := l.seek(from, ""); c != nil && b.contains(c, false) && (!found || c.group < group) {
+				group, found = c.group, true
+			}
+		}
+	}
+	return group, found
+}
+
+type counter struct {
+	state  *State
+	now    int64
+	folded Cursor
+	base   Base
+
+	lives, covers int64 // rows of the group in hand: in the overlay, and of the base below it
+}
+
+// group counts one group.
+func (d *counter) group(group string, groups bool) (keys, more int64, err error) {
+	s := d.state
+	d.lives, d.covers = 0, 0
+	covered := s.active.hides(group, s.revision)
+	hidden := covered || s.frozen != nil && !d.folded.hasMark(s.frozen, group) && s.frozen.hides(group, s.revision)
+	bounds := GroupBounds(kv.GroupRange(group))
+	walk := s.Iterate(bounds, false)
+	for from := walk.peek(); from != nil; from = walk.peek() {
+		if err := d.key(from.cell, from.version, from == &walk.frozen, hidden); err != nil {
+			return 0, 0, err
+		}
+		walk.step(from, from == &walk.frozen)
+	}
+	if !hidden {
+		keys = d.lives - d.covers
+	} else if d.covers, err = d.base.Live(group, d.now, math.MaxInt64); err != nil {
+		return 0, 0, err
+	} else {
+		keys = d.lives - d.covers
+	}
+	if !groups {
+		return keys, 0, nil
+	}
+	more, err = d.liveness(group, hidden)
+	return keys, more, err
+}
+
+// key counts a key by the version that decides.
+func (d *counter) key(c *cell, v *version, frozen, hidden bool) error {
+	if frozen && d.folded.hasRow(d.state.frozen, c.group, c.key) {
+		return nil // the base has it as the overlay says
+	}
+	if !v.gone && v.deadline > d.now {
+		d.lives++
+	}
+	if hidden {
+		return nil
+	}
+	deadline, found, err := d.below(c.group, c.key)
+	if err != nil {
+		return err
+	}
+	if found && deadline > d.now {
+		d.covers++
+	}
+	return nil
+}
+
+// below is the row that the base's snapshot has of a key that the overlay decides, in a
+// group of which it shows something.
+func (d *counter) below(group, key string) (deadline int64, found bool, err error) {
+	s := d.state
+	cell := s.active.rows.find(group, key)
+	if s.frozen != nil {
+		c := s.frozen.rows.find(group, key)
+		switch said := c != nil && c.newest.Load() != nil; {
+		case said && d.folded.hasRow(s.frozen, group, key):
+			v := c.newest.Load()
+			return v.deadline, !v.gone, nil
+		case s.frozen.hides(group, s.revision):
+			return 0, false, nil // the base has removed it with its group
+		case said:
+			cell = c // what the base has lies under the frozen run
+		}
+	}
+	if deadline, found, known := cell.under.what(); known {
+		return deadline, found, nil
+	}
+	if deadline, found, err = d.base.Deadline(group, key); err == nil {
+		cell.under.know(deadline, found)
+	}
+	return deadline, found, err
+}
+
+// liveness is 1 for a group that has a live row and none in the base, -1 for the contrary.
+func (d *counter) liveness(group string, hidden bool) (int64, error) {
+	n, err := d.base.Live(group, d.now, 1)
+	if err != nil {
+		return 0, err
+	}
+	lives := d.lives > 0
+	if !lives && !hidden && n > 0 { // a row that the overlay says nothing of
+		left, err := d.base.Live(group, d.now, d.covers+1)
+		if err != nil {
+			return 0, err
+		}
+		lives = left > d.covers
+	}
+	switch was := n > 0; {
+	case lives && !was:
+		return 1, nil
+	case was && !lives:
+		return -1, nil
+	default:
+		return 0, nil
+	}
+}

@@ -1,0 +1,156 @@
+package overlay
+
+import (
+	"math/bits"
+	"strings"
+	"sync/atomic"
+)
+
+// list is a skip list of cells in the order of groups and keys, both ways. One goroutine
+// adds to it; any number read it meanwhile, without locks. Nothing is ever taken out.
+//
+// A cell is linked from below to above, each link by one atomic store. Whoever reads a
+// published state came by a later load of its pointer, so every cell that the state shows
+// is linked whole, both ways; of those that are just being added a reader meets some and
+// not others, and none has a version for it.
+type list struct {
+	head   cell // before all others; its next has maxHeight levels
+	last   atomic.Pointer[cell]
+	height atomic.Int32 // levels that are in use
+	length int          // the writer's
+	random uint64       // the writer's
+}
+
+// maxHeight is enough for 4^12 cells, since one in four is a level higher.
+const maxHeight = 12
+
+func (l *list) init() {
+	l.head.next = make([]atomic.Pointer[cell], maxHeight)
+	l.height.Store(1)
+	l.random = 0x9E3779B97F4A7C15
+}
+
+// before is the last cell before a position, the head if there is none; path is the last
+// one on each level, unless it is nil.
+func (l *list) before(group, key string, path *[maxHeight]*cell) *cell {
+	at := &l.head
+	var behind *cell // that is known to lie at the position or behind it
+	for level := int(l.height.Load()) - 1; level >= 0; level-- {
+		for {
+			next := at.next[level].Load()
+			if next == nil || next == behind {
+				break
+			}
+			if next.compare(group, key) >= 0 {
+				behind = next
+				break
+			}
+			at = next
+		}
+		if path != nil {
+			path[level] = at
+		}
+	}
+	return at
+}
+
+// seek is the first cell at a position or behind it, nil if there is none.
+func (l *list) seek(group, key string) *cell {
+	return l.before(group, key, nil).next[0].Load()
+}
+
+// seekBefore is the last cell before a position, nil if there is none.
+func (l *list) seekBefore(group, key string) *cell {
+	if c := l.before(group, key, nil); c != &l.head {
+		return c
+	}
+	return nil
+}
+
+// first and final are the ends of the list, nil if it is empty.
+func (l *list) first() *cell { return l.head.next[0].Load() }
+func (l *list) final() *cell { return l.last.Load() }
+
+// follows is the next cell, or the one before, nil if there is none.
+func (c *cell) follows() *cell { return c.next[0].Load() }
+func (c *cell) leads() *cell   { return c.prev.Load() }
+
+// find is a position's cell, nil if it has none.
+func (l *list) find(group, key string) *cell {
+	if c := l.seek(group, key); c != nil && c.key == key && c.group == group {
+		return c
+	}
+	return nil
+}
+
+// insert is a position's cell, which is made if there is none. The caller's strings are
+// copied, as they may be small parts of something large; the neighbour's group serves
+// again where it is the same.
+func (l *list) insert(group, key string) (c *cell, made bool) {
+	var path [maxHeight]*cell
+	left := l.before(group, key, &path)
+	right := left.next[0].Load()
+	if right != nil && right.compare(group, key) == 0 {
+		return right, false
+	}
+	height := l.draw()
+	if used := int(l.height.Load()); height > used {
+		for level := used; level < height; level++ {
+			path[level] = &l.head
+		}
+		l.height.Store(int32(height))
+	}
+	c = newCell(height)
+	switch {
+	case left != &l.head && left.group == group:
+		c.group, c.key = left.group, strings.Clone(key)
+	case right != nil && right.group == group:
+		c.group, c.key = right.group, strings.Clone(key)
+	default:
+		c.group, c.key = strings.Clone(group), strings.Clone(key)
+	}
+	if left != &l.head {
+		c.prev.Store(left)
+	}
+	for level := range height {
+		c.next[level].Store(path[level].next[level].Load())
+		path[level].next[level].Store(c)
+	}
+	if right != nil {
+		right.prev.Store(c)
+	} else {
+		l.last.Store(c)
+	}
+	l.length++
+	return c, true
+}
+
+// draw is a height: one more with a probability of a quarter, again and again. The
+// sequence is the same in each list: nobody chooses keys by it.
+func (l *list) draw() int {
+	l.random ^= l.random << 13
+	l.random ^= l.random >> 7
+	l.random ^= l.random << 17
+	return min(1+bits.TrailingZeros64(l.random|1<<62)/2, maxHeight)
+}
+
+// newCell makes a cell and its links in one allocation, where that is worth it.
+func newCell(height int) *cell {
+	switch height {
+	case 1:
+		c := &struct {
+			cell
+			links [1]atomic.Pointer[cell]
+		}{}
+		c.next = c.links[:]
+		return &c.cell
+	case 2:
+		c := &struct {
+			cell
+			links [2]atomic.Pointer[cell]
+		}{}
+		c.next = c.links[:]
+		return &c.cell
+	}
+	return &cell{next: make([]atomic.Pointer[cell], height)}
+}

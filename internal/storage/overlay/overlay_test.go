@@ -1,0 +1,264 @@
+package overlay
+
+import (
+	"fmt"
+	"testing"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func versions(o *Overlay, group, key string) (n int) {
+	for v := o.working.active.rows.find(group, key).newest.Load(); v != nil; v = v.before.Load() {
+		n++
+	}
+	return n
+}
+
+func setAndCommit(m *machine, value int) {
+	m.set(kv.Row{Group: "g", Key: "k", Value: fmt.Sprint(value), Deadline: kv.NoDeadline})
+	m.commit()
+}
+
+// What was replaced goes at once if nobody reads, and what nobody can see between two who
+// do; the rest as the last goes who could see it.
+func TestOldVersionsGo(t *testing.T) {
+	m := newMachine(rows{})
+	for i := range 10 {
+		setAndCommit(m, i)
+	}
+	require.Equal(t, 1, versions(m.overlay, "g", "k"))
+	alone := m.overlay.Bytes()
+	m.pin()
+	for i := range 200 {
+		setAndCommit(m, i)
+	}
+	m.pin()
+	for i := range 200 {
+		setAndCommit(m, i)
+	}
+	require.Equal(t, 3, versions(m.overlay, "g", "k"))
+	m.release(0)
+	m.release(0)
+	setAndCommit(m, 9)
+	require.Equal(t, 1, versions(m.overlay, "g", "k"))
+	require.Equal(t, alone, m.overlay.Bytes())
+}
+
+// A reader that loaded a state and stood still finds the versions gone that it should have
+// seen, and looks again.
+func TestGetLooksAgain(t *testing.T) {
+	m := newMachine(rows{})
+	setAndCommit(m, 1)
+	s := m.overlay.published.Load() // not pinned
+	setAndCommit(m, 2)
+	_, _, spoiled := s.get("g", "k")
+	require.True(t, spoiled)
+	row, verdict := m.overlay.Get("g", "k")
+	require.Equal(t, Present, verdict)
+	require.Equal(t, "2", row.Value)
+}
+
+// A key that was changed in a transaction that was rolled back says nothing.
+func TestWhatWasRolledBackIsNotThere(t *testing.T) {
+	m := newMachine(rows{})
+	m.set(kv.Row{Group: "g", Key: "k", Deadline: 1})
+	m.removeGroup("h")
+	m.rollback()
+	m.commit()
+	_, verdict := m.overlay.Get("g", "k")
+	require.Equal(t, Below, verdict)
+	require.False(t, m.overlay.Working().Hides("h"))
+	require.Equal(t, kv.NoDeadline, m.overlay.Earliest())
+	m.overlay.Freeze()
+	changes, end := m.overlay.Slice(m.overlay.Progress(), 10, 1<<20)
+	require.Empty(t, changes)
+	m.overlay.Folded(end)
+	m.overlay.Retire()
+}
+
+// What a deleted group had in the overlay is not removed key by key, and its mark has a
+// slice's end to itself.
+func TestDeletedGroupsFoldAsOne(t *testing.T) {
+	m := newMachine(rows{})
+	for i := range 10 {
+		m.set(kv.Row{Group: "g", Key: fmt.Sprint(i), Deadline: kv.NoDeadline})
+	}
+	m.remove("g", "0")
+	m.removeGroup("g")
+	m.set(kv.Row{Group: "g", Key: "5", Deadline: kv.NoDeadline})
+	m.set(kv.Row{Group: "g", Key: "6", Deadline: kv.NoDeadline})
+	m.remove("g", "6")
+	m.set(kv.Row{Group: "a", Key: "1", Deadline: kv.NoDeadline})
+	m.commit()
+	m.overlay.Freeze()
+	first, end := m.overlay.Slice(m.overlay.Progress(), 10, 1<<20)
+	require.Equal(t, []Kind{Put, RemoveGroup}, kinds(first))
+	second, _ := m.overlay.Slice(end, 10, 1<<20)
+	require.Equal(t, []Kind{Put}, kinds(second))
+	require.Equal(t, "5", second[0].Row.Key)
+}
+
+func kinds(changes []Change) (kinds []Kind) {
+	for _, c := range changes {
+		kinds = append(kinds, c.Kind)
+	}
+	return kinds
+}
+
+// Slices are bounded by rows and by bytes, but have one.
+func TestSlicesAreBounded(t *testing.T) {
+	m := newMachine(rows{})
+	for i := range 10 {
+		m.set(kv.Row{Group: "g", Key: fmt.Sprint(i), Value: "0123456789", Deadline: kv.NoDeadline})
+	}
+	m.commit()
+	m.overlay.Freeze()
+	for _, bound := range []struct{ changes, bytes, want int }{{3, 1 << 20, 3}, {10, 1, 1}, {10, 13, 2}, {20, 1 << 20, 10}} {
+		changes, _ := m.overlay.Slice(m.overlay.Progress(), bound.changes, bound.bytes)
+		require.Len(t, changes, bound.want)
+	}
+}
+
+// A run that was retired is held while somebody has pinned it, and weighs so much.
+func TestRetiredRunsAreHeld(t *testing.T) {
+	m := newMachine(rows{})
+	setAndCommit(m, 1)
+	m.pin()
+	m.overlay.Freeze()
+	require.Zero(t, m.overlay.Held())
+	weight := m.overlay.Bytes()
+	for m.overlay.Frozen() {
+		m.fold(10, false)
+	}
+	require.Equal(t, weight, m.overlay.Held())
+	require.Zero(t, m.overlay.Bytes())
+	m.pinned[0].check(t, Bounds{Unbounded: true}, false, false, 0)
+	m.release(0)
+	require.Zero(t, m.overlay.Held())
+}
+
+// Whoever breaks the order of a fold is stopped.
+func TestFoldsOutOfOrder(t *testing.T) {
+	m := newMachine(rows{})
+	require.Panics(t, m.overlay.Retire)
+	m.set(kv.Row{Group: "g", Key: "k"})
+	require.Panics(t, m.overlay.Freeze)
+	m.commit()
+	m.overlay.Freeze()
+	require.Panics(t, m.overlay.Freeze)
+	require.Panics(t, m.overlay.Retire)
+}
+
+// What lies below a key is looked up once for as long as the run lasts.
+func TestCountsAskOnce(t *testing.T) {
+	base := rows{{"g", "1"}: {Group: "g", Key: "1", Deadline: 20}}
+	m := newMachine(base)
+	m.remove("g", "1")
+	m.set(kv.Row{Group: "g", Key: "2", Deadline: 20})
+	m.commit()
+	asked := &counting{rows: base}
+	for range 3 {
+		delta, err := m.overlay.Working().Delta(kv.PrefixRange(""), 10, m.overlay.Progress(), asked, false)
+		require.NoError(t, err)
+		require.Equal(t, kv.Usage{}, delta)
+	}
+	require.Equal(t, 2, asked.deadlines)
+}
+
+type counting struct {
+	rows
+	deadlines int
+}
+
+func (c *counting) Deadline(group, key string) (int64, bool, error) {
+	c.deadlines++
+	return c.rows.Deadline(group, key)
+}
+
+// TestCountsEndWithTheBasesError, whatever they ask.
+func TestCountsEndWithTheBasesError(t *testing.T) {
+	m := newMachine(rows{})
+	m.set(kv.Row{Group: "a", Key: "k"})
+	m.removeGroup("b")
+	m.commit()
+	for _, group := range []string{"a", "b"} {
+		_, err := m.overlay.Working().Delta(kv.GroupRange(group), 0, Cursor{}, failing{fmt.Errorf("damaged")}, true)
+		require.Error(t, err)
+	}
+}
+
+// TestListKeepsOrder of any keys, both ways.
+func TestListKeepsOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l list
+		l.init()
+		want := rows{}
+		for _, p := range rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Position {
+			return Position{rapid.StringMatching("[a-c]{0,2}").Draw(t, "group"), rapid.StringMatching("[a-c]{0,3}").Draw(t, "key")}
+		}), 0, 200).Draw(t, "positions") {
+			_, made := l.insert(p.Group, p.Key)
+			_, known := want[p]
+			require.Equal(t, !known, made)
+			want[p] = kv.Row{Group: p.Group, Key: p.Key}
+		}
+		require.Equal(t, len(want), l.length)
+		var forth, back []kv.Row
+		for c := l.first(); c != nil; c = c.follows() {
+			forth = append(forth, kv.Row{Group: c.group, Key: c.key})
+		}
+		for c := l.final(); c != nil; c = c.leads() {
+			back = append(back, kv.Row{Group: c.group, Key: c.key})
+		}
+		all := Bounds{Unbounded: true}
+		require.Equal(t, want.within(all, false), forth)
+		require.Equal(t, want.within(all, true), back)
+	})
+}
+
+// FuzzOverlay drives the model's programs by bytes.
+func FuzzOverlay(f *testing.F) {
+	f.Add([]byte("\x00\x01\x02\x08\x0a\x0b\x0c\x0d\x13\x08\x0b"))
+	f.Fuzz(func(t *testing.T, program []byte) {
+		m := newMachine(rows{})
+		for i, p := range everywhere() {
+			if i%3 == 0 {
+				m.base[p] = kv.Row{Group: p.Group, Key: p.Key, Value: "base", Deadline: kv.NoDeadline, Revision: 1}
+				m.committed[p], m.working[p] = m.base[p], m.base[p]
+			}
+		}
+		for i, b := range program[:min(len(program), 200)] {
+			p := everywhere()[int(b)*7%len(everywhere())]
+			switch b % 12 {
+			case 0, 1, 2:
+				m.set(kv.Row{Group: p.Group, Key: p.Key, Value: fmt.Sprint(i), Deadline: int64(b)})
+			case 3:
+				m.remove(p.Group, p.Key)
+			case 4:
+				m.removeGroup(p.Group)
+			case 5:
+				m.rollback()
+			case 6:
+				m.savepoint()
+			case 7:
+				m.undo()
+			case 8:
+				m.commit()
+			case 9:
+				m.pin()
+			case 10:
+				if m.overlay.Mark() == 0 && !m.overlay.Frozen() {
+					m.overlay.Freeze()
+				}
+			case 11:
+				m.fold(1+int(b)%4, b%2 == 0)
+			}
+			if len(m.pinned) > 3 {
+				m.release(int(b) % 3)
+			}
+		}
+		checkMachine(t, m, Bounds{From: Position{Group: "a"}, Unbounded: true}, len(program)%2 == 0)
+	})
+}

@@ -1,0 +1,88 @@
+package overlay
+
+import (
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// Verdict is what an overlay says of a key.
+type Verdict uint8
+
+const (
+	Below   Verdict = iota // nothing: what lies below is to be asked
+	Present                // it has a row, dead or alive
+	Absent                 // it has none, whatever lies below
+)
+
+// State is the overlay as it was when a commit was published. What it shows never changes.
+// It must be released, once.
+type State struct {
+	active, frozen *run // frozen may be nil
+	revision       uint64
+	pins           atomic.Int32
+}
+
+// Revision is the last one that the state shows.
+func (s *State) Revision() uint64 { return s.revision }
+
+// Release lets go of a state that was pinned.
+func (s *State) Release() { s.pins.Add(-1) }
+
+// Get is what the state says of a key.
+func (s *State) Get(group, key string) (row kv.Row, verdict Verdict) {
+	row, verdict, _ = s.get(group, key)
+	return row, verdict
+}
+
+func (s *State) get(group, key string) (row kv.Row, verdict Verdict, spoiled bool) {
+	row, verdict, spoiled = s.active.get(group, key, s.revision)
+	if verdict != Below || s.frozen == nil {
+		return row, verdict, spoiled
+	}
+	row, verdict, later := s.frozen.get(group, key, s.revision)
+	return row, verdict, spoiled || later
+}
+
+// Hides reports whether nothing that the base has of a group is left.
+func (s *State) Hides(group string) bool {
+	return s.active.hides(group, s.revision) || s.frozen != nil && s.frozen.hides(group, s.revision)
+}
+
+// Empty reports whether there is nothing in the overlay, so that the base is all.
+func (s *State) Empty() bool { return s.active.empty() && (s.frozen == nil || s.frozen.empty()) }
+
+func (r *run) empty() bool { return r.rows.first() == nil && !r.marked.Load() }
+
+// Pin is what is committed now. What it shows stays until it is released.
+//
+// Whoever publishes a later state looks for pins afterwards, and who pins looks afterwards
+// whether the state is still what is published: so either sees the other.
+func (o *Overlay) Pin() *State {
+	for {
+		s := o.published.Load()
+		s.pins.Add(1)
+		if o.published.Load() == s {
+			return s
+		}
+		s.pins.Add(-1)
+	}
+}
+
+// Overtaken reports whether the run that a state takes for the active one has been frozen,
+// so that a snapshot of the base that was taken before this call may show what the state
+// does not.
+func (o *Overlay) Overtaken(s *State) bool { return o.published.Load().active != s.active }
+
+// Get is what is committed now of a key.
+func (o *Overlay) Get(group, key string) (row kv.Row, verdict Verdict) {
+	for {
+		s := o.published.Load()
+		row, verdict, spoiled := s.get(group, key)
+		// What a state that is not pinned should have seen may have been taken away, but
+		// not before a later one was published.
+		if !spoiled || o.published.Load() == s {
+			return row, verdict
+		}
+	}
+}
