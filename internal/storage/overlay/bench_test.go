@@ -27,6 +27,7 @@ func filled(names []string) *Overlay {
 		o.Set(kv.Row{Group: "g", Key: name, Value: strings.Repeat("v", 100), Deadline: kv.NoDeadline, Revision: uint64(i + 1)})
 	}
 	o.Commit(uint64(len(names)))
+	o.Prune()
 	return o
 }
 
@@ -45,6 +46,7 @@ func BenchmarkSet(b *testing.B) {
 			o.Set(kv.Row{Group: "g", Key: names[random.IntN(benchKeys)], Value: value, Deadline: kv.NoDeadline, Revision: revision})
 			if revision%64 == 0 {
 				o.Commit(revision)
+				o.Prune()
 			}
 		}
 	})
@@ -54,11 +56,13 @@ func BenchmarkSet(b *testing.B) {
 		for b.Loop() {
 			if n++; n%benchKeys == 0 {
 				o.Commit(uint64(n))
+				o.Prune()
 				o = New(uint64(n))
 			}
 			o.Set(kv.Row{Group: "g", Key: names[n%benchKeys], Value: value, Deadline: kv.NoDeadline, Revision: uint64(n)})
 			if n%64 == 0 {
 				o.Commit(uint64(n))
+				o.Prune()
 			}
 		}
 	})
@@ -139,15 +143,20 @@ func BenchmarkIterate(b *testing.B) {
 // BenchmarkSlice is an entry of a fold's slices of 512.
 func BenchmarkSlice(b *testing.B) {
 	o := filled(benchNames())
-	o.Freeze()
-	var c Cursor
+	a, err := o.Freeze().Arrange(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	o.Arranged(a)
+	begin := o.Progress()
+	c := begin
 	left := 0
 	b.ReportAllocs()
 	for b.Loop() {
 		if left--; left <= 0 {
 			slice, end := o.Slice(c, 512, 1<<30)
 			if left, c = len(slice), end; end.Run > 1 {
-				c = Cursor{}
+				c = begin
 			}
 		}
 	}

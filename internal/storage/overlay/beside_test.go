@@ -57,10 +57,13 @@ func TestReadersBesideAWriterAndAFold(t *testing.T) {
 			m.set(kv.Row{Group: "g", Key: "0", Value: fmt.Sprint(n), Deadline: kv.NoDeadline})
 		}
 		m.overlay.Commit(m.revision)
+		m.overlay.Prune()
 		acknowledged.Store(int64(n))
 		switch {
 		case !m.overlay.Frozen() && n%3 == 0:
-			m.overlay.Freeze()
+			m.freeze(n%2 == 0)
+			m.overlay.Arranged(m.arrangement)
+			m.arrangement = nil
 		case m.overlay.Frozen():
 			changes, end := m.overlay.Slice(m.overlay.Progress(), 3, 1<<20)
 			m.apply(changes)

@@ -12,6 +12,7 @@ type cell struct {
 	group, key string
 	newest     atomic.Pointer[version]
 	under      under
+	turn       int // among those that are folded, from 0; the writer's until its run is arranged
 	prev       atomic.Pointer[cell]
 	next       []atomic.Pointer[cell] // by level; as long as it was made
 }
@@ -97,7 +98,7 @@ func (u *under) what() (deadline int64, found, known bool) {
 
 // What things weigh beside their bytes, with the allocator's rounding.
 const (
-	cellWeight    = 144
+	cellWeight    = 152
 	versionWeight = 80
 	levelWeight   = 8
 )

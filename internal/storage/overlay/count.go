@@ -65,7 +65,12 @@ func (d *counter) group(group string, groups bool) (keys, more int64, err error)
 	s := d.state
 	d.lives, d.covers = 0, 0
 	covered := s.active.hides(group, s.revision)
-	hidden := covered || s.frozen != nil && !d.folded.hasMark(s.frozen, group) && s.frozen.hides(group, s.revision)
+	hidden := covered
+	if s.frozen != nil {
+		if mark := s.frozen.mark(group, s.revision); mark != nil && !d.folded.hasMark(s.frozen, mark) {
+			hidden = true
+		}
+	}
 	bounds := GroupBounds(kv.GroupRange(group))
 	walk := s.Iterate(bounds, false)
 	for from := walk.peek(); from != nil; from = walk.peek() {
@@ -90,7 +95,7 @@ func (d *counter) group(group string, groups bool) (keys, more int64, err error)
 
 // key counts a key by the version that decides.
 func (d *counter) key(c *cell, v *version, frozen, hidden bool) error {
-	if frozen && d.folded.hasRow(d.state.frozen, c.group, c.key) {
+	if frozen && d.folded.hasRow(d.state.frozen, c) {
 		return nil // the base has it as the overlay says
 	}
 	if !v.gone && v.deadline > d.now {
@@ -117,7 +122,7 @@ func (d *counter) below(group, key string) (deadline int64, found bool, err erro
 	if s.frozen != nil {
 		c := s.frozen.rows.find(group, key)
 		switch said := c != nil && c.newest.Load() != nil; {
-		case said && d.folded.hasRow(s.frozen, group, key):
+		case said && d.folded.hasRow(s.frozen, c):
 			v := c.newest.Load()
 			return v.deadline, !v.gone, nil
 		case s.frozen.hides(group, s.revision):

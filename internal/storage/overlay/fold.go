@@ -1,42 +1,30 @@
 package overlay
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
 // Cursor says how much of the runs a base has: all of those before Run, and of that one
-// what comes before a place in the order of its fold. Its zero value is before all.
-//
-// Within a group the mark comes first, and is folded whole before any of its rows.
+// the first so many marks, and, once these are done, rows, in the order of its arrangement.
 type Cursor struct {
-	Run   uint64
-	stage stage
-	group string
-	key   string
+	Run         uint64
+	Marks, Rows int
 }
 
-type stage uint8
-
-const (
-	atBegin stage = iota // nothing of the run
-	atMark               // all up to the group's mark
-	atRow                // all up to the group's key
-)
-
-// hasMark and hasRow report whether the mark of a group, and what the run says of a key,
-// lie before the cursor.
-func (c *Cursor) hasMark(r *run, group string) bool {
-	return c.Run > r.number || c.Run == r.number && c.stage != atBegin && group <= c.group
+// hasMark and hasRow report whether the base has what the run says of a group, or of a key.
+// (Turns are given before anything of the run is folded: who has a cursor that is beyond
+// that may read them.)
+func (c *Cursor) hasMark(r *run, mark *cell) bool {
+	return c.Run > r.number || c.Run == r.number && c.Marks > 0 && mark.turn < c.Marks
 }
 
-func (c *Cursor) hasRow(r *run, group, key string) bool {
-	if c.Run != r.number || c.stage == atBegin {
-		return c.Run > r.number
-	}
-	return group < c.group || c.stage == atRow && group == c.group && key <= c.key
+func (c *Cursor) hasRow(r *run, row *cell) bool {
+	return c.Run > r.number || c.Run == r.number && c.Rows > 0 && row.turn < c.Rows
 }
 
 // Change is what a base is to do.
@@ -51,18 +39,103 @@ type Kind uint8
 const (
 	Put         Kind = iota // write the row, whether its key is there or not
 	Remove                  // remove the row, if it is there
-	RemoveGroup             // remove all rows of the group
+	RemoveGroup             // remove all rows of the group, in as many transactions as that takes
 )
 
 // Freeze makes the active run the frozen one, between two transactions. There must be no
-// frozen one.
-func (o *Overlay) Freeze() {
+// frozen one. What it returns is to be arranged, by anybody.
+func (o *Overlay) Freeze() *Frozen {
 	if o.working.frozen != nil || len(o.changes) > 0 {
 		panic(fmt.Sprintf("overlay: frozen beside run %d, or with %d changes that are not committed", o.folded.Run, len(o.changes)))
 	}
 	o.working.frozen = o.working.active
 	o.working.active = newRun(o.working.frozen.number + 1)
+	o.arranged = nil
 	o.publish(o.published.Load().revision)
+	return &Frozen{run: o.working.frozen}
+}
+
+// Frozen is a run that does not change any more.
+type Frozen struct{ run *run }
+
+// Place is where a base has a key's row: rows of places that are near each other are
+// written together for less. found: it has one, which has the deadline.
+type Place struct {
+	At       int64
+	Deadline int64
+	Found    bool
+}
+
+// Arrange puts the run's changes in an order to be folded in: the marks first, then the rows
+// that the base has, by their places, then the others, by their keys. locate asks a snapshot
+// of the base, taken after the run was frozen; nil arranges all by keys. Anybody may call it,
+// while the overlay is read and written to, and again after an error.
+//
+// What is located is what counts ask for, so they need not look it up.
+func (f *Frozen) Arrange(locate func(group, key string) (Place, error)) (*Arrangement, error) {
+	a := &Arrangement{run: f.run}
+	for c := f.run.marks.first(); c != nil; c = c.follows() {
+		if c.newest.Load() != nil {
+			a.marks = append(a.marks, c)
+		}
+	}
+	var places map[*cell]int64
+	if locate != nil {
+		places = make(map[*cell]int64, f.run.rows.length)
+	}
+	var news []*cell
+	for c := f.run.rows.first(); c != nil; c = c.follows() {
+		v := c.newest.Load()
+		switch {
+		case v == nil || v.gone && f.run.hides(c.group, math.MaxUint64):
+			// It says nothing, or what the mark says.
+		case locate == nil:
+			a.rows = append(a.rows, c)
+		default:
+			place, err := locate(c.group, c.key)
+			if err != nil {
+				return nil, err
+			}
+			c.under.know(place.Deadline, place.Found)
+			switch {
+			case place.Found:
+				places[c] = place.At
+				a.rows = append(a.rows, c)
+			case !v.gone:
+				news = append(news, c)
+			}
+		}
+	}
+	if locate != nil {
+		slices.SortFunc(a.rows, func(a, b *cell) int { return cmp.Compare(places[a], places[b]) })
+	}
+	a.rows = append(a.rows, news...)
+	return a, nil
+}
+
+// Arrangement is the order in which a run is folded.
+type Arrangement struct {
+	run         *run
+	marks, rows []*cell
+}
+
+// Arranged takes an arrangement of the frozen run over.
+func (o *Overlay) Arranged(a *Arrangement) {
+	if a.run != o.working.frozen || o.arranged != nil {
+		panic(fmt.Sprintf("overlay: the arrangement is of run %d", a.run.number))
+	}
+	for i, c := range a.marks {
+		c.turn = i
+	}
+	// A key that has no turn has nothing to be folded: it is done with the last.
+	for c := a.run.rows.first(); c != nil; c = c.follows() {
+		c.turn = len(a.rows) - 1
+	}
+	for i, c := range a.rows {
+		c.turn = i
+	}
+	o.arranged = a
+	o.folded = Cursor{Run: a.run.number}
 }
 
 // Frozen reports whether there is a frozen run.
@@ -71,47 +144,36 @@ func (o *Overlay) Frozen() bool { return o.working.frozen != nil }
 // Progress is how much the base has.
 func (o *Overlay) Progress() Cursor { return o.folded }
 
-// Slice is the frozen run's changes behind a cursor, in the order of keys, as the base is to
-// make them: at most so many, and no more once they weigh so many bytes, but one if there is
-// one. end is the cursor behind them; its Run is the next one's if these were the last.
+// Slice is the frozen run's changes behind a cursor, in the order of their arrangement, as
+// the base is to make them: at most so many, and no more once they weigh so many bytes, but
+// one if there is one. end is the cursor behind them; its Run is the next one's if these were
+// the last.
 //
-// They may be made any number of times, but a slice never after a later one. What the run
-// says of keys of a group that has a mark is cut down to rows: the mark removes all others.
-// A RemoveGroup is the last of its slice, so that its rows can be removed in some
-// transactions, the cursor being moved with the last.
+// They may be made any number of times, but a slice never after a later one. A RemoveGroup
+// is the last of its slice, so that its rows can be removed in some transactions, the cursor
+// being moved with the last. Of a group that has a mark only rows are left: the mark removes
+// all others.
 func (o *Overlay) Slice(after Cursor, changes, bytes int) (slice []Change, end Cursor) {
-	r := o.working.frozen
-	if r == nil || after.Run > r.number {
+	a := o.arranged
+	if a == nil || after.Run > a.run.number {
 		return nil, after
 	}
-	mark, row := r.behind(after)
 	end = after
-	end.Run = r.number
-	for len(slice) < changes && bytes > 0 {
-		switch {
-		case mark == nil && row == nil:
-			return slice, Cursor{Run: r.number + 1}
-		case row == nil || mark != nil && mark.group <= row.group:
-			end.stage, end.group, end.key = atMark, mark.group, ""
-			is := mark.newest.Load() != nil
-			if is {
-				slice = append(slice, Change{Kind: RemoveGroup, Row: kv.Row{Group: mark.group}})
-				bytes -= len(mark.group)
-			}
-			if mark = mark.follows(); is {
-				return slice, end
-			}
-		default:
-			end.stage, end.group, end.key = atRow, row.group, row.key
-			if v := row.newest.Load(); v != nil && (!v.gone || !r.hides(row.group, math.MaxUint64)) {
-				slice = append(slice, Change{Kind: kindOf(v), Row: row.row(v)})
-				bytes -= len(row.group) + len(row.key) + len(v.value)
-			}
-			row = row.follows()
+	if end.Marks < len(a.marks) {
+		c := a.marks[end.Marks]
+		end.Marks++
+		slice = append(slice, Change{Kind: RemoveGroup, Row: kv.Row{Group: c.group}})
+	} else {
+		for end.Rows < len(a.rows) && len(slice) < changes && bytes > 0 {
+			c := a.rows[end.Rows]
+			v := c.newest.Load()
+			end.Rows++
+			slice = append(slice, Change{Kind: kindOf(v), Row: c.row(v)})
+			bytes -= len(c.group) + len(c.key) + len(v.value)
 		}
 	}
-	if mark == nil && row == nil {
-		end = Cursor{Run: r.number + 1}
+	if end.Marks == len(a.marks) && end.Rows == len(a.rows) {
+		end = Cursor{Run: a.run.number + 1}
 	}
 	return slice, end
 }
@@ -123,18 +185,6 @@ func kindOf(v *version) Kind {
 	return Put
 }
 
-// behind is the first mark and the first row that lie behind a cursor.
-func (r *run) behind(c Cursor) (mark, row *cell) {
-	if c.Run < r.number || c.stage == atBegin {
-		return r.marks.first(), r.rows.first()
-	}
-	mark = r.marks.seek(c.group, "\x00") // that of the group has the key ""
-	if c.stage == atMark {
-		return mark, r.rows.seek(c.group, "")
-	}
-	return mark, r.rows.seek(c.group, c.key+"\x00")
-}
-
 // Folded notes that the base has what lies before a cursor, as committed as the log is.
 func (o *Overlay) Folded(c Cursor) { o.folded = c }
 
@@ -144,6 +194,6 @@ func (o *Overlay) Retire() {
 	if r := o.working.frozen; r == nil || o.folded.Run <= r.number {
 		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded", o.folded.Run))
 	}
-	o.working.frozen = nil
+	o.working.frozen, o.arranged = nil, nil
 	o.publish(o.published.Load().revision)
 }

@@ -19,6 +19,8 @@ type Overlay struct {
 	kept    []kept   // versions whose before somebody may see who has pinned
 	swept   int      // how many there were after the last sweep
 	folded  Cursor   // of the frozen run
+
+	arranged *Arrangement // of the frozen run, once it has one
 }
 
 // change is what was said of a cell, and what was said of it before; nil for nothing.
@@ -150,10 +152,25 @@ func (o *Overlay) Undo(mark int) {
 	o.changes = o.changes[:mark]
 }
 
-// Commit publishes what was changed: everybody sees it from now on. The revision is the
-// last of those that it was changed with.
-func (o *Overlay) Commit(revision uint64) {
+// Commit publishes what was changed: whoever pins sees it from now on. The revision is the
+// last of those that it was changed with. Prune must follow.
+func (o *Overlay) Commit(revision uint64) *State {
 	o.publish(revision)
+	return o.published.Load()
+}
+
+// Prune ends what Commit has begun, and lets go of what nobody can see any more. If readers
+// come to states by something else that is published, then not before that leads to the last
+// one.
+func (o *Overlay) Prune() {
+	pinned := o.old[:0]
+	for _, s := range o.old {
+		if s.pins.Load() > 0 { // a later one is published: nobody comes to it any more
+			pinned = append(pinned, s)
+		}
+	}
+	clear(o.old[len(pinned):])
+	o.old = pinned
 	o.prune()
 	if cap(o.changes) > keptChanges {
 		o.changes = nil
@@ -167,16 +184,8 @@ const keptChanges = 8 << 10
 
 // publish shows everybody the runs as they are.
 func (o *Overlay) publish(revision uint64) {
-	last := o.published.Load()
+	o.old = append(o.old, o.published.Load())
 	o.published.Store(&State{active: o.working.active, frozen: o.working.frozen, revision: revision})
-	pinned := o.old[:0]
-	for _, s := range append(o.old, last) {
-		if s.pins.Load() > 0 { // after a later one was published: nobody comes to it any more
-			pinned = append(pinned, s)
-		}
-	}
-	clear(o.old[min(len(pinned), len(o.old)):])
-	o.old = pinned
 }
 
 // Bytes is about what the runs weigh.

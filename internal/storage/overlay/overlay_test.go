@@ -72,11 +72,10 @@ func TestWhatWasRolledBackIsNotThere(t *testing.T) {
 	require.Equal(t, Below, verdict)
 	require.False(t, m.overlay.Working().Hides("h"))
 	require.Equal(t, kv.NoDeadline, m.overlay.Earliest())
-	m.overlay.Freeze()
-	changes, end := m.overlay.Slice(m.overlay.Progress(), 10, 1<<20)
-	require.Empty(t, changes)
-	m.overlay.Folded(end)
-	m.overlay.Retire()
+	m.freeze(false)
+	m.fold(10, false)
+	require.Empty(t, m.base)
+	require.False(t, m.overlay.Frozen())
 }
 
 // What a deleted group had in the overlay is not removed key by key, and its mark has a
@@ -93,12 +92,70 @@ func TestDeletedGroupsFoldAsOne(t *testing.T) {
 	m.remove("g", "6")
 	m.set(kv.Row{Group: "a", Key: "1", Deadline: kv.NoDeadline})
 	m.commit()
-	m.overlay.Freeze()
+	m.arrange(t, nil)
 	first, end := m.overlay.Slice(m.overlay.Progress(), 10, 1<<20)
-	require.Equal(t, []Kind{Put, RemoveGroup}, kinds(first))
-	second, _ := m.overlay.Slice(end, 10, 1<<20)
-	require.Equal(t, []Kind{Put}, kinds(second))
-	require.Equal(t, "5", second[0].Row.Key)
+	require.Equal(t, []Kind{RemoveGroup}, kinds(first))
+	second, end := m.overlay.Slice(end, 10, 1<<20)
+	require.Equal(t, []Kind{Put, Put}, kinds(second))
+	require.Equal(t, "5", second[1].Row.Key)
+	require.EqualValues(t, 2, end.Run)
+}
+
+// arrange freezes the active run and begins its fold.
+func (m *machine) arrange(t *testing.T, locate func(group, key string) (Place, error)) {
+	a, err := m.overlay.Freeze().Arrange(locate)
+	require.NoError(t, err)
+	m.overlay.Arranged(a)
+}
+
+// What the base has is folded by its places, and the rest by keys; what is gone and was
+// never there is not folded at all.
+func TestFoldsGoByThePlaces(t *testing.T) {
+	m := newMachine(rows{})
+	for _, key := range []string{"1", "2", "3", "4", "5"} {
+		m.set(kv.Row{Group: "g", Key: key, Deadline: kv.NoDeadline})
+	}
+	m.remove("g", "3")
+	m.remove("g", "6")
+	m.commit()
+	m.arrange(t, func(_, key string) (Place, error) {
+		return Place{At: -int64(key[0]), Found: key == "1" || key == "3" || key == "4"}, nil
+	})
+	changes, _ := m.overlay.Slice(m.overlay.Progress(), 10, 1<<20)
+	var keys []string
+	for _, c := range changes {
+		keys = append(keys, c.Row.Key)
+	}
+	require.Equal(t, []string{"4", "3", "1", "2", "5"}, keys)
+}
+
+// A run that can't be arranged can be arranged another time.
+func TestArrangingFails(t *testing.T) {
+	m := newMachine(rows{})
+	setAndCommit(m, 1)
+	frozen := m.overlay.Freeze()
+	_, err := frozen.Arrange(func(string, string) (Place, error) { return Place{}, fmt.Errorf("damaged") })
+	require.Error(t, err)
+	a, err := frozen.Arrange(nil)
+	require.NoError(t, err)
+	m.overlay.Arranged(a)
+	require.Panics(t, func() { m.overlay.Arranged(a) })
+	m.fold(1, false)
+	require.Contains(t, m.base, Position{"g", "k"})
+}
+
+// A state that others come to by something of their own is not pruned before that leads on.
+func TestStatesOfOthers(t *testing.T) {
+	m := newMachine(rows{})
+	setAndCommit(m, 1)
+	shown := m.overlay.Published()
+	m.set(kv.Row{Group: "g", Key: "k", Value: "2", Deadline: kv.NoDeadline})
+	m.overlay.Commit(m.revision)
+	shown.Retain() // by who finds that it is still shown
+	m.overlay.Prune()
+	row, _ := shown.Get("g", "k")
+	require.Equal(t, "1", row.Value)
+	shown.Release()
 }
 
 func kinds(changes []Change) (kinds []Kind) {
@@ -115,7 +172,7 @@ func TestSlicesAreBounded(t *testing.T) {
 		m.set(kv.Row{Group: "g", Key: fmt.Sprint(i), Value: "0123456789", Deadline: kv.NoDeadline})
 	}
 	m.commit()
-	m.overlay.Freeze()
+	m.arrange(t, nil)
 	for _, bound := range []struct{ changes, bytes, want int }{{3, 1 << 20, 3}, {10, 1, 1}, {10, 13, 2}, {20, 1 << 20, 10}} {
 		changes, _ := m.overlay.Slice(m.overlay.Progress(), bound.changes, bound.bytes)
 		require.Len(t, changes, bound.want)
@@ -127,7 +184,7 @@ func TestRetiredRunsAreHeld(t *testing.T) {
 	m := newMachine(rows{})
 	setAndCommit(m, 1)
 	m.pin()
-	m.overlay.Freeze()
+	m.freeze(false)
 	require.Zero(t, m.overlay.Held())
 	weight := m.overlay.Bytes()
 	for m.overlay.Frozen() {
@@ -145,10 +202,10 @@ func TestFoldsOutOfOrder(t *testing.T) {
 	m := newMachine(rows{})
 	require.Panics(t, m.overlay.Retire)
 	m.set(kv.Row{Group: "g", Key: "k"})
-	require.Panics(t, m.overlay.Freeze)
+	require.Panics(t, func() { m.overlay.Freeze() })
 	m.commit()
 	m.overlay.Freeze()
-	require.Panics(t, m.overlay.Freeze)
+	require.Panics(t, func() { m.overlay.Freeze() })
 	require.Panics(t, m.overlay.Retire)
 }
 
@@ -250,7 +307,7 @@ func FuzzOverlay(f *testing.F) {
 				m.pin()
 			case 10:
 				if m.overlay.Mark() == 0 && !m.overlay.Frozen() {
-					m.overlay.Freeze()
+					m.freeze(b%2 == 0)
 				}
 			case 11:
 				m.fold(1+int(b)%4, b%2 == 0)

@@ -42,14 +42,19 @@ func newRun(number uint64) *run {
 	return r
 }
 
-// hides reports whether the run has a mark of a group that a state of a revision shows.
-func (r *run) hides(group string, revision uint64) bool {
+// mark is the mark of a group, if a state of a revision shows it.
+func (r *run) mark(group string, revision uint64) *cell {
 	if !r.marked.Load() {
-		return false
+		return nil
 	}
-	mark := r.marks.find(group, "")
-	return mark != nil && mark.at(revision) != nil
+	if mark := r.marks.find(group, ""); mark != nil && mark.at(revision) != nil {
+		return mark
+	}
+	return nil
 }
+
+// hides reports whether there is such a mark.
+func (r *run) hides(group string, revision uint64) bool { return r.mark(group, revision) != nil }
 
 // get is what the run says of a key to a state of a revision. spoiled: the key has later
 // versions, so that the one that the state should show may have been taken away.

@@ -26,6 +26,11 @@ type State struct {
 // Revision is the last one that the state shows.
 func (s *State) Revision() uint64 { return s.revision }
 
+// Retain pins a state that was come to by something else that is published, and that leads
+// to this state still when it is looked at after the call. If it does not, the state is to be
+// released, and not to be read.
+func (s *State) Retain() { s.pins.Add(1) }
+
 // Release lets go of a state that was pinned.
 func (s *State) Release() { s.pins.Add(-1) }
 
@@ -68,6 +73,9 @@ func (o *Overlay) Pin() *State {
 		s.pins.Add(-1)
 	}
 }
+
+// Published is what is committed now. It is not pinned: see State.Retain.
+func (o *Overlay) Published() *State { return o.published.Load() }
 
 // Overtaken reports whether the run that a state takes for the active one has been frozen,
 // so that a snapshot of the base that was taken before this call may show what the state
