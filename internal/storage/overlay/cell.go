@@ -1,6 +1,8 @@
 package overlay
 
 import (
+	"cmp"
+	"strings"
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -9,12 +11,40 @@ import (
 // cell is a key of a run, or a group that has a mark, and what was said of it. It stays
 // where it is for as long as its run does, also if all that was said was rolled back.
 type cell struct {
-	group, key string
+	// What a search looks at, in one line of the processor's cache.
+	prefix     uint64 // of the key: see prefixOf
+	low        [lowLinks]atomic.Pointer[cell]
 	newest     atomic.Pointer[version]
-	under      under
-	turn       int // among those that are folded, from 0; the writer's until its run is arranged
-	prev       atomic.Pointer[cell]
-	next       []atomic.Pointer[cell] // by level; as long as it was made
+	group, key string
+
+	high  []atomic.Pointer[cell] // the links above low, as many as the cell was made with
+	prev  atomic.Pointer[cell]
+	under under
+	turn  int // among those that are folded, from 0; the writer's until its run is arranged
+}
+
+// lowLinks is how many levels every cell has room for: of sixteen, fifteen have no more.
+const lowLinks = 2
+
+// next is the link to the next cell on a level that the cell has.
+func (c *cell) next(level int) *atomic.Pointer[cell] {
+	if level < lowLinks {
+		return &c.low[level]
+	}
+	return &c.high[level-lowLinks]
+}
+
+// prefixOf is the first eight bytes of a key. If two are not the same their order is that of
+// the keys.
+func prefixOf(key string) (prefix uint64) {
+	if len(key) >= 8 {
+		return uint64(key[0])<<56 | uint64(key[1])<<48 | uint64(key[2])<<40 | uint64(key[3])<<32 |
+			uint64(key[4])<<24 | uint64(key[5])<<16 | uint64(key[6])<<8 | uint64(key[7])
+	}
+	for i := range len(key) {
+		prefix |= uint64(key[i]) << (56 - 8*i)
+	}
+	return prefix
 }
 
 // version is what a request made of a key.
@@ -42,21 +72,17 @@ func (c *cell) row(v *version) kv.Row {
 	return kv.Row{Group: c.group, Key: c.key, Value: v.value, Deadline: v.deadline, Revision: v.revision}
 }
 
-func (c *cell) compare(group, key string) int {
+// compare is the order of the cell and a position.
+func (c *cell) compare(group, key string) int { return c.compareTo(group, key, prefixOf(key)) }
+
+func (c *cell) compareTo(group, key string, prefix uint64) int {
 	if c.group != group { // equal ones are the same bytes, as a rule: see list.insert
-		if c.group < group {
-			return -1
-		}
-		return 1
+		return strings.Compare(c.group, group)
 	}
-	switch {
-	case c.key < key:
-		return -1
-	case c.key > key:
-		return 1
-	default:
-		return 0
+	if c.prefix != prefix {
+		return cmp.Compare(c.prefix, prefix)
 	}
+	return strings.Compare(c.key, key)
 }
 
 // under is what lies under a run at a key, once it is known. It is the same for as long as
@@ -98,7 +124,7 @@ func (u *under) what() (deadline int64, found, known bool) {
 
 // What things weigh beside their bytes, with the allocator's rounding.
 const (
-	cellWeight    = 152
+	cellWeight    = 144
 	versionWeight = 80
 	levelWeight   = 8
 )
@@ -106,5 +132,5 @@ const (
 func (v *version) weight() int64 { return versionWeight + int64(len(v.value)) }
 
 func (c *cell) weight() int64 {
-	return cellWeight + levelWeight*int64(len(c.next)) + int64(len(c.group)+len(c.key))
+	return cellWeight + levelWeight*int64(len(c.high)) + int64(len(c.group)+len(c.key))
 }

@@ -14,7 +14,7 @@ import (
 // is linked whole, both ways; of those that are just being added a reader meets some and
 // not others, and none has a version for it.
 type list struct {
-	head   cell // before all others; its next has maxHeight levels
+	head   cell // before all others, with all levels
 	last   atomic.Pointer[cell]
 	height atomic.Int32 // levels that are in use
 	length int          // the writer's
@@ -25,7 +25,7 @@ type list struct {
 const maxHeight = 12
 
 func (l *list) init() {
-	l.head.next = make([]atomic.Pointer[cell], maxHeight)
+	l.head.high = make([]atomic.Pointer[cell], maxHeight-lowLinks)
 	l.height.Store(1)
 	l.random = 0x9E3779B97F4A7C15
 }
@@ -33,15 +33,15 @@ func (l *list) init() {
 // before is the last cell before a position, the head if there is none; path is the last
 // one on each level, unless it is nil.
 func (l *list) before(group, key string, path *[maxHeight]*cell) *cell {
-	at := &l.head
+	at, prefix := &l.head, prefixOf(key)
 	var behind *cell // that is known to lie at the position or behind it
 	for level := int(l.height.Load()) - 1; level >= 0; level-- {
 		for {
-			next := at.next[level].Load()
+			next := at.next(level).Load()
 			if next == nil || next == behind {
 				break
 			}
-			if next.compare(group, key) >= 0 {
+			if next.compareTo(group, key, prefix) >= 0 {
 				behind = next
 				break
 			}
@@ -56,7 +56,7 @@ func (l *list) before(group, key string, path *[maxHeight]*cell) *cell {
 
 // seek is the first cell at a position or behind it, nil if there is none.
 func (l *list) seek(group, key string) *cell {
-	return l.before(group, key, nil).next[0].Load()
+	return l.before(group, key, nil).low[0].Load()
 }
 
 // seekBefore is the last cell before a position, nil if there is none.
@@ -68,11 +68,11 @@ func (l *list) seekBefore(group, key string) *cell {
 }
 
 // first and final are the ends of the list, nil if it is empty.
-func (l *list) first() *cell { return l.head.next[0].Load() }
+func (l *list) first() *cell { return l.head.low[0].Load() }
 func (l *list) final() *cell { return l.last.Load() }
 
 // follows is the next cell, or the one before, nil if there is none.
-func (c *cell) follows() *cell { return c.next[0].Load() }
+func (c *cell) follows() *cell { return c.low[0].Load() }
 func (c *cell) leads() *cell   { return c.prev.Load() }
 
 // find is a position's cell, nil if it has none.
@@ -89,7 +89,7 @@ func (l *list) find(group, key string) *cell {
 func (l *list) insert(group, key string) (c *cell, made bool) {
 	var path [maxHeight]*cell
 	left := l.before(group, key, &path)
-	right := left.next[0].Load()
+	right := left.low[0].Load()
 	if right != nil && right.compare(group, key) == 0 {
 		return right, false
 	}
@@ -100,7 +100,10 @@ func (l *list) insert(group, key string) (c *cell, made bool) {
 		}
 		l.height.Store(int32(height))
 	}
-	c = newCell(height)
+	c = &cell{prefix: prefixOf(key)}
+	if height > lowLinks {
+		c.high = make([]atomic.Pointer[cell], height-lowLinks)
+	}
 	switch {
 	case left != &l.head && left.group == group:
 		c.group, c.key = left.group, strings.Clone(key)
@@ -113,8 +116,9 @@ func (l *list) insert(group, key string) (c *cell, made bool) {
 		c.prev.Store(left)
 	}
 	for level := range height {
-		c.next[level].Store(path[level].next[level].Load())
-		path[level].next[level].Store(c)
+		before := path[level].next(level)
+		c.next(level).Store(before.Load())
+		before.Store(c)
 	}
 	if right != nil {
 		right.prev.Store(c)
@@ -132,25 +136,4 @@ func (l *list) draw() int {
 	l.random ^= l.random >> 7
 	l.random ^= l.random << 17
 	return min(1+bits.TrailingZeros64(l.random|1<<62)/2, maxHeight)
-}
-
-// newCell makes a cell and its links in one allocation, where that is worth it.
-func newCell(height int) *cell {
-	switch height {
-	case 1:
-		c := &struct {
-			cell
-			links [1]atomic.Pointer[cell]
-		}{}
-		c.next = c.links[:]
-		return &c.cell
-	case 2:
-		c := &struct {
-			cell
-			links [2]atomic.Pointer[cell]
-		}{}
-		c.next = c.links[:]
-		return &c.cell
-	}
-	return &cell{next: make([]atomic.Pointer[cell], height)}
 }

@@ -11,6 +11,7 @@ import (
 // Overlay is the runs of a store, and the changes of the transaction that is open.
 type Overlay struct {
 	published atomic.Pointer[State]
+	loaded    func() // called when a reader has loaded a state and not pinned it; nil but in tests
 
 	// All that follows is the writer's.
 	working State    // at the last revision of all

@@ -47,18 +47,30 @@ func TestOldVersionsGo(t *testing.T) {
 	require.Equal(t, alone, m.overlay.Bytes())
 }
 
-// A reader that loaded a state and stood still finds the versions gone that it should have
-// seen, and looks again.
-func TestGetLooksAgain(t *testing.T) {
+// A reader that loads a state and stands still, until the versions that it should see are
+// gone, looks again.
+func TestReadersLookAgain(t *testing.T) {
 	m := newMachine(rows{})
 	setAndCommit(m, 1)
-	s := m.overlay.published.Load() // not pinned
 	setAndCommit(m, 2)
-	_, _, spoiled := s.get("g", "k")
-	require.True(t, spoiled)
+	overtaken := false
+	m.overlay.loaded = func() {
+		if !overtaken {
+			overtaken = true
+			setAndCommit(m, 3)
+		}
+	}
 	row, verdict := m.overlay.Get("g", "k")
 	require.Equal(t, Present, verdict)
-	require.Equal(t, "2", row.Value)
+	require.Equal(t, "3", row.Value)
+	overtaken = false
+	s := m.overlay.Pin()
+	defer s.Release()
+	require.Equal(t, m.published, s.Revision())
+	setAndCommit(m, 4)
+	row, verdict = s.Get("g", "k")
+	require.Equal(t, Present, verdict)
+	require.Equal(t, "3", row.Value)
 }
 
 // A key that was changed in a transaction that was rolled back says nothing.

@@ -66,6 +66,9 @@ func (r *run) empty() bool { return r.rows.first() == nil && !r.marked.Load() }
 func (o *Overlay) Pin() *State {
 	for {
 		s := o.published.Load()
+		if o.loaded != nil {
+			o.loaded()
+		}
 		s.pins.Add(1)
 		if o.published.Load() == s {
 			return s
@@ -86,6 +89,9 @@ func (o *Overlay) Overtaken(s *State) bool { return o.published.Load().active !=
 func (o *Overlay) Get(group, key string) (row kv.Row, verdict Verdict) {
 	for {
 		s := o.published.Load()
+		if o.loaded != nil {
+			o.loaded()
+		}
 		row, verdict, spoiled := s.get(group, key)
 		// What a state that is not pinned should have seen may have been taken away, but
 		// not before a later one was published.
