@@ -1,8 +1,8 @@
 // Package overlay keeps in memory, readable, what was committed to a log and is not in the
 // table of rows yet. Below an overlay lies a base, of which this package knows nothing but
 // that it has rows: whoever reads asks the overlay first, and the base for what that says
-// nothing of; whoever has time moves what is in the overlay into the base, in the order of
-// keys, a slice at a time.
+// nothing of; whoever has time moves what is in the overlay into the base, a slice at a
+// time.
 //
 // It knows neither SQLite nor files, it never blocks, and it starts no goroutine.
 //
@@ -30,14 +30,17 @@
 // # Who may do what
 //
 // All methods of [Overlay] are the writer's, one goroutine's at a time, but for [Overlay.Get],
-// [Overlay.Pin] and [Overlay.Overtaken], which anybody may call at any time. A [State] may be
-// read by anybody until it is released. Neither side ever waits for the other.
+// [Overlay.Pin], [Overlay.Published] and [Overlay.Overtaken], which anybody may call at any
+// time. A [State] may be read by anybody until it is released. Neither side ever waits for the
+// other.
 //
 // What is written is seen by [Overlay.Working] alone until [Overlay.Commit] publishes it.
+// [Overlay.Prune] then lets go of the versions that nobody can see any more.
 //
 // # Reading the overlay and the base as of one moment
 //
-// Pin a state; then take a snapshot of the base; then ask [Overlay.Overtaken]. If the
+// If snapshots of the base are themselves published, they best carry the state that belongs
+// to them, and the cursor: see [State.Retain]. Otherwise pin a state; then take a snapshot of the base; then ask [Overlay.Overtaken]. If the
 // state was overtaken, release both and begin again: the run that it takes for the active
 // one has been frozen, and the base may have rows that the state does not show. If not, the
 // base's snapshot has all that left memory before the state was published, and, of what did
@@ -49,9 +52,9 @@
 //
 // # Folding
 //
-// [Overlay.Freeze] makes the active run the frozen one, [Overlay.Slice] gives its next
-// changes, in the order of keys and in a form that may be applied twice,
-// [Overlay.Folded] notes that they have been committed to the base, and
-// [Overlay.Retire] lets go of it after the last. The base may be read at any
-// time meanwhile.
+// [Overlay.Freeze] makes the active run the frozen one; it is arranged, by any goroutine, in
+// an order that suits the base ([Frozen.Arrange]), which [Overlay.Arranged] takes over.
+// [Overlay.Slice] gives its next changes, which may be made twice, [Overlay.Folded] notes that
+// they have been committed to the base, and [Overlay.Retire] lets go of the run after the
+// last. The base may be read at any time meanwhile.
 package overlay

@@ -322,6 +322,65 @@ func TestOverlayAgainstTheModel(t *testing.T) {
 	})
 }
 
+// TestEveryStepOfAFold: what a state shows is the same before and after each change that the
+// base makes, whatever the runs say and in whichever order it is folded.
+func TestEveryStepOfAFold(t *testing.T) {
+	const now = 10
+	rapid.Check(t, func(t *rapid.T) {
+		group, key := rapid.SampledFrom(groups[1:4]), rapid.SampledFrom(keys[:4])
+		base := rows{}
+		for _, p := range everywhere() {
+			if rapid.Bool().Draw(t, "in the base") {
+				base[p] = kv.Row{Group: p.Group, Key: p.Key, Value: "base", Deadline: rapid.SampledFrom([]int64{5, 15}).Draw(t, "deadline"), Revision: 1}
+			}
+		}
+		m := newMachine(base)
+		write := func(n int) {
+			for range n {
+				switch rapid.IntRange(0, 5).Draw(t, "write") {
+				case 0:
+					m.removeGroup(group.Draw(t, "group"))
+				case 1:
+					m.remove(group.Draw(t, "group"), key.Draw(t, "key"))
+				default:
+					m.set(kv.Row{Group: group.Draw(t, "group"), Key: key.Draw(t, "key"), Value: fmt.Sprint(m.revision),
+						Deadline: rapid.SampledFrom([]int64{5, 15, kv.NoDeadline}).Draw(t, "deadline")})
+				}
+			}
+			m.commit()
+		}
+		write(rapid.IntRange(1, 12).Draw(t, "frozen"))
+		m.freeze(rapid.Bool().Draw(t, "located"))
+		m.pin()
+		write(rapid.IntRange(0, 4).Draw(t, "active"))
+		m.pin()
+		for m.overlay.Frozen() {
+			m.fold(1, true)
+			for i := range m.pinned {
+				m.later(i)
+				m.pinned[i].check(t, Bounds{Unbounded: true}, false, true, now)
+			}
+		}
+		require.Equal(t, m.committed.within(Bounds{Unbounded: true}, false), m.merged(t))
+	})
+}
+
+// merged is all rows that the overlay and the base have together.
+func (m *machine) merged(t require.TestingT) (got []kv.Row) {
+	all := Bounds{Unbounded: true}
+	s := m.overlay.Pin()
+	defer s.Release()
+	walk := s.Merge(&source{rows: m.base.within(all, false)}, all, false)
+	for {
+		row, ok, err := walk.Next()
+		require.NoError(t, err)
+		if !ok {
+			return got
+		}
+		got = append(got, row)
+	}
+}
+
 func drawBounds(t *rapid.T) (b Bounds) {
 	ends := rapid.SampledFrom(everywhere())
 	if b.From = ends.Draw(t, "from"); rapid.Bool().Draw(t, "unbounded") {

@@ -161,12 +161,16 @@ func TestStatesOfOthers(t *testing.T) {
 	m := newMachine(rows{})
 	setAndCommit(m, 1)
 	shown := m.overlay.Published()
+	_, _, sure := shown.Try("g", "k")
+	require.True(t, sure)
 	m.set(kv.Row{Group: "g", Key: "k", Value: "2", Deadline: kv.NoDeadline})
 	m.overlay.Commit(m.revision)
 	shown.Retain() // by who finds that it is still shown
 	m.overlay.Prune()
 	row, _ := shown.Get("g", "k")
 	require.Equal(t, "1", row.Value)
+	_, _, sure = shown.Try("g", "k")
+	require.False(t, sure)
 	shown.Release()
 }
 

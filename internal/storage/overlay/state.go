@@ -40,6 +40,13 @@ func (s *State) Get(group, key string) (row kv.Row, verdict Verdict) {
 	return row, verdict
 }
 
+// Try is Get of a state that is not pinned. Not sure: what it should have shown may have
+// been taken away, which is not done before a later state can be found.
+func (s *State) Try(group, key string) (row kv.Row, verdict Verdict, sure bool) {
+	row, verdict, spoiled := s.get(group, key)
+	return row, verdict, !spoiled
+}
+
 func (s *State) get(group, key string) (row kv.Row, verdict Verdict, spoiled bool) {
 	row, verdict, spoiled = s.active.get(group, key, s.revision)
 	if verdict != Below || s.frozen == nil {
