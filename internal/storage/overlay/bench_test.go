@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
+	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/tidwall/btree"
@@ -170,4 +172,40 @@ func BenchmarkPin(b *testing.B) {
 			o.Pin().Release()
 		}
 	})
+}
+
+// BenchmarkLoad is a Set in a tail of the log that is read at opening: 98,000 of any of
+// 100,000 keys, in records of 64.
+func BenchmarkLoad(b *testing.B) {
+	const sets, batch = 98_000, 64
+	names, value := benchNames(), strings.Repeat("v", 100)
+	random := rand.New(rand.NewPCG(1, 1))
+	var log []kv.LogRow
+	for first := uint64(1); first <= sets; first += batch {
+		events := make([]kv.Event, batch)
+		for i := range events {
+			events[i] = kv.Event{Type: kv.EventSet, Group: "g", Key: names[random.IntN(benchKeys)], Value: value, Revision: first + uint64(i)}
+		}
+		log = append(log, kv.LogRow{First: first, Last: first + batch - 1, Record: commitlog.Append(nil, time.UnixMilli(0), events)})
+	}
+	var events []kv.Event
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if n++; n%sets != 1 {
+			continue
+		}
+		o := New(0)
+		for _, row := range log {
+			var err error
+			if events, err = commitlog.Decode(events[:0], row); err != nil {
+				b.Fatal(err)
+			}
+			for i := range events {
+				o.Apply(&events[i])
+			}
+			o.Commit(row.Last)
+			o.Prune()
+		}
+	}
 }

@@ -28,6 +28,7 @@ func TestReadersBesideAWriterAndAFold(t *testing.T) {
 	var base atomic.Pointer[shown]
 	var acknowledged atomic.Int64
 	var ended atomic.Bool
+	arranged := make(chan *Arrangement, 1)
 	show := func() { base.Store(&shown{maps.Clone(m.base), m.overlay.Progress()}) }
 	show()
 	var all sync.WaitGroup
@@ -61,9 +62,18 @@ func TestReadersBesideAWriterAndAFold(t *testing.T) {
 		acknowledged.Store(int64(n))
 		switch {
 		case !m.overlay.Frozen() && n%3 == 0:
-			m.freeze(n%2 == 0)
-			m.overlay.Arranged(m.arrangement)
-			m.arrangement = nil
+			frozen := m.overlay.Freeze()
+			go func() { // while the writer goes on
+				a, err := frozen.Arrange(nil)
+				assert.NoError(t, err)
+				arranged <- a
+			}()
+		case m.overlay.Frozen() && m.overlay.arranged == nil:
+			select {
+			case a := <-arranged:
+				m.overlay.Arranged(a)
+			default:
+			}
 		case m.overlay.Frozen():
 			changes, end := m.overlay.Slice(m.overlay.Progress(), 3, 1<<20)
 			m.apply(changes)
@@ -76,6 +86,9 @@ func TestReadersBesideAWriterAndAFold(t *testing.T) {
 	}
 	ended.Store(true)
 	all.Wait()
+	if m.overlay.Frozen() && m.overlay.arranged == nil {
+		<-arranged
+	}
 	assert.Equal(t, m.weight(), m.overlay.Bytes())
 }
 

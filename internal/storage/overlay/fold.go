@@ -127,11 +127,7 @@ func (o *Overlay) Arranged(a *Arrangement) {
 	for i, c := range a.marks {
 		c.turn = i
 	}
-	// A key that has no turn has nothing to be folded: it is done with the last.
-	for c := a.run.rows.first(); c != nil; c = c.follows() {
-		c.turn = len(a.rows) - 1
-	}
-	for i, c := range a.rows {
+	for i, c := range a.rows { // what has no turn has nothing to be folded, and needs none
 		c.turn = i
 	}
 	o.arranged = a

@@ -173,7 +173,10 @@ func (m *machine) freeze(located bool) {
 	if located {
 		locate = func(group, key string) (Place, error) {
 			row, found := m.base[Position{group, key}]
-			return Place{At: int64(crc32.ChecksumIEEE([]byte(group + "/" + key))), Deadline: row.Deadline, Found: found}, nil
+			if !found {
+				return Place{Deadline: kv.NoDeadline}, nil // which is not to be looked at
+			}
+			return Place{At: int64(crc32.ChecksumIEEE([]byte(group + "/" + key))), Deadline: row.Deadline, Found: true}, nil
 		}
 	}
 	frozen := m.overlay.Freeze()

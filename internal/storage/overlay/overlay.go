@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -87,6 +88,24 @@ func (o *Overlay) DeleteGroup(group string, revision uint64) {
 	o.changes = append(o.changes, change{cell: mark, now: v, mark: true})
 	r.bytes.Add(v.weight())
 	mark.newest.Store(v)
+}
+
+// Apply does what an effect of the log has done.
+func (o *Overlay) Apply(e *kv.Event) {
+	switch e.Type {
+	case kv.EventSet:
+		deadline := kv.NoDeadline
+		if !e.ExpiresAt.IsZero() {
+			deadline = kv.DeadlineOf(e.ExpiresAt)
+		}
+		o.Set(kv.Row{Group: e.Group, Key: e.Key, Value: e.Value, Deadline: deadline, Revision: e.Revision})
+	case kv.EventDelete, kv.EventExpire:
+		o.Delete(e.Group, e.Key, e.Revision)
+	case kv.EventDeleteGroup:
+		o.DeleteGroup(e.Group, e.Revision)
+	default:
+		panic(fmt.Sprintf("overlay: effect of unknown type %d", e.Type))
+	}
 }
 
 func (o *Overlay) put(group, key string, v *version) {

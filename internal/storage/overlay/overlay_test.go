@@ -213,6 +213,11 @@ func TestRetiredRunsAreHeld(t *testing.T) {
 	require.Zero(t, m.overlay.Held())
 }
 
+// An effect of another type would be lost.
+func TestUnknownEffects(t *testing.T) {
+	require.Panics(t, func() { New(1).Apply(&kv.Event{Type: 9}) })
+}
+
 // Whoever breaks the order of a fold is stopped.
 func TestFoldsOutOfOrder(t *testing.T) {
 	m := newMachine(rows{})
@@ -261,6 +266,52 @@ func TestCountsEndWithTheBasesError(t *testing.T) {
 		_, err := m.overlay.Working().Delta(kv.GroupRange(group), 0, Cursor{}, failing{fmt.Errorf("damaged")}, true)
 		require.Error(t, err)
 	}
+}
+
+// The tail of a log, applied to an empty overlay over a base that has some of it, shows what
+// was committed: where a fold was interrupted makes no difference.
+func TestTailOverAnInterruptedFold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine(rows{{"b", "k"}: {Group: "b", Key: "k", Deadline: 5, Revision: 1}, {"a", "l"}: {Group: "a", Key: "l", Deadline: 5, Revision: 1}})
+		var tail []kv.Event
+		write := func() {
+			for range rapid.IntRange(1, 10).Draw(t, "writes") {
+				e := kv.Event{Type: kv.EventType(rapid.IntRange(0, 3).Draw(t, "type")), Group: rapid.SampledFrom(groups[1:3]).Draw(t, "group")}
+				if e.Type != kv.EventDeleteGroup {
+					e.Key = rapid.SampledFrom(keys[1:4]).Draw(t, "key")
+				}
+				switch e.Type {
+				case kv.EventSet:
+					e.ExpiresAt = kv.DeadlineTime(rapid.SampledFrom([]int64{5, kv.NoDeadline}).Draw(t, "deadline"))
+					row := kv.Row{Group: e.Group, Key: e.Key, Deadline: kv.NoDeadline}
+					if !e.ExpiresAt.IsZero() {
+						row.Deadline = 5
+					}
+					m.set(row)
+				case kv.EventDeleteGroup:
+					m.removeGroup(e.Group)
+				default:
+					m.remove(e.Group, e.Key)
+				}
+				e.Revision = m.revision
+				tail = append(tail, e)
+			}
+			m.commit()
+		}
+		write()
+		m.freeze(rapid.Bool().Draw(t, "located"))
+		write()
+		for range rapid.IntRange(0, 8).Draw(t, "slices") {
+			m.fold(1, false) // as far as it comes; folded_revision says that nothing is
+		}
+		again := machine{overlay: New(1), base: m.base}
+		for i := range tail {
+			again.overlay.Apply(&tail[i])
+		}
+		again.overlay.Commit(m.revision)
+		again.overlay.Prune()
+		require.Equal(t, m.committed.within(Bounds{Unbounded: true}, false), again.merged(t))
+	})
 }
 
 // TestListKeepsOrder of any keys, both ways.
