@@ -184,11 +184,11 @@ func kindOf(v *version) Kind {
 // Folded notes that the base has what lies before a cursor, as committed as the log is.
 func (o *Overlay) Folded(c Cursor) { o.folded = c }
 
-// Retire lets go of the frozen run, all of which the base has. Who has pinned a state that
-// shows it goes on reading it.
+// Retire lets go of the frozen run, all of which the base has, between two transactions. Who
+// has pinned a state that shows it goes on reading it.
 func (o *Overlay) Retire() {
-	if r := o.working.frozen; r == nil || o.folded.Run <= r.number {
-		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded", o.folded.Run))
+	if r := o.working.frozen; r == nil || o.folded.Run <= r.number || len(o.changes) > 0 {
+		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded, or with %d changes that are not committed", o.folded.Run, len(o.changes)))
 	}
 	o.working.frozen, o.arranged = nil, nil
 	o.publish(o.published.Load().revision)

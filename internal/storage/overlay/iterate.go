@@ -122,7 +122,7 @@ func (i *Iterator) settle(c *cursor, frozen bool) {
 			c.cell = nil
 			return
 		}
-		if c.version = c.cell.at(i.state.revision); c.version != nil && !(frozen && i.covered(c.cell.group)) {
+		if c.version = c.cell.at(i.state.revision); c.version != nil && (!frozen || !i.covered(c.cell.group)) {
 			return
 		}
 		if i.reverse {

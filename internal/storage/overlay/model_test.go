@@ -149,11 +149,13 @@ func (m *machine) commit() {
 	m.overlay.Commit(m.revision)
 	m.overlay.Prune()
 	m.committed, m.published, m.marks = maps.Clone(m.working), m.revision, nil
+	m.retire()
 }
 
 func (m *machine) rollback() {
 	m.overlay.Undo(0)
 	m.working, m.revision, m.marks = maps.Clone(m.committed), m.published, nil
+	m.retire()
 }
 
 func (m *machine) savepoint() {
@@ -198,7 +200,12 @@ func (m *machine) fold(n int, again bool) {
 		m.apply(changes)
 	}
 	m.overlay.Folded(end)
-	if m.overlay.Frozen() && end.Run > m.overlay.working.frozen.number {
+	m.retire()
+}
+
+// retire lets go of a run that is folded, once no transaction is open.
+func (m *machine) retire() {
+	if m.overlay.Mark() == 0 && m.overlay.Frozen() && m.overlay.Progress().Run > m.overlay.working.frozen.number {
 		m.overlay.Retire()
 	}
 }

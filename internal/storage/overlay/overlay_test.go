@@ -228,6 +228,13 @@ func TestFoldsOutOfOrder(t *testing.T) {
 	m.overlay.Freeze()
 	require.Panics(t, func() { m.overlay.Freeze() })
 	require.Panics(t, m.overlay.Retire)
+	m.set(kv.Row{Group: "g", Key: "l"})
+	m.arrangement, _ = (&Frozen{m.overlay.working.frozen}).Arrange(nil)
+	m.fold(9, false)
+	require.True(t, m.overlay.Frozen())
+	require.Panics(t, m.overlay.Retire, "a transaction is open")
+	m.rollback()
+	require.False(t, m.overlay.Frozen())
 }
 
 // What lies below a key is looked up once for as long as the run lasts.
