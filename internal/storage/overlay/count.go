@@ -64,12 +64,10 @@ type counter struct {
 func (d *counter) group(group string, groups bool) (keys, more int64, err error) {
 	s := d.state
 	d.lives, d.covers = 0, 0
-	covered := s.active.hides(group, s.revision)
-	hidden := covered
-	if s.frozen != nil {
-		if mark := s.frozen.mark(group, s.revision); mark != nil && !d.folded.hasMark(s.frozen, mark) {
-			hidden = true
-		}
+	hidden := s.active.hides(group, s.revision)
+	if !hidden && s.frozen != nil {
+		mark := s.frozen.mark(group, s.revision)
+		hidden = mark != nil && !d.folded.hasMark(s.frozen, mark)
 	}
 	bounds := GroupBounds(kv.GroupRange(group))
 	walk := s.Iterate(bounds, false)
@@ -79,13 +77,12 @@ func (d *counter) group(group string, groups bool) (keys, more int64, err error)
 		}
 		walk.step(from, from == &walk.frozen)
 	}
-	if !hidden {
-		keys = d.lives - d.covers
-	} else if d.covers, err = d.base.Live(group, d.now, math.MaxInt64); err != nil {
-		return 0, 0, err
-	} else {
-		keys = d.lives - d.covers
+	if hidden { // all that the base has
+		if d.covers, err = d.base.Live(group, d.now, math.MaxInt64); err != nil {
+			return 0, 0, err
+		}
 	}
+	keys = d.lives - d.covers
 	if !groups {
 		return keys, 0, nil
 	}

@@ -18,13 +18,12 @@ type Merged struct {
 	source  Source
 	reverse bool
 
-	entry       Entry
-	row         kv.Row
-	hasEntry    bool
-	hasRow      bool
-	ended       bool // the source has
-	group       string
-	asked, hide bool // of the group
+	entry            Entry  // the overlay's next
+	row              kv.Row // the source's next
+	hasEntry, hasRow bool
+	ended            bool   // the source has
+	group            string // the last that was asked about, and whether it is hidden
+	asked, hide      bool
 }
 
 // Merge begins a walk over what the state and the base have together. The source must have

@@ -17,7 +17,7 @@ type Overlay struct {
 	// All that follows is the writer's.
 	working State    // at the last revision of all
 	changes []change // of the open transaction, the oldest first
-	old     []*State // that were published before, and are pinned
+	old     []*State // that were published before: pinned ones, and those since the last Prune
 	kept    []kept   // versions whose before somebody may see who has pinned
 	swept   int      // how many there were after the last sweep
 	folded  Cursor   // of the frozen run
