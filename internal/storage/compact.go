@@ -10,7 +10,6 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // compactStep is how many pages are put back between two looks at the context.
@@ -82,7 +81,9 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 		return err
 	}
 	path := filepath.Join(folder, "new")
-	if err := d.vacuumInto(ctx, path); err != nil {
+	if err := d.compactInto(ctx, path, func(done, total int64) {
+		progress.report(int64(float64(before/2)*float64(done)/float64(total)), before)
+	}); err != nil {
 		return err
 	}
 	progress.report(before/2, before)
@@ -118,20 +119,6 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 func shortBase(path string) string {
 	base := filepath.Base(path)
 	return base[:min(len(base), 100)]
-}
-
-// vacuumInto writes what is committed to a new file, without gaps.
-func (d *Database) vacuumInto(ctx context.Context, path string) (err error) {
-	conn, closing, err := d.openAside(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closing()) }()
-	// Nothing of the database is written by it: query_only would refuse it.
-	if err := execute(conn, "PRAGMA query_only = OFF"); err != nil {
-		return err
-	}
-	return sqlitex.ExecuteTransient(conn, "VACUUM INTO ?1", &sqlitex.ExecOptions{Args: []any{path}})
 }
 
 // replaceWith makes the database what another file holds, or leaves it as it is.
