@@ -124,9 +124,7 @@ func (t *transaction) apply(m *kv.Mutation, judged bool) (outcome kv.Outcome, er
 	}
 	switch m.Kind {
 	case kv.Batch:
-		for i := 0; err == nil && i < len(m.Operations); i++ {
-			_, err = t.operate(m, &m.Operations[i])
-		}
+		err = t.batch(m)
 	case kv.PurgeExpired:
 		outcome.Removed, outcome.More, err = t.purge(m.Range, m.Limit)
 	default:
@@ -175,8 +173,13 @@ func (t *transaction) deadline(o *kv.Operation) int64 {
 	}
 }
 
+// row is what a Set writes.
+func (t *transaction) row(o *kv.Operation) kv.Row {
+	return kv.Row{Group: o.Group, Key: o.Key, Value: o.Value, Deadline: t.deadline(o)}
+}
+
 func (t *transaction) set(m *kv.Mutation, o *kv.Operation) error {
-	row := kv.Row{Group: o.Group, Key: o.Key, Value: o.Value, Deadline: t.deadline(o)}
+	row := t.row(o)
 	if o.KeepsTimer {
 		before, found, err := t.live(o.Group, o.Key)
 		if err == nil {
@@ -252,6 +255,15 @@ func (t *transaction) increment(m *kv.Mutation, o *kv.Operation) (int64, error) 
 
 // put writes a row that is not there or lives.
 func (t *transaction) put(m *kv.Mutation, row kv.Row) error {
+	if err := t.write(m, row); err != nil {
+		return err
+	}
+	t.say(row)
+	return nil
+}
+
+// write is put's half that others don't hear of.
+func (t *transaction) write(m *kv.Mutation, row kv.Row) error {
 	row.Revision = t.revision + 1
 	account := t.ledger.of(row.Group)
 	if account == nil {
@@ -264,12 +276,16 @@ func (t *transaction) put(m *kv.Mutation, row kv.Row) error {
 	if row.Deadline != kv.NoDeadline {
 		t.note(account, row.Deadline)
 	}
+	return nil
+}
+
+// say is the other half.
+func (t *transaction) say(row kv.Row) {
 	t.emit(kv.Event{Type: kv.EventSet, Group: row.Group, Key: row.Key, Value: row.Value,
 		ExpiresAt: kv.DeadlineTime(row.Deadline)})
 	if kv.IsTimers(row.Group) {
 		t.timers, t.retimed = true, true
 	}
-	return nil
 }
 
 // setCounted writes a row of a namespace that has an account: a row that is
