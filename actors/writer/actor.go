@@ -117,6 +117,7 @@ type Actor struct {
 	Config
 	done    chan struct{}
 	watched *watched      // outlives a restart
+	alone   *alone        // as well
 	self    func(Message) // sends to the writer's own mailbox
 
 	pending  []job // waiting for the flush
@@ -140,8 +141,8 @@ type Actor struct {
 	committing time.Duration // how long the last COMMIT took
 }
 
-func newActor(config Config, done chan struct{}, watched *watched) *Actor {
-	return &Actor{Config: config, done: done, watched: watched, ledger: newLedger(), earliest: math.MinInt64}
+func newActor(config Config, done chan struct{}, watched *watched, alone *alone) *Actor {
+	return &Actor{Config: config, done: done, watched: watched, alone: alone, ledger: newLedger(), earliest: math.MinInt64}
 }
 
 // Receive handles one message.
@@ -199,6 +200,11 @@ func (m apply) handle(a *Actor) {
 	a.accept(job{request: m.request, mutation: &m.request.Mutation})
 }
 
+func (m applyNow) handle(a *Actor) {
+	a.record(job{request: m.request, mutation: &m.request.Mutation})
+	a.flush()
+}
+
 func (m between) handle(a *Actor) {
 	err := error(kv.RolledBackError) // what a panic leaves behind
 	defer func() {
@@ -214,13 +220,18 @@ var purge = kv.Mutation{Kind: kv.PurgeExpired, Range: kv.PrefixRange(""), Limit:
 
 func (purgeExpired) handle(a *Actor) { a.accept(job{mutation: &purge}) }
 
-// accept records jobs first of all, so that they are answered whatever happens.
+// accept has jobs committed with what is in the mailbox by now.
 func (a *Actor) accept(jobs ...job) {
-	a.pending = append(a.pending, jobs...)
+	a.record(jobs...)
 	if len(a.pending) > 0 && !a.flushing {
 		a.flushing = true
 		a.self(flush{})
 	}
+}
+
+// record comes first of all, so that jobs are answered whatever happens.
+func (a *Actor) record(jobs ...job) {
+	a.pending = append(a.pending, jobs...)
 	a.Failpoint.Hit("writer.accept")
 }
 

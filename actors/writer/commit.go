@@ -33,6 +33,7 @@ func (a *Actor) flush() {
 		rest := copy(a.pending, a.pending[n:])
 		clear(a.pending[rest:])
 		a.pending = a.pending[:rest]
+		a.alone.note(len(a.batch))
 		a.Gate.Committing()
 		a.commit()
 		a.Gate.Committed()

@@ -74,6 +74,7 @@ type options struct {
 	log   slog.Handler
 
 	history kv.History // default: more than any test writes
+	crowded bool       // nothing shows yet that a caller is alone
 }
 
 func start(t *testing.T, o options) *bench {
@@ -102,6 +103,9 @@ func start(t *testing.T, o options) *bench {
 		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Announced: &b.announced, History: o.history,
 		Stopped: sync.OnceFunc(func() { close(b.dead) }), Failpoint: o.hook})
 	require.NoError(t, err)
+	if !o.crowded {
+		b.alone.commits.Store(enoughAlone) // what is applied alone is, as far as it can be, in the caller's goroutine
+	}
 	t.Cleanup(func() {
 		b.close()
 		release()

@@ -19,6 +19,12 @@ type apply struct{ request *admission.Request }
 
 func (apply) IgnoreDeadLetterLogging() {}
 
+// applyNow is apply by a caller who runs the writer himself, and who has found nothing in
+// the mailbox: there is nothing to gather.
+type applyNow struct{ request *admission.Request }
+
+func (applyNow) IgnoreDeadLetterLogging() {}
+
 // purgeExpired asks for the removal of one chunk of expired rows. Nobody waits
 // for it: what it did is in Committed.
 type purgeExpired struct{ actorsystem.Quiet }

@@ -16,6 +16,8 @@ type Ref struct {
 	to         actorsystem.Target
 	gate       *admission.Gate
 	watched    *watched
+	mailbox    *actorsystem.Mailbox
+	alone      *alone
 	dispatcher *actorsystem.Dispatcher
 	done       <-chan struct{}
 }
@@ -25,14 +27,16 @@ type Ref struct {
 // spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	dispatcher := actorsystem.NewDispatcher()
-	done, watched := make(chan struct{}), newWatched()
+	done, watched, alone, mailbox := make(chan struct{}), newWatched(), new(alone), new(actorsystem.Mailbox)
 	pid, err := actorsystem.Spawn(system, "go-store-writer-",
-		func() actor.Actor { return newActor(config, done, watched) }, actor.WithDispatcher(dispatcher))
+		func() actor.Actor { return newActor(config, done, watched, alone) },
+		actor.WithDispatcher(dispatcher), actor.WithMailbox(func() actor.Mailbox { return mailbox }))
 	if err != nil {
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{to: actorsystem.TargetOf(system, pid), gate: config.Gate, watched: watched, dispatcher: dispatcher, done: done}, nil
+	return Ref{to: actorsystem.TargetOf(system, pid), gate: config.Gate, watched: watched,
+		mailbox: mailbox, alone: alone, dispatcher: dispatcher, done: done}, nil
 }
 
 // Apply commits one mutation together with others that are waiting, and
@@ -40,12 +44,18 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 // their watchers. It blocks while the store is at its limit of requests in
 // flight. A context that ends before admission leaves nothing behind; one that
 // ends later gets kv.UnknownOutcomeError.
+//
+// Who is alone may commit in his own goroutine: see alone.
 func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	request, err := r.gate.Admit(ctx, m)
 	if err != nil {
 		return kv.Outcome{}, err
 	}
-	r.to.Send(apply{request})
+	if !r.alone.may(ctx, r.gate) {
+		r.to.Send(apply{request})
+	} else if r.mailbox.Here(applyNow{request}, apply{request}) {
+		r.alone.not()
+	}
 	return request.Wait(ctx)
 }
 
