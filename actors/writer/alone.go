@@ -20,7 +20,7 @@ type alone struct {
 }
 
 // enoughAlone is how many commits of one request show that nobody else writes.
-const enoughAlone = 16
+const enoughAlone = 64
 
 // may reports whether a caller who has been admitted runs the writer.
 func (a *alone) may(ctx context.Context, gate *admission.Gate) bool {
