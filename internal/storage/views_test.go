@@ -40,7 +40,7 @@ func readBoth(t *testing.T, d *Database, q Query, now int64) (pages, sqlite []kv
 		}
 		return all
 	}
-	pages = read(streamPages(background, p, q, now))
+	pages = read(streamPages(background, p, func() pageSource[kv.Row] { return newPageScan(q, now) }))
 	sqlite = read(stream(background, p, func() source[kv.Row] { return newRowScan(q, now) }))
 	return pages, sqlite
 }
