@@ -23,6 +23,7 @@ type pageScan struct {
 	rows    btree.TableReader
 	record  btree.Record
 	ok      bool    // entries is at one
+	failed  error   // behind the rows that were gathered
 	rowids  []int64 // of rows that were gathered and not read
 	buffer  []int64
 }
@@ -110,9 +111,9 @@ func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int
 	}
 	for (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows {
 		if len(s.rowids) == 0 {
-			n, err := s.gather(min(gathered, rows-got+s.skip), rows)
+			n, err := s.gather(v, min(gathered, rows-got+s.skip), rows)
 			if err != nil {
-				return passed, false, err
+				s.ok, s.failed = false, err // what lies before it can be read
 			}
 			passed += n
 		}
@@ -121,8 +122,11 @@ func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int
 		}
 	}
 	s.left -= got
+	if s.failed != nil && len(s.rowids) == 0 && s.left > 0 {
+		return passed, false, s.failed
+	}
 	more = s.ok || len(s.rowids) > 0
-	if !more && isEverything(s.query.Groups) {
+	if !more && s.left > 0 && isEverything(s.query.Groups) {
 		err = v.allNamed(s.now)
 	}
 	return passed, more && s.left > 0 && err == nil, err
@@ -144,7 +148,7 @@ const gathered = 32
 // gather goes along the index for n rows that may be wanted, or, where their order does
 // not matter, for many that are then read in the order of the table: rows that were
 // written together lie together. It reports how many entries it has passed.
-func (s *pageScan) gather(n, many int) (passed int, err error) {
+func (s *pageScan) gather(v *view, n, many int) (passed int, err error) {
 	unordered := s.anyOrder()
 	if unordered {
 		n = many
@@ -154,7 +158,7 @@ func (s *pageScan) gather(n, many int) (passed int, err error) {
 		group, key, rowid, err := s.entries.Pair()
 		var moved, wanted bool
 		if err != nil {
-			err = s.odd()
+			err = s.odd(v)
 		} else {
 			moved, wanted, err = s.judge(group, key)
 		}
@@ -229,9 +233,10 @@ func (s *pageScan) step() (bool, error) {
 
 // odd judges an entry that is not two texts: it ends the scan if it lies behind the end of
 // the range, and is passed over if its key, which comes before all text or behind it, is
-// not asked for. Otherwise what is wrong with it is for SQLite to say.
-func (s *pageScan) odd() error {
-	group, _, err := groupAndRow(&s.entries)
+// not asked for, or if its row is dead. Otherwise what is wrong with it is for SQLite to
+// say.
+func (s *pageScan) odd(v *view) error {
+	group, rowid, err := groupAndRow(&s.entries)
 	if err != nil {
 		return err
 	}
@@ -251,7 +256,13 @@ func (s *pageScan) odd() error {
 	if key.Kind == pages.Blob && !keys.Unbounded || key.Kind < pages.Text && keys.From != "" {
 		return nil
 	}
-	return errUnread
+	if found, err := s.rows.Get(rowid, &s.record); err != nil || !found {
+		return errUnread
+	}
+	if live, err := v.live(&s.record, s.now); err != nil || live {
+		return errUnread
+	}
+	return nil
 }
 
 // judge says whether an entry is wanted, and ends the scan where none follows that is. It

@@ -189,14 +189,17 @@ func (s *pageLoop[T]) next(ctx context.Context) error {
 	return s.hold.look(func(v *view) error { return s.chunk(v, rows, bytes) })
 }
 
-// explain has SQLite say what is wrong behind the last that was yielded.
+// explain has SQLite say what is wrong: behind the last that was yielded, or, as it passes
+// over keys there that are NULL, anywhere.
 func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, errUnread) {
 		return err
 	}
-	for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(s.last) }) {
-		if err != nil {
-			return err
+	for _, last := range []*T{s.last, nil} {
+		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return rowsIterationError(errPage)

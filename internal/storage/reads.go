@@ -38,6 +38,11 @@ func (d *Database) openReaders(config Config) error {
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
 }
 
+func (f sqlReads) Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error) {
+	row, found, _, err = f.getAt(ctx, group, key)
+	return row, found, err
+}
+
 // getAt is Get with the version that it was read at.
 func (f sqlReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
 	one, err := f.pool.take(ctx)

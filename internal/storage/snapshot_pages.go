@@ -90,7 +90,7 @@ func (s pageMoment) Get(ctx context.Context, group, key string) (row kv.Row, fou
 	})
 	if errors.Is(err, errUnread) {
 		err = s.explain(func(now sqlReads) (err error) {
-			row, found, _, err = now.getAt(ctx, group, key)
+			row, found, err = now.Get(ctx, group, key)
 			return err
 		})
 		if !IsDamagedRow(err) { // of which the deadline is told too
