@@ -13,6 +13,7 @@ type shape struct {
 	cookie       uint32 // of the schema that it is of
 	table, index uint32 // root pages of entries, and of its primary key's index
 	columns      [entryColumns]int
+	numbers      bool // a value may be a number, which SQLite alone makes text of
 
 	deadlines uint32 // root page of the index of deadlines; 0: there is none
 	log, meta uint32 // root pages of both tables; 0: SQLite alone reads the revision
@@ -35,7 +36,7 @@ const (
 	sqlShape = `SELECT rootpage, (SELECT wr FROM pragma_table_list('entries') WHERE schema = 'main'),
 			(SELECT count(*) FROM pragma_table_xinfo('entries') WHERE hidden <> 0)
 		FROM sqlite_schema WHERE type = 'table' AND name = 'entries'`
-	sqlShapeColumns = `SELECT name, cid FROM pragma_table_info('entries')`
+	sqlShapeColumns = `SELECT name, cid, type FROM pragma_table_info('entries')`
 	sqlShapeIndexes = `SELECT i.rootpage, (SELECT group_concat(coalesce(name, '') || ' ' || desc || ' ' || coll, ',')
 				FROM pragma_index_xinfo(i.name)), l.origin = 'pk', l.partial, i.sql
 		FROM pragma_index_list('entries') AS l JOIN sqlite_schema AS i ON i.type = 'index' AND i.name = l.name`
@@ -82,6 +83,7 @@ func readShape(conn *sqlite.Conn, cookie uint32) (s *shape, err error) {
 		for i, name := range columnNames {
 			if strings.EqualFold(stmt.ColumnText(0), name) {
 				s.columns[i] = stmt.ColumnInt(1)
+				s.numbers = s.numbers || i == columnValue && !isText(stmt.ColumnText(2))
 				missing--
 			}
 		}
@@ -134,4 +136,12 @@ func hasDeadlines(sql string) bool {
 		return false
 	}
 	return len(c.rest) == 0 || c.take(";")
+}
+
+// isText reports whether numbers become text in a column of a type
+// (https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
+func isText(column string) bool {
+	column = strings.ToUpper(column)
+	has := func(part string) bool { return strings.Contains(column, part) }
+	return !has("INT") && (has("CHAR") || has("CLOB") || has("TEXT"))
 }

@@ -22,6 +22,9 @@ func (p *pool) pageSnapshot(most int) (*Snapshot, error) {
 	var h *hold
 	var refused error
 	err := p.views.read(func(v *view) (err error) {
+		if v.shape.numbers { // nothing could be asked of SQLite later
+			return errUnread
+		}
 		if s.revision, err = v.revision(); err == nil {
 			h, refused = p.holdFor(v.pinned(), most)
 		}
