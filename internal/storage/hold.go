@@ -179,7 +179,7 @@ func (h *hold) forget(had held) {
 	}
 }
 
-// holding is how many scans and snapshots have a connection.
+// holding is how many scans and snapshots have a connection or a view.
 func (p *pool) holding() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
