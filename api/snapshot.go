@@ -15,9 +15,11 @@ import (
 // Snapshot is a store, or a namespace of one, as it was at one moment, over any
 // number of calls: what is written later is not seen, and keys that expire
 // later are. Its methods are those of Store of the same names. It may be used by
-// any number of goroutines, of which one at a time reads a file.
+// any number of goroutines. (Of a file that is not mapped, see WithMmap, one at a time is
+// read.)
 //
-// Close it: an open snapshot keeps a connection, and what was overwritten since.
+// Close it: an open snapshot keeps what was overwritten since, and of a file that is not
+// mapped a connection.
 // One that is forgotten ends by itself, in a file also one that has made the
 // write-ahead log too long (both WithSnapshotAge); its methods then fail
 // with SnapshotExpiredError, and after Close with SnapshotClosedError.

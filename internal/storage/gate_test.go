@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -122,6 +123,9 @@ func TestTheGate(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, write(d, numbered("g", longGroup)...))
 		require.NoError(t, write(d, numbered("short", 10)...))
+		for i := range 2 * fewRows { // which a count goes through
+			require.NoError(t, write(d, mortal("dead", fmt.Sprint(i), 5)))
+		}
 		gate := &d.reads.(*fileReads).pool.gate
 		calls := map[string]func(ctx context.Context) error{
 			"Snapshot": func(ctx context.Context) error {
@@ -142,7 +146,7 @@ func TestTheGate(t *testing.T) {
 				}
 				return last
 			},
-			"Count": func(ctx context.Context) error { _, err := d.Reads().Count(ctx, everything, 0); return err },
+			"Count": func(ctx context.Context) error { _, err := d.Reads().Count(ctx, everything, 10); return err },
 		}
 		for name, call := range calls {
 			answer := make(chan error, 1)
@@ -221,12 +225,12 @@ func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 
 // One that is at work when it is to be ended is ended when it rests.
 func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
-	d := open(t, temporary(t))
+	d := openWith(t, Config{Path: temporary(t), NoMmap: true})
 	require.NoError(t, write(d, row("g", "k", "v")))
 	s, err := d.Snapshot(background)
 	require.NoError(t, err)
 	pool := d.reads.(*fileReads).pool
-	err = s.hold.use(func(r *reader) error {
+	err = s.moment.(sqlMoment).hold.use(func(r *reader) error {
 		require.Equal(t, 1, pool.expire(-1))
 		_, found, err := r.getRow("g", "k")
 		require.True(t, found)
@@ -237,4 +241,37 @@ func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
 	_, _, err = s.Get(background, "g", "k")
 	require.ErrorIs(t, err, kv.SnapshotExpiredError)
 	s.Close()
+}
+
+// One that looks at pages when its snapshot is ended, or closed, goes on looking: its own
+// pin keeps them.
+func TestWhoLooksAtPagesGoesOn(t *testing.T) {
+	d := open(t, temporary(t))
+	require.NoError(t, write(d, row("g", "k", "v")))
+	views := viewsOf(t, d)
+	for reason, end := range map[error]func(s *Snapshot){
+		kv.SnapshotExpiredError: func(*Snapshot) { d.reads.(*fileReads).pool.expire(-1) },
+		kv.SnapshotClosedError:  (*Snapshot).Close,
+	} {
+		s, err := d.Snapshot(background)
+		require.NoError(t, err)
+		err = s.moment.(pageMoment).hold.look(func(v *view) error {
+			require.NoError(t, write(d, row("g", "k", "later")))
+			end(s)
+			requireNothingHeld(t, d)
+			_, _, err := s.Get(background, "g", "k")
+			require.ErrorIs(t, err, reason)
+			views.step(0)
+			require.NotEmpty(t, views.retired, "its anchor stays")
+			was, found, err := v.get("g", "k")
+			require.True(t, found)
+			require.Equal(t, "v", was.Value)
+			return err
+		})
+		require.NoError(t, err)
+		views.drain(0)
+		require.Empty(t, views.retired)
+		s.Close()
+		require.NoError(t, write(d, row("g", "k", "v")))
+	}
 }

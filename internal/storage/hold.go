@@ -44,14 +44,17 @@ func (p *pool) own(r *reader) (*hold, error) {
 }
 
 // holdView makes a hold of a pin. If it can't it releases it.
-func (p *pool) holdView(pin pin) (*hold, error) {
+func (p *pool) holdView(pin pin) (*hold, error) { return p.holdFor(pin, maxLent) }
+
+// holdFor is holdView while there are fewer than so many.
+func (p *pool) holdFor(pin pin, most int) (*hold, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var err error
 	switch {
 	case p.mu.shut:
 		err = kv.ClosedError
-	case len(p.mu.held) >= maxLent: // each has a chunk in memory
+	case len(p.mu.held) >= most: // each has a chunk in memory
 		err = tooMany()
 	default:
 		return p.register(held{pin: pin}), nil
@@ -101,21 +104,32 @@ func (h *hold) useNow(f func(*reader) error) error {
 	return err
 }
 
-// look calls f with the view, unless it was taken.
+// look calls f with the view, unless it was taken. Several may look at a time; one that
+// is at it goes on when what is held is released. Its error is errUnread, or f's own.
 func (h *hold) look(f func(*view) error) error {
 	err := func() (err error) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.mu.nothing() {
-			return h.mu.reason
+		p, err := h.another()
+		if err != nil {
+			return err
 		}
+		defer h.pool.views.leave(p)
 		defer onFault(debug.SetPanicOnFault(true), &err)
-		return f(h.mu.pin.view)
+		return left(f(p.view))
 	}()
 	if h.overdue.Load() { // as in useNow
 		h.release(kv.SnapshotExpiredError)
 	}
 	return err
+}
+
+// another is a pin beside the hold's own.
+func (h *hold) another() (pin, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.nothing() {
+		return pin{}, h.mu.reason
+	}
+	return h.mu.pin.view.pinned(), nil
 }
 
 func (h *hold) locked(f func(*reader) error) error {
@@ -165,7 +179,7 @@ func (h *hold) forget(had held) {
 	}
 }
 
-// holding is how many scans and snapshots have a connection.
+// holding is how many scans and snapshots have a connection or a view.
 func (p *pool) holding() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -155,7 +155,7 @@ func impossible(first, last uint64) error {
 	return &kv.CorruptLogError{First: first, Last: last, Reason: "there are no such revisions"}
 }
 
-func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
+func (f sqlReads) Revision(ctx context.Context) (revision uint64, err error) {
 	err = f.pool.with(ctx, func(r *reader) (err error) {
 		revision, err = readRevision(r.latest)
 		return err
@@ -163,7 +163,7 @@ func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
 	return revision, err
 }
 
-func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.LogRow, err error) {
+func (f sqlReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.LogRow, err error) {
 	err = f.pool.with(ctx, func(r *reader) error {
 		rows, err = readLog(r.log, from, bytes)
 		return err
@@ -171,7 +171,7 @@ func (f *fileReads) Log(ctx context.Context, from uint64, bytes int) (rows []kv.
 	return rows, err
 }
 
-func (f *fileReads) LogExtent(ctx context.Context) (extent LogExtent, err error) {
+func (f sqlReads) LogExtent(ctx context.Context) (extent LogExtent, err error) {
 	err = f.pool.with(ctx, func(r *reader) (err error) {
 		extent, err = readLogExtent(r.logExtent, r.logBytes, r.latest)
 		return err

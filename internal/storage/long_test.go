@@ -52,17 +52,29 @@ func longReads(d *Database, s *Snapshot) map[string]func(group string) (n int, e
 // Reads that take long wait for a turn, with no place and no right to run taken:
 // neither point reads nor short ones of the same kind wait with them.
 func TestLongReadsTakeNobodysPlace(t *testing.T) {
-	for _, dead := range []bool{false, true} {
+	for name, of := range map[string]struct {
+		noMmap bool
+		dead   int
+	}{
+		"SQLite":            {noMmap: true},
+		"SQLite, with dead": {noMmap: true, dead: 1},
+		"pages":             {dead: 2 * fewRows}, // or the index alone would say
+	} {
+		noMmap, dead := of.noMmap, of.dead
+		t.Log(name)
 		path := temporary(t)
 		synctest.Test(t, func(t *testing.T) {
-			d, err := Open(Config{Path: path, Readers: 1})
+			d, err := Open(Config{Path: path, Readers: 1, NoMmap: noMmap})
 			require.NoError(t, err)
 			require.NoError(t, write(d, numbered("long", 3*fewRows)...))
 			require.NoError(t, write(d, numbered("short", 10)...))
 			want := map[string][2]int{"Count": {3 * fewRows, 10}, "a page far behind": {5, 0}, "a large page": {3 * fewRows, 10},
 				"keys of all groups": {0, 0}, "Snapshot.Count": {3 * fewRows, 10}, "Snapshot.Page": {5, 0}}
-			if dead {
-				require.NoError(t, write(d, mortal("long", "0", 5), mortal("short", "0", 5)))
+			if dead > 0 {
+				require.NoError(t, write(d, mortal("short", "0", 5)))
+			}
+			for i := range dead {
+				require.NoError(t, write(d, mortal("long", fmt.Sprint("dead", i), 5)))
 			}
 			s, err := d.Snapshot(background)
 			require.NoError(t, err)
@@ -104,13 +116,19 @@ func TestLongReadsTakeNobodysPlace(t *testing.T) {
 }
 
 // The writer's snapshot waits for nobody: be all that can run at work, be the WAL at
-// its bound, be as many connections lent as may be.
+// its bound, be as many connections lent, or views held, as may be.
 func TestTheWritersSnapshotWaitsForNoReader(t *testing.T) {
+	for _, noMmap := range []bool{true, false} {
+		t.Run(fmt.Sprint("without mapping=", noMmap), func(t *testing.T) { writersSnapshot(t, noMmap) })
+	}
+}
+
+func writersSnapshot(t *testing.T, noMmap bool) {
 	defer func(before int) { maxLent = before }(maxLent)
 	maxLent = maxIdle + 4
 	path := temporary(t)
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{Path: path, Readers: 1})
+		d, err := Open(Config{Path: path, Readers: 1, NoMmap: noMmap})
 		require.NoError(t, err)
 		require.NoError(t, write(d, numbered("g", 10)...))
 		pool := d.reads.(*fileReads).pool
@@ -120,6 +138,8 @@ func TestTheWritersSnapshotWaitsForNoReader(t *testing.T) {
 			require.NoError(t, err)
 			all = append(all, s)
 		}
+		_, err = d.Snapshot(background)
+		require.ErrorIs(t, err, kv.TooManySnapshotsError)
 		for range cap(pool.running) {
 			pool.running <- struct{}{}
 		}

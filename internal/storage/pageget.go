@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"runtime"
 	"runtime/debug"
 	"unsafe"
@@ -24,21 +23,13 @@ func (s *views) get(group, key string) (row kv.Row, found bool, sequence uint64,
 	return row, found, p.view.sequence, err
 }
 
-// getMany is the rows of those keys that are there, at one moment.
-func (s *views) getMany(ctx context.Context, pool *pool, group string, keys []string) (rows []kv.Row, err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
-	p, ok := s.look()
-	if !ok {
-		return nil, errUnread
-	}
-	defer s.leave(p)
-	for i, key := range keys {
-		if i%firstChunkRows == 0 {
-			if err := pool.check(ctx); err != nil {
-				return nil, err
-			}
+// getMany is the rows of those keys that are there.
+func (v *view) getMany(group string, keys []string, p *pace) (rows []kv.Row, err error) {
+	for _, key := range keys {
+		if err := p.step(1); err != nil {
+			return nil, err
 		}
-		row, found, err := p.view.get(group, key)
+		row, found, err := v.get(group, key)
 		if err != nil {
 			return nil, err
 		}
@@ -47,6 +38,17 @@ func (s *views) getMany(ctx context.Context, pool *pool, group string, keys []st
 		}
 	}
 	return rows, nil
+}
+
+// read calls f with a view of what is committed now. Its error is errUnread, or f's own.
+func (s *views) read(f func(*view) error) (err error) {
+	defer onFault(debug.SetPanicOnFault(true), &err)
+	p, ok := s.look()
+	if !ok {
+		return errUnread
+	}
+	defer s.leave(p)
+	return left(f(p.view))
 }
 
 // leave releases a pin, and has the writer have its turn: see writing.

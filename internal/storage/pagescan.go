@@ -17,11 +17,13 @@ type pageScan struct {
 	single bool
 	now    int64
 	left   int // rows that are still wanted
+	skip   int // rows before them that are not
 
 	entries btree.IndexCursor
 	rows    btree.TableReader
 	record  btree.Record
 	ok      bool    // entries is at one
+	failed  error   // behind the rows that were gathered
 	rowids  []int64 // of rows that were gathered and not read
 	buffer  []int64
 }
@@ -87,35 +89,57 @@ func (s *pageScan) last() (ok bool, err error) {
 	}
 }
 
+func (s *pageScan) wide() bool { return s.query.wide() }
+
 // chunk appends rows until one of the limits is reached; more says that there may be
-// others behind them. Its error is errUnread.
+// others behind them.
 func (s *pageScan) chunk(v *view, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
+	_, more, err = s.some(v, rows, bytes, func(row *kv.Row) { into = append(into, *row) })
+	return into, more, err
+}
+
+// some is chunk with a function that rows are added by. It says how many entries it has
+// passed, which has a limit too.
+func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int, more bool, err error) {
 	rows = min(rows, s.left)
 	got := 0
-	add := func(row *kv.Row) (enough bool) {
-		into = append(into, *row)
+	enough := func(row *kv.Row) bool {
+		add(row)
 		got++
 		bytes -= len(row.Key) + len(row.Value)
 		return got == rows || bytes <= 0
 	}
-	for passed := 0; (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows; {
+	for (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows {
 		if len(s.rowids) == 0 {
-			n, err := s.gather(min(gathered, rows-got), rows)
+			n, err := s.gather(v, min(gathered, rows-got+s.skip), rows)
 			if err != nil {
-				return into, false, errUnread
+				s.ok, s.failed = false, err // what lies before it can be read
 			}
 			passed += n
 		}
-		if err := s.read(v, add); err != nil {
-			return into, false, errUnread
+		if err := s.read(v, enough); err != nil {
+			return passed, false, err
 		}
 	}
 	s.left -= got
-	more = s.ok || len(s.rowids) > 0
-	if !more && isEverything(s.query.Groups) && !named(v) {
-		return into, false, errUnread
+	if s.failed != nil && len(s.rowids) == 0 && s.left > 0 {
+		return passed, false, s.failed
 	}
-	return into, more && s.left > 0, nil
+	more = s.ok || len(s.rowids) > 0
+	if !more && s.left > 0 && isEverything(s.query.Groups) {
+		err = v.allNamed(s.now)
+	}
+	return passed, more && s.left > 0 && err == nil, err
+}
+
+// behind is what SQLite is asked for if a page can't be read: the rows behind the last
+// that was yielded.
+func (s *pageScan) behind(last *kv.Row) source[kv.Row] {
+	q := s.query
+	if last != nil && !s.anyOrder() {
+		q.After = &Position{last.Group, last.Key}
+	}
+	return newRowScan(q, s.now)
 }
 
 // gathered is how many rows are looked for at a time.
@@ -124,7 +148,7 @@ const gathered = 32
 // gather goes along the index for n rows that may be wanted, or, where their order does
 // not matter, for many that are then read in the order of the table: rows that were
 // written together lie together. It reports how many entries it has passed.
-func (s *pageScan) gather(n, many int) (passed int, err error) {
+func (s *pageScan) gather(v *view, n, many int) (passed int, err error) {
 	unordered := s.anyOrder()
 	if unordered {
 		n = many
@@ -132,14 +156,12 @@ func (s *pageScan) gather(n, many int) (passed int, err error) {
 	s.rowids = s.buffer[:0]
 	for s.ok && len(s.rowids) < n && passed < patience*n {
 		group, key, rowid, err := s.entries.Pair()
+		var moved, wanted bool
 		if err != nil {
-			if err := s.beyond(); err != nil {
-				return passed, err
-			}
-			s.ok = false
-			break
+			err = s.odd(v)
+		} else {
+			moved, wanted, err = s.judge(group, key)
 		}
-		moved, wanted, err := s.judge(group, key)
 		if err != nil {
 			return passed, err
 		}
@@ -174,6 +196,13 @@ func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
 		}
 		next++
 		row = kv.Row{}
+		if s.skip > 0 {
+			live, err := v.live(&s.record, s.now)
+			if live {
+				s.skip--
+			}
+			return err
+		}
 		if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
 			return err
 		}
@@ -202,18 +231,35 @@ func (s *pageScan) step() (bool, error) {
 	return s.entries.Next()
 }
 
-// beyond is asked of an entry that is not two texts. It is nil if that lies behind the
-// end of the range; otherwise what is wrong with it is for SQLite to say.
-func (s *pageScan) beyond() error {
+// odd judges an entry that is not two texts: it ends the scan if it lies behind the end of
+// the range, and is passed over if its key, which comes before all text or behind it, is
+// not asked for, or if its row is dead. Otherwise what is wrong with it is for SQLite to
+// say.
+func (s *pageScan) odd(v *view) error {
+	group, rowid, err := groupAndRow(&s.entries)
+	if err != nil {
+		return err
+	}
+	if group.Kind != pages.Text || s.single && string(group.Bytes) != s.group || !s.single && !inRange(s.query.Groups, group.Bytes) {
+		s.ok = false
+		return nil
+	}
 	entry, err := s.entries.Entry()
 	if err != nil {
 		return err
 	}
-	group, err := entry.Column(0)
+	key, err := entry.Column(1)
 	if err != nil {
 		return err
 	}
-	if group.Kind == pages.Text && (!s.single || string(group.Bytes) == s.group) {
+	keys := s.query.Keys
+	if key.Kind == pages.Blob && !keys.Unbounded || key.Kind < pages.Text && keys.From != "" {
+		return nil
+	}
+	if found, err := s.rows.Get(rowid, &s.record); err != nil || !found {
+		return errUnread
+	}
+	if live, err := v.live(&s.record, s.now); err != nil || live {
 		return errUnread
 	}
 	return nil
@@ -297,28 +343,4 @@ func (s *pageScan) fill(v *view, row *kv.Row) error {
 	all := owned(both)
 	row.Key, row.Value = all[:len(key.Bytes)], all[len(key.Bytes):]
 	return nil
-}
-
-// named reports whether every row of the table has a group that is text: the others
-// come before all text, or behind it.
-func named(v *view) bool {
-	var c btree.IndexCursor
-	c.Reset(&v.index)
-	for _, end := range []func() (bool, error){c.First, c.Last} {
-		ok, err := end()
-		if err != nil {
-			return false
-		}
-		if !ok {
-			return true
-		}
-		entry, err := c.Entry()
-		if err != nil {
-			return false
-		}
-		if group, err := entry.Column(0); err != nil || group.Kind != pages.Text {
-			return false
-		}
-	}
-	return true
 }

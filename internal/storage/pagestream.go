@@ -5,47 +5,74 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
 	"runtime/debug"
 	"slices"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// streamPages is stream for rows that are read from the pages of a view: the loop's body
-// runs between chunks, while the view is held.
-func streamPages(ctx context.Context, p *pool, q Query, now int64) iter.Seq2[kv.Row, error] {
-	return func(yield func(kv.Row, error) bool) {
-		s := &pageLoop{pool: p, scan: newPageScan(q, now)}
+// pageSource is source for the pages of a view: it stands between two chunks where it was,
+// and the view must be the same.
+type pageSource[T any] interface {
+	begin(v *view) error
+	// chunk appends until one of the limits is reached; more says that there may be
+	// others behind.
+	chunk(v *view, into []T, rows, bytes int) (_ []T, more bool, err error)
+	// wide says that even the first chunk may pass over any number of rows.
+	wide() bool
+	// behind is what SQLite is to be asked instead: all, or what is behind the last that
+	// was yielded.
+	behind(last *T) source[T]
+}
+
+// streamPages is stream for what is read from the pages of a view: the loop's body runs
+// between chunks, while the view is held.
+func streamPages[T any](ctx context.Context, p *pool, begin func() pageSource[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		s := &pageLoop[T]{pool: p, begin: begin}
 		defer s.end()
 		err := s.first(ctx)
 		if errors.Is(err, errUnread) { // nothing was yielded
-			stream(ctx, p, func() source[kv.Row] { return newRowScan(q, now) })(yield)
+			stream(ctx, p, func() source[T] { return begin().behind(nil) })(yield)
 			return
 		}
 		s.loop(ctx, err, yield)
 	}
 }
 
-// pageLoop is a pageScan in the middle of a loop.
-type pageLoop struct {
-	pool *pool
-	scan *pageScan
-	rows []kv.Row // the present chunk
-	last Position // the last row that was yielded before it
-	hold *hold    // the view for the next one
-	more bool
+// streamHeldPages is streamPages of a view that belongs to somebody else.
+func streamHeldPages[T any](ctx context.Context, h *hold, begin func() pageSource[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		s := &pageLoop[T]{pool: h.pool, hold: h, begin: begin}
+		s.loop(ctx, s.firstHeld(ctx), yield)
+	}
 }
 
-func (s *pageLoop) loop(ctx context.Context, err error, yield func(kv.Row, error) bool) {
+// pageLoop is a pageSource in the middle of a loop.
+type pageLoop[T any] struct {
+	pool  *pool
+	begin func() pageSource[T]
+	scan  pageSource[T]
+	rows  []T   // the present chunk
+	last  *T    // the last that was yielded
+	hold  *hold // the view for the next chunk
+	more  bool
+}
+
+func (s *pageLoop[T]) loop(ctx context.Context, err error, yield func(T, error) bool) {
 	for {
 		for i := range s.rows {
 			if !yield(s.rows[i], nil) {
 				return
 			}
 		}
+		if n := len(s.rows); n > 0 {
+			last := s.rows[n-1]
+			s.last = &last
+		}
 		if err != nil {
-			yield(kv.Row{}, s.explain(ctx, err))
+			var none T
+			yield(none, s.explain(ctx, err))
 			return
 		}
 		if !s.more {
@@ -57,42 +84,54 @@ func (s *pageLoop) loop(ctx context.Context, err error, yield func(kv.Row, error
 
 // first reads the first chunk, where most scans end. One that goes on holds its view from
 // then on, unless the WAL is at its bound: then it waits, and begins again.
-func (s *pageLoop) first(ctx context.Context) error {
+func (s *pageLoop[T]) first(ctx context.Context) error {
 	if err := s.pool.check(ctx); err != nil {
 		return err
 	}
-	if s.scan.query.wide() {
+	s.restart()
+	if s.scan.wide() {
 		leave, err := s.pool.turn(ctx)
 		if err != nil {
 			return err
 		}
 		defer leave()
 	}
-	p, err := s.begin()
+	p, err := s.now()
 	if err != nil || !s.more {
 		return err
 	}
 	if s.pool.gate.isShut() {
 		s.pool.views.leave(p)
+		s.drop()
 		if err := s.pool.gate.pass(ctx, s.pool.closed); err != nil {
 			return err
 		}
-		clear(s.rows)
-		s.rows, s.scan = s.rows[:0], newPageScan(s.scan.query, s.scan.now)
-		if p, err = s.begin(); err != nil || !s.more {
+		s.restart()
+		if p, err = s.now(); err != nil || !s.more {
 			return err
 		}
 	}
 	if s.hold, err = s.pool.holdView(p); err != nil {
-		clear(s.rows)
-		s.rows = s.rows[:0]
+		s.drop()
 	}
 	return err
 }
 
-// begin reads the first chunk of what is committed now. The pin is to be released if
-// there is more and no error.
-func (s *pageLoop) begin() (p pin, err error) {
+// restart has the scan begin at its beginning.
+func (s *pageLoop[T]) restart() {
+	s.drop()
+	s.scan, s.more = s.begin(), false
+}
+
+// drop forgets a chunk that is not to be yielded.
+func (s *pageLoop[T]) drop() {
+	clear(s.rows)
+	s.rows = s.rows[:0]
+}
+
+// now reads the first chunk of what is committed now. The pin is to be released if there
+// is more and no error.
+func (s *pageLoop[T]) now() (p pin, err error) {
 	defer onFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.pool.views.look()
 	if !ok {
@@ -104,59 +143,73 @@ func (s *pageLoop) begin() (p pin, err error) {
 			s.pool.views.leave(p)
 		}
 	}()
-	if err = s.scan.begin(p.view); err != nil {
-		done = true
-		return p, errUnread
-	}
-	s.rows, s.more, err = s.scan.chunk(p.view, s.rows, firstChunkRows, firstChunkBytes)
+	err = s.chunk(p.view, firstChunkRows, firstChunkBytes)
 	done = true
 	return p, err
 }
 
-// next reads a chunk. Scans that have come this far take turns, as with scan.turn.
-func (s *pageLoop) next(ctx context.Context) error {
-	if n := len(s.rows); n > 0 {
-		s.last = Position{s.rows[n-1].Group, s.rows[n-1].Key}
+// firstHeld reads the first chunk of a view that is held.
+func (s *pageLoop[T]) firstHeld(ctx context.Context) error {
+	if err := s.pool.check(ctx); err != nil {
+		return err
 	}
-	clear(s.rows)
-	s.rows = slices.Grow(s.rows[:0], min(chunkRows, 4*len(s.rows)))
+	s.restart()
+	if s.scan.wide() {
+		leave, err := s.pool.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	return s.hold.look(func(v *view) error { return s.chunk(v, firstChunkRows, firstChunkBytes) })
+}
+
+// chunk reads a chunk, the first one too.
+func (s *pageLoop[T]) chunk(v *view, rows, bytes int) (err error) {
+	if !s.more {
+		if err := s.scan.begin(v); err != nil {
+			return left(err)
+		}
+	}
+	s.rows, s.more, err = s.scan.chunk(v, s.rows, rows, bytes)
+	return left(err)
+}
+
+// next reads a chunk. Scans that have come this far take turns, as with scan.turn.
+func (s *pageLoop[T]) next(ctx context.Context) error {
+	n := len(s.rows)
+	s.drop()
+	s.rows = slices.Grow(s.rows, min(chunkRows, 4*n))
 	leave, err := s.pool.turn(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	rows, bytes := s.pool.laterChunk()
-	err = s.hold.look(func(v *view) (err error) {
-		s.rows, s.more, err = s.scan.chunk(v, s.rows, rows, bytes)
-		return err
-	})
-	if s.pool.views.writing.Load() {
-		runtime.Gosched()
-	}
-	return err
+	return s.hold.look(func(v *view) error { return s.chunk(v, rows, bytes) })
 }
 
-// explain has SQLite say what is wrong behind the last row.
-func (s *pageLoop) explain(ctx context.Context, err error) error {
+// explain has SQLite say what is wrong: behind the last that was yielded, or, as it passes
+// over keys there that are NULL, anywhere.
+func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, errUnread) {
 		return err
 	}
-	q := s.scan.query
-	if n := len(s.rows); n > 0 {
-		s.last = Position{s.rows[n-1].Group, s.rows[n-1].Key}
-	}
-	if s.last != (Position{}) && !s.scan.anyOrder() {
-		q.After = &s.last
-	}
-	for _, err := range stream(ctx, s.pool, func() source[kv.Row] { return newRowScan(q, s.scan.now) }) {
-		if err != nil {
-			return err
+	for _, last := range []*T{s.last, nil} {
+		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {
+			if err != nil {
+				return err
+			}
 		}
 	}
-	return rowsIterationError(fmt.Errorf("a page can't be read as it is: check the store, and open it with WithMmap(false) to read on: %w", kv.DamagedError))
+	return rowsIterationError(errPage)
 }
 
-func (s *pageLoop) end() {
+// errPage is the answer if SQLite finds nothing wrong, of whose moment rows must not
+// follow.
+var errPage = fmt.Errorf("a page can't be read as it is: check the store, and open it with WithMmap(false) to read on: %w", kv.DamagedError)
+
+func (s *pageLoop[T]) end() {
 	if s.hold != nil {
 		s.hold.release(kv.SnapshotClosedError)
 	}

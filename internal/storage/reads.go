@@ -2,16 +2,15 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"runtime"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// fileReads serves reads from connections that can't write. Each sees whatever
+// sqlReads serves reads from connections that can't write. Each sees whatever
 // was committed before it began.
-type fileReads struct{ pool *pool }
+type sqlReads struct{ pool *pool }
 
 // openReaders opens the first connection, so that what is wrong shows now, and
 // leaves the others to the first that needs them.
@@ -23,7 +22,7 @@ func (d *Database) openReaders(config Config) error {
 	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
-	f := &fileReads{pool: newPool(config.Readers, turns, &d.changes, d.done)}
+	f := &fileReads{sqlReads{newPool(config.Readers, turns, &d.changes, d.done)}}
 	f.pool.open = with(openReader, readerCacheKiB)
 	f.pool.openKeys = with(openKeyReader, keyCacheKiB(config.Readers))
 	small := with(openReader, smallCacheKiB)
@@ -39,21 +38,13 @@ func (d *Database) openReaders(config Config) error {
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
 }
 
-func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error) {
+func (f sqlReads) Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error) {
 	row, found, _, err = f.getAt(ctx, group, key)
 	return row, found, err
 }
 
 // getAt is Get with the version that it was read at.
-func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
-	if f.pool.views != nil {
-		if err := f.pool.check(ctx); err != nil {
-			return row, false, 0, err
-		}
-		if row, found, sequence, err := f.pool.views.get(group, key); err == nil {
-			return row, found, Version(sequence), nil
-		}
-	}
+func (f sqlReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
 	one, err := f.pool.take(ctx)
 	if err != nil {
 		return row, false, 0, err
@@ -70,13 +61,7 @@ func (f *fileReads) getAt(ctx context.Context, group, key string) (row kv.Row, f
 }
 
 // GetMany looks several keys up at one moment.
-func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
-	if f.pool.views != nil {
-		if rows, err = f.pool.views.getMany(ctx, f.pool, group, keys); !errors.Is(err, errUnread) {
-			return rows, err
-		}
-		rows = nil
-	}
+func (f sqlReads) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
 	how := f.pool.aside
 	if len(keys) <= firstChunkRows {
 		how = f.pool.with
@@ -104,7 +89,7 @@ func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (r
 	return rows, err
 }
 
-func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {
+func (f sqlReads) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {
 	err = f.pool.with(ctx, func(r *reader) (err error) {
 		found, err = r.groupExists(group, now)
 		return err
@@ -112,7 +97,7 @@ func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (f
 	return found, err
 }
 
-func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, err error) {
+func (f sqlReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, err error) {
 	if _, single := (&Query{Groups: rng}).single(); single {
 		few := false
 		err = f.pool.with(ctx, func(r *reader) (err error) {
@@ -130,7 +115,7 @@ func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, 
 	return n, err
 }
 
-func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
+func (f sqlReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
 	err = f.pool.aside(ctx, func(r *reader) error {
 		err := numbers(r.usage, rng, &now, usageInto(&usage))
 		if err != nil || !isEverything(rng) {
@@ -145,7 +130,7 @@ func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage k
 
 // Expired is asked for by the quota actor too, whose counts requests wait for: so it
 // waits for no turn.
-func (f *fileReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
+func (f sqlReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
 	few := false
 	count := func(r *reader) error { return numbers(r.expired, rng, &now, usageInto(&usage)) }
 	err = f.pool.with(ctx, func(r *reader) (err error) {
@@ -160,7 +145,7 @@ func (f *fileReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage
 	return usage, err
 }
 
-func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
+func (f sqlReads) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
 	few := false
 	err = f.pool.with(ctx, func(r *reader) error {
 		err := r.pin()
@@ -182,13 +167,10 @@ func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, n
 	return page, err
 }
 
-func (f *fileReads) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error] {
-	if f.pool.views != nil {
-		return streamPages(ctx, f.pool, q, now)
-	}
+func (f sqlReads) Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error] {
 	return stream(ctx, f.pool, func() source[kv.Row] { return newRowScan(q, now) })
 }
 
-func (f *fileReads) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
+func (f sqlReads) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
 	return stream(ctx, f.pool, func() source[string] { return newGroupScan(rng, now) })
 }

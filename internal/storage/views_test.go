@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -40,7 +41,7 @@ func readBoth(t *testing.T, d *Database, q Query, now int64) (pages, sqlite []kv
 		}
 		return all
 	}
-	pages = read(streamPages(background, p, q, now))
+	pages = read(streamPages(background, p, func() pageSource[kv.Row] { return newPageScan(q, now) }))
 	sqlite = read(stream(background, p, func() source[kv.Row] { return newRowScan(q, now) }))
 	return pages, sqlite
 }
@@ -629,4 +630,83 @@ func TestAnchorsThatAreNotNeededAreClosed(t *testing.T) {
 	s.drain(0)
 	require.Empty(t, s.retired)
 	require.LessOrEqual(t, len(s.idle), 2)
+}
+
+// The same under a snapshot: whatever is asked of it then is an error, and nothing stays
+// pinned.
+func TestFileThatIsCutUnderASnapshot(t *testing.T) {
+	path := temporary(t)
+	d := open(t, path)
+	require.NoError(t, write(d, numbered("g", 4000)...))
+	require.NoError(t, write(d, mortal("h", "k", 5)))
+	require.NoError(t, d.Close())
+	d = open(t, path)
+	s := viewsOf(t, d)
+	snapshot, err := d.Snapshot(background)
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(path, 2*filePageSize))
+	for name, err := range everySnapshotRead(background, snapshot) {
+		require.Error(t, err, name)
+		require.NotErrorIs(t, err, errUnread, name)
+	}
+	_, err = snapshot.Usage(everything)
+	require.Error(t, err)
+	for name, err := range everyRead(background, d) {
+		require.NotErrorIs(t, err, errUnread, name)
+	}
+	snapshot.Close()
+	requireNothingHeld(t, d)
+	if v := s.current.Load(); v != nil {
+		require.False(t, v.anchor.pinned())
+	}
+	for _, a := range s.retired {
+		require.False(t, a.pinned())
+	}
+}
+
+// A snapshot of pages needs no connection, and may be used by several goroutines at a time,
+// one of whom closes it.
+func TestSnapshotsOfPagesAreShared(t *testing.T) {
+	d := open(t, temporary(t))
+	viewsOf(t, d)
+	require.NoError(t, write(d, numbered("g", longGroup)...))
+	pool := d.reads.(*fileReads).pool
+	pool.mu.Lock()
+	before := pool.mu.connections
+	pool.mu.Unlock()
+	for range 20 {
+		s, err := d.Snapshot(background)
+		require.NoError(t, err)
+		require.NoError(t, write(d, row("g", "later", "v")))
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				for n := 0; ; n++ {
+					count, err := s.Count(background, everything, 0)
+					if errors.Is(err, kv.SnapshotClosedError) {
+						return
+					}
+					if !assert.NoError(t, err) || !assert.Equal(t, longGroup, count) {
+						return
+					}
+					page, err := s.Page(background, "g", longGroup-1, 5, 0)
+					if err == nil {
+						assert.Len(t, page, 1)
+					}
+					if i == 0 && n == 3 {
+						s.Close()
+					}
+				}
+			})
+		}
+		all.Wait()
+		w := d.Writer()
+		require.NoError(t, w.Begin())
+		_, err = w.Delete("g", "later")
+		require.NoError(t, err)
+		require.NoError(t, w.Commit())
+	}
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	require.Equal(t, before, pool.mu.connections)
 }

@@ -86,7 +86,7 @@ func TestReadsAllocateNothing(t *testing.T) {
 			}
 			return c.Skip(3000)
 		},
-		"count": func() (bool, error) { n, err := index.Count([]Value{Text("group")}, nil); return n == 5000, err },
+		"count": func() (bool, error) { n, err := index.Count([]Value{Text("group")}, nil, nil); return n == 5000, err },
 	} {
 		require.Zero(t, testing.AllocsPerRun(2000, func() {
 			if ok, err := f(); !ok || err != nil {

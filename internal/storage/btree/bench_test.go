@@ -220,7 +220,7 @@ func BenchmarkScan(b *testing.B) {
 func BenchmarkCount(b *testing.B) {
 	f := stocks[1].get(b)
 	for b.Loop() {
-		if n, err := f.index.Count(nil, nil); err != nil || n != stocks[1].rows {
+		if n, err := f.index.Count(nil, nil, nil); err != nil || n != stocks[1].rows {
 			b.Fatal(n, err)
 		}
 	}

@@ -181,8 +181,9 @@ func (c *IndexCursor) Pair() (first, second []byte, rowid int64, err error) {
 }
 
 // Count is how many entries are not less than from, and less than to. No from is before
-// all of them, no to behind all. It reads a leaf for each of theirs.
-func (x *Index) Count(from, to []Value) (n int, err error) {
+// all of them, no to behind all. It reads a leaf for each of theirs, and calls leaf then,
+// if that is not nil: an error of it ends the count.
+func (x *Index) Count(from, to []Value, leaf func() error) (n int, err error) {
 	var c, end IndexCursor
 	c.Reset(x)
 	end.Reset(x)
@@ -215,6 +216,9 @@ func (x *Index) Count(from, to []Value) (n int, err error) {
 			n += l.n - l.i
 			l.i = l.n
 			ok = c.up()
+			if leaf != nil {
+				err = leaf()
+			}
 			continue
 		}
 		n++

@@ -135,7 +135,7 @@ func exerciseIndex(t testing.TB, index *Index, known func(error, int) bool) {
 			break
 		}
 	}
-	count, err := index.Count(nil, nil)
+	count, err := index.Count(nil, nil, nil)
 	if known(err, 1) && n < mostRows && !c.Valid() && count < n {
 		t.Fatalf("%d entries were read of %d", n, count)
 	}
@@ -160,7 +160,7 @@ func exerciseIndex(t testing.TB, index *Index, known func(error, int) bool) {
 				known(err, 1)
 			}
 		}
-		_, err = index.Count(key, []Value{Text("b"), Text("b")})
+		_, err = index.Count(key, []Value{Text("b"), Text("b")}, nil)
 		known(err, 4*16*deepest)
 	}
 	_, _, err = index.Find("b", "a")

@@ -89,7 +89,7 @@ func TestCirclesEnd(t *testing.T) {
 				for ok, err = c.First(); ok; ok, err = c.Next() {
 				}
 			} else {
-				_, err = (&Index{p, 2}).Count(nil, nil)
+				_, err = (&Index{p, 2}).Count(nil, nil, nil)
 			}
 			var damaged *DamagedError
 			require.ErrorAs(t, err, &damaged)

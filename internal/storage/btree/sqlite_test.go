@@ -306,7 +306,7 @@ func checkIndex(t *testing.T, d *database, r *rand.Rand, index Index) {
 	}
 	at(-1, ok, err)
 
-	n, err := index.Count(nil, nil)
+	n, err := index.Count(nil, nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, len(want), n)
 
@@ -363,10 +363,10 @@ func checkIndex(t *testing.T, d *database, r *rand.Rand, index Index) {
 		}
 		other := []Value{Text(text(r, 10)), Text(text(r, 40))}
 		from, _ := bounds(other)
-		n, err := index.Count(other, key)
+		n, err := index.Count(other, key, nil)
 		require.NoError(t, err)
 		require.Equal(t, max(0, less-from), n)
-		n, err = index.Count(key, other)
+		n, err = index.Count(key, other, nil)
 		require.NoError(t, err)
 		require.Equal(t, max(0, from-less), n)
 	}
@@ -394,11 +394,11 @@ func compareKeyTo(entry, key []Value) int {
 // checkNumbers seeks in an index of numbers and NULLs.
 func checkNumbers(t *testing.T, d *database, index Index) {
 	for _, least := range []int64{-1, 0, 1, 2, 200, 201, 1 << 40, 1 << 50} {
-		n, err := index.Count([]Value{Integer(least)}, nil)
+		n, err := index.Count([]Value{Integer(least)}, nil, nil)
 		require.NoError(t, err)
 		require.EqualValues(t, d.number("SELECT count(*) FROM entries WHERE expires_at >= ?", least), n)
 	}
-	n, err := index.Count(nil, []Value{{}, Integer(math.MinInt64)})
+	n, err := index.Count(nil, []Value{{}, Integer(math.MinInt64)}, nil)
 	require.NoError(t, err)
 	require.Zero(t, n)
 }
