@@ -332,10 +332,10 @@ func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
 
 func TestStatementsThatCannotBePrepared(t *testing.T) {
 	d := open(t, temporary(t))
-	_, err := openReader(&Database{path: d.Path()}, []string{"PRAGMA nonsense('"}, newRowids())
+	_, err := openReader(&Database{path: d.Path()}, []string{"PRAGMA nonsense('"})
 	require.Error(t, err)
 	program(t, temporaryFile(t, d), "CREATE TABLE t (a)")
-	_, err = openReader(&Database{path: temporaryFile(t, d)}, nil, newRowids())
+	_, err = openReader(&Database{path: temporaryFile(t, d)}, nil)
 	require.ErrorContains(t, err, "no such table: entries")
 }
 

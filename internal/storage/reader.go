@@ -21,7 +21,6 @@ type reader struct {
 	conn     *sqlite.Conn
 	effort   *effort
 	sequence *sequence
-	rowids   *rowids
 
 	open     bool   // a transaction is
 	began    uint64 // the sequence before it began
@@ -30,13 +29,10 @@ type reader struct {
 	broken   bool // the transaction can't be ended: the connection is to be closed
 	small    bool // it has few pages: not worth being kept
 
-	get, getAt               *sqlite.Stmt // getAt is nil if the table has no rowids
-	isLive, count, few       *sqlite.Stmt
+	get, isLive, count, few  *sqlite.Stmt
 	page, pageFrom           *sqlite.Stmt
 	anyDead, manyDead, keyAt *sqlite.Stmt
 	groups                   *sqlite.Stmt
-	table, probe             *sqlite.Stmt // these four are prepared on first use
-	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
 	logBytes                 *sqlite.Stmt
@@ -50,12 +46,11 @@ type reader struct {
 // needs more goes on aside: beside it point reads would wait.
 const fewRows = 1024
 
-// opener is how a reader is opened: with settings, and with what it shares with the
-// others of its database.
-type opener func(d *Database, settings []string, w *rowids) (*reader, error)
+// opener is how a reader is opened, with settings.
+type opener func(d *Database, settings []string) (*reader, error)
 
-func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
-	r, err := openKeyReader(d, settings, w)
+func openReader(d *Database, settings []string) (*reader, error) {
+	r, err := openKeyReader(d, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +83,7 @@ func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
 }
 
 // openKeyReader opens a connection that can do no more than look keys up.
-func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
+func openKeyReader(d *Database, settings []string) (*reader, error) {
 	conn, err := d.openToRead(settings, d.done)
 	if err != nil {
 		return nil, err
@@ -97,18 +92,11 @@ func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
 	if err := d.guard.check(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	r := &reader{conn: conn, sequence: &d.changes, rowids: w}
+	r := &reader{conn: conn, sequence: &d.changes}
 	if r.effort, err = boundEffort(conn, d.path); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
-	if err == nil {
-		err = prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}})
-	}
-	if code(err) == sqlite.ResultError { // a table of the original's time without rowids
-		r.getAt = nil
-		err = prepareAll(conn, []statement{{&r.get, sqlGet}})
-	}
+	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}, {&r.get, sqlGet}})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -174,23 +162,9 @@ func (r *reader) finish() {
 	}
 }
 
-// getRow looks one row up: where it was, if that is known, or by the index.
+// getRow looks one row up.
 func (r *reader) getRow(group, key string) (row kv.Row, found bool, err error) {
-	if r.getAt == nil {
-		return getRow(r.get, group, key, nil)
-	}
-	hash := r.rowids.hash(group, key)
-	rowid, known := r.rowids.find(hash)
-	if known {
-		r.getAt.BindInt64(3, rowid)
-		if row, found, err = getRow(r.getAt, group, key, nil); found || err != nil {
-			return row, found, err
-		}
-	}
-	if row, found, err = getRow(r.get, group, key, &rowid); found {
-		r.rowids.note(hash, rowid)
-	}
-	return row, found, err
+	return getRow(r.get, group, key)
 }
 
 func (r *reader) groupExists(group string, now int64) (bool, error) {

@@ -16,10 +16,9 @@ type fileReads struct{ pool *pool }
 // openReaders opens the first connection, so that what is wrong shows now, and
 // leaves the others to the first that needs them.
 func (d *Database) openReaders(config Config) error {
-	where := newRowids()
 	with := func(open opener, cacheKiB int) func() (*reader, error) {
 		settings := pragmas(reading, config.Durability, cacheKiB)
-		return func() (*reader, error) { return open(d, settings, where) }
+		return func() (*reader, error) { return open(d, settings) }
 	}
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
