@@ -166,7 +166,7 @@ func TestOpenLoopsCostTheirChunks(t *testing.T) {
 		}
 		require.NoError(t, write(d, batch...))
 	}
-	for _, n := range []int{maxHeld + 1, 40, 600} {
+	for _, n := range []int{manyLoops + 1, 40, 600} {
 		before := heap()
 		var loops []func() (kv.Row, error, bool)
 		var stops []func()
@@ -220,7 +220,7 @@ func TestLoopsNestUntilTooMany(t *testing.T) {
 
 func nestUntilTooMany(t *testing.T, noMmap bool) {
 	defer func(before int) { maxLent = before }(maxLent)
-	maxLent = maxHeld + 30
+	maxLent = manyLoops + 30
 	d := openWith(t, Config{NoMmap: noMmap, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	depth := 0
