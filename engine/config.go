@@ -29,7 +29,7 @@ type Config struct {
 	Path          string // a file, or ":memory:"
 	ReadOnly      bool
 	Durability    kv.Durability
-	Readers       int           // reads of a file by SQLite at a time; default GOMAXPROCS, at least 2
+	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
 	NoMmap        bool          // files are read by SQLite alone
 	ReadCache     int           // bytes of rows kept in memory; default an eighth of what there is, at most 64 MiB; negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute

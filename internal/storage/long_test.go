@@ -49,7 +49,7 @@ func longReads(d *Database, s *Snapshot) map[string]func(group string) (n int, e
 	}
 }
 
-// Reads that take long wait for a turn, with no place and no right to run taken:
+// Reads that take long wait for a turn, with no room among the others taken:
 // neither point reads nor short ones of the same kind wait with them.
 func TestLongReadsTakeNobodysPlace(t *testing.T) {
 	for _, dead := range []bool{false, true} {

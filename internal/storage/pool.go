@@ -22,18 +22,17 @@ import (
 // for one to end ends. A scan that goes on takes its connection along (hold), and lets
 // another read begin; a snapshot has a connection of its own from the start.
 type pool struct {
-	open     func() (*reader, error)
-	sound    func() error // whether the files are those that were opened
-	sequence *sequence
-	views    *views // nil: SQLite reads everything
-	closed   <-chan struct{}
-	reading  chan struct{} // held while a read is at work
-	gate     gate
-	turns    chan struct{}  // held while a long scan computes
-	running  chan struct{}  // held while a held connection is used
-	cleared  func()         // nobody holds the WAL any more that the gate waits for; nil: nobody asks
-	steps    failpoint.Hook // of connections: tests alone set it
-	none     chan struct{}  // closed when the pool is shut and has no connection
+	open    func() (*reader, error)
+	sound   func() error // whether the files are those that were opened
+	views   *views       // nil: SQLite reads everything
+	closed  <-chan struct{}
+	reading chan struct{} // held while a read is at work
+	gate    gate
+	turns   chan struct{}  // held while a long scan computes
+	running chan struct{}  // held while a held connection is used
+	cleared func()         // nobody holds the WAL any more that the gate waits for; nil: nobody asks
+	steps   failpoint.Hook // of connections: tests alone set it
+	none    chan struct{}  // closed when the pool is shut and has no connection
 
 	mu struct {
 		sync.Mutex
@@ -46,9 +45,9 @@ type pool struct {
 	}
 }
 
-func newPool(n, turns int, s *sequence, closed <-chan struct{}) *pool {
+func newPool(n, turns int, closed <-chan struct{}) *pool {
 	p := &pool{
-		sequence: s, closed: closed, none: make(chan struct{}),
+		closed: closed, none: make(chan struct{}),
 		reading: make(chan struct{}, n),
 		turns:   make(chan struct{}, turns),
 		// SQLite has locks that all connections share: of its memory, and of a

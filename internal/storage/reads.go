@@ -19,7 +19,7 @@ func (d *Database) openReaders(config Config) error {
 	settings := pragmas(reading, config.Durability, pooledCacheKiB)
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
-	f := &fileReads{pool: newPool(config.Readers, turns, &d.changes, d.done)}
+	f := &fileReads{pool: newPool(config.Readers, turns, d.done)}
 	f.pool.open = func() (*reader, error) { return openReader(d, settings) }
 	f.pool.sound = d.guard.check
 	d.onClose(f.pool.close)
