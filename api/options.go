@@ -66,10 +66,12 @@ func WithDurability(durability Durability) Option {
 	return func(c *engine.Config) error { c.Durability = durability; return nil }
 }
 
-// WithReaders sets how many point reads of a file, pages, counts of a group and
-// beginnings of scans run at a time: GOMAXPROCS by default, at least 2, at most 4,096;
-// others wait for one of them to end. Each takes two connections of some 400 kB: one
-// with up to 2 MiB of pages, and one for keys with its share of 32 MiB, from 2 to 16 MiB.
+// WithReaders sets how many reads through SQLite may be at work at a time: GOMAXPROCS by
+// default, at least 2, at most 4,096; others wait for one of them to end. Most reads are
+// not among them, as they are answered from the pages of the file, without waiting. SQLite
+// answers where those can't be read: of tables that other programs have made, of damaged
+// files, and of the log of changes. Each such read takes a connection of up to a megabyte.
+// Of the requests of actors, so many are read at a time in any case.
 func WithReaders(readers int) Option {
 	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	lib "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // times is a fault that hits so often.
@@ -164,8 +166,18 @@ func TestSnapshotThatFails(t *testing.T) {
 		t.Skip("an open file can't be moved")
 	}
 	path := filepath.Join(t.TempDir(), "store.db")
-	e := open(t, Config{Path: path, NoMmap: true}) // its pages are still there
+	conn, err := sqlite.OpenConn(path) // a table that SQLite alone can read
+	require.NoError(t, err)
+	require.NoError(t, sqlitex.ExecuteTransient(conn, "CREATE TABLE entries (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, "+
+		"entry_value TEXT NOT NULL, expires_at INTEGER, PRIMARY KEY (group_name, entry_key)) WITHOUT ROWID", nil))
+	require.NoError(t, conn.Close())
+	e := open(t, Config{Path: path})
 	must(t, e, set("n:g", "k", "v"))
+	for range 2 { // what is open is in use
+		s, err := e.Snapshot(context.Background())
+		require.NoError(t, err)
+		defer s.Close()
+	}
 	require.NoError(t, os.Rename(path, path+".away"))
 	testkit.Within(t, "Usage", func() {
 		if err := second(e.Usage(context.Background(), "n")); err == nil {

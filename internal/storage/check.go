@@ -343,7 +343,7 @@ func (c *checker) differing() (err error) {
 					continue
 				}
 				seen[at] = true
-				is, found, err := getRow(get, e.Group, e.Key, nil)
+				is, found, err := getRow(get, e.Group, e.Key)
 				if IsDamagedRow(err) {
 					continue // a finding of the rows'
 				}

@@ -76,7 +76,7 @@ type checkpoints struct {
 	logger  *slog.Logger
 	conn    *sqlite.Conn // owned by the goroutine
 	guard   *guard
-	readers *pool         // whose kept transactions would be in the way
+	readers *pool         // whose scans and snapshots may be in the way
 	scanAge time.Duration // see Config.ScanAge
 	wake    chan struct{} // capacity one: something below has changed
 	quit    chan struct{}
@@ -252,7 +252,7 @@ func (w *fileWriter) Checkpoint() error {
 	}
 	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
-	wal, err := c.unpinned(w.conn, "RESTART", wait)
+	wal, err := c.attempt(w.conn, "RESTART", wait)
 	switch {
 	case err != nil:
 		return err
@@ -361,12 +361,12 @@ func (c *checkpoints) restart() {
 func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 	c.moving.Lock()
 	defer c.moving.Unlock()
-	return c.unpinned(c.conn, mode, 0)
+	return c.attempt(c.conn, mode, 0)
 }
 
-// unpinned checkpoints while readers keep no transaction between two reads. For those
-// who read pages it waits no longer than that.
-func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string, wait time.Duration) (wal walLength, err error) {
+// attempt checkpoints, unless what it would move is not to be trusted. For those who read
+// pages it waits no longer than that.
+func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration) (wal walLength, err error) {
 	sound := c.guard.sound(func() int {
 		is, noop := checkpoint(conn, "NOOP")
 		err = noop
@@ -381,9 +381,7 @@ func (c *checkpoints) unpinned(conn *sqlite.Conn, mode string, wait time.Duratio
 	defer func() { c.noteSync(err) }()
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
-	c.readers.unpinned(func() {
-		wal, err = c.readers.views.checkpoint(mode, wait, func(mode string) (walLength, error) { return c.guard.checkpoint(conn, mode) })
-	})
+	wal, err = c.readers.views.checkpoint(mode, wait, func(mode string) (walLength, error) { return c.guard.checkpoint(conn, mode) })
 	if mode != "PASSIVE" && err == nil && !wal.busy {
 		c.readers.gate.open() // the next write is at the beginning of the WAL
 	}

@@ -45,16 +45,16 @@ func TestConnectionsWriteToTheirOwnMemoryOnly(t *testing.T) {
 func openInterruptClose(path string, times int) error {
 	for range times {
 		done := make(chan struct{})
-		r, err := openReader(&Database{path: path, done: done}, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB), newRowids())
+		r, err := openReader(&Database{path: path, done: done}, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB))
 		if err != nil {
 			return err
 		}
-		_, found, err := getRow(r.get, "g", "000001", nil)
+		_, found, err := getRow(r.get, "g", "000001")
 		if err != nil || !found {
 			return fmt.Errorf("found %t: %w", found, err)
 		}
 		close(done)
-		if _, _, err := getRow(r.get, "g", "000001", nil); code(err) != sqlite.ResultInterrupt {
+		if _, _, err := getRow(r.get, "g", "000001"); code(err) != sqlite.ResultInterrupt {
 			return fmt.Errorf("not interrupted: %w", err)
 		}
 		if err := r.conn.Close(); err != nil {

@@ -97,7 +97,7 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	defer c.moving.Unlock()
 	w.conn.SetBusyTimeout(tailWait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
-	if _, err := c.unpinned(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
+	if _, err := c.attempt(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
 		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 	w.guard.shrinks()

@@ -7,14 +7,14 @@ import (
 )
 
 // The pool counts its connections, each from before it is opened until after it is
-// closed, wherever it is meanwhile: in a place, idle, lent, or on its way from one
-// to another. Closing a store takes a WAL away only if the writer is alone with
+// closed, wherever it is meanwhile: in use, idle, lent, or on its way from one to
+// another. Closing a store takes a WAL away only if the writer is alone with
 // it, so Close waits until the count is zero, and none begins to be opened
 // once it waits. To look where connections are and close those would not do: one
 // that is being opened is nowhere yet.
 
 // connect opens a connection, unless the pool is shut.
-func (p *pool) connect(open func() (*reader, error)) (r *reader, err error) {
+func (p *pool) connect() (r *reader, err error) {
 	p.mu.Lock()
 	if p.mu.shut {
 		p.mu.Unlock()
@@ -28,7 +28,7 @@ func (p *pool) connect(open func() (*reader, error)) (r *reader, err error) {
 		}
 	}()
 	p.steps.Hit("pool.open")
-	r, err = open()
+	r, err = p.open()
 	p.steps.Hit("pool.opened")
 	return r, err
 }
@@ -76,14 +76,8 @@ func (p *pool) close() error {
 			had.pin.release()
 		}
 	}
-	for range p.places.size() {
-		one := p.places.wait(nil, nil)
-		readers = append(readers, one.keys, one.now)
-	}
 	for _, r := range readers {
-		if r != nil {
-			p.disconnect(r)
-		}
+		p.disconnect(r)
 	}
 	failed := p.views.close()
 	p.gone(failed)

@@ -17,7 +17,7 @@ type Config struct {
 	Path       string        // a file, or ":memory:"
 	ReadOnly   bool          // beside an owner; no lock, no Writer, nothing is created
 	Durability kv.Durability // when a commit is safe
-	Readers    int           // reads that run at a time; default GOMAXPROCS, at least 2
+	Readers    int           // reads by SQLite that run at a time; default GOMAXPROCS, at least 2
 	ScanAge    time.Duration // a scan or snapshot older than this ends if it keeps the WAL from starting anew; default a minute
 	NoMmap     bool          // read through SQLite alone, map no file into memory
 	DiscardLog bool          // begin the log anew, at the next revision

@@ -9,8 +9,8 @@
 // waits for: that is why scans that outlive their first chunk leave the shared
 // connections.
 //
-// SQLite's page cache is replaced for the whole process when the program starts:
-// see the package pagecache.
+// Importing it changes nothing of SQLite for the rest of the program: what is set is
+// set on the connections that it opens.
 //
 // The package never decides: no clock (callers pass "now"), no events, no
 // quotas, no retries, no ordering of writers. A Writer is owned by one

@@ -191,18 +191,6 @@ func TestFaultsOfEveryCall(t *testing.T) {
 		require.NoError(t, execute(conn, "PRAGMA shrink_memory"))
 	}
 	shrinkAll := func(p *pool) {
-		var taken []*place
-		for one := p.places.try(); one != nil; one = p.places.try() {
-			taken = append(taken, one)
-			for _, r := range [...]*reader{one.keys, one.now} {
-				if r != nil {
-					shrink(r.conn)
-				}
-			}
-		}
-		for _, one := range taken {
-			p.give(one)
-		}
 		for _, r := range p.mu.idle {
 			shrink(r.conn)
 		}
@@ -278,25 +266,14 @@ func TestFaultInTheMiddleOfAScan(t *testing.T) {
 	assert.Len(t, rows, 20_000)
 }
 
-// A connection that can't be opened fails its reader only, and its place stays
-// good.
+// A connection that can't be opened fails its reader only, and another may begin.
 func TestConnectionThatCannotBeOpened(t *testing.T) {
 	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 2})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	pool := d.reads.(*fileReads).pool
-	first, err := pool.take(background)
-	require.NoError(t, err)
-	second, err := pool.take(background)
-	require.NoError(t, err)
-	for _, one := range [...]*place{first, second} { // the first read opened one
-		if one.now != nil {
-			pool.disconnect(one.now)
-			one.now = nil
-		}
-	}
-	pool.give(second)
+	loseIdle(pool)
 	heal := faultfs.Inject(t, faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)))
-	_, err = d.Writer().Snapshot()
+	_, err := d.Writer().Snapshot()
 	require.Error(t, err)
 	for range 5 {
 		for name, err := range everyRead(background, d) {
@@ -307,35 +284,26 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 	for name, err := range everyRead(background, d) {
 		require.NoError(t, err, name)
 	}
-	pool.give(first)
 	requireNothingHeld(t, d)
 }
 
-// A key is read by whichever of a place's connections can be had.
-func TestKeyConnectionThatCannotBeOpened(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
-	require.NoError(t, write(d, row("g", "k", "1")))
-	heal := faultfs.Inject(t, faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)))
-	requireValue(t, d, "g", "k", "1")
-	heal()
-	requireValue(t, d, "g", "k", "1")
-	require.NoError(t, write(d, row("g", "k", "2")))
-	one := d.reads.(*fileReads).pool.places.try()
-	require.NotNil(t, one.keys)
-	d.reads.(*fileReads).pool.disconnect(one.now)
-	one.now = nil
-	d.reads.(*fileReads).pool.give(one)
-	heal = faultfs.Inject(t, faultfs.Failing("open", "database", faultfs.Code(sqlite.ResultCantOpen)))
-	requireValue(t, d, "g", "k", "2")
-	heal()
+// loseIdle closes the connections that nobody uses.
+func loseIdle(p *pool) {
+	p.mu.Lock()
+	idle := p.mu.idle
+	p.mu.idle = nil
+	p.mu.Unlock()
+	for _, r := range idle {
+		p.disconnect(r)
+	}
 }
 
 func TestStatementsThatCannotBePrepared(t *testing.T) {
 	d := open(t, temporary(t))
-	_, err := openReader(&Database{path: d.Path()}, []string{"PRAGMA nonsense('"}, newRowids())
+	_, err := openReader(&Database{path: d.Path()}, []string{"PRAGMA nonsense('"})
 	require.Error(t, err)
 	program(t, temporaryFile(t, d), "CREATE TABLE t (a)")
-	_, err = openReader(&Database{path: temporaryFile(t, d)}, nil, newRowids())
+	_, err = openReader(&Database{path: temporaryFile(t, d)}, nil)
 	require.ErrorContains(t, err, "no such table: entries")
 }
 

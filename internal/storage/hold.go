@@ -72,7 +72,7 @@ func (p *pool) holdAnother(ctx context.Context) (*hold, error) {
 	if err := p.gate.pass(ctx, p.closed); err != nil {
 		return nil, err
 	}
-	r, err := p.borrow(ctx)
+	r, err := p.borrow()
 	if err != nil {
 		return nil, p.explain(err)
 	}

@@ -30,7 +30,7 @@ func TestInterruptsBesideClosing(t *testing.T) {
 		openers.Go(func() {
 			for n := range 60 {
 				done := make(chan struct{})
-				r, err := openReader(&Database{path: path, done: done}, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB), newRowids())
+				r, err := openReader(&Database{path: path, done: done}, pragmas(reading, kv.DurabilityBuffered, readerCacheKiB))
 				if err != nil {
 					t.Error(err)
 					return
@@ -44,7 +44,7 @@ func TestInterruptsBesideClosing(t *testing.T) {
 				case 2:
 					defer close(done) // long after
 				}
-				_, _, err = getRow(r.get, "g", "000001", nil)
+				_, _, err = getRow(r.get, "g", "000001")
 				if err != nil && code(err) != sqlite.ResultInterrupt {
 					t.Error(err)
 				}

@@ -1,31 +1,21 @@
 package storage
 
 import (
-	"context"
 	"fmt"
-	"slices"
-	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-const (
-	// maxIdle is how many connections that scans and snapshots gave back are
-	// kept open. (SQLite keeps the descriptor of a closed one until no lock is
-	// on the file, which is never, but it hands it to the next that opens.)
-	maxIdle = 16
-	// spareWait is how long a snapshot waits, once that many connections are in
-	// use, for one of them to come back: most do within microseconds, and to
-	// open another takes some of them too. When one has waited in vain, those
-	// after it don't, until one comes back.
-	spareWait = 10 * time.Millisecond
-)
+// maxIdle is how many connections are kept open at least, though nobody uses them. (SQLite
+// keeps the descriptor of a closed one until no lock is on the file, which is never, but it
+// hands it to the next that opens.)
+const maxIdle = 16
 
 // maxLent is how many connections there may be for snapshots, transactions and
-// loops over scans: each takes some 400 kB and two descriptors. Only tests change it.
+// loops over scans: each takes up to a megabyte and two descriptors. Only tests change it.
 var maxLent = 512
 
-// spare is an idle connection, or a new one.
+// spare is an idle connection, or a new one. Whoever has it must have it rest.
 func (p *pool) spare() (*reader, error) {
 	p.mu.Lock()
 	r := p.popIdle()
@@ -33,7 +23,7 @@ func (p *pool) spare() (*reader, error) {
 	if r != nil {
 		return r, nil
 	}
-	return p.connect(p.open)
+	return p.connect()
 }
 
 // popIdle is called under the lock.
@@ -45,106 +35,72 @@ func (p *pool) popIdle() (r *reader) {
 	return r
 }
 
-// borrow is spare for those that come by the dozen: once maxIdle are lent, one
-// waits a moment for another to come back, rather than have one opened and
-// closed for a single use. Whoever borrows must own or return it.
-func (p *pool) borrow(ctx context.Context) (r *reader, err error) {
+// rest ends what is open on a connection, and keeps it for the next that needs one.
+func (p *pool) rest(r *reader) {
+	r.finish()
 	p.mu.Lock()
-	if r = p.popIdle(); r == nil && p.mu.lent >= maxIdle && !p.mu.vain {
-		back := make(chan *reader, 1)
-		p.mu.waiting = append(p.mu.waiting, back)
-		p.mu.Unlock()
-		if r, err = p.await(ctx, back); r != nil || err != nil {
-			return r, err // what comes back stays lent
-		}
-		p.mu.Lock()
-		p.mu.vain = true
-		r = p.popIdle()
+	keep := !r.broken && !p.mu.shut && len(p.mu.idle) < max(maxIdle, cap(p.reading))
+	if keep {
+		p.mu.idle = append(p.mu.idle, r)
 	}
-	if r == nil && p.mu.lent >= maxLent {
+	p.mu.Unlock()
+	if !keep {
+		p.disconnect(r)
+	}
+}
+
+// borrow is spare for a snapshot or a scan. Whoever borrows must own or repay it.
+func (p *pool) borrow() (*reader, error) {
+	p.mu.Lock()
+	if p.mu.lent >= maxLent {
 		p.mu.Unlock()
 		return nil, tooMany()
 	}
-	return p.lend(r)
+	return p.lend()
 }
 
 func tooMany() error {
 	return fmt.Errorf("%d snapshots, transactions and loops over scans are open: close some: %w", maxLent, kv.TooManySnapshotsError)
 }
 
-// borrowNow is borrow for those of whom there are few at a time: it neither waits
-// nor refuses.
+// borrowNow is borrow for those of whom there are few at a time: it does not refuse.
 func (p *pool) borrowNow() (*reader, error) {
 	p.mu.Lock()
-	return p.lend(p.popIdle())
+	return p.lend()
 }
 
-// lend counts what is lent, and opens it if there is none. It is called under the
-// lock, which it gives back.
-func (p *pool) lend(r *reader) (*reader, error) {
+// lend counts what is lent. It is called under the lock, which it gives back.
+func (p *pool) lend() (*reader, error) {
 	p.mu.lent++
-	open := p.open
-	if p.mu.lent > maxIdle {
-		open = p.openSmall
-	}
 	p.mu.Unlock()
-	if r != nil {
-		return r, nil
-	}
-	r, err := p.connect(open)
+	r, err := p.spare()
 	if err != nil {
-		p.repay(nil)
+		p.repaid()
 	}
 	return r, err
 }
 
-// await waits for a connection to come back. None and no error: it took too
-// long.
-func (p *pool) await(ctx context.Context, back chan *reader) (r *reader, err error) {
-	timer := time.NewTimer(spareWait)
-	defer timer.Stop()
-	select {
-	case r := <-back:
-		return r, nil
-	case <-timer.C:
-	case <-p.closed:
-		err = kv.ClosedError
-	case <-ctx.Done():
-		err = ContextError(ctx)
-	}
+// keep turns the connection of a read that is at work into one of the caller's own, with
+// the transaction that is open on it. It is refused when too many are lent, and while the
+// WAL is at its bound.
+func (p *pool) keep(r *reader) (*hold, bool) {
 	p.mu.Lock()
-	i := slices.Index(p.mu.waiting, back)
-	if i >= 0 {
-		p.mu.waiting = slices.Delete(p.mu.waiting, i, i+1)
+	defer p.mu.Unlock()
+	if p.mu.shut || p.mu.lent >= maxLent || p.gate.isShut() {
+		return nil, false
 	}
-	p.mu.Unlock()
-	if i < 0 {
-		return <-back, nil // it came after all
-	}
-	return nil, err
+	p.mu.lent++
+	return p.register(held{reader: r}), true
 }
 
-// repay takes back what was lent: whoever waits for it has it next. nil stands
-// for one that is no more.
+// repay takes back what was lent.
 func (p *pool) repay(r *reader) {
-	if r != nil && !p.usable(r, p.sequence.settled(r.began)) {
-		r = nil
-	}
+	p.rest(r)
+	p.repaid()
+}
+
+func (p *pool) repaid() {
 	p.mu.Lock()
-	p.mu.vain = false
-	switch {
-	case r != nil && len(p.mu.waiting) > 0 && !p.mu.shut:
-		p.mu.waiting[0] <- r
-		p.mu.waiting = slices.Delete(p.mu.waiting, 0, 1)
-		p.mu.Unlock()
-		return
-	case r != nil && len(p.mu.idle) < maxIdle && !p.mu.shut && !r.small:
-		p.mu.idle = append(p.mu.idle, r)
-		r = nil
-	}
 	p.mu.lent--
 	p.mu.Unlock()
-	if r != nil {
-		p.disconnect(r)
-	}
 }

@@ -49,7 +49,7 @@ func longReads(d *Database, s *Snapshot) map[string]func(group string) (n int, e
 	}
 }
 
-// Reads that take long wait for a turn, with no place and no right to run taken:
+// Reads that take long wait for a turn, with no room among the others taken:
 // neither point reads nor short ones of the same kind wait with them.
 func TestLongReadsTakeNobodysPlace(t *testing.T) {
 	for name, of := range map[string]struct {
@@ -186,7 +186,7 @@ func TestOpenLoopsCostTheirChunks(t *testing.T) {
 		}
 		require.NoError(t, write(d, batch...))
 	}
-	for _, n := range []int{maxHeld + 1, 40, 600} {
+	for _, n := range []int{manyLoops + 1, 40, 600} {
 		before := heap()
 		var loops []func() (kv.Row, error, bool)
 		var stops []func()
@@ -240,7 +240,7 @@ func TestLoopsNestUntilTooMany(t *testing.T) {
 
 func nestUntilTooMany(t *testing.T, noMmap bool) {
 	defer func(before int) { maxLent = before }(maxLent)
-	maxLent = maxHeld + 30
+	maxLent = manyLoops + 30
 	d := openWith(t, Config{NoMmap: noMmap, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	depth := 0

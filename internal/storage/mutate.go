@@ -14,13 +14,12 @@ func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) 
 		return row, false, kv.ClosedError
 	}
 	w.effort.begin() // a request may look any number of keys up
-	return getRow(w.get, group, key, nil)
+	return getRow(w.get, group, key)
 }
 
-// getRow steps a statement that begins with the columns of sqlGet, and reads the
-// rowid behind them into rowid unless that is nil. A row that is damaged is found,
-// with an error and whatever of it can be read.
-func getRow(stmt *sqlite.Stmt, group, key string, rowid *int64) (row kv.Row, found bool, err error) {
+// getRow steps a statement that begins with the columns of sqlGet. A row that is damaged
+// is found, with an error and whatever of it can be read.
+func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err error) {
 	stmt.BindText(1, group)
 	stmt.BindText(2, key)
 	found, err = stmt.Step()
@@ -34,9 +33,6 @@ func getRow(stmt *sqlite.Stmt, group, key string, rowid *int64) (row kv.Row, fou
 	}
 	if err != nil {
 		err = scanRowError(err)
-	}
-	if rowid != nil {
-		*rowid = stmt.ColumnInt64(3)
 	}
 	if reset := stmt.Reset(); reset != nil {
 		return row, true, errors.Join(err, reset)

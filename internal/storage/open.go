@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
-	"forge.lthn.ai/core/go-store/internal/storage/pagecache"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/google/uuid"
@@ -36,9 +35,6 @@ func Open(config Config) (_ *Database, err error) {
 	}
 	if config.ScanAge <= 0 {
 		config.ScanAge = time.Minute
-	}
-	if !pagecache.Installed {
-		config.Logger.Debug("SQLite was used before go-store was loaded: reads share a lock of its page cache")
 	}
 	d := &Database{path: config.Path, events: config.Events, done: make(chan struct{})}
 	defer func() {

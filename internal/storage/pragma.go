@@ -23,14 +23,8 @@ const (
 	// Page caches are the bulk of SQLite's memory, outside the Go heap.
 	writerCacheKiB = 32 << 10
 	readerCacheKiB = 2 << 10
-	smallCacheKiB  = 256 // of one of hundreds
-	// Connections that look keys up share so much, but have at least a reader's
-	// and no more than half.
-	keyCachesKiB = 32 << 10
+	pooledCacheKiB = 512 // of one of hundreds
 )
-
-// keyCacheKiB is the page cache of each of n connections that look keys up.
-func keyCacheKiB(n int) int { return min(max(keyCachesKiB/n, readerCacheKiB), keyCachesKiB/2) }
 
 // role is what a connection is for.
 type role int

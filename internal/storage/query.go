@@ -15,7 +15,7 @@ type Query struct {
 	Keys     kv.Range  // the rows with these keys: AllKeys for all
 	After    *Position // only what comes behind this row in the scan's order, be it there or not
 	Reverse  bool      // last first
-	AnyOrder bool      // keys and values only, in whatever order is fastest
+	AnyOrder bool      // keys and values only, in whatever order is fastest; SQLite's is that of keys
 	KeysOnly bool      // without values
 	Limit    int       // at most so many rows; 0: all
 }
@@ -57,7 +57,6 @@ type rowScan struct {
 	single bool
 	now    int64
 	left   int // rows that are still wanted
-	heap   heapScan
 }
 
 func newRowScan(q Query, now int64) *rowScan {
@@ -69,7 +68,7 @@ func newRowScan(q Query, now int64) *rowScan {
 func (s *rowScan) wide() bool { return s.query.wide() }
 
 func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
-	stmt, err := s.begin(r)
+	stmt, err := s.bind(r)
 	if err != nil {
 		return into, false, err
 	}
@@ -93,30 +92,14 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 		s.left--
 		bytes -= len(row.Key) + len(row.Value)
 	}
-	if len(into) > 0 && !s.heap.chosen {
+	if len(into) > 0 {
 		last := &into[len(into)-1]
 		s.query.After = &Position{last.Group, last.Key}
 	}
 	return into, s.left > 0, stmt.Reset()
 }
 
-// begin is the statement that goes on where the last chunk ended.
-func (s *rowScan) begin(r *reader) (*sqlite.Stmt, error) {
-	if s.query.AnyOrder && s.query.After != nil && !s.heap.considered {
-		if err := s.heap.consider(r, s); err != nil {
-			return nil, err
-		}
-	}
-	if s.heap.chosen {
-		return s.heap.bind(r, s), nil
-	}
-	return s.bind(r)
-}
-
 func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
-	if s.heap.chosen {
-		return s.heap.read(stmt, row)
-	}
 	if row.Group = s.group; !s.single {
 		if row.Group, err = name(stmt, 0); err != nil {
 			return err

@@ -9,34 +9,23 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// reader is a connection that can't write, with its statements and the read
-// transaction that is open on it. Whoever has taken it from its pool owns it.
-//
-// The transaction is kept from one use to the next, as opening one costs as
-// much as a lookup, and empties the connection's page cache if something was
-// committed since. Every use begins with refresh or pin, which begin a new one if
-// what it shows may be out of date, unless it reads one key that is known not to
-// have changed (pool.forKey).
+// reader is a connection that can't write, with its statements and the read transaction
+// that is open on it. Whoever has taken it from its pool owns it.
 type reader struct {
 	conn     *sqlite.Conn
 	effort   *effort
 	sequence *sequence
-	rowids   *rowids
 
 	open     bool   // a transaction is
 	began    uint64 // the sequence before it began
 	pinned   bool   // revision is the transaction's
 	revision uint64
-	broken   bool // the transaction can't be ended: the connection is to be closed
-	small    bool // it has few pages: not worth being kept
+	broken   bool // the connection is to be closed
 
-	get, getAt               *sqlite.Stmt // getAt is nil if the table has no rowids
-	isLive, count, few       *sqlite.Stmt
+	get, isLive, count, few  *sqlite.Stmt
 	page, pageFrom           *sqlite.Stmt
 	anyDead, manyDead, keyAt *sqlite.Stmt
 	groups                   *sqlite.Stmt
-	table, probe             *sqlite.Stmt // these four are prepared on first use
-	extent, heap             *sqlite.Stmt
 	usage, expired, physical *sqlite.Stmt
 	latest, log, logExtent   *sqlite.Stmt
 	logBytes                 *sqlite.Stmt
@@ -46,20 +35,27 @@ type reader struct {
 	scans                    [scanVariants]*sqlite.Stmt // prepared on first use
 }
 
-// fewRows is how many steps along an index a read may take in its place. One that
-// needs more goes on aside: beside it point reads would wait.
+// fewRows is how many steps along an index a read may take while others wait for it to
+// end. One that needs more goes on aside.
 const fewRows = 1024
 
-// opener is how a reader is opened: with settings, and with what it shares with the
-// others of its database.
-type opener func(d *Database, settings []string, w *rowids) (*reader, error)
-
-func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
-	r, err := openKeyReader(d, settings, w)
+func openReader(d *Database, settings []string) (*reader, error) {
+	conn, err := d.openToRead(settings, d.done)
 	if err != nil {
 		return nil, err
 	}
-	err = prepareAll(r.conn, []statement{
+	// What lies at the name may be another file by now.
+	if err := d.guard.check(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	r := &reader{conn: conn, sequence: &d.changes}
+	if r.effort, err = boundEffort(conn, d.path); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	err = prepareAll(conn, []statement{
+		{&r.begin, "BEGIN"},
+		{&r.end, "COMMIT"},
+		{&r.get, sqlGet},
 		{&r.isLive, sqlGroupIsLive},
 		{&r.count, sqlCount},
 		{&r.few, sqlCountFew},
@@ -82,85 +78,37 @@ func openReader(d *Database, settings []string, w *rowids) (*reader, error) {
 		{&r.logBytes, sqlLogBytes},
 	})
 	if err != nil {
-		return nil, errors.Join(err, r.conn.Close())
-	}
-	return r, nil
-}
-
-// openKeyReader opens a connection that can do no more than look keys up.
-func openKeyReader(d *Database, settings []string, w *rowids) (*reader, error) {
-	conn, err := d.openToRead(settings, d.done)
-	if err != nil {
-		return nil, err
-	}
-	// What lies at the name may be another file by now.
-	if err := d.guard.check(); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	r := &reader{conn: conn, sequence: &d.changes, rowids: w}
-	if r.effort, err = boundEffort(conn, d.path); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	err = prepareAll(conn, []statement{{&r.begin, "BEGIN"}, {&r.end, "COMMIT"}})
-	if err == nil {
-		err = prepareAll(conn, []statement{{&r.get, sqlLocate}, {&r.getAt, sqlGetAt}})
-	}
-	if code(err) == sqlite.ResultError { // a table of the original's time without rowids
-		r.getAt = nil
-		err = prepareAll(conn, []statement{{&r.get, sqlGet}})
-	}
-	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return r, nil
 }
 
-// refresh makes sure that the next statement sees what is committed now.
-// While a commit is under way nothing can be kept: each statement is then a
-// transaction of its own. SQLite's snapshots begin with the first read, not
-// with BEGIN, so the number is older than what is seen, never newer.
-func (r *reader) refresh() error {
+// start begins a transaction. It shows what is committed at its first read, not at BEGIN:
+// so the sequence is older than what is seen, never newer.
+func (r *reader) start() error {
 	r.effort.begin()
-	n := r.sequence.n.Load()
-	if r.open && r.began == n && n%2 == 0 {
-		return nil
-	}
-	r.finish()
-	if n%2 != 0 {
-		r.began = n
-		return nil
-	}
-	return r.start(n)
-}
-
-// keepable reports whether the transaction may be of use later.
-func (r *reader) keepable() bool { return r.open && r.began%2 == 0 }
-
-// pin makes sure that all further statements see what is committed now, and
-// nothing later, and reads its revision.
-func (r *reader) pin() error {
-	if err := r.refresh(); err != nil {
+	r.began = r.sequence.n.Load()
+	if err := run(r.begin); err != nil {
 		return err
 	}
+	r.open, r.pinned = true, false
+	return nil
+}
+
+// pin makes sure that all further statements see what is committed now, and nothing
+// later, and reads its revision.
+func (r *reader) pin() (err error) {
 	if !r.open {
-		if err := r.start(r.began); err != nil {
+		if err := r.start(); err != nil {
 			return err
 		}
 	}
 	if r.pinned {
 		return nil
 	}
-	revision, err := readRevision(r.latest)
-	r.revision, r.pinned = revision, err == nil
+	r.revision, err = readRevision(r.latest)
+	r.pinned = err == nil
 	return err
-}
-
-func (r *reader) start(n uint64) error {
-	if err := run(r.begin); err != nil {
-		return err
-	}
-	r.open, r.began, r.pinned = true, n, false
-	return nil
 }
 
 // finish ends the transaction, if there is one.
@@ -174,23 +122,9 @@ func (r *reader) finish() {
 	}
 }
 
-// getRow looks one row up: where it was, if that is known, or by the index.
+// getRow looks one row up.
 func (r *reader) getRow(group, key string) (row kv.Row, found bool, err error) {
-	if r.getAt == nil {
-		return getRow(r.get, group, key, nil)
-	}
-	hash := r.rowids.hash(group, key)
-	rowid, known := r.rowids.find(hash)
-	if known {
-		r.getAt.BindInt64(3, rowid)
-		if row, found, err = getRow(r.getAt, group, key, nil); found || err != nil {
-			return row, found, err
-		}
-	}
-	if row, found, err = getRow(r.get, group, key, &rowid); found {
-		r.rowids.note(hash, rowid)
-	}
-	return row, found, err
+	return getRow(r.get, group, key)
 }
 
 func (r *reader) groupExists(group string, now int64) (bool, error) {

@@ -15,24 +15,12 @@ type sqlReads struct{ pool *pool }
 // openReaders opens the first connection, so that what is wrong shows now, and
 // leaves the others to the first that needs them.
 func (d *Database) openReaders(config Config) error {
-	where := newRowids()
-	with := func(open opener, cacheKiB int) func() (*reader, error) {
-		settings := pragmas(reading, config.Durability, cacheKiB)
-		return func() (*reader, error) { return open(d, settings, where) }
-	}
+	settings := pragmas(reading, config.Durability, pooledCacheKiB)
 	// At most one processor less than there are computes long scans.
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
-	f := &fileReads{sqlReads{newPool(config.Readers, turns, &d.changes, d.done)}}
-	f.pool.open = with(openReader, readerCacheKiB)
-	f.pool.openKeys = with(openKeyReader, keyCacheKiB(config.Readers))
-	small := with(openReader, smallCacheKiB)
-	f.pool.openSmall = func() (*reader, error) {
-		r, err := small()
-		if err == nil {
-			r.small = true
-		}
-		return r, err
-	}
+	f := &fileReads{sqlReads{newPool(config.Readers, turns, d.done)}}
+	f.pool.open = func() (*reader, error) { return openReader(d, settings) }
+	f.pool.sound = d.guard.check
 	d.onClose(f.pool.close)
 	d.reads = f
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })
@@ -45,19 +33,12 @@ func (f sqlReads) Get(ctx context.Context, group, key string) (row kv.Row, found
 
 // getAt is Get with the version that it was read at.
 func (f sqlReads) getAt(ctx context.Context, group, key string) (row kv.Row, found bool, v Version, err error) {
-	one, err := f.pool.take(ctx)
-	if err != nil {
-		return row, false, 0, err
-	}
-	defer f.pool.give(one)
-	r, err := f.pool.forKey(one, group, key)
-	if err != nil {
-		return row, false, 0, err
-	}
-	if row, found, err = r.getRow(group, key); err != nil {
-		r.finish()
-	}
-	return row, found, Version(r.began), f.pool.explain(err)
+	err = f.pool.with(ctx, func(r *reader) (err error) {
+		row, found, err = r.getRow(group, key)
+		v = Version(r.began)
+		return err
+	})
+	return row, found, v, err
 }
 
 // GetMany looks several keys up at one moment.

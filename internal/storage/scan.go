@@ -25,7 +25,7 @@ type source[T any] interface {
 	// there may be others behind them.
 	chunk(r *reader, into []T, rows, bytes int) (_ []T, more bool, err error)
 	// wide says that even the first chunk may pass over any number of rows that
-	// it does not yield: no place is for that.
+	// it does not yield: nobody is to wait for that.
 	wide() bool
 }
 
@@ -89,7 +89,19 @@ func (s *scan[T]) first(ctx context.Context) error {
 		defer leave()
 		return s.lent(ctx)
 	}
-	again, err := s.inPlace(ctx)
+	again := false
+	err := s.pool.once(ctx, func(r *reader) (kept bool, err error) {
+		// The transaction is the snapshot, so the scan takes the connection along if there
+		// is more. If that can't be, it is to begin again. To read all that is left would
+		// be without bound, and to wait could be for ever: the loops around this one may
+		// be the caller's own.
+		s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
+		if err == nil && s.more {
+			s.hold, kept = s.pool.keep(r)
+			again = !kept
+		}
+		return kept, err
+	})
 	if err == nil && again {
 		clear(s.rows)
 		s.rows, s.source = s.rows[:0], s.begin()
@@ -98,46 +110,14 @@ func (s *scan[T]) first(ctx context.Context) error {
 	return err
 }
 
-// inPlace reads the first chunk where most scans end. If there is more it takes the
-// connection along, as its transaction is the snapshot; if that can't be, the scan
-// is to begin again. To read all that is left would be without bound, and to wait
-// could be for ever: the loops around this one may be the caller's own.
-func (s *scan[T]) inPlace(ctx context.Context) (again bool, err error) {
-	one, err := s.pool.take(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer s.pool.give(one)
-	r, err := s.pool.forNow(one)
-	if err != nil {
-		return false, err
-	}
-	if err = r.pin(); err == nil {
-		s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
-	}
-	if err != nil {
-		r.finish()
-		return false, s.pool.explain(err)
-	}
-	if s.more {
-		var kept bool
-		s.hold, kept = s.pool.keep(one)
-		again = !kept
-	}
-	return again, nil
-}
-
 // lent begins on a connection that the scan has from the start.
 func (s *scan[T]) lent(ctx context.Context) (err error) {
 	if s.hold, err = s.pool.holdAnother(ctx); err != nil {
 		return err
 	}
 	return s.hold.use(func(r *reader) (err error) {
-		if err = r.pin(); err == nil {
+		if err = r.start(); err == nil {
 			s.rows, s.more, err = s.source.chunk(r, s.rows, firstChunkRows, firstChunkBytes)
-		}
-		if err != nil {
-			r.finish()
 		}
 		return err
 	})

@@ -5,19 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// sequence tells readers whether what they have seen still stands. The writer
-// makes it odd before COMMIT and even after: a read transaction that began
-// while it was even shows what is committed for as long as it has not moved.
+// sequence tells whether what was read of a key may be put into a cache. The writer makes
+// it odd before COMMIT and even after it, and before COMMIT leaves the odd number that is
+// to come with each key that it changes. Whoever has read a key remembers an even number
+// from before he looked. If the sequence has not moved since, or no later
+// number was left with the key, no COMMIT that changes the key had begun to show itself.
 //
-// Comparing revisions would not do. COMMIT makes a change visible before its
-// revision is published: in between a new transaction shows the change, and a
-// read after it, from a kept one, would take it back.
-//
-// Of a key that transaction shows what is committed for longer: until the key is
-// changed. Before COMMIT the writer leaves with each key that it changes the odd
-// number that is to come. Whoever finds no number there later than that of his
-// transaction knows that no COMMIT which changes the key can have shown itself
-// yet, so what he reads was the key's value when he looked.
+// Comparing revisions would not do. COMMIT makes a change visible before its revision is
+// published: in between one reader sees the change, and another would put back what was
+// there before.
 type sequence struct {
 	n      atomic.Uint64
 	seed   maphash.Seed
@@ -67,8 +63,7 @@ func (s *sequence) touchGroup(group string) {
 	ofGroup.Store(s.n.Load() + 1)
 }
 
-// unchanged reports whether a transaction that began at n shows what a key is
-// now.
+// unchanged reports whether what was read of a key at n is what the key is now.
 func (s *sequence) unchanged(n uint64, group, key string) bool {
 	if n%2 != 0 || s.keys == nil {
 		return false
@@ -79,12 +74,7 @@ func (s *sequence) unchanged(n uint64, group, key string) bool {
 
 // stripes are where the numbers of a key and of its group are.
 func (s *sequence) stripes(group, key string) (ofKey, ofGroup *atomic.Uint64) {
-	g, k := hashes(s.seed, group, key)
+	g := maphash.String(s.seed, group)
+	k := g*31 + maphash.String(s.seed, key)
 	return &s.keys[k%keyStripes], &s.groups[g%groupStripes]
-}
-
-// hashes are those of a group, and of a key in it.
-func hashes(seed maphash.Seed, group, key string) (ofGroup, ofKey uint64) {
-	ofGroup = maphash.String(seed, group)
-	return ofGroup, ofGroup*31 + maphash.String(seed, key)
 }

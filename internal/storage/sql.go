@@ -24,9 +24,6 @@ import (
 //   - length() and its like stop at NUL bytes: none is used.
 const (
 	sqlGet = `SELECT entry_value, expires_at, revision FROM entries WHERE group_name = ?1 AND entry_key = ?2`
-	// The same with the rowid, and at a rowid: if the row there is that one.
-	sqlLocate = `SELECT entry_value, expires_at, revision, rowid FROM entries WHERE group_name = ?1 AND entry_key = ?2`
-	sqlGetAt  = `SELECT entry_value, expires_at, revision FROM entries WHERE rowid = ?3 AND +group_name = ?1 AND +entry_key = ?2`
 
 	sqlUpsert = sqlInsert + `
 		ON CONFLICT (group_name, entry_key) DO UPDATE SET
@@ -114,15 +111,6 @@ const (
 			AND (expires_at IS NULL OR expires_at > ?3 OR typeof(expires_at) = 'real')))`
 	sqlGroups = sqlDistinct + ` SELECT name` + sqlLiveGroups
 	sqlUsage  = sqlDistinct + ` SELECT ` + sqlStored + ` - ` + sqlDead + `, (SELECT count(*)` + sqlLiveGroups + `)`
-
-	// Where the table's rows lie, whether the first one from a rowid on is a
-	// group's, where a group's rows lie (the index has the rowids), and those that
-	// lie there.
-	sqlTableExtent = `SELECT (SELECT min(rowid) FROM entries), (SELECT max(rowid) FROM entries)`
-	sqlProbe       = `SELECT rowid, group_name = ?1 FROM entries WHERE rowid >= ?2 ORDER BY rowid LIMIT 1`
-	sqlGroupExtent = `SELECT min(rowid), max(rowid), count(*) FROM entries WHERE group_name = ?1`
-	sqlHeapScan    = `SELECT rowid, entry_key, entry_value, expires_at FROM entries
-		WHERE rowid > ?4 AND rowid <= ?5 AND +group_name = ?1 AND ` + sqlLive + ` AND +entry_key > ?3 ORDER BY rowid`
 
 	sqlExpired = `SELECT ` + sqlDead + `, (SELECT count(*) FROM (
 			SELECT DISTINCT group_name AS name FROM entries

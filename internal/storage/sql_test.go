@@ -33,9 +33,6 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 	)
 	for statement, wants := range map[string][]string{
 		sqlGet:           {"INDEX " + key + " (group_name=? AND entry_key=?)"},
-		sqlLocate:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
-		sqlGetAt:         {"INTEGER PRIMARY KEY (rowid=?)"},
-		sqlProbe:         {"INTEGER PRIMARY KEY (rowid>?)"},
 		sqlUpdate:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
 		sqlDelete:        {"INDEX " + key + " (group_name=? AND entry_key=?)"},
 		sqlDeleteGroup:   {key + " (group_name=?)"},
@@ -51,8 +48,6 @@ func TestEveryStatementGoesByAnIndex(t *testing.T) {
 		sqlPageFrom:      {key + " (group_name=? AND entry_key>?)"},
 		sqlCount:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)"},
 		sqlGroups:        {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)", key + " (group_name=?)"},
-		sqlGroupExtent:   {covering + " (group_name=?)"},
-		sqlHeapScan:      {"INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		sqlUsage:         {covering + " (group_name>? AND group_name<?)", expiry + " (expires_at<?)", key + " (group_name=?)"},
 		sqlExpired:       {expiry + " (expires_at<?)", key + " (group_name=?)"},
 		sqlLogExtent:     {"SEARCH oldest USING INTEGER PRIMARY KEY", "SEARCH newest USING INTEGER PRIMARY KEY"},

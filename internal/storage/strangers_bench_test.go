@@ -47,7 +47,7 @@ func BenchmarkDistrust(b *testing.B) {
 		b.Run("get/"+c.name, func(b *testing.B) {
 			random := rand.New(rand.NewPCG(1, 2))
 			for b.Loop() {
-				_, found, err := getRow(get, "g", fmt.Sprintf("%06d", random.IntN(100_000)), nil)
+				_, found, err := getRow(get, "g", fmt.Sprintf("%06d", random.IntN(100_000)))
 				if err != nil || !found {
 					b.Fatal(found, err)
 				}

@@ -182,7 +182,7 @@ func movePassively(t *testing.T, d *Database) {
 	w := fileOf(d)
 	w.checkpoints.moving.Lock()
 	defer w.checkpoints.moving.Unlock()
-	_, err := w.checkpoints.unpinned(w.conn, "PASSIVE", 0)
+	_, err := w.checkpoints.attempt(w.conn, "PASSIVE", 0)
 	require.NoError(t, err)
 }
 
