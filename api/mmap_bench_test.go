@@ -6,7 +6,14 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/engine"
 )
+
+// readBySQLite has SQLite read everything.
+func readBySQLite(c *engine.Config) error {
+	c.NoPages = true
+	return nil
+}
 
 // BenchmarkRatio_Mmap compares reads of a file's pages with those of SQLite, without a
 // read cache: Gets of any of a million keys, and scans of 1 to 100 rows from one of them
@@ -16,7 +23,7 @@ func BenchmarkRatio_Mmap(b *testing.B) {
 	path := filepath.Join(folder, "store.db")
 	other := filepath.Join(folder, "other.db")
 	mapped := openMillion(b, path, api.WithReadCache(0))
-	sqlite := openMillion(b, other, api.WithReadCache(0), api.WithMmap(false))
+	sqlite := openMillion(b, other, api.WithReadCache(0), readBySQLite)
 	get := func(store *api.Store) func(caller *benchCaller) (int, error) {
 		return func(caller *benchCaller) (int, error) {
 			_, err := store.Get(anyOfMillion(caller.random))

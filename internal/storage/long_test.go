@@ -213,15 +213,15 @@ func heap() int64 {
 
 // Loops within loops of one caller, more than may be open, end with an error.
 func TestLoopsNestUntilTooMany(t *testing.T) {
-	for _, noMmap := range []bool{true, false} {
-		t.Run(fmt.Sprint("without mapping=", noMmap), func(t *testing.T) { nestUntilTooMany(t, noMmap) })
+	for _, noPages := range []bool{true, false} {
+		t.Run(fmt.Sprint("by SQLite=", noPages), func(t *testing.T) { nestUntilTooMany(t, noPages) })
 	}
 }
 
-func nestUntilTooMany(t *testing.T, noMmap bool) {
+func nestUntilTooMany(t *testing.T, noPages bool) {
 	defer func(before int) { maxLent = before }(maxLent)
 	maxLent = maxHeld + 30
-	d := openWith(t, Config{NoMmap: noMmap, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: noPages, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	depth := 0
 	var nest func() error

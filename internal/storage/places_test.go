@@ -129,7 +129,7 @@ func TestWaitersGiveUp(t *testing.T) {
 
 // Close waits for the places that are taken, and all who wait for one are told.
 func TestCloseBesideWaiters(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, row("g", "k", "v")))
 	pool := d.reads.(*fileReads).pool
 	one, err := pool.take(background)

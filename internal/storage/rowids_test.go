@@ -65,7 +65,7 @@ func TestRowidsOfRowsThatMoved(t *testing.T) {
 
 // A row that is known is read without the index.
 func TestKnownRowsAreReadAtTheirRowids(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", 100)...))
 	requireValue(t, d, "g", "000007", "7")
 	reads := d.reads.(*fileReads)

@@ -15,7 +15,7 @@ import (
 // oneReader is a file with one place for reads, and the numbers of its two
 // transactions: 0 stands for none.
 func oneReader(t *testing.T) (d *Database, began func() (keys, now uint64)) {
-	d = openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
+	d = openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	places := d.reads.(*fileReads).pool.places
 	return d, func() (keys, now uint64) {
 		one := places.try()

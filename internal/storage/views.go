@@ -60,7 +60,7 @@ type views struct {
 // openViews has the pages of an owned database be read, where files can be mapped into
 // memory and the table is one that can be read so. Otherwise there are none.
 func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
-	if !canMap || config.NoMmap || w.guard.wal == nil {
+	if !canMap || config.NoMmap || config.NoPages || w.guard.wal == nil {
 		return nil, nil
 	}
 	shm, err := w.inode.sharedMemory(d.path)
