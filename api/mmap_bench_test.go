@@ -19,11 +19,24 @@ func readBySQLite(c *engine.Config) error {
 // read cache: Gets of any of a million keys, and scans of 1 to 100 rows from one of them
 // on. The smaller the better.
 func BenchmarkRatio_Mmap(b *testing.B) {
+	compareAccess(b, "pages", api.WithMmap(true), "sqlite", readBySQLite)
+}
+
+// BenchmarkRatio_Pread is the same with pages that are read with calls of the system,
+// where files are not mapped into memory.
+func BenchmarkRatio_Pread(b *testing.B) {
+	compareAccess(b, "read", api.WithMmap(false), "sqlite", readBySQLite)
+}
+
+// BenchmarkRatio_MmapPread compares the two kinds of pages.
+func BenchmarkRatio_MmapPread(b *testing.B) {
+	compareAccess(b, "pages", api.WithMmap(true), "read", api.WithMmap(false))
+}
+
+func compareAccess(b *testing.B, name string, access api.Option, otherName string, otherAccess api.Option) {
 	folder := b.TempDir()
-	path := filepath.Join(folder, "store.db")
-	other := filepath.Join(folder, "other.db")
-	mapped := openMillion(b, path, api.WithReadCache(0))
-	sqlite := openMillion(b, other, api.WithReadCache(0), readBySQLite)
+	store := openMillion(b, filepath.Join(folder, "store.db"), api.WithReadCache(0), access)
+	other := openMillion(b, filepath.Join(folder, "other.db"), api.WithReadCache(0), otherAccess)
 	get := func(store *api.Store) func(caller *benchCaller) (int, error) {
 		return func(caller *benchCaller) (int, error) {
 			_, err := store.Get(anyOfMillion(caller.random))
@@ -48,8 +61,8 @@ func BenchmarkRatio_Mmap(b *testing.B) {
 		for _, callers := range []int{1, benchCallers} {
 			b.Run(fmt.Sprintf("%s/callers=%d", work.name, callers), func(b *testing.B) {
 				ratio(b, "less than 1",
-					side{"pages", func() measurement { return hammer(b, callers, work.call(mapped)) }},
-					side{"sqlite", func() measurement { return hammer(b, callers, work.call(sqlite)) }})
+					side{name, func() measurement { return hammer(b, callers, work.call(store)) }},
+					side{otherName, func() measurement { return hammer(b, callers, work.call(other)) }})
 			})
 		}
 	}

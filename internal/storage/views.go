@@ -48,8 +48,9 @@ type views struct {
 	database, wal mapping
 	frames        *frames
 	generation    uint32
-	salts         [8]byte // of the generation
-	indexed       uint32  // frames of it that are in frames
+	salts         [8]byte    // of the generation
+	indexed       uint32     // frames of it that are in frames
+	cache         *pageCache // of what views since it was made have read
 	shape         *shape
 	idle, retired []*anchor
 	refused       bool // the table is one for SQLite
@@ -57,21 +58,18 @@ type views struct {
 	shut          bool
 }
 
-// openViews has the pages of an owned database be read, where files can be mapped into
-// memory and the table is one that can be read so. Otherwise there are none.
+// openViews has the pages of an owned database be read, where the table is one that can
+// be read so. Otherwise there are none.
 func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
-	if !canMap || config.NoMmap || config.NoPages || w.guard.wal == nil {
+	if config.NoPages || w.guard.wal == nil {
 		return nil, nil
 	}
-	shm, err := w.inode.sharedMemory(d.path)
+	index, err := openIndex(w.inode, d.path, config.readIndex)
 	if err != nil {
-		return nil, notMapped(config, err)
+		return nil, notRead(config, err)
 	}
-	index, err := openIndex(shm)
-	if err != nil {
-		return nil, notMapped(config, err)
-	}
-	s := newViews(&d.changes, index, mapping{file: w.inode.file}, mapping{file: w.guard.wal}, config.Logger, func() (*sqlite.Conn, error) {
+	plain := !canMap || config.NoMmap
+	s := newViews(&d.changes, index, mapping{file: w.inode.file, plain: plain}, mapping{file: w.guard.wal, plain: plain}, config.Logger, func() (*sqlite.Conn, error) {
 		conn, err := d.openToRead(pragmas(reading, config.Durability, anchorCacheKiB), nil)
 		if err == nil {
 			// What lies at the name may be another file by now.
@@ -85,9 +83,9 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 	return s, nil
 }
 
-// notMapped: the store works without.
-func notMapped(config Config, err error) error {
-	config.Logger.Debug("the store's files are not mapped into memory: SQLite reads them", "error", err)
+// notRead: the store works without.
+func notRead(config Config, err error) error {
+	config.Logger.Debug("the store's pages are not read directly: SQLite reads them", "error", err)
 	return nil
 }
 
@@ -130,7 +128,11 @@ func (s *views) try(v *view) (p pin, ok bool) {
 			p.release()
 		}
 	}()
-	ok = s.current.Load() == v && s.index.change() == v.change
+	if s.current.Load() != v {
+		return p, false
+	}
+	change, read := s.index.change()
+	ok = read && change == v.change
 	return p, ok
 }
 
@@ -197,6 +199,7 @@ func (s *views) publish(sequence uint64) {
 		if errors.Is(err, errBusy) {
 			return // by another program: the next one
 		}
+		s.cache = nil // who knows what was committed meanwhile
 		s.renewed(s.renew())
 		return
 	}
@@ -231,8 +234,8 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	if err := s.take(state); err != nil {
 		return err
 	}
-	v.change, v.generation, v.last, v.pages = state.change, s.generation, s.indexed, state.pages
-	v.wal = s.wal.memory
+	v.change, v.generation, v.last, v.upTo, v.pages = state.change, s.generation, s.indexed, s.indexed, state.pages
+	v.wal = s.wal.upTo(0)
 	if anew && s.index.backfilled() >= state.frames {
 		v.last = 0 // all is in the database, and the WAL may begin anew at any time
 	}
@@ -250,19 +253,22 @@ func (s *views) advance(v *view, anew bool) (err error) {
 // take adds the frames that were committed since.
 func (s *views) take(state walState) error {
 	frameSize := int64(frameHeaderSize + s.shape.pageSize)
-	wal, err := s.wal.upTo(walHeaderSize + int64(state.frames)*frameSize)
-	if err != nil {
-		return err
-	}
+	const together = 16 // a call costs as much as the pages between
 	for s.indexed < state.frames {
-		at := walHeaderSize + int64(s.indexed)*frameSize
-		page := binary.BigEndian.Uint32(wal[at:])
-		if [8]byte(wal[at+8:at+16]) != state.salts {
-			return errStands
+		n := min(together, state.frames-s.indexed)
+		part, err := s.wal.part(walHeaderSize+int64(s.indexed)*frameSize, int(n-1)*int(frameSize)+frameHeaderSize)
+		if err != nil {
+			return err
 		}
-		s.indexed++
-		if page != 0 && page <= state.pages {
-			s.frames.add(page, s.indexed, s.generation)
+		for i := range int64(n) {
+			frame := part[i*frameSize:]
+			if [8]byte(frame[8:16]) != state.salts {
+				return errStands
+			}
+			s.indexed++
+			if page := binary.BigEndian.Uint32(frame); page != 0 && page <= state.pages {
+				s.frames.add(page, s.indexed, s.generation)
+			}
 		}
 	}
 	return nil
@@ -332,14 +338,17 @@ func (s *views) begin(a *anchor) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	database, err := s.database.upTo(info.Size())
-	if err != nil {
-		return nil, err
+	database := s.database.upTo(info.Size())
+	database.memory = database.memory[:min(info.Size(), int64(len(database.memory)))]
+	if s.cache == nil || s.current.Load() == nil {
+		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
+		// page may have been written that nobody has heard of.
+		s.cache = newPageCache(s.shape.pageSize)
 	}
 	state, _ := s.index.state()
 	a.from = state.frames
 	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape,
-		database: database[:min(info.Size(), int64(len(database)))]}
+		database: database, cache: s.cache}
 	const tries = 100
 	for range tries { // another program commits at this moment
 		if err = s.advance(v, true); !errors.Is(err, errBusy) {
@@ -479,5 +488,5 @@ func (s *views) close() (err error) {
 		err = errors.Join(err, a.conn.Close())
 	}
 	s.idle = nil
-	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.unmap())
+	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.close())
 }
