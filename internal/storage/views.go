@@ -32,7 +32,7 @@ import (
 type views struct {
 	connect  func() (*sqlite.Conn, error) // for an anchor
 	sequence *sequence
-	index    *walIndex
+	index    *walIndex // nil: nothing ever changes
 	logger   *slog.Logger
 	current  atomic.Pointer[view] // nil: SQLite is to be asked
 	drained  chan struct{}        // capacity one: a retired anchor may be free
@@ -41,6 +41,10 @@ type views struct {
 	// of them than processors the writer would have its turn only when each has had its
 	// time slice: they let others run after each read then.
 	writing atomic.Bool
+
+	brief   time.Duration // how long an anchor may last; 0: as long as no checkpoint is in need
+	looked  atomic.Bool   // somebody has had a view since the last tick
+	refused atomic.Bool   // the table is one for SQLite, or a view can't be had
 
 	// mu is held from before a COMMIT until its view is published, and while anchors
 	// change.
@@ -53,8 +57,9 @@ type views struct {
 	cache         *pageCache // of what views since it was made have read
 	shape         *shape
 	idle, retired []*anchor
-	refused       bool // the table is one for SQLite
 	warned        bool
+	ownsWAL       bool        // the WAL's descriptor is nobody else's
+	timer         *time.Timer // of brief anchors; nil until there is one
 	shut          bool
 }
 
@@ -69,7 +74,14 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 		return nil, notRead(config, err)
 	}
 	plain := !canMap || config.NoMmap
-	s := newViews(&d.changes, index, mapping{file: w.inode.file, plain: plain}, mapping{file: w.guard.wal, plain: plain}, config.Logger, func() (*sqlite.Conn, error) {
+	s := newViews(&d.changes, index, mapping{file: w.inode.file, plain: plain}, mapping{file: w.guard.wal, plain: plain}, config.Logger, d.anchorConnection(config))
+	s.step(0)
+	return s, nil
+}
+
+// anchorConnection opens one for an anchor.
+func (d *Database) anchorConnection(config Config) func() (*sqlite.Conn, error) {
+	return func() (*sqlite.Conn, error) {
 		conn, err := d.openToRead(pragmas(reading, config.Durability, anchorCacheKiB), nil)
 		if err == nil {
 			// What lies at the name may be another file by now.
@@ -78,9 +90,7 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 			}
 		}
 		return conn, err
-	})
-	s.step(0)
-	return s, nil
+	}
 }
 
 // notRead: the store works without.
@@ -99,6 +109,9 @@ func newViews(s *sequence, index *walIndex, database, wal mapping, logger *slog.
 
 // look pins what is committed now. Not ok: SQLite is to be asked.
 func (s *views) look() (p pin, ok bool) {
+	if s.brief > 0 {
+		return s.fetch()
+	}
 	const tries = 4
 	for i := range tries + 1 {
 		v := s.current.Load()
@@ -128,8 +141,8 @@ func (s *views) try(v *view) (p pin, ok bool) {
 			p.release()
 		}
 	}()
-	if s.current.Load() != v {
-		return p, false
+	if s.current.Load() != v || s.index == nil {
+		return p, s.index == nil && s.current.Load() == v
 	}
 	change, read := s.index.change()
 	ok = read && change == v.change
@@ -138,11 +151,16 @@ func (s *views) try(v *view) (p pin, ok bool) {
 
 // catchUp publishes what nobody has published: commits of other programs, and those
 // that the store makes of its own accord.
-func (s *views) catchUp() {
-	if s.mu.TryLock() {
-		defer s.mu.Unlock()
-		s.publish(s.sequence.before())
+func (s *views) catchUp() (done bool) {
+	if !s.mu.TryLock() {
+		return false
 	}
+	defer s.mu.Unlock()
+	s.publish(s.sequence.before())
+	if v := s.current.Load(); s.brief > 0 && (v == nil || time.Since(v.anchor.since) > s.brief) {
+		s.renewed(s.renew())
+	}
+	return true
 }
 
 // keepUp is called now and then. Where another program commits, and this one does not,
@@ -153,9 +171,13 @@ func (s *views) keepUp() {
 		return
 	}
 	defer s.mu.Unlock()
+	if s.brief > 0 {
+		s.refused.Store(false) // it may be had by now
+		return
+	}
 	s.publish(s.sequence.before())
 	v := s.current.Load()
-	if v == nil && !s.refused || v != nil && v.last > v.anchor.from+checkpointPages {
+	if v == nil && !s.refused.Load() || v != nil && v.last > v.anchor.from+checkpointPages {
 		s.renewed(s.renew())
 	}
 }
@@ -334,19 +356,17 @@ func (s *views) begin(a *anchor) (*view, error) {
 		}
 		s.shape = shape
 	}
-	info, err := s.database.file.Stat()
+	database, err := s.extent()
 	if err != nil {
 		return nil, err
 	}
-	database := s.database.upTo(info.Size())
-	database.memory = database.memory[:min(info.Size(), int64(len(database.memory)))]
 	if s.cache == nil || s.current.Load() == nil {
 		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
 		// page may have been written that nobody has heard of.
 		s.cache = newPageCache(s.shape.pageSize)
 	}
 	state, _ := s.index.state()
-	a.from = state.frames
+	a.from, a.since = state.frames, time.Now()
 	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape,
 		database: database, cache: s.cache}
 	const tries = 100
@@ -359,15 +379,28 @@ func (s *views) begin(a *anchor) (*view, error) {
 	return v, err
 }
 
+// extent is the database as long as it is now.
+func (s *views) extent() (x extent, err error) {
+	info, err := s.database.file.Stat()
+	if err != nil {
+		return x, err
+	}
+	x = s.database.upTo(info.Size())
+	x.memory = x.memory[:min(info.Size(), int64(len(x.memory)))]
+	return x, nil
+}
+
 // renewed has SQLite answer for as long as there is no view to be had.
 func (s *views) renewed(err error) {
-	s.refused = errors.Is(err, errUnread)
+	unreadable := errors.Is(err, errUnread)
+	s.refused.Store(unreadable || err != nil && s.brief > 0)
 	if err == nil {
 		s.warned = false
+		s.alight()
 		return
 	}
 	s.replace(nil)
-	if !s.refused && !isInterrupt(err) && !s.warned {
+	if !unreadable && !isInterrupt(err) && !s.warned {
 		s.warned = true
 		s.logger.Warn("pages can't be read directly; SQLite reads them meanwhile", "error", err)
 	}
@@ -412,6 +445,9 @@ func (s *views) replace(v *view) {
 // for each that is still looked at.
 func (s *views) rest(a *anchor) {
 	const most = 2
+	if a.conn == nil {
+		return // of what does not change
+	}
 	if len(s.idle) < most {
 		s.idle = append(s.idle, a)
 	} else if err := a.conn.Close(); err != nil {
@@ -479,6 +515,9 @@ func (s *views) close() (err error) {
 	}
 	s.mu.Lock()
 	s.shut = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.replace(nil)
 	s.mu.Unlock()
 	for !s.ended() {
@@ -488,5 +527,8 @@ func (s *views) close() (err error) {
 		err = errors.Join(err, a.conn.Close())
 	}
 	s.idle = nil
+	if s.ownsWAL {
+		err = errors.Join(err, s.wal.file.Close())
+	}
 	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.close())
 }

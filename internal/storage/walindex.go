@@ -127,6 +127,9 @@ func (x *walIndex) backfilled() uint32 {
 
 // close ends it. Who else has the file open keeps it.
 func (x *walIndex) close() error {
+	if x == nil {
+		return nil
+	}
 	err := x.unmap()
 	if x.owned {
 		err = errors.Join(err, x.file.Close())
