@@ -153,7 +153,7 @@ func (s *pageLoop) explain(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	return rowsIterationError(fmt.Errorf("a page can't be read as it is: check the store, and open it with WithMmap(false) to read on: %w", kv.DamagedError))
+	return rowsIterationError(fmt.Errorf("a page can't be read as it is: check the store, and salvage what it has if that finds something: %w", kv.DamagedError))
 }
 
 func (s *pageLoop) end() {
