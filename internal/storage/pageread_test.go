@@ -217,3 +217,23 @@ func TestFaultsOfTheWALThatIsRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v", got.Value)
 }
+
+// BenchmarkAccess is Gets of keys whose pages are kept where they are read: what is
+// left is the cache, and the index of the WAL.
+func BenchmarkAccess(b *testing.B) {
+	for _, kind := range []struct {
+		name   string
+		access Config
+	}{{"mapped", Config{}}, {"read", Config{NoMmap: true}}, {"all-read", Config{NoMmap: true, readIndex: true}}, {"sqlite", Config{NoPages: true}}} {
+		b.Run(kind.name, func(b *testing.B) {
+			d := openWith(b, kind.access.buffered().at(temporary(b)))
+			require.NoError(b, write(d, numbered("g", 20_000)...))
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				if _, _, err := d.reads.Get(background, "g", fmt.Sprintf("%06d", n*7919%20_000)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
