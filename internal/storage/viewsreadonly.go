@@ -115,7 +115,7 @@ func (s *views) still(conn *sqlite.Conn) (*view, error) {
 func (s *views) fetch() (p pin, ok bool) {
 	const tries = 8
 	for range tries {
-		if v := s.current.Load(); v != nil && !(s.inTheWay(v) && s.giveWay()) {
+		if v := s.current.Load(); v != nil && (!s.inTheWay(v) || !s.giveWay()) {
 			if p, ok = s.try(v); ok {
 				if !s.looked.Load() {
 					s.looked.Store(true)
