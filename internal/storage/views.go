@@ -393,7 +393,9 @@ func (s *views) extent() (x extent, err error) {
 // renewed has SQLite answer for as long as there is no view to be had.
 func (s *views) renewed(err error) {
 	unreadable := errors.Is(err, errUnread)
-	s.refused.Store(unreadable || err != nil && s.brief > 0)
+	// Somebody commits beside a reader: what was seen of it soon fits together.
+	passes := errors.Is(err, errBusy) || errors.Is(err, errShape) || errors.Is(err, errStands)
+	s.refused.Store(unreadable || err != nil && s.brief > 0 && !passes)
 	if err == nil {
 		s.warned = false
 		s.alight()
