@@ -6,7 +6,14 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/engine"
 )
+
+// readBySQLite has SQLite read everything.
+func readBySQLite(c *engine.Config) error {
+	c.NoPages = true
+	return nil
+}
 
 // BenchmarkRatio_Mmap compares reads of a file's pages with those of SQLite, without a
 // read cache: Gets of any of a million keys, scans of 1 to 100 rows from one of them on,
@@ -14,28 +21,24 @@ import (
 // rows of a group of 1,000, names of all groups, and Gets of a snapshot and of a transaction
 // that are begun for four of them. The smaller the better.
 func BenchmarkRatio_Mmap(b *testing.B) {
+	compareAccess(b, "pages", api.WithMmap(true), "sqlite", readBySQLite)
+}
+
+// BenchmarkRatio_Pread is the same with pages that are read with calls of the system,
+// where files are not mapped into memory.
+func BenchmarkRatio_Pread(b *testing.B) {
+	compareAccess(b, "read", api.WithMmap(false), "sqlite", readBySQLite)
+}
+
+// BenchmarkRatio_MmapPread compares the two kinds of pages.
+func BenchmarkRatio_MmapPread(b *testing.B) {
+	compareAccess(b, "pages", api.WithMmap(true), "read", api.WithMmap(false))
+}
+
+func compareAccess(b *testing.B, name string, access api.Option, otherName string, otherAccess api.Option) {
 	folder := b.TempDir()
-	path := filepath.Join(folder, "store.db")
-	other := filepath.Join(folder, "other.db")
-	mapped := openMillion(b, path, api.WithReadCache(0))
-	sqlite := openMillion(b, other, api.WithReadCache(0), api.WithMmap(false))
-	get := func(store *api.Store) func(caller *benchCaller) (int, error) {
-		return func(caller *benchCaller) (int, error) {
-			_, err := store.Get(anyOfMillion(caller.random))
-			return 1, err
-		}
-	}
-	scan := func(store *api.Store) func(caller *benchCaller) (int, error) {
-		return func(caller *benchCaller) (int, error) {
-			group, key := anyOfMillion(caller.random)
-			for _, err := range store.Scan(api.ScanOptions{Groups: api.Exactly(group), From: key, Limit: 1 + caller.random.IntN(100)}) {
-				if err != nil {
-					return 0, err
-				}
-			}
-			return 1, nil
-		}
-	}
+	store := openMillion(b, filepath.Join(folder, "store.db"), api.WithReadCache(0), access)
+	other := openMillion(b, filepath.Join(folder, "other.db"), api.WithReadCache(0), otherAccess)
 	// of makes calls of what is done with any of the keys.
 	of := func(read func(store *api.Store, caller *benchCaller, group, key string) error) func(*api.Store) func(*benchCaller) (int, error) {
 		return func(store *api.Store) func(*benchCaller) (int, error) {
@@ -46,8 +49,8 @@ func BenchmarkRatio_Mmap(b *testing.B) {
 		}
 	}
 	const small = "small"
-	for _, store := range []*api.Store{mapped, sqlite} {
-		if err := store.SetAll(smallGroup(small)); err != nil {
+	for _, s := range []*api.Store{store, other} {
+		if err := s.SetAll(smallGroup(small)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -56,8 +59,18 @@ func BenchmarkRatio_Mmap(b *testing.B) {
 		name string
 		call func(store *api.Store) func(*benchCaller) (int, error)
 	}{
-		{"Get", get},
-		{"Scan", scan},
+		{"Get", of(func(store *api.Store, _ *benchCaller, group, key string) error {
+			_, err := store.Get(group, key)
+			return err
+		})},
+		{"Scan", of(func(store *api.Store, caller *benchCaller, group, key string) error {
+			for _, err := range store.Scan(api.ScanOptions{Groups: api.Exactly(group), From: key, Limit: 1 + caller.random.IntN(100)}) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})},
 		{"Count", of(func(store *api.Store, _ *benchCaller, group, _ string) error {
 			_, err := store.Count(group)
 			return err
@@ -108,8 +121,8 @@ func BenchmarkRatio_Mmap(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("%s/callers=%d", work.name, callers), func(b *testing.B) {
 				ratio(b, "less than 1",
-					side{"pages", func() measurement { return hammer(b, callers, work.call(mapped)) }},
-					side{"sqlite", func() measurement { return hammer(b, callers, work.call(sqlite)) }})
+					side{name, func() measurement { return hammer(b, callers, work.call(store)) }},
+					side{otherName, func() measurement { return hammer(b, callers, work.call(other)) }})
 			})
 		}
 	}

@@ -98,10 +98,12 @@ func WithReadCache(bytes int) Option {
 
 // WithMmap says whether a file's pages are read where the system has them in memory, by
 // mapping the file, as they are by default where it can be done: on 64-bit Linux, macOS
-// and FreeBSD. Keys and scans of a store that writes are read so; SQLite reads what it
-// alone can. Without it SQLite reads everything, several times slower where the read
-// cache does not help: for file systems on which a mapping does not show what was written,
-// and where the address space is short (it takes 2 GiB of that at least, but no memory).
+// and FreeBSD. Elsewhere, and without it, they are read with calls of the system, two to
+// three times slower where no cache helps, and 8 MiB of them are kept for each store: for
+// file systems on which a mapping does not show what was written, where the address space
+// is short (it takes 2 GiB of that at least, but no memory), and where a read that fails is
+// to be an error of one call. SQLite reads what it alone can: tables that another program
+// has made otherwise, and what is damaged.
 func WithMmap(mmap bool) Option {
 	return func(c *engine.Config) error { c.NoMmap = !mmap; return nil }
 }

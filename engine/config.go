@@ -30,7 +30,8 @@ type Config struct {
 	ReadOnly      bool
 	Durability    kv.Durability
 	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
-	NoMmap        bool          // files are read by SQLite alone
+	NoMmap        bool          // files are not mapped into memory
+	NoPages       bool          // files are read by SQLite alone: for tests, and for measuring
 	ReadCache     int           // bytes of rows kept in memory; default an eighth of what there is, at most 64 MiB; negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096

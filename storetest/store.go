@@ -85,7 +85,7 @@ func (s *Store) release() {
 func (s *Store) open() (err error) {
 	options := []api.Option{
 		func(c *engine.Config) error { c.Failpoint = s.points.hit; return nil },
-		api.WithMmap(false), // faults of reads would pass mapped pages by
+		api.WithMmap(false), // faults of reads would pass mapped pages by, and reach those that are read
 	}
 	if s.settings.clock != nil {
 		options = append(options, api.WithClock(s.settings.clock))

@@ -121,11 +121,11 @@ func serve(path string) error {
 	}
 }
 
-// optionsOf are what the seed says: caches of all sizes, and actors that fail now and
-// then.
+// optionsOf are what the seed says: caches of all sizes, files that are mapped or read, and
+// actors that fail now and then.
 func optionsOf(seed uint64) []api.Option {
 	faults := testkit.NewFaults()
-	options := []api.Option{api.WithReadCache([]int{0, 2 << 10, 64 << 10, 16 << 20}[seed%4]),
+	options := []api.Option{api.WithReadCache([]int{0, 2 << 10, 64 << 10, 16 << 20}[seed%4]), api.WithMmap(seed/16%2 == 0),
 		func(c *engine.Config) error { c.Failpoint = faults.Hook; return nil }}
 	if seed/4%2 == 0 {
 		options = append(options, api.WithDurability(api.DurabilityBuffered))

@@ -140,6 +140,7 @@ func (d drawing) settings() settings {
 	s := settings{Memory: !d.oneIn(4), Reaper: d.oneIn(4), Callback: d.oneIn(2), Faults: d.oneIn(6),
 		ReadCache: pick(d, []int{0, -1, 1, 8 << 10}), Readers: d.below(3), Buffer: pick(d, []int{0, 1, 3, 200})}
 	s.Sync = !s.Memory && d.oneIn(6)
+	s.NoMmap = !s.Memory && d.oneIn(3)
 	s.History = d.history()
 	if s.History != (api.History{}) {
 		s.Reaper = false

@@ -23,6 +23,7 @@ type settings struct {
 	Sync      bool // DurabilitySync
 	ReadCache int  // bytes; 0: the default, -1: none
 	Readers   int  // 0: the default
+	NoMmap    bool // pages are read with calls of the system
 	History   api.History
 	Reaper    bool // expired keys are removed in the background too
 	Callback  bool // OnChange is registered
@@ -180,6 +181,9 @@ func (w *world) options() []api.Option {
 	}
 	if w.Readers > 0 {
 		options = append(options, api.WithReaders(w.Readers))
+	}
+	if w.NoMmap {
+		options = append(options, api.WithMmap(false))
 	}
 	if w.Buffer > 0 {
 		options = append(options, api.WithWatchBuffer(w.Buffer))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
 
@@ -17,7 +18,8 @@ import (
 type anchor struct {
 	conn             *sqlite.Conn
 	begin, read, end *sqlite.Stmt
-	from             uint32      // frames that the WAL had when it began
+	from             uint32 // frames that the WAL had when it began
+	since            time.Time
 	retired          atomic.Bool // no view that is published relies on it
 	pins             [anchorStripes]struct {
 		n atomic.Int64
@@ -44,7 +46,7 @@ func (a *anchor) open() error {
 // close ends the transaction.
 func (a *anchor) close() error {
 	a.retired.Store(false)
-	if a.conn.AutocommitEnabled() {
+	if a.conn == nil || a.conn.AutocommitEnabled() {
 		return nil
 	}
 	return run(a.end)

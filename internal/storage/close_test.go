@@ -169,7 +169,7 @@ func TestCloseWaitsForConnectionsUnderWay(t *testing.T) {
 func parkAndClose(t *testing.T, step string, call func(d *Database) error) (met bool) {
 	path := temporary(t)
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{Path: path, Readers: 1, NoMmap: true})
+		d, err := Open(Config{Path: path, Readers: 1, NoPages: true})
 		require.NoError(t, err)
 		require.NoError(t, write(d, numbered("g", longGroup)...))
 		parked, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)

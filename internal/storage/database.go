@@ -19,7 +19,9 @@ type Config struct {
 	Durability kv.Durability // when a commit is safe
 	Readers    int           // reads by SQLite that run at a time; default GOMAXPROCS, at least 2
 	ScanAge    time.Duration // a scan or snapshot older than this ends if it keeps the WAL from starting anew; default a minute
-	NoMmap     bool          // read through SQLite alone, map no file into memory
+	NoMmap     bool          // map no page into memory: read them with calls of the system
+	readIndex  bool          // read the index of the WAL with calls of the system, as on Windows: for tests
+	NoPages    bool          // read through SQLite alone: for tests, and for measuring
 	DiscardLog bool          // begin the log anew, at the next revision
 	LockWait   time.Duration // how long to wait for another owner to close; default not at all
 	Logger     *slog.Logger  // default: nothing is logged

@@ -177,7 +177,7 @@ func TestTransactionThatIsGone(t *testing.T) {
 // Every write and every read passes on what the disk says.
 func TestFaultsOfEveryCall(t *testing.T) {
 	path := temporary(t)
-	d := openWith(t, Config{NoMmap: true, Path: path})
+	d := openWith(t, Config{NoPages: true, Path: path})
 	var rows []kv.Row
 	for i, row := range numbered("g", 20_000) {
 		row.Deadline = int64(i)
@@ -185,7 +185,7 @@ func TestFaultsOfEveryCall(t *testing.T) {
 	}
 	require.NoError(t, write(d, rows...))
 	require.NoError(t, d.Close())
-	d = openWith(t, Config{NoMmap: true, Path: path, Readers: 2})
+	d = openWith(t, Config{NoPages: true, Path: path, Readers: 2})
 	w := fileOf(d)
 	shrink := func(conn *sqlite.Conn) { // nothing of the table in the cache
 		require.NoError(t, execute(conn, "PRAGMA shrink_memory"))
@@ -242,10 +242,10 @@ func TestFaultsOfEveryCall(t *testing.T) {
 // back.
 func TestFaultInTheMiddleOfAScan(t *testing.T) {
 	path := temporary(t)
-	d := openWith(t, Config{NoMmap: true, Path: path})
+	d := openWith(t, Config{NoPages: true, Path: path})
 	require.NoError(t, write(d, numbered("g", 20_000)...))
 	require.NoError(t, d.Close())
-	d = openWith(t, Config{NoMmap: true, Path: path})
+	d = openWith(t, Config{NoPages: true, Path: path})
 	heal := func() {}
 	seen := 0
 	var last error
@@ -268,7 +268,7 @@ func TestFaultInTheMiddleOfAScan(t *testing.T) {
 
 // A connection that can't be opened fails its reader only, and another may begin.
 func TestConnectionThatCannotBeOpened(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 2})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 2})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	pool := d.reads.(*fileReads).pool
 	loseIdle(pool)

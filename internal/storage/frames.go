@@ -31,12 +31,7 @@ func newFrames() *frames {
 // find is the latest frame of a page, in a generation, that is not behind last; 0 if
 // there is none.
 func (x *frames) find(page, generation, last uint32) uint32 {
-	chunks := *x.pages.Load()
-	c := int(page / chunkedPages)
-	if c >= len(chunks) || chunks[c] == nil {
-		return 0
-	}
-	latest := chunks[c][page%chunkedPages].Load()
+	latest := x.latest(page)
 	if uint32(latest>>32) != generation {
 		return 0
 	}
@@ -48,6 +43,17 @@ func (x *frames) find(page, generation, last uint32) uint32 {
 		}
 	}
 	return frame
+}
+
+// latest is the latest frame of a page, its generation in the upper half; 0 if it was in
+// none.
+func (x *frames) latest(page uint32) uint64 {
+	chunks := *x.pages.Load()
+	c := int(page / chunkedPages)
+	if c >= len(chunks) || chunks[c] == nil {
+		return 0
+	}
+	return chunks[c][page%chunkedPages].Load()
 }
 
 // add notes that a frame holds a page. Frames of a generation come in their order.

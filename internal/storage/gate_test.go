@@ -225,7 +225,7 @@ func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 
 // One that is at work when it is to be ended is ended when it rests.
 func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
-	d := openWith(t, Config{Path: temporary(t), NoMmap: true})
+	d := openWith(t, Config{Path: temporary(t), NoPages: true})
 	require.NoError(t, write(d, row("g", "k", "v")))
 	s, err := d.Snapshot(background)
 	require.NoError(t, err)

@@ -103,6 +103,21 @@ func (i *inode) descriptor(path string) (*os.File, error) {
 	return file, nil
 }
 
+// database is the descriptor, which must not be closed.
+func (i *inode) database(path string) (*os.File, error) {
+	inodes.Lock()
+	defer inodes.Unlock()
+	file, err := i.descriptor(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && keyOf(path, info) != i.key {
+		err = replacedError(path)
+	}
+	return file, err
+}
+
 // own makes the store the file's only owner, whatever its name; otherwise it is a
 // *kv.LockedError.
 func (i *inode) own(path string) error {

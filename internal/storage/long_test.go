@@ -53,18 +53,18 @@ func longReads(d *Database, s *Snapshot) map[string]func(group string) (n int, e
 // neither point reads nor short ones of the same kind wait with them.
 func TestLongReadsTakeNobodysPlace(t *testing.T) {
 	for name, of := range map[string]struct {
-		noMmap bool
-		dead   int
+		noPages bool
+		dead    int
 	}{
-		"SQLite":            {noMmap: true},
-		"SQLite, with dead": {noMmap: true, dead: 1},
+		"SQLite":            {noPages: true},
+		"SQLite, with dead": {noPages: true, dead: 1},
 		"pages":             {dead: 2 * fewRows}, // or the index alone would say
 	} {
-		noMmap, dead := of.noMmap, of.dead
+		noPages, dead := of.noPages, of.dead
 		t.Log(name)
 		path := temporary(t)
 		synctest.Test(t, func(t *testing.T) {
-			d, err := Open(Config{Path: path, Readers: 1, NoMmap: noMmap})
+			d, err := Open(Config{Path: path, Readers: 1, NoPages: noPages})
 			require.NoError(t, err)
 			require.NoError(t, write(d, numbered("long", 3*fewRows)...))
 			require.NoError(t, write(d, numbered("short", 10)...))
@@ -118,17 +118,17 @@ func TestLongReadsTakeNobodysPlace(t *testing.T) {
 // The writer's snapshot waits for nobody: be all that can run at work, be the WAL at
 // its bound, be as many connections lent, or views held, as may be.
 func TestTheWritersSnapshotWaitsForNoReader(t *testing.T) {
-	for _, noMmap := range []bool{true, false} {
-		t.Run(fmt.Sprint("without mapping=", noMmap), func(t *testing.T) { writersSnapshot(t, noMmap) })
+	for _, noPages := range []bool{true, false} {
+		t.Run(fmt.Sprint("by SQLite=", noPages), func(t *testing.T) { writersSnapshot(t, noPages) })
 	}
 }
 
-func writersSnapshot(t *testing.T, noMmap bool) {
+func writersSnapshot(t *testing.T, noPages bool) {
 	defer func(before int) { maxLent = before }(maxLent)
 	maxLent = maxIdle + 4
 	path := temporary(t)
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{Path: path, Readers: 1, NoMmap: noMmap})
+		d, err := Open(Config{Path: path, Readers: 1, NoPages: noPages})
 		require.NoError(t, err)
 		require.NoError(t, write(d, numbered("g", 10)...))
 		pool := d.reads.(*fileReads).pool
@@ -233,15 +233,15 @@ func heap() int64 {
 
 // Loops within loops of one caller, more than may be open, end with an error.
 func TestLoopsNestUntilTooMany(t *testing.T) {
-	for _, noMmap := range []bool{true, false} {
-		t.Run(fmt.Sprint("without mapping=", noMmap), func(t *testing.T) { nestUntilTooMany(t, noMmap) })
+	for _, noPages := range []bool{true, false} {
+		t.Run(fmt.Sprint("by SQLite=", noPages), func(t *testing.T) { nestUntilTooMany(t, noPages) })
 	}
 }
 
-func nestUntilTooMany(t *testing.T, noMmap bool) {
+func nestUntilTooMany(t *testing.T, noPages bool) {
 	defer func(before int) { maxLent = before }(maxLent)
 	maxLent = manyLoops + 30
-	d := openWith(t, Config{NoMmap: noMmap, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: noPages, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	depth := 0
 	var nest func() error

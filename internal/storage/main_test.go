@@ -103,6 +103,7 @@ func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
 	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })
+	t.Run("file by SQLite", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoPages: true})) })
 }
 
 // fileOf is the writer of a file.

@@ -207,7 +207,7 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 
 // errPage is the answer if SQLite finds nothing wrong, of whose moment rows must not
 // follow.
-var errPage = fmt.Errorf("a page can't be read as it is: check the store, and open it with WithMmap(false) to read on: %w", kv.DamagedError)
+var errPage = fmt.Errorf("a page can't be read as it is: check the store, and salvage what it has if that finds something: %w", kv.DamagedError)
 
 func (s *pageLoop[T]) end() {
 	if s.hold != nil {

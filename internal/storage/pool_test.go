@@ -41,7 +41,7 @@ func TestSoManyReadsAtATime(t *testing.T) {
 	path := temporary(t)
 	synctest.Test(t, func(t *testing.T) {
 		const n = 3
-		d, err := Open(Config{NoMmap: true, Path: path, Readers: n})
+		d, err := Open(Config{NoPages: true, Path: path, Readers: n})
 		require.NoError(t, err)
 		require.NoError(t, write(d, row("g", "k", "v")))
 		p := d.reads.(*fileReads).pool
@@ -66,7 +66,7 @@ func TestSoManyReadsAtATime(t *testing.T) {
 
 // However many come and give up, each connection is with one of them at a time.
 func TestConnectionsAreWithOneAtATime(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 3})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 3})
 	require.NoError(t, write(d, row("g", "k", "v")))
 	p := d.reads.(*fileReads).pool
 	var users sync.Map // of *reader to *atomic.Bool
@@ -106,7 +106,7 @@ func TestConnectionsAreWithOneAtATime(t *testing.T) {
 func TestCloseBesideWaiters(t *testing.T) {
 	path := temporary(t)
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{NoMmap: true, Path: path, Readers: 1})
+		d, err := Open(Config{NoPages: true, Path: path, Readers: 1})
 		require.NoError(t, err)
 		require.NoError(t, write(d, row("g", "k", "v")))
 		end := busyReads(t, d.reads.(*fileReads).pool, 1)
@@ -130,7 +130,7 @@ func TestCloseBesideWaiters(t *testing.T) {
 
 // What a read sees is of one moment, and the next one sees what is committed then.
 func TestAReadSeesOneMoment(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, row("g", "k", "1")))
 	require.NoError(t, d.reads.(*fileReads).pool.with(background, func(r *reader) error {
 		for range 2 {
@@ -146,7 +146,7 @@ func TestAReadSeesOneMoment(t *testing.T) {
 
 // Reads that are over keep no checkpoint from emptying the WAL.
 func TestReadsLeaveNothingInTheWALsWay(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 2})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 2})
 	require.NoError(t, write(d, numbered("g", longGroup)...))
 	for name, err := range everyRead(background, d) {
 		require.NoError(t, err, name)
@@ -163,7 +163,7 @@ func TestReadsLeaveNothingInTheWALsWay(t *testing.T) {
 
 // Whoever panics leaves room for others, and its connection to nobody.
 func TestAReadThatPanics(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", 10)...))
 	p := d.reads.(*fileReads).pool
 	var half *reader

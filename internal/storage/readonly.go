@@ -99,7 +99,14 @@ func (d *Database) tryReadOnly(config Config) error {
 		return err
 	}
 	d.changes.n.Store(1) // odd for good: nobody here knows what the owner commits
-	return d.openReaders(config)
+	if err := d.openReaders(config); err != nil {
+		return err
+	}
+	s, err := d.openViewsToRead(inode, &f, config)
+	if s != nil {
+		d.reads.(*fileReads).pool.views, d.guard.views = s, s
+	}
+	return err
 }
 
 // choose decides how the file is opened.
@@ -131,7 +138,7 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 	if isHeld(d.path) || fileSize(d.path+walSuffix) > 0 {
 		return fmt.Errorf("%s is being opened by another process: %w", d.path, kv.UnrecoveredError) // and looked at again
 	}
-	d.parameter = "immutable=1"
+	d.parameter = immutable
 	return nil
 }
 

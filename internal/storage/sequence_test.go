@@ -23,9 +23,9 @@ func requireValue(t *testing.T, d *Database, group, key, want string) {
 // What was read of a key may be kept until that key is changed, however it could be
 // changed, and no longer.
 func TestWhatWasReadIsCurrentUntilItsKeyIsChanged(t *testing.T) {
-	for _, noMmap := range []bool{true, false} {
-		t.Run(fmt.Sprint("without mapping=", noMmap), func(t *testing.T) {
-			d := openWith(t, Config{NoMmap: noMmap, Path: temporary(t), Readers: 1})
+	for _, noPages := range []bool{true, false} {
+		t.Run(fmt.Sprint("by SQLite=", noPages), func(t *testing.T) {
+			d := openWith(t, Config{NoPages: noPages, Path: temporary(t), Readers: 1})
 			require.NoError(t, write(d, row("g", "k", "1"), row("other", "k", "1")))
 			read := func() Version {
 				_, _, v, err := d.GetAt(background, "g", "k")
@@ -57,7 +57,7 @@ func TestWhatWasReadIsCurrentUntilItsKeyIsChanged(t *testing.T) {
 
 // A rolled back change is none.
 func TestRolledBackChangesAreNotSeen(t *testing.T) {
-	d := openWith(t, Config{NoMmap: true, Path: temporary(t), Readers: 1})
+	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, row("g", "k", "1")))
 	w := d.Writer()
 	require.NoError(t, w.Begin())
@@ -70,14 +70,14 @@ func TestRolledBackChangesAreNotSeen(t *testing.T) {
 // Each Get shows a value that is not older than the last one committed when it
 // began, nor than any that was read before.
 func TestReadsNeverGoBack(t *testing.T) {
-	for _, noMmap := range []bool{true, false} {
-		t.Run(fmt.Sprint("without mapping=", noMmap), func(t *testing.T) { readsNeverGoBack(t, noMmap) })
+	for _, noPages := range []bool{true, false} {
+		t.Run(fmt.Sprint("by SQLite=", noPages), func(t *testing.T) { readsNeverGoBack(t, noPages) })
 	}
 }
 
-func readsNeverGoBack(t *testing.T, noMmap bool) {
+func readsNeverGoBack(t *testing.T, noPages bool) {
 	const keys, commits = 40, 600
-	d := openWith(t, Config{NoMmap: noMmap, Path: temporary(t), Readers: 2, Durability: kv.DurabilityBuffered})
+	d := openWith(t, Config{NoPages: noPages, Path: temporary(t), Readers: 2, Durability: kv.DurabilityBuffered})
 	var latest [keys]atomic.Int64 // committed, or read by somebody
 	var readers sync.WaitGroup
 	done := make(chan struct{})

@@ -8,8 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 )
 
-// view is the database as it was at one moment: its pages, read from memory without
-// SQLite. A page is the newest in the WAL's frames up to the view's last one, or what
+// view is the database as it was at one moment: its pages, read without SQLite. A page is the newest in the WAL's frames up to the view's last one, or what
 // lies in the database. It never changes while it is pinned.
 type view struct {
 	anchor  *anchor
@@ -19,10 +18,12 @@ type view struct {
 	change     uint32 // of the shared memory: see walIndex
 	generation uint32 // of the WAL, which begins anew now and then
 	last       uint32 // the last frame; 0: the WAL is not looked at
+	upTo       uint32 // the frames of the generation that were committed
 	pages      uint32
 
 	frames        *frames
-	wal, database []byte
+	wal, database extent
+	cache         *pageCache
 	shape         *shape
 	table         btree.Table
 	index         btree.Index
@@ -46,12 +47,16 @@ func (v *view) Page(n uint32) ([]byte, error) {
 		return nil, errUnread
 	}
 	size := v.shape.pageSize
+	from, frame, at := &v.database, uint32(0), int64(n-1)*int64(size)
 	if v.last != 0 {
-		if frame := v.frames.find(n, v.generation, v.last); frame != 0 {
-			return slice(v.wal, walHeaderSize+int64(frame-1)*int64(frameHeaderSize+size)+frameHeaderSize, size)
+		if frame = v.frames.find(n, v.generation, v.last); frame != 0 {
+			from, at = &v.wal, walHeaderSize+int64(frame-1)*int64(frameHeaderSize+size)+frameHeaderSize
 		}
 	}
-	return slice(v.database, int64(n-1)*int64(size), size)
+	if from.memory == nil {
+		return v.read(n, frame, from.file, at)
+	}
+	return slice(from.memory, at, size)
 }
 
 func slice(memory []byte, at int64, size int) ([]byte, error) {

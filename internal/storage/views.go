@@ -32,7 +32,7 @@ import (
 type views struct {
 	connect  func() (*sqlite.Conn, error) // for an anchor
 	sequence *sequence
-	index    *walIndex
+	index    *walIndex // nil: nothing ever changes
 	logger   *slog.Logger
 	current  atomic.Pointer[view] // nil: SQLite is to be asked
 	drained  chan struct{}        // capacity one: a retired anchor may be free
@@ -42,36 +42,46 @@ type views struct {
 	// time slice: they let others run after each read then.
 	writing atomic.Bool
 
+	brief   time.Duration // how long an anchor may last; 0: as long as no checkpoint is in need
+	looked  atomic.Bool   // somebody has had a view since the last tick
+	refused atomic.Bool   // the table is one for SQLite, or a view can't be had
+
 	// mu is held from before a COMMIT until its view is published, and while anchors
 	// change.
 	mu            sync.Mutex
 	database, wal mapping
 	frames        *frames
 	generation    uint32
-	salts         [8]byte // of the generation
-	indexed       uint32  // frames of it that are in frames
+	salts         [8]byte    // of the generation
+	indexed       uint32     // frames of it that are in frames
+	cache         *pageCache // of what views since it was made have read
 	shape         *shape
 	idle, retired []*anchor
-	refused       bool // the table is one for SQLite
 	warned        bool
+	ownsWAL       bool        // the WAL's descriptor is nobody else's
+	timer         *time.Timer // of brief anchors; nil until there is one
 	shut          bool
 }
 
-// openViews has the pages of an owned database be read, where files can be mapped into
-// memory and the table is one that can be read so. Otherwise there are none.
+// openViews has the pages of an owned database be read, where the table is one that can
+// be read so. Otherwise there are none.
 func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
-	if !canMap || config.NoMmap || w.guard.wal == nil {
+	if config.NoPages || w.guard.wal == nil {
 		return nil, nil
 	}
-	shm, err := w.inode.sharedMemory(d.path)
+	index, err := openIndex(w.inode, d.path, config.readIndex)
 	if err != nil {
-		return nil, notMapped(config, err)
+		return nil, notRead(config, err)
 	}
-	index, err := openIndex(shm)
-	if err != nil {
-		return nil, notMapped(config, err)
-	}
-	s := newViews(&d.changes, index, mapping{file: w.inode.file}, mapping{file: w.guard.wal}, config.Logger, func() (*sqlite.Conn, error) {
+	plain := !canMap || config.NoMmap
+	s := newViews(&d.changes, index, mapping{file: w.inode.file, plain: plain}, mapping{file: w.guard.wal, plain: plain}, config.Logger, d.anchorConnection(config))
+	s.step(0)
+	return s, nil
+}
+
+// anchorConnection opens one for an anchor.
+func (d *Database) anchorConnection(config Config) func() (*sqlite.Conn, error) {
+	return func() (*sqlite.Conn, error) {
 		conn, err := d.openToRead(pragmas(reading, config.Durability, anchorCacheKiB), nil)
 		if err == nil {
 			// What lies at the name may be another file by now.
@@ -80,14 +90,12 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 			}
 		}
 		return conn, err
-	})
-	s.step(0)
-	return s, nil
+	}
 }
 
-// notMapped: the store works without.
-func notMapped(config Config, err error) error {
-	config.Logger.Debug("the store's files are not mapped into memory: SQLite reads them", "error", err)
+// notRead: the store works without.
+func notRead(config Config, err error) error {
+	config.Logger.Debug("the store's pages are not read directly: SQLite reads them", "error", err)
 	return nil
 }
 
@@ -101,6 +109,9 @@ func newViews(s *sequence, index *walIndex, database, wal mapping, logger *slog.
 
 // look pins what is committed now. Not ok: SQLite is to be asked.
 func (s *views) look() (p pin, ok bool) {
+	if s.brief > 0 {
+		return s.fetch()
+	}
 	const tries = 4
 	for i := range tries + 1 {
 		v := s.current.Load()
@@ -130,17 +141,26 @@ func (s *views) try(v *view) (p pin, ok bool) {
 			p.release()
 		}
 	}()
-	ok = s.current.Load() == v && s.index.change() == v.change
+	if s.current.Load() != v || s.index == nil {
+		return p, s.index == nil && s.current.Load() == v
+	}
+	change, read := s.index.change()
+	ok = read && change == v.change
 	return p, ok
 }
 
 // catchUp publishes what nobody has published: commits of other programs, and those
 // that the store makes of its own accord.
-func (s *views) catchUp() {
-	if s.mu.TryLock() {
-		defer s.mu.Unlock()
-		s.publish(s.sequence.before())
+func (s *views) catchUp() (done bool) {
+	if !s.mu.TryLock() {
+		return false
 	}
+	defer s.mu.Unlock()
+	s.publish(s.sequence.before())
+	if v := s.current.Load(); s.brief > 0 && (v == nil || time.Since(v.anchor.since) > s.brief) {
+		s.renewed(s.renew())
+	}
+	return true
 }
 
 // keepUp is called now and then. Where another program commits, and this one does not,
@@ -151,9 +171,13 @@ func (s *views) keepUp() {
 		return
 	}
 	defer s.mu.Unlock()
+	if s.brief > 0 {
+		s.refused.Store(false) // it may be had by now
+		return
+	}
 	s.publish(s.sequence.before())
 	v := s.current.Load()
-	if v == nil && !s.refused || v != nil && v.last > v.anchor.from+checkpointPages {
+	if v == nil && !s.refused.Load() || v != nil && v.last > v.anchor.from+checkpointPages {
 		s.renewed(s.renew())
 	}
 }
@@ -197,6 +221,7 @@ func (s *views) publish(sequence uint64) {
 		if errors.Is(err, errBusy) {
 			return // by another program: the next one
 		}
+		s.cache = nil // who knows what was committed meanwhile
 		s.renewed(s.renew())
 		return
 	}
@@ -231,8 +256,8 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	if err := s.take(state); err != nil {
 		return err
 	}
-	v.change, v.generation, v.last, v.pages = state.change, s.generation, s.indexed, state.pages
-	v.wal = s.wal.memory
+	v.change, v.generation, v.last, v.upTo, v.pages = state.change, s.generation, s.indexed, s.indexed, state.pages
+	v.wal = s.wal.upTo(0)
 	if anew && s.index.backfilled() >= state.frames {
 		v.last = 0 // all is in the database, and the WAL may begin anew at any time
 	}
@@ -250,19 +275,22 @@ func (s *views) advance(v *view, anew bool) (err error) {
 // take adds the frames that were committed since.
 func (s *views) take(state walState) error {
 	frameSize := int64(frameHeaderSize + s.shape.pageSize)
-	wal, err := s.wal.upTo(walHeaderSize + int64(state.frames)*frameSize)
-	if err != nil {
-		return err
-	}
+	const together = 16 // a call costs as much as the pages between
 	for s.indexed < state.frames {
-		at := walHeaderSize + int64(s.indexed)*frameSize
-		page := binary.BigEndian.Uint32(wal[at:])
-		if [8]byte(wal[at+8:at+16]) != state.salts {
-			return errStands
+		n := min(together, state.frames-s.indexed)
+		part, err := s.wal.part(walHeaderSize+int64(s.indexed)*frameSize, int(n-1)*int(frameSize)+frameHeaderSize)
+		if err != nil {
+			return err
 		}
-		s.indexed++
-		if page != 0 && page <= state.pages {
-			s.frames.add(page, s.indexed, s.generation)
+		for i := range int64(n) {
+			frame := part[i*frameSize:]
+			if [8]byte(frame[8:16]) != state.salts {
+				return errStands
+			}
+			s.indexed++
+			if page := binary.BigEndian.Uint32(frame); page != 0 && page <= state.pages {
+				s.frames.add(page, s.indexed, s.generation)
+			}
 		}
 	}
 	return nil
@@ -328,18 +356,19 @@ func (s *views) begin(a *anchor) (*view, error) {
 		}
 		s.shape = shape
 	}
-	info, err := s.database.file.Stat()
+	database, err := s.extent()
 	if err != nil {
 		return nil, err
 	}
-	database, err := s.database.upTo(info.Size())
-	if err != nil {
-		return nil, err
+	if s.cache == nil || s.current.Load() == nil {
+		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
+		// page may have been written that nobody has heard of.
+		s.cache = newPageCache(s.shape.pageSize)
 	}
 	state, _ := s.index.state()
-	a.from = state.frames
+	a.from, a.since = state.frames, time.Now()
 	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape,
-		database: database[:min(info.Size(), int64(len(database)))]}
+		database: database, cache: s.cache}
 	const tries = 100
 	for range tries { // another program commits at this moment
 		if err = s.advance(v, true); !errors.Is(err, errBusy) {
@@ -350,15 +379,30 @@ func (s *views) begin(a *anchor) (*view, error) {
 	return v, err
 }
 
+// extent is the database as long as it is now.
+func (s *views) extent() (x extent, err error) {
+	info, err := s.database.file.Stat()
+	if err != nil {
+		return x, err
+	}
+	x = s.database.upTo(info.Size())
+	x.memory = x.memory[:min(info.Size(), int64(len(x.memory)))]
+	return x, nil
+}
+
 // renewed has SQLite answer for as long as there is no view to be had.
 func (s *views) renewed(err error) {
-	s.refused = errors.Is(err, errUnread)
+	unreadable := errors.Is(err, errUnread)
+	// Somebody commits beside a reader: what was seen of it soon fits together.
+	passes := errors.Is(err, errBusy) || errors.Is(err, errShape) || errors.Is(err, errStands)
+	s.refused.Store(unreadable || err != nil && s.brief > 0 && !passes)
 	if err == nil {
 		s.warned = false
+		s.alight()
 		return
 	}
 	s.replace(nil)
-	if !s.refused && !isInterrupt(err) && !s.warned {
+	if !unreadable && !isInterrupt(err) && !s.warned {
 		s.warned = true
 		s.logger.Warn("pages can't be read directly; SQLite reads them meanwhile", "error", err)
 	}
@@ -403,6 +447,9 @@ func (s *views) replace(v *view) {
 // for each that is still looked at.
 func (s *views) rest(a *anchor) {
 	const most = 2
+	if a.conn == nil {
+		return // of what does not change
+	}
 	if len(s.idle) < most {
 		s.idle = append(s.idle, a)
 	} else if err := a.conn.Close(); err != nil {
@@ -470,6 +517,9 @@ func (s *views) close() (err error) {
 	}
 	s.mu.Lock()
 	s.shut = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.replace(nil)
 	s.mu.Unlock()
 	for !s.ended() {
@@ -479,5 +529,8 @@ func (s *views) close() (err error) {
 		err = errors.Join(err, a.conn.Close())
 	}
 	s.idle = nil
-	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.unmap())
+	if s.ownsWAL {
+		err = errors.Join(err, s.wal.file.Close())
+	}
+	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.close())
 }

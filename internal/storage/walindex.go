@@ -2,25 +2,32 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
+
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
 )
 
 // walIndex is the beginning of a database's shared memory, by which all connections of
-// all processes agree on what is committed in the WAL. It is only looked at.
+// all processes agree on what is committed in the WAL. It is only looked at: in memory,
+// as SQLite itself does, or with calls of the system where that can't be had.
 //
 // Whoever commits writes the second copy of the header, then the first, and connections
 // believe a header when both are the same: so while the first copy says nothing new,
 // nobody has seen anything new.
 // https://www.sqlite.org/walformat.html#the_wal_index_header
 type walIndex struct {
-	file   *os.File
-	memory []byte
+	*mapped
+	owned bool // the file is nobody else's
 }
 
 // Where things are in it, in bytes. Numbers are in the machine's byte order, but the
-// salts, which are copied from the WAL.
+// salts, which are copied from the WAL. What lies from 120 on must not be read: SQLite's
+// locks are there, which on Windows keep others from it.
 const (
 	walIndexSize = 136
 
@@ -33,25 +40,62 @@ const (
 )
 
 // openIndex looks at the shared memory of a database that is in WAL mode.
-func openIndex(file *os.File) (*walIndex, error) {
-	info, err := file.Stat()
+func openIndex(i *inode, path string, read bool) (*walIndex, error) {
+	x := &walIndex{mapped: new(mapped)}
+	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
+	// it while it is open.
+	x.owned = runtime.GOOS == "windows"
+	open := i.sharedMemory
+	if x.owned {
+		open = func(path string) (*os.File, error) { return openNoFollow(path+shmSuffix, os.O_RDONLY, 0) }
+	}
+	file, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	if !canMap || info.Size() < walIndexSize {
-		return nil, errNotMapped
+	x.file = file
+	info, err := file.Stat()
+	if err == nil && info.Size() < walIndexSize {
+		err = fmt.Errorf("%s%s has only %d bytes", path, shmSuffix, info.Size())
 	}
-	memory, err := mapAhead(file, walIndexSize)
-	return &walIndex{file, memory}, err
+	if err != nil {
+		return nil, errors.Join(err, x.close())
+	}
+	if !read {
+		x.mapped = mapFile(file, walIndexSize, false)
+	}
+	return x, nil
 }
 
-func (x *walIndex) word(at int) uint32 {
-	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.memory[at])))
+// words reads numbers from a place on. Each is one that was there.
+func (x *walIndex) words(into []uint32, at int) (ok bool) {
+	if x.memory != nil {
+		for i := range into {
+			into[i] = atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.memory[at+4*i])))
+		}
+		return true
+	}
+	var b [indexCopy]byte
+	n := 4 * len(into)
+	if read, _ := disk.ReadAt(x.file, b[:n], int64(at)); read < n {
+		return false
+	}
+	for i := range into {
+		into[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return true
 }
 
 // change is the number of the last commit. It is the same as before as long as no
 // connection can have seen a later one.
-func (x *walIndex) change() uint32 { return x.word(indexChange) }
+func (x *walIndex) change() (n uint32, ok bool) {
+	if x.memory != nil {
+		return atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.memory[indexChange]))), true
+	}
+	var word [1]uint32
+	ok = x.words(word[:], indexChange)
+	return word[0], ok
+}
 
 // walState is what is committed in the WAL.
 type walState struct {
@@ -65,11 +109,8 @@ type walState struct {
 // then the second, which is written first.
 func (x *walIndex) state() (s walState, ok bool) {
 	var first, second [indexCopy / 4]uint32
-	for i := range first {
-		first[i] = x.word(4 * i)
-	}
-	for i := range second {
-		second[i] = x.word(indexCopy + 4*i)
+	if !x.words(first[:], 0) || !x.words(second[:], indexCopy) {
+		return s, false
 	}
 	s = walState{change: first[indexChange/4], frames: first[indexFrames/4], pages: first[indexPages/4]}
 	binary.NativeEndian.PutUint32(s.salts[:], first[indexSalts/4])
@@ -77,12 +118,21 @@ func (x *walIndex) state() (s walState, ok bool) {
 	return s, first == second
 }
 
-// backfilled is how many frames are moved into the database.
-func (x *walIndex) backfilled() uint32 { return x.word(indexBackfilled) }
+// backfilled is how many frames are moved into the database, as far as is known.
+func (x *walIndex) backfilled() uint32 {
+	var word [1]uint32
+	_ = x.words(word[:], indexBackfilled) // 0
+	return word[0]
+}
 
-// unmap ends the mapping; the file stays open.
-func (x *walIndex) unmap() error {
-	memory := x.memory
-	x.memory = nil
-	return unmapAhead(memory)
+// close ends it. Who else has the file open keeps it.
+func (x *walIndex) close() error {
+	if x == nil {
+		return nil
+	}
+	err := x.unmap()
+	if x.owned {
+		err = errors.Join(err, x.file.Close())
+	}
+	return err
 }
