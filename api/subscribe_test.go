@@ -382,10 +382,17 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 			return nil
 		}
 		require.NoError(t, write(9, 100))
-		writing := make(chan error, 1)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		writing, joined := make(chan error, 1), make(chan struct{})
 		var done atomic.Uint64 // the last revision, once all is written
 		go func() {
 			err := together(4, func(i int) error { return write(i, 100) })
+			select { // who has the state has changes yet to come
+			case <-joined:
+			case <-ctx.Done():
+			}
+			err = errors.Join(err, write(5, 1))
 			last, failed := store.Revision()
 			done.Store(last)
 			// What comes after it, a mark at least, ends the loop below.
@@ -395,8 +402,6 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 			Filters: []api.Filter{{Group: api.Prefix("g")}, {Group: api.Exactly("n"), Key: api.Prefix("n")}}}
 		marks, synced := map[uint64]replica{}, 0
 		copied := replica{}
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
 		testkit.Within(t, "the subscriber", func() {
 			for event, err := range store.Subscribe(ctx, options) {
 				if !assert.NoError(t, err) {
@@ -404,7 +409,9 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 				}
 				switch event.Type {
 				case api.EventSynced:
-					synced++
+					if synced++; synced == 1 {
+						close(joined)
+					}
 					fallthrough
 				case api.EventProgress:
 					marks[event.Revision] = maps.Clone(copied)
