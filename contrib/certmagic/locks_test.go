@@ -127,20 +127,27 @@ func TestLostLocks(t *testing.T) {
 	})
 }
 
-// While the disk fails nothing is renewed, and the lease runs out; then it is had anew.
+// A disk that fails for less than a lease costs no lock; one that fails for longer does, and
+// the holder is told.
 func TestRenewalsFail(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := storetest.New(t, storetest.RealClock())
-		holder := open(s)
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		holder, other := open(s), open(s)
 		require.NoError(t, holder.Lock(t.Context(), "l"))
 		heal := s.Fault(storetest.DiskFull)
 		time.Sleep(lease / 2)
 		heal()
 		time.Sleep(10 * lease)
-		held, err := open(s).TryLock(t.Context(), "l")
+		held, err := other.TryLock(t.Context(), "l")
 		require.NoError(t, err)
-		require.False(t, held, "a failure that passes within the lease loses nothing")
-		require.NoError(t, holder.Unlock(t.Context(), "l"))
+		require.False(t, held)
+		heal = s.Fault(storetest.DiskFull)
+		time.Sleep(2 * lease)
+		require.ErrorIs(t, other.Lock(t.Context(), "l"), api.DegradedError, "who can't write has no lock")
+		heal()
+		time.Sleep(time.Minute) // the store is well again
+		require.NoError(t, other.Lock(t.Context(), "l"))
+		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), certmagicstore.LostError)
+		require.NoError(t, other.Unlock(t.Context(), "l"))
 	})
 }
 
