@@ -116,8 +116,8 @@ peers: ## about a minute beside bbolt, badger, pebble, buntdb and the rest; PEER
 check-modules: ## vet and test the modules of their own: the peers' adapters, and contrib
 	@for module in $(MODULES); do \
 		echo "$$module"; \
-		test -z "$$($(GO) -C $$module mod tidy -diff)" || { echo "run go mod tidy in $$module"; exit 1; }; \
-		$(GO) -C $$module mod verify > /dev/null && $(GO) -C $$module vet ./... && $(GO) -C $$module test ./... || exit 1; \
+		$(GO) -C $$module mod tidy -diff || { echo "run go mod tidy in $$module"; exit 1; }; \
+		$(GO) -C $$module vet ./... && $(GO) -C $$module test ./... || exit 1; \
 	done
 
 .PHONY: harness
