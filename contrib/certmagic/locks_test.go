@@ -117,6 +117,7 @@ func TestLostLocks(t *testing.T) {
 		require.NoError(t, s.DeleteGroup("certmagic:locks"))
 		require.NoError(t, <-waited)
 		time.Sleep(lease)
+		synctest.Wait()
 		require.Contains(t, log.String(), "a lock was lost")
 		require.ErrorIs(t, holder.RenewLockLease(t.Context(), "l", time.Hour), certmagicstore.LostError)
 		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), certmagicstore.LostError)
