@@ -285,3 +285,58 @@ func ExampleText() {
 	// Ada <nil>
 	// [255 216] <nil>
 }
+
+// JSON has what other programs understand; what it can't read it names.
+func ExampleJSON() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+
+	accounts := api.Of(store, "accounts", api.JSON[Account]())
+	if err := store.Set("accounts", "1", `{"owner":"Ada","balance":"ten"}`); err != nil {
+		log.Fatal(err)
+	}
+	_, err = accounts.Get("1")
+	var codec *api.CodecError
+	fmt.Println(errors.As(err, &codec), codec.Group, codec.Key, codec.Decoding)
+	// Output:
+	// true accounts 1 true
+}
+
+// Gob keeps what Go has, such as maps with keys that are no strings.
+func ExampleGob() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+
+	boards := api.Of(store, "boards", api.Gob[map[[2]int]string]())
+	if err := boards.Set("1", map[[2]int]string{{0, 4}: "king"}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(boards.Get("1"))
+	// Output:
+	// map[[0 4]:king] <nil>
+}
+
+// Bytes are the caller's own slices on both sides.
+func ExampleBytes() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+
+	photos := api.Of(store, "photos", api.Bytes())
+	photo := []byte{0xFF, 0xD8}
+	if err := photos.Set("1", photo); err != nil {
+		log.Fatal(err)
+	}
+	photo[0] = 0
+	fmt.Println(photos.Get("1"))
+	// Output:
+	// [255 216] <nil>
+}
