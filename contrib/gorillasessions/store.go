@@ -88,16 +88,12 @@ func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	if err := securecookie.DecodeMulti(name, cookie.Value, &id, s.Codecs...); err != nil {
 		return session, fmt.Errorf("gorillasessions.New: cookie %q: %w", name, err)
 	}
-	data, err := api.InContext(r.Context(), s.store).GetBytes(s.group, id)
+	values, err := s.values(r).Get(id)
 	switch {
 	case errors.Is(err, api.NotFoundError): // it has expired: the number is not used again
 		return session, nil
 	case err != nil:
-		return session, fmt.Errorf("gorillasessions.New: cookie %q: %w", name, err)
-	}
-	values := map[any]any{}
-	if err := (securecookie.GobEncoder{}).Deserialize(data, &values); err != nil {
-		return session, fmt.Errorf("gorillasessions.New: cookie %q: what is stored: %w", name, err)
+		return session, fmt.Errorf("gorillasessions.New: cookie %q: %w", name, redact(err, id))
 	}
 	session.ID, session.Values, session.IsNew = id, values, false
 	return session, nil
@@ -118,7 +114,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 	if session.Options.MaxAge <= 0 {
 		if session.ID != "" {
 			if err := store.Delete(s.group, session.ID); err != nil {
-				return fmt.Errorf("gorillasessions.Save: %w", err)
+				return fmt.Errorf("gorillasessions.Save: %w", redact(err, session.ID))
 			}
 			session.ID = "" // if it is saved again it is another one
 		}
@@ -133,16 +129,16 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 	if err != nil {
 		return fmt.Errorf("gorillasessions.Save: cookie %q: %w", session.Name(), err)
 	}
-	data, err := securecookie.GobEncoder{}.Serialize(session.Values)
+	data, err := s.values(r).Encode(id, session.Values)
 	if err != nil {
-		return fmt.Errorf("gorillasessions.Save: session %q: %w", session.Name(), err)
+		return fmt.Errorf("gorillasessions.Save: session %q: %w", session.Name(), redact(err, id))
 	}
 	if s.maxLength > 0 && len(data) > s.maxLength {
 		return fmt.Errorf("gorillasessions.Save: session %q takes %d bytes, %d are allowed: %w",
 			session.Name(), len(data), s.maxLength, TooLongError)
 	}
 	timeToLive := time.Duration(min(session.Options.MaxAge, maxSeconds)) * time.Second
-	batch := new(api.Batch).SetWithTTL(s.group, id, string(data), timeToLive)
+	batch := new(api.Batch).SetWithTTL(s.group, id, data, timeToLive)
 	if session.ID != "" && !session.IsNew {
 		batch.IfPresent(s.group, id)
 	}
@@ -150,11 +146,16 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 	if _, err := store.Batch(batch); errors.As(err, &absent) {
 		return fmt.Errorf("gorillasessions.Save: session %q: %w", session.Name(), EndedError)
 	} else if err != nil {
-		return fmt.Errorf("gorillasessions.Save: %w", err)
+		return fmt.Errorf("gorillasessions.Save: %w", redact(err, id))
 	}
 	session.ID = id
 	http.SetCookie(w, sessions.NewCookie(session.Name(), cookie, session.Options))
 	return nil
+}
+
+// values are the sessions, by their numbers.
+func (s *Store) values(r *http.Request) *api.Typed[map[any]any] {
+	return api.Of(api.InContext(r.Context(), s.store), s.group, api.Gob[map[any]any]())
 }
 
 // maxSeconds is some 68 years: more would not fit everywhere.

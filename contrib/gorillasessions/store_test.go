@@ -149,6 +149,8 @@ func TestSaveFails(t *testing.T) {
 	require.NoError(t, err)
 	store := gorillasessions.New(scoped, "sessions", key)
 	cookie := saved(t, store, "ada")
+	stored, err := store.Get(request(cookie), "s")
+	require.NoError(t, err)
 	revision, err := s.Revision()
 	require.NoError(t, err)
 	ended, cancel := context.WithCancel(t.Context())
@@ -175,6 +177,7 @@ func TestSaveFails(t *testing.T) {
 		require.NotNil(t, session, name)
 		if name == "context" || name == "closed" || name == "nil store" {
 			require.ErrorIs(t, err, failing.want, name)
+			require.NotContains(t, err.Error(), stored.ID, "errors are logged")
 			require.True(t, session.IsNew)
 		}
 		session.Values["v"] = failing.value
@@ -202,4 +205,20 @@ func TestKill(t *testing.T) {
 	session, err := gorillasessions.New(s.Store, "sessions", key).Get(request(cookie), "s")
 	require.NoError(t, err)
 	require.Equal(t, "ada", session.Values["v"])
+}
+
+// A session without values can be given some when it is read again.
+func TestEmptySession(t *testing.T) {
+	store := gorillasessions.New(storetest.New(t).Store, "sessions", key)
+	for _, values := range []map[any]any{nil, {}} {
+		r, w := request(), httptest.NewRecorder()
+		session, err := store.Get(r, "s")
+		require.NoError(t, err)
+		session.Values = values
+		require.NoError(t, session.Save(r, w))
+		session, err = store.Get(request(w.Header().Get("Set-Cookie")), "s")
+		require.NoError(t, err)
+		require.False(t, session.IsNew)
+		session.Values["v"] = 1
+	}
 }

@@ -47,7 +47,7 @@ func (s *Store) FindCtx(ctx context.Context, token string) (data []byte, found b
 	case errors.Is(err, api.NotFoundError), errors.Is(err, api.TooLargeError):
 		return nil, false, nil
 	case err != nil:
-		return nil, false, fmt.Errorf("scsstore.Find: %w", err)
+		return nil, false, fmt.Errorf("scsstore.Find: %w", redact(err, token))
 	}
 	return data, true, nil
 }
@@ -66,7 +66,7 @@ func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry
 	}
 	batch := new(api.Batch).SetUntil(s.group, token, string(data), expiry)
 	if _, err := api.InContext(ctx, s.store).Batch(batch); err != nil {
-		return fmt.Errorf("scsstore.Commit: %w", err)
+		return fmt.Errorf("scsstore.Commit: %w", redact(err, token))
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (s *Store) Delete(token string) error { return s.DeleteCtx(context.Backgrou
 // DeleteCtx ends a session. Ending one that there is not is no error.
 func (s *Store) DeleteCtx(ctx context.Context, token string) error {
 	if err := api.InContext(ctx, s.store).Delete(s.group, token); err != nil && !errors.Is(err, api.TooLargeError) {
-		return fmt.Errorf("scsstore.Delete: %w", err)
+		return fmt.Errorf("scsstore.Delete: %w", redact(err, token))
 	}
 	return nil
 }

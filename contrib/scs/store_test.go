@@ -132,10 +132,12 @@ func TestFailures(t *testing.T) {
 		"nil store": {scsstore.New((*api.Store)(nil), "sessions"), t.Context(), api.NilStoreError},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, found, err := failing.store.FindCtx(failing.ctx, "t")
+			_, found, err := failing.store.FindCtx(failing.ctx, "secret-token")
 			require.ErrorIs(t, err, failing.want)
+			require.NotContains(t, err.Error(), "secret-token", "errors are logged")
 			require.False(t, found)
-			err = failing.store.CommitCtx(failing.ctx, "t", []byte("x"), s.Clock().Now().Add(time.Hour))
+			err = failing.store.CommitCtx(failing.ctx, "secret-token", []byte("x"), s.Clock().Now().Add(time.Hour))
+			require.NotContains(t, err.Error(), "secret-token")
 			require.ErrorIs(t, err, failing.want)
 			require.ErrorContains(t, err, "scsstore.Commit: ")
 			require.ErrorIs(t, failing.store.CommitCtx(failing.ctx, "t", []byte("x"), time.Time{}), failing.want)
