@@ -210,8 +210,8 @@ func TestHTTP(t *testing.T) {
 // it takes.
 func TestListedAtOneMoment(t *testing.T) {
 	s := storetest.New(t, storetest.InMemory())
-	require.NoError(t, s.Set("g", "a/x", ""))
-	at, to := "a/x", "z/x"
+	require.NoError(t, s.Set("g", "z/x", "")) // until the folder was found to be there
+	at, to := "z/x", "a/x"
 	list, err := storefs.New(&restless{s.Store, func() {
 		_, err := s.Batch(new(api.Batch).Delete("g", at).Set("g", to, ""))
 		require.NoError(t, err)
