@@ -12,6 +12,9 @@ COVERAGE := 93
 # programs before: locks and paths, the system calls, the word size, the byte order.
 TARGETS := windows/amd64 darwin/arm64 linux/386 linux/s390x
 
+# Modules of their own, so that what they need stays out of go.mod.
+MODULES := bench/peers $(patsubst %/go.mod,%,$(sort $(wildcard contrib/*/go.mod)))
+
 # For bench and bench-compare.
 PKG   ?= ./api
 BENCH ?= .
@@ -37,7 +40,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: format vet test check-peers lint ## all a change has to pass before it is proposed
+check: format vet test check-modules lint ## all a change has to pass before it is proposed
 
 .PHONY: format
 format: ## fail if gofmt would change a file
@@ -109,11 +112,13 @@ bench-compare: ## the same at REF (main) and here, compared by benchstat
 peers: ## about a minute beside bbolt, badger, pebble, buntdb and the rest; PEERS=--full takes an hour or two
 	$(GO) run -C bench/peers . $(or $(PEERS),--quick)
 
-.PHONY: check-peers
-check-peers: ## vet and test the module of the peers' adapters
-	@test -z "$$($(GO) -C bench/peers mod tidy -diff)" || { echo "run go mod tidy in bench/peers"; exit 1; }
-	$(GO) -C bench/peers vet ./...
-	$(GO) -C bench/peers test ./...
+.PHONY: check-modules
+check-modules: ## vet and test the modules of their own: the peers' adapters, and contrib
+	@for module in $(MODULES); do \
+		echo "$$module"; \
+		$(GO) -C $$module mod tidy -diff || { echo "run go mod tidy in $$module"; exit 1; }; \
+		$(GO) -C $$module vet ./... && $(GO) -C $$module test ./... || exit 1; \
+	done
 
 .PHONY: harness
 harness: ## what the benchmark harness itself costs: at most 100 ns an operation

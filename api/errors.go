@@ -151,6 +151,11 @@ type FutureRevisionError = kv.FutureRevisionError
 // First to Last, and the Reason. Test for it with errors.As on *CorruptLogError.
 type CorruptLogError = kv.CorruptLogError
 
+// CodecError is why a typed value could not be read (Decoding) or written: the
+// Group and Key, and the codec's own Err, which errors.Is and errors.As find too.
+// Nothing was written. Test for it with errors.As on *CodecError.
+type CodecError = kv.CodecError
+
 // wrap puts the name of the function before an error.
 func wrap(function string, err error) error {
 	if err == nil {

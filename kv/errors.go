@@ -205,3 +205,20 @@ func (e *CorruptLogError) Error() string {
 	return fmt.Sprintf("%s: %s; no entry is lost by it: restore a backup, "+
 		"or open the store once WithDiscardedLog, which begins the log anew", where, e.Reason)
 }
+
+// CodecError: a codec could not make bytes of a value, or a value of the bytes
+// that are stored. Nothing was written. Test for it with errors.As.
+type CodecError struct {
+	Group, Key string
+	Decoding   bool  // the stored bytes; else the value
+	Err        error // the codec's
+}
+
+func (e *CodecError) Error() string {
+	if e.Decoding {
+		return fmt.Sprintf("%s/%s: decode what is stored: %v", e.Group, e.Key, e.Err)
+	}
+	return fmt.Sprintf("%s/%s: encode the value: %v", e.Group, e.Key, e.Err)
+}
+
+func (e *CodecError) Unwrap() error { return e.Err }

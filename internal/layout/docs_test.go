@@ -77,7 +77,7 @@ func TestEveryDecisionIsListed(t *testing.T) {
 func TestLinksLeadSomewhere(t *testing.T) {
 	root := testkit.Root(t)
 	var pages []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "examples/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "examples/*.md", "contrib/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		pages = append(pages, found...)

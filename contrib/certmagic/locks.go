@@ -1,0 +1,199 @@
+package certmagicstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+)
+
+// LostError: a lock is not held, or not any more: its lease ran out before it was renewed,
+// so that somebody else may have it, or it was removed by other means. Test with errors.Is.
+var LostError = errors.New("the lock is not held, or its lease has run out")
+
+// leases are the locks that a Storage holds.
+type leases struct {
+	sync.Mutex
+	by map[string]*lease
+}
+
+// lease is a lock that is held: a row with a token that no other has, which expires. What
+// changes the row is conditioned on the revision at which the token was seen in it.
+type lease struct {
+	token  string
+	turn   chan struct{} // a slot: whoever has it may renew, and use length
+	length time.Duration
+	stop   context.CancelFunc // ends the renewals
+	ended  chan struct{}      // they have ended
+}
+
+// Lock waits until it has the lock of a name. It is held until Unlock: a goroutine renews
+// its lease. Whoever waits gets it when it is released, or when the lease of a holder that
+// died has run out, by the store's clock; never before. A context that ends while it waits
+// ends it; one that has ended before still has a lock that is free, as in FileStorage.
+//
+// With a lock that it holds itself, a Storage waits as for anybody's.
+func (s *Storage) Lock(ctx context.Context, name string) error {
+	for {
+		// It begins here, before the attempt: no release falls in between.
+		events := s.store.Subscribe(ctx, api.SubscribeOptions{
+			Filters: []api.Filter{{Group: api.Exactly(s.locks), Key: api.Exactly(name)}}})
+		held, err := s.acquire(ctx, name)
+		if held || err != nil {
+			return wrap("Lock", name, err)
+		}
+		for event, err := range events {
+			var compacted *api.CompactedError
+			if err != nil && !errors.As(err, &compacted) {
+				return wrap("Lock", name, err)
+			}
+			if err != nil || event.Type != api.EventSet {
+				break // it may be free
+			}
+		}
+	}
+}
+
+// TryLock is Lock that does not wait for anybody: false if the lock is held.
+func (s *Storage) TryLock(ctx context.Context, name string) (bool, error) {
+	held, err := s.acquire(ctx, name)
+	return held, wrap("TryLock", name, err)
+}
+
+// acquire has the lock if it is free. If its context ends meanwhile the row may be there;
+// nobody renews it then.
+func (s *Storage) acquire(ctx context.Context, name string) (bool, error) {
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	token := rand.Text()
+	_, err := api.InContext(ctx, s.store).Batch(new(api.Batch).IfAbsent(s.locks, name).SetWithTTL(s.locks, name, token, s.lease))
+	var taken *api.RevisionMismatchError
+	switch {
+	case errors.As(err, &taken):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	renewing, stop := context.WithCancel(context.Background())
+	l := &lease{token: token, turn: make(chan struct{}, 1), length: s.lease, stop: stop, ended: make(chan struct{})}
+	s.held.Lock()
+	if s.held.by == nil {
+		s.held.by = map[string]*lease{}
+	}
+	old := s.held.by[name]
+	s.held.by[name] = l
+	s.held.Unlock()
+	if old != nil { // its lease had run out: this one could not be had otherwise
+		old.stop()
+	}
+	go s.renewals(renewing, name, l)
+	return true, nil
+}
+
+// renewals renews a lease until it is released or lost, or the store is closed, which the
+// watcher tells.
+func (s *Storage) renewals(ctx context.Context, name string, l *lease) {
+	defer close(l.ended)
+	watcher := s.store.Watch(s.locks, name)
+	defer s.store.Unwatch(watcher)
+	ticker := time.NewTicker(s.lease / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-watcher.Events:
+			if !open {
+				return
+			}
+		case <-ticker.C:
+			err := s.renew(ctx, name, l, 0)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case errors.Is(err, LostError):
+				s.logger.Error("a lock was lost", "lock", name, "error", err)
+				return
+			case err != nil: // a full disk, say: there are two more tries
+				s.logger.Warn("the lease of a lock could not be renewed", "lock", name, "error", err)
+			}
+		}
+	}
+}
+
+// renew has a lease run from now on, for at least so long, and as long as before.
+func (s *Storage) renew(ctx context.Context, name string, l *lease, length time.Duration) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l.length = max(l.length, length)
+	return s.onRow(ctx, name, l, func(store api.Storer, revision uint64) error {
+		_, err := store.Batch(new(api.Batch).IfRevision(s.locks, name, revision).Touch(s.locks, name, l.length))
+		return err
+	})
+}
+
+// onRow changes the row of a lock, if it is still the lease's.
+func (s *Storage) onRow(ctx context.Context, name string, l *lease, change func(store api.Storer, revision uint64) error) error {
+	store := api.InContext(ctx, s.store)
+	for {
+		entry, err := store.Entry(s.locks, name)
+		switch {
+		case errors.Is(err, api.NotFoundError), err == nil && entry.Value != l.token:
+			return LostError
+		case err != nil:
+			return err
+		}
+		var changed *api.RevisionMismatchError
+		if err = change(store, entry.Revision); !errors.As(err, &changed) {
+			return err
+		}
+	}
+}
+
+// RenewLockLease has the lease of a lock that is held run for so long from now on, and be
+// renewed to that length. A length below the present one changes only when it begins. It
+// fails with LostError if this Storage does not hold the lock.
+func (s *Storage) RenewLockLease(ctx context.Context, name string, length time.Duration) error {
+	l := s.lookup(name)
+	if l == nil {
+		return wrap("RenewLockLease", name, LostError)
+	}
+	return wrap("RenewLockLease", name, s.renew(ctx, name, l, length))
+}
+
+// Unlock releases a lock, whether or not the context has ended. It fails with LostError if
+// this Storage does not hold it any more: what it was held for may have been done by two.
+// After any other error it may be called again; the lease runs out by itself.
+func (s *Storage) Unlock(ctx context.Context, name string) error {
+	l := s.lookup(name)
+	if l == nil {
+		return wrap("Unlock", name, LostError)
+	}
+	l.stop()
+	<-l.ended
+	err := s.onRow(context.WithoutCancel(ctx), name, l, func(store api.Storer, revision uint64) error {
+		return store.CompareAndDelete(s.locks, name, revision)
+	})
+	if err == nil || errors.Is(err, LostError) || errors.Is(err, api.ClosedError) {
+		s.held.Lock()
+		if s.held.by[name] == l {
+			delete(s.held.by, name)
+		}
+		s.held.Unlock()
+	}
+	return wrap("Unlock", name, err)
+}
+
+func (s *Storage) lookup(name string) *lease {
+	s.held.Lock()
+	defer s.held.Unlock()
+	return s.held.by[name]
+}

@@ -1,0 +1,201 @@
+package certmagicstore_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"forge.lthn.ai/core/go-store/api"
+	certmagicstore "forge.lthn.ai/core/go-store/contrib/certmagic"
+	"forge.lthn.ai/core/go-store/storetest"
+)
+
+const lease = 9 * time.Second
+
+// inBubble runs a test in fake time, on a store that lives by it.
+func inBubble(t *testing.T, test func(t *testing.T, s *storetest.Store)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, storetest.New(t, storetest.RealClock())) })
+}
+
+func open(s *storetest.Store) *certmagicstore.Storage {
+	return certmagicstore.New(s.Store, certmagicstore.Options{Lease: lease})
+}
+
+// One at a time has the lock, of many goroutines and several storages.
+func TestLocksExclude(t *testing.T) {
+	s := storetest.New(t)
+	inside, total := 0, 0 // what the lock protects: the race detector sees whether it does
+	var all sync.WaitGroup
+	for range 8 {
+		storage := certmagicstore.New(s.Store, certmagicstore.Options{})
+		for range 2 {
+			all.Go(func() {
+				for range 5 {
+					if !assert.NoError(t, storage.Lock(t.Context(), "obtain")) {
+						return
+					}
+					inside++
+					assert.Equal(t, 1, inside)
+					total++
+					inside--
+					assert.NoError(t, storage.Unlock(t.Context(), "obtain"))
+				}
+			})
+		}
+	}
+	all.Wait()
+	require.Equal(t, 80, total)
+	count, err := s.Count("certmagic:locks")
+	require.NoError(t, err)
+	require.Zero(t, count)
+}
+
+// A lock that is held is renewed: however long that is, nobody else gets it.
+func TestHeldLocksAreRenewed(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		holder, other := open(s), open(s)
+		require.NoError(t, holder.Lock(t.Context(), "l"))
+		for range 100 {
+			time.Sleep(lease / 2)
+			held, err := other.TryLock(t.Context(), "l")
+			require.NoError(t, err)
+			require.False(t, held)
+			held, err = holder.TryLock(t.Context(), "l")
+			require.NoError(t, err)
+			require.False(t, held, "nor does the holder, twice")
+		}
+		waited := make(chan error)
+		go func() { waited <- other.Lock(t.Context(), "l") }()
+		synctest.Wait()
+		require.NoError(t, holder.Unlock(t.Context(), "l"))
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			require.NoError(t, err)
+		default:
+			t.Fatal("who waits has the lock as soon as it is released")
+		}
+		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), certmagicstore.LostError)
+		require.NoError(t, other.Unlock(t.Context(), "l"))
+	})
+}
+
+// The lock of a process that was killed is had when its lease has run out, not before.
+func TestKilledHolder(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		require.NoError(t, open(s).Lock(t.Context(), "l"))
+		begun := time.Now()
+		s.Kill()
+		next := open(s)
+		held, err := next.TryLock(t.Context(), "l")
+		require.NoError(t, err)
+		require.False(t, held)
+		require.NoError(t, next.Lock(t.Context(), "l"))
+		require.GreaterOrEqual(t, time.Since(begun), lease)
+		require.Less(t, time.Since(begun), lease+time.Second)
+		require.NoError(t, next.Unlock(t.Context(), "l"))
+	})
+}
+
+func TestLostLocks(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		var log bytes.Buffer
+		holder := certmagicstore.New(s.Store, certmagicstore.Options{Lease: lease, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, holder.Lock(t.Context(), "l"))
+		other := open(s)
+		waited := make(chan error)
+		go func() { waited <- other.Lock(t.Context(), "l") }()
+		synctest.Wait()
+		require.NoError(t, s.DeleteGroup("certmagic:locks"))
+		require.NoError(t, <-waited)
+		time.Sleep(lease)
+		synctest.Wait()
+		require.Contains(t, log.String(), "a lock was lost")
+		require.ErrorIs(t, holder.RenewLockLease(t.Context(), "l", time.Hour), certmagicstore.LostError)
+		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), certmagicstore.LostError)
+		held, err := holder.TryLock(t.Context(), "l")
+		require.NoError(t, err)
+		require.False(t, held, "it is the other's, and was not taken away")
+		require.NoError(t, other.Unlock(t.Context(), "l"))
+	})
+}
+
+// A disk that fails for less than a lease costs no lock; one that fails for longer does, and
+// the holder is told.
+func TestRenewalsFail(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		holder, other := open(s), open(s)
+		require.NoError(t, holder.Lock(t.Context(), "l"))
+		heal := s.Fault(storetest.DiskFull)
+		time.Sleep(lease / 2)
+		heal()
+		time.Sleep(10 * lease)
+		held, err := other.TryLock(t.Context(), "l")
+		require.NoError(t, err)
+		require.False(t, held)
+		heal = s.Fault(storetest.DiskFull)
+		time.Sleep(2 * lease)
+		require.ErrorIs(t, other.Lock(t.Context(), "l"), api.DegradedError, "who can't write has no lock")
+		heal()
+		time.Sleep(time.Minute) // the store is well again
+		require.NoError(t, other.Lock(t.Context(), "l"))
+		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), certmagicstore.LostError)
+		require.NoError(t, other.Unlock(t.Context(), "l"))
+	})
+}
+
+func TestRenewLockLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		holder := open(s)
+		require.ErrorIs(t, holder.RenewLockLease(t.Context(), "l", time.Hour), certmagicstore.LostError)
+		require.NoError(t, holder.Lock(t.Context(), "l"))
+		require.NoError(t, holder.RenewLockLease(t.Context(), "l", time.Hour))
+		for range 3 { // renewals don't make it shorter
+			entry, err := s.Entry("certmagic:locks", "l")
+			require.NoError(t, err)
+			require.Greater(t, time.Until(entry.ExpiresAt), 50*time.Minute)
+			time.Sleep(lease)
+		}
+		require.NoError(t, holder.RenewLockLease(t.Context(), "l", -time.Hour))
+		entry, err := s.Entry("certmagic:locks", "l")
+		require.NoError(t, err)
+		require.Greater(t, time.Until(entry.ExpiresAt), 50*time.Minute)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, holder.RenewLockLease(ended, "l", time.Hour), context.Canceled)
+		require.NoError(t, holder.Unlock(ended, "l"))
+		held, err := open(s).TryLock(t.Context(), "l")
+		require.NoError(t, err)
+		require.True(t, held)
+	})
+}
+
+// Who waits is ended by the context and by the store; a lock that is held then ends with
+// the store, its goroutine too: else synctest and goleak would find it.
+func TestWaitsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := api.New(":memory:")
+		require.NoError(t, err)
+		holder := certmagicstore.New(store, certmagicstore.Options{Lease: lease})
+		for _, name := range []string{"", "*", "\x00", "\xff", "a/b", "l"} {
+			require.NoError(t, holder.Lock(t.Context(), name))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			require.ErrorIs(t, holder.Lock(ctx, name), context.DeadlineExceeded)
+			cancel()
+		}
+		waited := make(chan error)
+		go func() { waited <- holder.Lock(t.Context(), "l") }()
+		synctest.Wait()
+		require.NoError(t, store.Close())
+		require.ErrorIs(t, <-waited, api.ClosedError)
+		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), api.ClosedError)
+	})
+}
