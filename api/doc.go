@@ -18,9 +18,8 @@
 //   - Every error begins with the function that failed, as in "store.Get: ",
 //     and has a cause for errors.Is or errors.As.
 //
-// SQLite is built in. Importing this package replaces its page cache, for all
-// databases of the program, by one without a lock that connections share; a program
-// that uses SQLite before that keeps the one that it has.
+// SQLite is built in. Importing this package changes nothing of it for the rest of the
+// program.
 //
 // All methods may be called by any number of goroutines, from callbacks and
 // from within loops over the store too.

@@ -2,8 +2,8 @@
 // connections and every line of SQL. It is the only importer of the SQLite
 // library.
 //
-// One connection writes (Writer); reads are served by others that physically
-// can't write. A ":memory:" database is no SQLite database at all but trees in
+// One connection writes (Writer); reads are served from the file's pages or, where those
+// can't tell, by connections that physically can't write. A ":memory:" database is no SQLite database at all but trees in
 // process memory behind the same two interfaces.
 // Nobody runs a caller's code while holding something that another caller
 // waits for: that is why scans that outlive their first chunk leave the shared

@@ -217,9 +217,6 @@ func (o *Overlay) Bytes() int64 {
 	return n
 }
 
-// ActiveBytes is about what the active run weighs.
-func (o *Overlay) ActiveBytes() int64 { return o.working.active.bytes.Load() }
-
 // Held is about what runs weigh that have left the overlay and are pinned.
 func (o *Overlay) Held() (n int64) {
 	counted := make(map[*run]bool)

@@ -61,11 +61,6 @@ func (s *State) Hides(group string) bool {
 	return s.active.hides(group, s.revision) || s.frozen != nil && s.frozen.hides(group, s.revision)
 }
 
-// Empty reports whether there is nothing in the overlay, so that the base is all.
-func (s *State) Empty() bool { return s.active.empty() && (s.frozen == nil || s.frozen.empty()) }
-
-func (r *run) empty() bool { return r.rows.first() == nil && !r.marked.Load() }
-
 // Pin is what is committed now. What it shows stays until it is released.
 //
 // Whoever publishes a later state looks for pins afterwards, and who pins looks afterwards
