@@ -53,7 +53,10 @@ func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error)
 	of := handle{namespace, quota}
 	old, found := g.mu.open[of]
 	if found && !actorsystem.Ended(old.Done()) {
-		return old.PID, nil
+		// One that is just being stopped has no address any more.
+		if _, reachable := e.config.System.ProcessRegistry.Get(old.PID); reachable {
+			return old.PID, nil
+		}
 	}
 	if g.mu.open == nil {
 		g.mu.open = make(map[handle]gateway.Ref)
