@@ -47,14 +47,14 @@ func (tx *Transaction) Scan(r kv.Range, keysOnly bool) iter.Seq2[kv.Row, error] 
 				yield(kv.Row{}, err)
 				return
 			}
-			at := place{row.Group, row.Key}
-			for ; any && w.compare(at) < 0; w, any = next() {
+			at := kv.Key{Group: row.Group, Key: row.Key}
+			for ; any && w.key.Compare(at) < 0; w, any = next() {
 				if !before.emit(w, yield) {
 					return
 				}
 			}
 			switch {
-			case any && w.place == at:
+			case any && w.key == at:
 				if w.Kind == kv.Touch && !w.dead() {
 					if !yield(before.touched(w, row), nil) {
 						return
@@ -115,7 +115,7 @@ func (tx *Transaction) countFew(snapshot *storage.Snapshot, r kv.Range, writes [
 		return 0, err
 	}
 	for _, w := range writes {
-		row, found, err := snapshot.Get(tx.ctx, w.group, w.key)
+		row, found, err := snapshot.Get(tx.ctx, w.Group, w.Key)
 		if err != nil {
 			return 0, err
 		}

@@ -38,7 +38,7 @@ var layers = []struct {
 	{"internal/fakeclock", nil},
 	{"internal/health", nil},
 	{"internal/layout", nil},
-	{"internal/testkit", []string{"internal/fakeclock"}},
+	{"internal/testkit", []string{"kv", "internal/fakeclock"}},
 	{"internal/testkit/report", nil},
 	{"internal/planted/...", nil},
 	{"internal/cache", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage"}},

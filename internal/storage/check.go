@@ -326,7 +326,6 @@ func (c *checker) differing() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, get.Finalize()) }()
-	type place struct{ group, key string }
 	return sqlitex.ExecuteTransient(c.conn, "SELECT last_revision, first_revision, record FROM log ORDER BY last_revision",
 		&sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
 			row := kv.LogRow{Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)), Record: make([]byte, stmt.ColumnLen(2))}
@@ -335,10 +334,10 @@ func (c *checker) differing() (err error) {
 			if err != nil {
 				return ContextError(c.ctx) // a finding of the log's
 			}
-			seen := make(map[place]bool, len(events)) // within a revision the last one stands
+			seen := make(map[kv.Key]bool, len(events)) // within a revision the last one stands
 			for i := len(events) - 1; i >= 0; i-- {
 				e := &events[i]
-				at := place{e.Group, e.Key}
+				at := kv.Key{Group: e.Group, Key: e.Key}
 				if e.Type != kv.EventSet || seen[at] {
 					continue
 				}

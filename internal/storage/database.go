@@ -137,7 +137,7 @@ type Writer interface {
 	// DeadIn is the rows of a range with after < deadline <= now, by their groups
 	// and keys, from a position on (that included; nil: all), bounded as Expired's.
 	// It costs what the range holds, and Expired what has expired anywhere.
-	DeadIn(r kv.Range, from *Position, after, now int64, limit int) ([]kv.Row, error)
+	DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) ([]kv.Row, error)
 	// CountDead is how many rows of all groups have after < deadline <= now, at
 	// most limit. It costs no more than that.
 	CountDead(after, now int64, limit int) (int, error)

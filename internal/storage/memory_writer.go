@@ -352,7 +352,7 @@ func (w *memoryWriter) Expired(r kv.Range, after, now int64, limit int) (rows []
 	return rows, nil
 }
 
-func (w *memoryWriter) DeadIn(r kv.Range, from *Position, after, now int64, limit int) (rows []kv.Row, err error) {
+func (w *memoryWriter) DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) (rows []kv.Row, err error) {
 	if err := w.check(false); err != nil {
 		return nil, err
 	}

@@ -192,13 +192,13 @@ func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv
 
 // DeadIn is rows of r from a position on with after < deadline <= now, in the order
 // of groups and keys, and bounded as Expired's.
-func (w *fileWriter) DeadIn(r kv.Range, from *Position, after, now int64, limit int) (rows []kv.Row, err error) {
+func (w *fileWriter) DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) (rows []kv.Row, err error) {
 	if w.conn == nil {
 		return nil, kv.ClosedError
 	}
 	stmt := w.deadIn
 	if from == nil || from.Group < r.From {
-		from = &Position{Group: r.From}
+		from = &kv.Key{Group: r.From}
 	}
 	stmt.BindText(1, from.Group)
 	stmt.BindText(2, from.Key)

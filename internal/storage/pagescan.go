@@ -137,7 +137,7 @@ func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int
 func (s *pageScan) behind(last *kv.Row) source[kv.Row] {
 	q := s.query
 	if last != nil && !s.anyOrder() {
-		q.After = &Position{last.Group, last.Key}
+		q.After = &kv.Key{Group: last.Group, Key: last.Key}
 	}
 	return newRowScan(q, s.now)
 }

@@ -11,17 +11,14 @@ import (
 // Query says which rows a scan yields, and in which order: that of their groups
 // and within them that of their keys, as bytes.
 type Query struct {
-	Groups   kv.Range  // of these groups
-	Keys     kv.Range  // the rows with these keys: AllKeys for all
-	After    *Position // only what comes behind this row in the scan's order, be it there or not
-	Reverse  bool      // last first
-	AnyOrder bool      // keys and values only, in whatever order is fastest; SQLite's is that of keys
-	KeysOnly bool      // without values
-	Limit    int       // at most so many rows; 0: all
+	Groups   kv.Range // of these groups
+	Keys     kv.Range // the rows with these keys: AllKeys for all
+	After    *kv.Key  // only what comes behind this row in the scan's order, be it there or not
+	Reverse  bool     // last first
+	AnyOrder bool     // keys and values only, in whatever order is fastest; SQLite's is that of keys
+	KeysOnly bool     // without values
+	Limit    int      // at most so many rows; 0: all
 }
-
-// Position is a place in the order of rows.
-type Position struct{ Group, Key string }
 
 // AllKeys is the range of every key.
 var AllKeys = kv.PrefixRange("")
@@ -94,7 +91,7 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 	}
 	if len(into) > 0 {
 		last := &into[len(into)-1]
-		s.query.After = &Position{last.Group, last.Key}
+		s.query.After = &kv.Key{Group: last.Group, Key: last.Key}
 	}
 	return into, s.left > 0, stmt.Reset()
 }

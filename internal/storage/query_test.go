@@ -51,7 +51,7 @@ func randomQuery(random *rand.Rand, groups, keys []string) Query {
 		q.Keys = kv.Range{From: pick(keys), To: pick(keys), Unbounded: random.IntN(3) == 0}
 	}
 	if random.IntN(2) == 0 {
-		q.After = &Position{pick(groups), pick(keys)}
+		q.After = &kv.Key{Group: pick(groups), Key: pick(keys)}
 		if group, single := q.single(); single {
 			q.After.Group = group
 		}

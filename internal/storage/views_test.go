@@ -265,7 +265,7 @@ func randomScan(random *rand.Rand, names func() (group, key string)) (q Query) {
 		q.Limit = 1 + random.IntN(20)
 	}
 	if random.IntN(3) == 0 {
-		after := Position{aGroup(), aKey()}
+		after := kv.Key{Group: aGroup(), Key: aKey()}
 		if group, single := q.single(); single {
 			after.Group = group
 		}
