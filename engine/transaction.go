@@ -37,7 +37,7 @@ type Transaction struct {
 	quota     kv.QuotaConfig
 	ended     bool
 
-	snapshot *storage.Snapshot // nil until the first read
+	snapshot storage.Snapshot  // nil until the first read
 	now      int64             // when its rows are judged
 	keys     map[kv.Key]uint64 // the revisions of the keys read; 0: there is no such key
 	ranges   intervals         // of the groups scanned
@@ -218,7 +218,7 @@ func (tx *Transaction) end() {
 }
 
 // view is the snapshot, taken at the first call.
-func (tx *Transaction) view() (*storage.Snapshot, error) {
+func (tx *Transaction) view() (storage.Snapshot, error) {
 	if err := tx.check(); err != nil {
 		return nil, err
 	}

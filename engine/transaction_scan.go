@@ -9,7 +9,7 @@ import (
 
 // scanning notes that the transaction depends on every key of a range, those
 // that are not there too, and returns the snapshot.
-func (tx *Transaction) scanning(r kv.Range) (*storage.Snapshot, error) {
+func (tx *Transaction) scanning(r kv.Range) (storage.Snapshot, error) {
 	snapshot, err := tx.view()
 	if err == nil {
 		tx.ranges.add(r)
@@ -110,7 +110,7 @@ func (tx *Transaction) Count(r kv.Range) (n int, err error) {
 }
 
 // countFew is what the snapshot has, and what the writes add to it and take away.
-func (tx *Transaction) countFew(snapshot *storage.Snapshot, r kv.Range, writes []*write) (n int, err error) {
+func (tx *Transaction) countFew(snapshot storage.Snapshot, r kv.Range, writes []*write) (n int, err error) {
 	if n, err = snapshot.Count(tx.ctx, r, tx.now); err != nil {
 		return 0, err
 	}

@@ -29,7 +29,18 @@ var layers = []struct {
 }{
 	{"kv", nil},
 	{"protocol", []string{"kv"}},
-	{"internal/storage/...", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage/..."}},
+	// The floors of storage: what holds nothing, what holds rows, what opens files.
+	{"internal/storage", []string{"kv"}},
+	{"internal/storage/sequence", nil},
+	{"internal/storage/memory", []string{"kv", "internal/storage", "internal/storage/sequence"}},
+	{"internal/storage/overlay", []string{"kv", "internal/storage"}},
+	{"internal/storage/pages", nil},
+	{"internal/storage/btree", []string{"internal/storage/pages"}},
+	{"internal/storage/cabi", nil},
+	{"internal/storage/disk", nil},
+	{"internal/storage/gather", []string{"internal/storage/cabi"}},
+	{"internal/storage/faultfs", []string{"internal/planted", "internal/storage/cabi", "internal/storage/disk"}},
+	{"internal/storage/sqlite", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage/..."}},
 	{"internal/admission", []string{"kv"}},
 	{"internal/actorsystem", nil},
 	{"internal/courier", []string{"internal/actorsystem"}},
@@ -74,9 +85,9 @@ var libraries = []struct {
 }{
 	{"github.com/asynkron/protoactor-go/...", []string{"protocol", "engine", "actors/...", "internal/actorsystem", "internal/courier",
 		"persistence/...", "outbox/...", "storetest/...", "examples/...", "bench/store"}},
-	{"zombiezen.com/go/sqlite/...", []string{"internal/storage/..."}},
-	{"modernc.org/...", []string{"internal/storage/..."}},
-	{"database/sql/...", []string{"internal/storage/..."}},
+	{"zombiezen.com/go/sqlite/...", []string{"internal/storage/sqlite"}},
+	{"modernc.org/...", []string{"internal/storage/sqlite", "internal/storage/gather", "internal/storage/faultfs"}}, // SQLite in C, translated
+	{"database/sql/...", nil},
 	{"github.com/spf13/cobra/...", []string{"cmd/..."}},
 	{"github.com/HdrHistogram/hdrhistogram-go/...", []string{"bench/..."}},
 	{"gonum.org/v1/plot/...", []string{"bench/report"}},
@@ -165,7 +176,7 @@ func TestImportDirections(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	for _, folder := range []string{"kv", "engine", "api", "internal/storage", "cmd/gostore",
+	for _, folder := range []string{"kv", "engine", "api", "internal/storage", "internal/storage/memory", "internal/storage/sqlite", "cmd/gostore",
 		"actors/writer", "actors/notifier", "actors/reaper", "actors/quota", "actors/gateway", "protocol"} {
 		require.True(t, seen[folder], "%s was not read: the walk misses packages", folder)
 	}
@@ -224,7 +235,22 @@ func TestRuleFails(t *testing.T) {
 		{"engine", module + "/api"},
 		{"engine", "database/sql"},
 		{"engine", module + "/internal/testkit"},
-		{"internal/storage", module + "/internal/storage/faultfs"},
+		{"internal/storage/sqlite", module + "/internal/storage/faultfs"},
+		{"internal/storage", module + "/internal/storage/sqlite"},
+		{"internal/storage", sqlite},
+		{"internal/storage/memory", sqlite},
+		{"internal/storage/memory", module + "/internal/storage/sqlite"},
+		{"internal/storage/sequence", module + "/internal/storage"},
+		{"internal/storage/pages", module + "/internal/storage/btree"},
+		{"internal/storage/btree", module + "/internal/storage"},
+		{"internal/storage/btree", sqlite},
+		{"internal/storage/overlay", sqlite},
+		{"internal/storage/newcomer", module + "/internal/storage"},
+		{"internal/storage/sqlite", module + "/internal/clock"},
+		{"internal/storage/sqlite", "database/sql"},
+		{"internal/cache", module + "/internal/storage/sqlite"},
+		{"actors/writer", module + "/internal/storage/sqlite"},
+		{"actors/writer", module + "/internal/storage/memory"},
 		{"engine", module + "/internal/storage/faultfs"},
 		{"api", module + "/actors/writer"},
 		{"api", module + "/internal/storage"},
@@ -272,7 +298,11 @@ func TestRuleFails(t *testing.T) {
 		{"persistence", actor},
 		{"examples/sessions", module + "/protocol"},
 		{"internal/storage", module + "/kv"},
-		{"internal/storage", sqlite + "/sqlitex"},
+		{"internal/storage/sqlite", sqlite + "/sqlitex"},
+		{"internal/storage/sqlite", module + "/internal/storage/memory"},
+		{"internal/storage/memory", module + "/internal/storage"},
+		{"engine", module + "/internal/storage/sqlite"},
+		{"internal/cache", module + "/internal/storage"},
 		{"internal/actorsystem", actor},
 		{"actors/writer", module + "/internal/storage"},
 		{"actors/quota", actor},
