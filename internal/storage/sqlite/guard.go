@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -57,7 +58,7 @@ type guard struct {
 	commits   int                 // since the last look
 	lookedAt  int64               // when it looked, in nanoseconds since began
 	walNeeds  func() (frames int) // that are committed in the WAL
-	walBegins *mapped
+	walBegins *mapped.Head
 	frameSize int64
 
 	series struct {
@@ -108,7 +109,7 @@ func (g *guard) watchWAL(frameSize int64, needs func() int) (err error) {
 	if g.wal, err = openNoFollow(g.database+walSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
-	g.walBegins = mapFile(g.wal, walHeaderSize, false)
+	g.walBegins = mapped.NewHead(g.wal, walHeaderSize, false)
 	g.restarted()
 	return nil
 }
@@ -130,7 +131,7 @@ func (g *guard) restarted() {
 	}
 	g.series.Lock()
 	defer g.series.Unlock()
-	if !g.walBegins.load(g.series.head[:]) {
+	if !g.walBegins.Load(g.series.head[:]) {
 		g.series.head = [walHeaderSize]byte{}
 	}
 }
@@ -187,7 +188,7 @@ func (g *guard) lookAtWAL(needs func() (frames int)) {
 	what := ""
 	for {
 		var head, still [walHeaderSize]byte
-		g.walBegins.load(head[:])
+		g.walBegins.Load(head[:])
 		frames := needs()
 		if what = g.walLacks(head, frames); what == "" {
 			g.mu.head, g.mu.frames = head, frames
@@ -195,7 +196,7 @@ func (g *guard) lookAtWAL(needs func() (frames int)) {
 		}
 		// Who is not the writer may have counted before the writer began the WAL anew, and
 		// looked at it after. SQLite resets the count first: see walRestartHdr.
-		if g.walBegins.load(still[:]); still == head {
+		if g.walBegins.Load(still[:]); still == head {
 			break
 		}
 	}
@@ -224,7 +225,7 @@ func (g *guard) walLacks(head [walHeaderSize]byte, frames int) (what string) {
 func (g *guard) hasFrame(number int) bool {
 	var head [walHeaderSize]byte
 	var frame [frameHeaderSize]byte
-	if !g.walBegins.load(head[:]) {
+	if !g.walBegins.Load(head[:]) {
 		return false
 	}
 	n, err := disk.ReadAt(g.wal, frame[:], walHeaderSize+int64(number-1)*g.frameSize)
@@ -246,7 +247,7 @@ func (g *guard) walIs() walSeries {
 	g.series.Unlock()
 	var is [walHeaderSize]byte
 	switch {
-	case !g.walBegins.load(is[:]):
+	case !g.walBegins.Load(is[:]):
 		return walGone
 	case is == was:
 		return walSame
@@ -404,7 +405,7 @@ func (g *guard) release() error {
 	if g.wal == nil {
 		return nil
 	}
-	return errors.Join(g.walBegins.unmap(), g.wal.Close())
+	return errors.Join(g.walBegins.Unmap(), g.wal.Close())
 }
 
 func replacedError(path string) error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -35,9 +36,9 @@ type lockFile struct {
 	path    string
 	created bool // by this very call
 
-	text   *mapped // once it is signed and has a revision
-	before string  // what the file said
-	found  uint64  // what the last owner acknowledged, if it did not close
+	text   *mapped.Head // once it is signed and has a revision
+	before string       // what the file said
+	found  uint64       // what the last owner acknowledged, if it did not close
 	known  bool
 }
 
@@ -223,7 +224,7 @@ func (l *lockFile) adopt(last uint64) error {
 // has not written anything of theirs.
 func (l *lockFile) signed() bool {
 	var text [lockNumber]byte
-	if l.text != nil && l.text.load(text[:]) {
+	if l.text != nil && l.text.Load(text[:]) {
 		return string(text[:]) == signature || text == [lockNumber]byte{}
 	}
 	n, err := disk.ReadAt(l.file, text[:], 0)
@@ -244,7 +245,7 @@ func (l *lockFile) acknowledge(revision uint64) error {
 	}
 	text := acknowledgement(revision)
 	if l.text != nil {
-		l.text.store(text[:], lockNumber+1) // a file that was cut is found by the guard
+		l.text.Store(text[:], lockNumber+1) // a file that was cut is found by the guard
 		return nil
 	}
 	_, err := disk.WriteAt(l.file, text[:], lockNumber+1)
@@ -263,7 +264,7 @@ func acknowledgement(revision uint64) (text [lockNumber + 1]byte) {
 // share maps a lock that has its full length, so that a note costs no system call.
 func (l *lockFile) share() {
 	if l.text == nil {
-		l.text = mapFile(l.file, lockContentMax, true)
+		l.text = mapped.NewHead(l.file, lockContentMax, true)
 	}
 }
 
@@ -273,14 +274,14 @@ func (l *lockFile) become(other *lockFile) {
 	text := make([]byte, lockContentMax)
 	old := lockFile{file: l.file, text: l.text}
 	l.file, l.text, l.created = other.file, nil, false
-	if old.text.load(text) && l.write(string(text)) == nil {
+	if old.text.Load(text) && l.write(string(text)) == nil {
 		l.share()
 	}
 	_ = old.close()
 }
 
 // close closes the file. A mapping that is left would keep the lock.
-func (l *lockFile) close() error { return errors.Join(l.text.unmap(), l.file.Close()) }
+func (l *lockFile) close() error { return errors.Join(l.text.Unmap(), l.file.Close()) }
 
 // write replaces what the file says, in place: at no moment does it say nothing.
 func (l *lockFile) write(text string) error {

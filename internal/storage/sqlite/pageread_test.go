@@ -150,33 +150,6 @@ func TestPagesThatCannotBeNamedAreNotKept(t *testing.T) {
 	}
 }
 
-// The cache keeps what it is asked for, of those that it has room for, and no more than
-// its bytes.
-func TestPageCacheIsBounded(t *testing.T) {
-	const size = 4096
-	c := newPageCache(size)
-	require.Equal(t, pageCacheBytes, len(c.sets)*pageWays*size)
-	for number := uint32(1); number <= 50_000; number++ {
-		c.find(number%200+1, 7)
-		c.find(number%50+1, 7)
-		c.add(number, 7, make([]byte, 1))
-	}
-	kept := 0
-	for number := uint32(1); number <= 200; number++ {
-		if c.find(number, 7) != nil {
-			kept++
-		}
-	}
-	require.Greater(t, kept, 180)
-	c.add(1, 8, []byte("8"))
-	require.Nil(t, c.find(1, 7), "in the place of the version before")
-	require.Equal(t, []byte("8"), c.find(1, 8))
-	for _, size := range []int{512, 65536} {
-		c := newPageCache(size)
-		require.Equal(t, pageCacheBytes, len(c.sets)*pageWays*size)
-	}
-}
-
 // What the disk does not give is for SQLite to explain, and the next read works.
 func TestFaultsOfPagesThatAreRead(t *testing.T) {
 	d, s := readViews(t)

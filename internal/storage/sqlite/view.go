@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/frames"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 )
 
@@ -21,9 +23,9 @@ type view struct {
 	upTo       uint32 // the frames of the generation that were committed
 	pages      uint32
 
-	frames        *frames
-	wal, database extent
-	cache         *pageCache
+	frames        *frames.Index
+	wal, database mapped.Extent
+	cache         *frames.Cache
 	shape         *shape
 	table         btree.Table
 	index         btree.Index
@@ -49,14 +51,14 @@ func (v *view) Page(n uint32) ([]byte, error) {
 	size := v.shape.pageSize
 	from, frame, at := &v.database, uint32(0), int64(n-1)*int64(size)
 	if v.last != 0 {
-		if frame = v.frames.find(n, v.generation, v.last); frame != 0 {
+		if frame = v.frames.Find(n, v.generation, v.last); frame != 0 {
 			from, at = &v.wal, walHeaderSize+int64(frame-1)*int64(frameHeaderSize+size)+frameHeaderSize
 		}
 	}
-	if from.memory == nil {
-		return v.read(n, frame, from.file, at)
+	if from.Memory == nil {
+		return v.read(n, frame, from.File, at)
 	}
-	return slice(from.memory, at, size)
+	return slice(from.Memory, at, size)
 }
 
 func slice(memory []byte, at int64, size int) ([]byte, error) {

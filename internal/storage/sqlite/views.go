@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
+	"forge.lthn.ai/core/go-store/internal/storage/frames"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 
 	"zombiezen.com/go/sqlite"
@@ -50,12 +52,12 @@ type views struct {
 	// mu is held from before a COMMIT until its view is published, and while anchors
 	// change.
 	mu            sync.Mutex
-	database, wal mapping
-	frames        *frames
+	database, wal mapped.File
+	frames        *frames.Index
 	generation    uint32
-	salts         [8]byte    // of the generation
-	indexed       uint32     // frames of it that are in frames
-	cache         *pageCache // of what views since it was made have read
+	salts         [8]byte       // of the generation
+	indexed       uint32        // frames of it that are in frames
+	cache         *frames.Cache // of what views since it was made have read
 	shape         *shape
 	idle, retired []*anchor
 	warned        bool
@@ -74,8 +76,8 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 	if err != nil {
 		return nil, notRead(config, err)
 	}
-	plain := !canMap || config.NoMmap
-	s := newViews(&d.changes, index, mapping{file: w.inode.file, plain: plain}, mapping{file: w.guard.wal, plain: plain}, config.Logger, d.anchorConnection(config))
+	plain := !mapped.CanMap || config.NoMmap
+	s := newViews(&d.changes, index, mapped.File{File: w.inode.file, Plain: plain}, mapped.File{File: w.guard.wal, Plain: plain}, config.Logger, d.anchorConnection(config))
 	s.step(0)
 	return s, nil
 }
@@ -103,9 +105,9 @@ func notRead(config Config, err error) error {
 // anchorCacheKiB is the page cache of an anchor, which reads one page.
 const anchorCacheKiB = 16
 
-func newViews(s *sequence.Sequence, index *walIndex, database, wal mapping, logger *slog.Logger, connect func() (*sqlite.Conn, error)) *views {
+func newViews(s *sequence.Sequence, index *walIndex, database, wal mapped.File, logger *slog.Logger, connect func() (*sqlite.Conn, error)) *views {
 	return &views{connect: connect, sequence: s, index: index, logger: logger, database: database, wal: wal,
-		frames: newFrames(), generation: 1, drained: make(chan struct{}, 1)}
+		frames: frames.New(checkpointPages), generation: 1, drained: make(chan struct{}, 1)}
 }
 
 // look pins what is committed now. Not ok: SQLite is to be asked.
@@ -258,7 +260,7 @@ func (s *views) advance(v *view, anew bool) (err error) {
 		return err
 	}
 	v.change, v.generation, v.last, v.upTo, v.pages = state.change, s.generation, s.indexed, s.indexed, state.pages
-	v.wal = s.wal.upTo(0)
+	v.wal = s.wal.UpTo(0)
 	if anew && s.index.backfilled() >= state.frames {
 		v.last = 0 // all is in the database, and the WAL may begin anew at any time
 	}
@@ -279,7 +281,7 @@ func (s *views) take(state walState) error {
 	const together = 16 // a call costs as much as the pages between
 	for s.indexed < state.frames {
 		n := min(together, state.frames-s.indexed)
-		part, err := s.wal.part(walHeaderSize+int64(s.indexed)*frameSize, int(n-1)*int(frameSize)+frameHeaderSize)
+		part, err := s.wal.Part(walHeaderSize+int64(s.indexed)*frameSize, int(n-1)*int(frameSize)+frameHeaderSize)
 		if err != nil {
 			return err
 		}
@@ -290,7 +292,7 @@ func (s *views) take(state walState) error {
 			}
 			s.indexed++
 			if page := binary.BigEndian.Uint32(frame); page != 0 && page <= state.pages {
-				s.frames.add(page, s.indexed, s.generation)
+				s.frames.Add(page, s.indexed, s.generation)
 			}
 		}
 	}
@@ -364,7 +366,7 @@ func (s *views) begin(a *anchor) (*view, error) {
 	if s.cache == nil || s.current.Load() == nil {
 		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
 		// page may have been written that nobody has heard of.
-		s.cache = newPageCache(s.shape.pageSize)
+		s.cache = frames.NewCache(s.shape.pageSize)
 	}
 	state, _ := s.index.state()
 	a.from, a.since = state.frames, time.Now()
@@ -381,13 +383,13 @@ func (s *views) begin(a *anchor) (*view, error) {
 }
 
 // extent is the database as long as it is now.
-func (s *views) extent() (x extent, err error) {
-	info, err := s.database.file.Stat()
+func (s *views) extent() (x mapped.Extent, err error) {
+	info, err := s.database.File.Stat()
 	if err != nil {
 		return x, err
 	}
-	x = s.database.upTo(info.Size())
-	x.memory = x.memory[:min(info.Size(), int64(len(x.memory)))]
+	x = s.database.UpTo(info.Size())
+	x.Memory = x.Memory[:min(info.Size(), int64(len(x.Memory)))]
 	return x, nil
 }
 
@@ -531,7 +533,7 @@ func (s *views) close() (err error) {
 	}
 	s.idle = nil
 	if s.ownsWAL {
-		err = errors.Join(err, s.wal.file.Close())
+		err = errors.Join(err, s.wal.File.Close())
 	}
-	return errors.Join(err, s.database.unmap(), s.wal.unmap(), s.index.close())
+	return errors.Join(err, s.database.Unmap(), s.wal.Unmap(), s.index.close())
 }

@@ -6,6 +6,9 @@ import (
 	"runtime"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/frames"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+
 	"zombiezen.com/go/sqlite"
 )
 
@@ -33,8 +36,8 @@ func (d *Database) openViewsToRead(inode *inode, f *found, config Config) (*view
 	if err != nil {
 		return nil, notRead(config, err)
 	}
-	plain := !canMap || config.NoMmap
-	s := newViews(&d.changes, nil, mapping{file: file, plain: plain}, mapping{plain: plain}, config.Logger, d.anchorConnection(config))
+	plain := !mapped.CanMap || config.NoMmap
+	s := newViews(&d.changes, nil, mapped.File{File: file, Plain: plain}, mapped.File{Plain: plain}, config.Logger, d.anchorConnection(config))
 	open := func() error { return s.openBeside(d.path, inode, config) }
 	if d.parameter == immutable {
 		open = s.openStill
@@ -57,7 +60,7 @@ func (s *views) openBeside(path string, inode *inode, config Config) error {
 	if err := errors.Join(a.open(), a.close()); err != nil {
 		return err
 	}
-	if s.wal.file, err = openNoFollow(path+walSuffix, os.O_RDONLY, 0); err != nil {
+	if s.wal.File, err = openNoFollow(path+walSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
 	s.ownsWAL = true
@@ -99,7 +102,7 @@ func (s *views) still(conn *sqlite.Conn) (*view, error) {
 		return nil, errUnread
 	}
 	v := &view{anchor: new(anchor), drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape,
-		pages: uint32(pages), cache: newPageCache(s.shape.pageSize)}
+		pages: uint32(pages), cache: frames.NewCache(s.shape.pageSize)}
 	if v.database, err = s.extent(); err != nil {
 		return nil, err
 	}
@@ -136,7 +139,7 @@ func (s *views) fetch() (p pin, ok bool) {
 // inTheWay reports whether all of the WAL is in the database and it could begin anew but
 // for this view: the next one will not look at it.
 func (s *views) inTheWay(v *view) bool {
-	return v.last != 0 && s.index.memory != nil && s.index.backfilled() >= v.last
+	return v.last != 0 && s.index.Memory != nil && s.index.backfilled() >= v.last
 }
 
 // giveWay changes the anchor, unless somebody else has something to do there.

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 )
 
 // walIndex is the beginning of a database's shared memory, by which all connections of
@@ -21,7 +22,7 @@ import (
 // nobody has seen anything new.
 // https://www.sqlite.org/walformat.html#the_wal_index_header
 type walIndex struct {
-	*mapped
+	*mapped.Head
 	owned bool // the file is nobody else's
 }
 
@@ -41,7 +42,7 @@ const (
 
 // openIndex looks at the shared memory of a database that is in WAL mode.
 func openIndex(i *inode, path string, read bool) (*walIndex, error) {
-	x := &walIndex{mapped: new(mapped)}
+	x := &walIndex{Head: new(mapped.Head)}
 	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
 	// it while it is open.
 	x.owned = runtime.GOOS == "windows"
@@ -53,7 +54,7 @@ func openIndex(i *inode, path string, read bool) (*walIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.file = file
+	x.File = file
 	info, err := file.Stat()
 	if err == nil && info.Size() < walIndexSize {
 		err = fmt.Errorf("%s%s has only %d bytes", path, shmSuffix, info.Size())
@@ -62,22 +63,22 @@ func openIndex(i *inode, path string, read bool) (*walIndex, error) {
 		return nil, errors.Join(err, x.close())
 	}
 	if !read {
-		x.mapped = mapFile(file, walIndexSize, false)
+		x.Head = mapped.NewHead(file, walIndexSize, false)
 	}
 	return x, nil
 }
 
 // words reads numbers from a place on. Each is one that was there.
 func (x *walIndex) words(into []uint32, at int) (ok bool) {
-	if x.memory != nil {
+	if x.Memory != nil {
 		for i := range into {
-			into[i] = atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.memory[at+4*i])))
+			into[i] = atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.Memory[at+4*i])))
 		}
 		return true
 	}
 	var b [indexCopy]byte
 	n := 4 * len(into)
-	if read, _ := disk.ReadAt(x.file, b[:n], int64(at)); read < n {
+	if read, _ := disk.ReadAt(x.File, b[:n], int64(at)); read < n {
 		return false
 	}
 	for i := range into {
@@ -89,8 +90,8 @@ func (x *walIndex) words(into []uint32, at int) (ok bool) {
 // change is the number of the last commit. It is the same as before as long as no
 // connection can have seen a later one.
 func (x *walIndex) change() (n uint32, ok bool) {
-	if x.memory != nil {
-		return atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.memory[indexChange]))), true
+	if x.Memory != nil {
+		return atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.Memory[indexChange]))), true
 	}
 	var word [1]uint32
 	ok = x.words(word[:], indexChange)
@@ -130,9 +131,9 @@ func (x *walIndex) close() error {
 	if x == nil {
 		return nil
 	}
-	err := x.unmap()
+	err := x.Unmap()
 	if x.owned {
-		err = errors.Join(err, x.file.Close())
+		err = errors.Join(err, x.File.Close())
 	}
 	return err
 }

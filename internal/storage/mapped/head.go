@@ -1,4 +1,4 @@
-package sqlite
+package mapped
 
 import (
 	"os"
@@ -7,34 +7,34 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 )
 
-// mapped is the beginning of a file in memory, shared with everybody who has the file
+// Head is the beginning of a file in memory, shared with everybody who has the file
 // open: to look at it costs nothing, where a system call would cost some part of a
 // commit. Where files can't be mapped it reads and writes.
-type mapped struct {
-	file   *os.File
-	memory []byte // nil: not mapped
+type Head struct {
+	File   *os.File
+	Memory []byte // nil: not mapped
 }
 
-// load reads the file's first bytes into b. It fails if they are not there, also when
+// Load reads the file's first bytes into b. It fails if they are not there, also when
 // somebody has cut the file.
-func (m *mapped) load(b []byte) (ok bool) {
+func (m *Head) Load(b []byte) (ok bool) {
 	if m == nil {
 		return false
 	}
-	if m.memory == nil {
-		n, err := disk.ReadAt(m.file, b, 0)
+	if m.Memory == nil {
+		n, err := disk.ReadAt(m.File, b, 0)
 		return err == nil && n == len(b)
 	}
-	return withoutFault(func() { copy(b, m.memory) })
+	return withoutFault(func() { copy(b, m.Memory) })
 }
 
-// store writes bytes that the file has already.
-func (m *mapped) store(b []byte, at int64) (ok bool) {
-	if m.memory == nil {
-		_, err := disk.WriteAt(m.file, b, at)
+// Store writes bytes that the file has already.
+func (m *Head) Store(b []byte, at int64) (ok bool) {
+	if m.Memory == nil {
+		_, err := disk.WriteAt(m.File, b, at)
 		return err == nil
 	}
-	return withoutFault(func() { copy(m.memory[at:], b) })
+	return withoutFault(func() { copy(m.Memory[at:], b) })
 }
 
 // withoutFault calls f, which may touch memory whose file was cut. The system signals

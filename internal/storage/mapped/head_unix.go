@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package mapped
 
 import (
 	"os"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapFile maps the first n bytes of a file that has them.
-func mapFile(file *os.File, n int, writable bool) *mapped {
-	m := &mapped{file: file}
+// NewHead maps the first n bytes of a file that has them.
+func NewHead(file *os.File, n int, writable bool) *Head {
+	m := &Head{File: file}
 	if info, err := file.Stat(); err != nil || info.Size() < int64(n) {
 		return m
 	}
@@ -21,18 +21,18 @@ func mapFile(file *os.File, n int, writable bool) *mapped {
 		protection |= unix.PROT_WRITE
 	}
 	_ = disk.Do("map", file, func() (err error) { // it works without
-		m.memory, err = unix.Mmap(int(file.Fd()), 0, n, protection, unix.MAP_SHARED)
+		m.Memory, err = unix.Mmap(int(file.Fd()), 0, n, protection, unix.MAP_SHARED)
 		return err
 	})
 	return m
 }
 
-// unmap ends the mapping; the file stays open.
-func (m *mapped) unmap() error {
-	if m == nil || m.memory == nil {
+// Unmap ends the mapping; the file stays open.
+func (m *Head) Unmap() error {
+	if m == nil || m.Memory == nil {
 		return nil
 	}
-	memory := m.memory
-	m.memory = nil
+	memory := m.Memory
+	m.Memory = nil
 	return unix.Munmap(memory)
 }

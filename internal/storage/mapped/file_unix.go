@@ -1,6 +1,6 @@
 //go:build (linux || darwin || freebsd) && (amd64 || arm64 || s390x || ppc64le || riscv64)
 
-package sqlite
+package mapped
 
 import (
 	"os"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canMap: the address space is large enough to map files with room to grow, and what is
+// CanMap: the address space is large enough to map files with room to grow, and what is
 // written to a file shows in its mapping at once.
-const canMap = true
+const CanMap = true
 
 func mapAhead(file *os.File, size int) (memory []byte, err error) {
 	err = disk.Do("map", file, func() (err error) {

@@ -1,10 +1,10 @@
 //go:build !((linux || darwin || freebsd) && (amd64 || arm64 || s390x || ppc64le || riscv64))
 
-package sqlite
+package mapped
 
 import "os"
 
-const canMap = false
+const CanMap = false
 
 func mapAhead(*os.File, int) ([]byte, error) { return nil, errNotMapped }
 
