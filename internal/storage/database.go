@@ -21,7 +21,7 @@ const MemoryPath = ":memory:"
 //
 // Loops over Scan and Groups may call anything, scans and writes included, and
 // may take as long as they like, unless they keep the WAL from starting anew. They see
-// the rows of one moment. More than maxLent at a time end with
+// the rows of one moment. Too many at a time end with
 // kv.TooManySnapshotsError.
 type Reads interface {
 	// Get is the stored row, dead or alive.
