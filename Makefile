@@ -5,7 +5,7 @@ GOLANGCI  := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT := $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # The engine room: what the coverage gate measures.
-CORE     := ./api ./engine ./actors/... ./internal/storage
+CORE     := ./api ./engine ./actors/... ./internal/storage ./internal/storage/memory ./internal/storage/sqlite
 COVERAGE := 93
 
 # Every system below differs from linux/amd64 in something that has broken
@@ -151,12 +151,12 @@ linearizability: ## histories of many callers of a store that is killed, for HIS
 
 .PHONY: powerloss
 powerloss: ## power cuts: CRASHES (1000) at random moments of each scenario, and around every sync; an hour or two
-	$(GO) -C internal/storage test -run '^TestPowerLoss' -crashes=20 -report -timeout 2h
+	$(GO) -C internal/storage/sqlite test -run '^TestPowerLoss' -crashes=20 -report -timeout 2h
 	$(GO) -C internal/faulttest test -run '^TestPowerLoss' -crashes=$(CRASHES) -report -timeout 5h
 
 .PHONY: everycall
 everycall: ## every call of the file system fails, once and from then on, with each error; an hour or two
-	$(GO) -C internal/storage test -run '^TestFaults' -stride=1 -report -timeout 2h
+	$(GO) -C internal/storage/sqlite test -run '^TestFaults' -stride=1 -report -timeout 2h
 	$(GO) -C internal/faulttest test -run '^TestEveryCallFails$$' -stride=1 -report -timeout 5h
 
 .PHONY: planted

@@ -33,8 +33,8 @@ type timersModel struct {
 	scope  *api.ScopedStore
 	faults *testkit.Faults
 
-	focus testkit.Place // that the call in hand prefers
-	keys  map[testkit.Place]timed
+	focus kv.Key // that the call in hand prefers
+	keys  map[kv.Key]timed
 	sent  map[string][]string // by address, "group/key=value@deadline"
 	met   map[string]int
 }
@@ -74,7 +74,7 @@ func (m *timersModel) operation(prefix string) operation {
 	if m.random.IntN(2) == 0 {
 		group, key = fmt.Sprint("g", m.random.IntN(3)), fmt.Sprint("k", m.random.IntN(4))
 	}
-	place := testkit.Place{Group: prefix + group, Key: key}
+	place := kv.Key{Group: prefix + group, Key: key}
 	value := fmt.Sprint(m.random.IntN(1000))
 	ttl := time.Duration(m.random.IntN(4000)-300) * time.Millisecond
 	address := fmt.Sprint("a", m.random.IntN(2))
@@ -151,7 +151,7 @@ func (m *timersModel) step() {
 	if m.random.IntN(2) == 0 {
 		to, prefix = m.scope, "acme:"
 	}
-	m.focus = testkit.Place{Group: fmt.Sprint("g", m.random.IntN(3)), Key: fmt.Sprint("k", m.random.IntN(4))}
+	m.focus = kv.Key{Group: fmt.Sprint("g", m.random.IntN(3)), Key: fmt.Sprint("k", m.random.IntN(4))}
 	fails := m.random.IntN(12) == 0 && m.faults != nil
 	if fails {
 		m.faults.Plan("writer.commit", 1)
@@ -201,7 +201,7 @@ func (m *timersModel) step() {
 }
 
 func (m *timersModel) copy() (c timersModel) {
-	c.keys, c.sent = make(map[testkit.Place]timed), make(map[string][]string)
+	c.keys, c.sent = make(map[kv.Key]timed), make(map[string][]string)
 	for place, key := range m.keys {
 		c.keys[place] = key
 	}
@@ -274,7 +274,7 @@ func runTimersModel(t *testing.T, path string, seed uint64) {
 		path = newPath(t)
 	}
 	m := &timersModel{t: t, random: rand.New(rand.NewPCG(seed, 12)), clock: testkit.NewClock(), faults: testkit.NewFaults(),
-		keys: make(map[testkit.Place]timed), sent: make(map[string][]string), met: make(map[string]int)}
+		keys: make(map[kv.Key]timed), sent: make(map[string][]string), met: make(map[string]int)}
 	open := func() {
 		m.store = openStore(t, path, api.WithClock(m.clock), api.WithDurability(api.DurabilityBuffered),
 			api.WithPurgeInterval(time.Hour), withFailpoint(m.faults.Hook))
@@ -305,7 +305,7 @@ func runTimersModel(t *testing.T, path string, seed uint64) {
 	require.Greater(t, m.met["expired with a timer"], 10, "%v", m.met)
 	require.Greater(t, m.met["rolled back"], 3, "%v", m.met)
 	require.NoError(t, m.store.DeletePrefix(""))
-	m.keys, m.sent = make(map[testkit.Place]timed), make(map[string][]string)
+	m.keys, m.sent = make(map[kv.Key]timed), make(map[string][]string)
 	m.compare()
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -31,7 +30,7 @@ func (e *Engine) Cursor(group, key string) string {
 }
 
 // Position is where a cursor stands. It must lie in a group of the range.
-func (e *Engine) Position(cursor string, groups kv.Range) (*storage.Position, error) {
+func (e *Engine) Position(cursor string, groups kv.Range) (*kv.Key, error) {
 	bytes, err := cursorEncoding.DecodeString(cursor)
 	if err != nil || len(bytes) < 1+1+cursorSum {
 		return nil, invalidCursor("it is not one that a scan gave")
@@ -45,7 +44,7 @@ func (e *Engine) Position(cursor string, groups kv.Range) (*storage.Position, er
 		return nil, invalidCursor("it is of another version of go-store")
 	}
 	text := string(body[1+n:])
-	at := &storage.Position{Group: text[:length], Key: text[length:]}
+	at := &kv.Key{Group: text[:length], Key: text[length:]}
 	if !groups.Contains(at.Group) {
 		return nil, invalidCursor("it is of a scan of other groups")
 	}

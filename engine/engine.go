@@ -23,6 +23,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/health"
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/sqlite"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -37,7 +38,7 @@ type Engine struct {
 	config    Config
 	logs      *logs // nil: nobody listens
 	clock     *clock.Clock
-	database  *storage.Database
+	database  storage.Database
 	reads     storage.Reads
 	cache     *cache.Cache // nil: none
 	health    *health.State
@@ -84,7 +85,7 @@ func Open(config Config) (_ *Engine, err error) {
 			logs.stop()
 		}
 	}()
-	database, err := storage.Open(storage.Config{
+	database, err := sqlite.Open(sqlite.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
 		Readers: config.Readers, NoMmap: config.NoMmap, NoPages: config.NoPages, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, HealthChanged: state.Notify,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes, Events: decodeRecord})

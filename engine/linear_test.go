@@ -24,7 +24,7 @@ import (
 var register = porcupine.Model{
 	PartitionEvent: nil,
 	Partition: func(history []porcupine.Operation) (parts [][]porcupine.Operation) {
-		at := map[testkit.Place]int{}
+		at := map[kv.Key]int{}
 		for _, operation := range history {
 			place := operation.Input.(step).place
 			i, known := at[place]
@@ -49,7 +49,7 @@ var register = porcupine.Model{
 
 // step is what was done to one key: what concerns several is one for each.
 type step struct {
-	place testkit.Place
+	place kv.Key
 	read  bool
 	value testkit.Value // that was written
 }
@@ -125,8 +125,8 @@ func hesitation(fails bool) func(string) {
 
 func (h *history) client(t *testing.T, e *Engine, client, calls int) {
 	random := rand.New(rand.NewPCG(uint64(client), 5))
-	place := func() testkit.Place {
-		return testkit.Place{Group: fmt.Sprint("g", random.IntN(2)), Key: fmt.Sprint("k", random.IntN(3))}
+	place := func() kv.Key {
+		return kv.Key{Group: fmt.Sprint("g", random.IntN(2)), Key: fmt.Sprint("k", random.IntN(3))}
 	}
 	for n := range calls {
 		at, value := place(), fmt.Sprint(client, ".", n)
@@ -149,7 +149,7 @@ func (h *history) client(t *testing.T, e *Engine, client, calls int) {
 		case 2:
 			m, steps = kv.Mutation{Kind: kv.DeleteGroup, Group: at.Group}, nil
 			for key := range 3 {
-				steps = append(steps, step{place: testkit.Place{Group: at.Group, Key: fmt.Sprint("k", key)}, value: testkit.Absent})
+				steps = append(steps, step{place: kv.Key{Group: at.Group, Key: fmt.Sprint("k", key)}, value: testkit.Absent})
 			}
 		}
 		call := h.clock.Add(1)

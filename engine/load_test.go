@@ -118,7 +118,7 @@ func (w *worker) next() string {
 
 // step is one operation.
 func (w *worker) step() {
-	place := testkit.Place{Group: fmt.Sprint([]string{"loose", roomy + ":g", tight + ":g"}[w.random.IntN(3)], w.random.IntN(3)),
+	place := kv.Key{Group: fmt.Sprint([]string{"loose", roomy + ":g", tight + ":g"}[w.random.IntN(3)], w.random.IntN(3)),
 		Key: fmt.Sprintf("%d-%d", w.id, w.random.IntN(4))}
 	switch w.random.IntN(20) {
 	default:
@@ -145,7 +145,7 @@ func (w *worker) step() {
 	case 13:
 		namespace := fmt.Sprintf("fresh-%d-%d", w.id, w.serial)
 		w.fresh = append(w.fresh, namespace)
-		p := testkit.Place{Group: namespace + ":g", Key: "k"}
+		p := kv.Key{Group: namespace + ":g", Key: "k"}
 		w.write(p, within(set(p.Group, p.Key, w.next()), namespace, quotas[roomy]))
 	case 14:
 		_, _ = w.e.PurgeExpired(context.Background(), kv.PrefixRange(""))
@@ -156,7 +156,7 @@ func (w *worker) step() {
 
 // subscribe follows one key until its own write comes, or another's if its own was
 // refused, or the load or the store ends.
-func (w *worker) subscribe(p testkit.Place) {
+func (w *worker) subscribe(p kv.Key) {
 	feed := w.e.Subscribe(w.load.ending, context.Background(), kv.SubscribeOptions{
 		Filters: []kv.Filter{{Group: kv.Exactly(p.Group), Key: kv.Exactly(p.Key)}}, Progress: time.Millisecond})
 	if err := w.write(p, set(p.Group, p.Key, w.next())); errors.Is(err, kv.DegradedError) {
@@ -171,7 +171,7 @@ func (w *worker) subscribe(p testkit.Place) {
 }
 
 // write applies a mutation of one key and notes what its answer says of it.
-func (w *worker) write(p testkit.Place, m kv.Mutation) error {
+func (w *worker) write(p kv.Key, m kv.Mutation) error {
 	namespace, scoped := kv.NamespaceOf(p.Group)
 	if scoped && m.Kind == kv.Set && !m.Quota.Limited() && w.random.IntN(4) > 0 {
 		m = within(m, namespace, quotas[namespace])
@@ -193,7 +193,7 @@ func (w *worker) batch() {
 	}
 	err := w.try(m)
 	for _, item := range m.Operations {
-		w.note(err, testkit.Place{Group: item.Group, Key: item.Key}, testkit.Present(item.Value))
+		w.note(err, kv.Key{Group: item.Group, Key: item.Key}, testkit.Present(item.Value))
 	}
 }
 
@@ -214,7 +214,7 @@ func (w *worker) try(m kv.Mutation) error {
 	return err
 }
 
-func (w *worker) note(err error, p testkit.Place, v testkit.Value) {
+func (w *worker) note(err error, p kv.Key, v testkit.Value) {
 	switch {
 	case err == nil:
 		w.model.Wrote(p, v)
@@ -228,7 +228,7 @@ func (w *worker) note(err error, p testkit.Place, v testkit.Value) {
 	}
 }
 
-func (w *worker) read(p testkit.Place) {
+func (w *worker) read(p kv.Key) {
 	found, err := look(w.e, p.Group, p.Key)
 	if err != nil && !errors.Is(err, kv.ClosedError) {
 		w.load.complain("Get %q/%q: %v", p.Group, p.Key, err)
@@ -240,7 +240,7 @@ func (w *worker) read(p testkit.Place) {
 }
 
 // watch checks that a watcher has the event when the write returns.
-func (w *worker) watch(p testkit.Place) {
+func (w *worker) watch(p kv.Key) {
 	watcher := w.e.Watch("", p.Group, p.Key)
 	m := set(p.Group, p.Key, w.next())
 	err := w.try(m)

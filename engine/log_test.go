@@ -21,9 +21,9 @@ import (
 
 // replay does what events say to a map, as somebody would who has nothing but
 // the log.
-func replay(state map[testkit.Place]kv.Row, events []kv.Event) error {
+func replay(state map[kv.Key]kv.Row, events []kv.Event) error {
 	for _, e := range events {
-		place := testkit.Place{Group: e.Group, Key: e.Key}
+		place := kv.Key{Group: e.Group, Key: e.Key}
 		was, found := state[place]
 		switch e.Type {
 		case kv.EventSet:
@@ -31,7 +31,7 @@ func replay(state map[testkit.Place]kv.Row, events []kv.Event) error {
 			continue
 		case kv.EventDeleteGroup:
 			size := len(state)
-			maps.DeleteFunc(state, func(p testkit.Place, _ kv.Row) bool { return p.Group == e.Group })
+			maps.DeleteFunc(state, func(p kv.Key, _ kv.Row) bool { return p.Group == e.Group })
 			if len(state) == size {
 				return fmt.Errorf("revision %d deletes group %q, which is empty", e.Revision, e.Group)
 			}
@@ -56,10 +56,10 @@ func verifyReplay(t *testing.T, e *Engine) {
 	snapshot, err := e.database.Snapshot(context.Background())
 	require.NoError(t, err)
 	defer snapshot.Close()
-	stored := make(map[testkit.Place]kv.Row)
+	stored := make(map[kv.Key]kv.Row)
 	for row, err := range snapshot.Scan(context.Background(), storage.Query{Groups: kv.PrefixRange(""), Keys: storage.AllKeys}, math.MinInt64) {
 		require.NoError(t, err)
-		stored[testkit.Place{Group: row.Group, Key: row.Key}] = row
+		stored[kv.Key{Group: row.Group, Key: row.Key}] = row
 	}
 	events := readLog(t, e)
 	for i, event := range events { // writes go on while this looks
@@ -68,7 +68,7 @@ func verifyReplay(t *testing.T, e *Engine) {
 			break
 		}
 	}
-	replayed := make(map[testkit.Place]kv.Row)
+	replayed := make(map[kv.Key]kv.Row)
 	require.NoError(t, replay(replayed, events))
 	require.Equal(t, stored, replayed)
 }

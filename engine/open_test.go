@@ -73,7 +73,7 @@ func TestLastValueOfEachKeyAfterReopening(t *testing.T) {
 	for round := range 3 {
 		e := open(t, Config{Path: path})
 		for i := range 20 {
-			p := testkit.Place{Group: "g", Key: fmt.Sprint(i * (round + 1))}
+			p := kv.Key{Group: "g", Key: fmt.Sprint(i * (round + 1))}
 			must(t, e, set(p.Group, p.Key, fmt.Sprint(round)))
 			model.Wrote(p, testkit.Present(fmt.Sprint(round)))
 		}

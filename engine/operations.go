@@ -5,6 +5,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/sqlite"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -108,10 +109,10 @@ func (o Operation) run(ctx context.Context, work func(context.Context, storage.P
 
 // Restore puts a verified copy of the database from in the place of to.
 func Restore(ctx context.Context, to, from string, operation Operation) error {
-	return storage.Restore(ctx, to, from, checkRecord, operation.Force, operation.Progress)
+	return sqlite.Restore(ctx, to, from, checkRecord, operation.Force, operation.Progress)
 }
 
 // Salvage makes a new store of what can be read of a damaged file.
 func Salvage(ctx context.Context, damaged, out string, operation Operation) (kv.SalvageReport, error) {
-	return storage.Salvage(ctx, damaged, out, decodeRecord, operation.Force, operation.Progress)
+	return sqlite.Salvage(ctx, damaged, out, decodeRecord, operation.Force, operation.Progress)
 }

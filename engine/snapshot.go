@@ -17,7 +17,7 @@ const maxSnapshots = 256
 // moment too. Its methods may be called by any number of goroutines; those of one that
 // SQLite reads follow each other.
 type Snapshot struct {
-	inner *storage.Snapshot
+	inner storage.Snapshot
 	now   int64
 	end   func(reason error)
 	stop  func() bool // the age limit

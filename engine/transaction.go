@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
@@ -38,9 +37,9 @@ type Transaction struct {
 	quota     kv.QuotaConfig
 	ended     bool
 
-	snapshot *storage.Snapshot // nil until the first read
+	snapshot storage.Snapshot  // nil until the first read
 	now      int64             // when its rows are judged
-	keys     map[place]uint64  // the revisions of the keys read; 0: there is no such key
+	keys     map[kv.Key]uint64 // the revisions of the keys read; 0: there is no such key
 	ranges   intervals         // of the groups scanned
 
 	operations []*kv.Operation       // what there is to commit; none of them is ever changed
@@ -48,25 +47,15 @@ type Transaction struct {
 	cleared    intervals             // the groups deleted
 }
 
-// place is where a key is.
-type place struct{ group, key string }
-
-func (p place) compare(o place) int {
-	if c := strings.Compare(p.group, o.group); c != 0 {
-		return c
-	}
-	return strings.Compare(p.key, o.key)
-}
-
 // write is what the transaction has made of a key: a Set, a Delete, or a Touch of
 // what the snapshot has. It is never changed.
 type write struct {
-	place
+	key kv.Key
 	*kv.Operation
 	at int // its index in operations
 }
 
-func before(a, b *write) bool { return a.place.compare(b.place) < 0 }
+func before(a, b *write) bool { return a.key.Compare(b.key) < 0 }
 
 // Transaction runs the function and commits its writes if nothing that it read
 // has changed; else it runs it again, up to maxAttempts times. What the function
@@ -229,7 +218,7 @@ func (tx *Transaction) end() {
 }
 
 // view is the snapshot, taken at the first call.
-func (tx *Transaction) view() (*storage.Snapshot, error) {
+func (tx *Transaction) view() (storage.Snapshot, error) {
 	if err := tx.check(); err != nil {
 		return nil, err
 	}
@@ -251,7 +240,7 @@ func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 	if err := tx.check(); err != nil {
 		return kv.Row{}, err
 	}
-	at := place{group, key}
+	at := kv.Key{Group: group, Key: key}
 	w, written := tx.last(at)
 	if written && (w.Kind != kv.Touch || w.dead()) {
 		if w.dead() {
@@ -275,7 +264,7 @@ func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 	}
 	live := found && row.Live(tx.now)
 	if tx.keys == nil {
-		tx.keys = make(map[place]uint64)
+		tx.keys = make(map[kv.Key]uint64)
 	}
 	if !live {
 		tx.keys[at] = 0
@@ -286,11 +275,11 @@ func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 }
 
 // last is what the transaction has made of a key.
-func (tx *Transaction) last(at place) (w *write, written bool) {
+func (tx *Transaction) last(at kv.Key) (w *write, written bool) {
 	if tx.writes == nil {
 		return nil, false
 	}
-	return tx.writes.Get(&write{place: at})
+	return tx.writes.Get(&write{key: at})
 }
 
 // dead reports whether nothing lives at the key after the write.
@@ -364,8 +353,8 @@ func (tx *Transaction) write(o kv.Operation) error {
 	if err := tx.engine.checkDeadline(&o); err != nil {
 		return err
 	}
-	w := &write{place: place{o.Group, o.Key}, Operation: &o, at: len(tx.operations)}
-	if last, written := tx.last(w.place); written {
+	w := &write{key: kv.Key{Group: o.Group, Key: o.Key}, Operation: &o, at: len(tx.operations)}
+	if last, written := tx.last(w.key); written {
 		switch {
 		case o.Kind == kv.Delete && last.Kind == kv.Delete:
 			return nil
@@ -424,8 +413,8 @@ func (tx *Transaction) DeleteRange(r kv.Range) error {
 func (tx *Transaction) writesIn(r kv.Range) iter.Seq[*write] {
 	return func(yield func(*write) bool) {
 		if tx.writes != nil {
-			tx.writes.Ascend(&write{place: place{group: r.From}}, func(w *write) bool {
-				return r.Contains(w.group) && yield(w)
+			tx.writes.Ascend(&write{key: kv.Key{Group: r.From}}, func(w *write) bool {
+				return r.Contains(w.Group) && yield(w)
 			})
 		}
 	}
@@ -452,7 +441,7 @@ func (tx *Transaction) Increment(group, key string, delta int64) (int64, error) 
 	}
 	found := err == nil
 	o := kv.Operation{Kind: kv.Set, Group: group, Key: key, KeepsTimer: found}
-	if last, written := tx.last(place{group, key}); written && found {
+	if last, written := tx.last(kv.Key{Group: group, Key: key}); written && found {
 		o.HasTTL, o.TimeToLive, o.HasDeadline, o.Deadline = last.HasTTL, last.TimeToLive, last.HasDeadline, last.Deadline
 		if last.Kind == kv.Set {
 			keepTimer(&o, last.Operation)
@@ -480,11 +469,11 @@ func (tx *Transaction) mutation() *kv.Mutation {
 		m.Operations[i] = *o
 	}
 	for at, revision := range tx.keys {
-		m.Conditions = append(m.Conditions, kv.Condition{Group: at.group, Key: at.key, Revision: revision})
+		m.Conditions = append(m.Conditions, kv.Condition{Group: at.Group, Key: at.Key, Revision: revision})
 	}
 	// In order, since those that have expired have their events in it.
 	slices.SortFunc(m.Conditions, func(a, b kv.Condition) int {
-		return place{a.Group, a.Key}.compare(place{b.Group, b.Key})
+		return kv.Key{Group: a.Group, Key: a.Key}.Compare(kv.Key{Group: b.Group, Key: b.Key})
 	})
 	tx.ranges.all(func(r kv.Range) {
 		m.Unchanged = append(m.Unchanged, kv.Unchanged{Range: r, Revision: tx.snapshot.Revision(), Now: tx.now})

@@ -9,7 +9,7 @@ import (
 
 // scanning notes that the transaction depends on every key of a range, those
 // that are not there too, and returns the snapshot.
-func (tx *Transaction) scanning(r kv.Range) (*storage.Snapshot, error) {
+func (tx *Transaction) scanning(r kv.Range) (storage.Snapshot, error) {
 	snapshot, err := tx.view()
 	if err == nil {
 		tx.ranges.add(r)
@@ -47,14 +47,14 @@ func (tx *Transaction) Scan(r kv.Range, keysOnly bool) iter.Seq2[kv.Row, error] 
 				yield(kv.Row{}, err)
 				return
 			}
-			at := place{row.Group, row.Key}
-			for ; any && w.compare(at) < 0; w, any = next() {
+			at := kv.Key{Group: row.Group, Key: row.Key}
+			for ; any && w.key.Compare(at) < 0; w, any = next() {
 				if !before.emit(w, yield) {
 					return
 				}
 			}
 			switch {
-			case any && w.place == at:
+			case any && w.key == at:
 				if w.Kind == kv.Touch && !w.dead() {
 					if !yield(before.touched(w, row), nil) {
 						return
@@ -110,12 +110,12 @@ func (tx *Transaction) Count(r kv.Range) (n int, err error) {
 }
 
 // countFew is what the snapshot has, and what the writes add to it and take away.
-func (tx *Transaction) countFew(snapshot *storage.Snapshot, r kv.Range, writes []*write) (n int, err error) {
+func (tx *Transaction) countFew(snapshot storage.Snapshot, r kv.Range, writes []*write) (n int, err error) {
 	if n, err = snapshot.Count(tx.ctx, r, tx.now); err != nil {
 		return 0, err
 	}
 	for _, w := range writes {
-		row, found, err := snapshot.Get(tx.ctx, w.group, w.key)
+		row, found, err := snapshot.Get(tx.ctx, w.Group, w.Key)
 		if err != nil {
 			return 0, err
 		}

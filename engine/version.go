@@ -1,9 +1,9 @@
 package engine
 
-import "forge.lthn.ai/core/go-store/internal/storage"
+import "forge.lthn.ai/core/go-store/internal/storage/sqlite"
 
 // SQLiteVersion is that of the SQLite that is built in.
-const SQLiteVersion = storage.SQLiteVersion
+const SQLiteVersion = sqlite.SQLiteVersion
 
 // SchemaVersion is that of the layout of the files that are written.
-func SchemaVersion() int { return storage.SchemaVersion() }
+func SchemaVersion() int { return sqlite.SchemaVersion() }

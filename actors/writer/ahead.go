@@ -3,7 +3,6 @@ package writer
 import (
 	"errors"
 
-	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -41,10 +40,10 @@ var errCrowded = errors.New("too many expired rows stand in the way")
 // ahead is how far the dead rows that stand in a request's way have been removed.
 type ahead struct {
 	rounds    int
-	namespace bool              // first, those of its namespace: it needs their room
-	condition int               // the keys of the conditions before it have none any more
-	operation int               // what the operations before it name has none any more
-	from      *storage.Position // nor has what lies before this in that one's range
+	namespace bool    // first, those of its namespace: it needs their room
+	condition int     // the keys of the conditions before it have none any more
+	operation int     // what the operations before it name has none any more
+	from      *kv.Key // nor has what lies before this in that one's range
 }
 
 // count notes that the request in hand expires a row, and says if that is too much.

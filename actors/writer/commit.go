@@ -136,7 +136,7 @@ func (a *Actor) applyAll() error {
 // nothing more in it.)
 func (a *Actor) again(err error) bool {
 	var trim *trimError
-	if !errors.As(err, &trim) || !storage.IsDamage(err) {
+	if !errors.As(err, &trim) || !a.Database.IsDamage(err) {
 		return false
 	}
 	a.log.kept = true

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
-	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -51,7 +50,7 @@ func (tryAgain) handle(a *Actor) {
 
 // degrade notes a fault of the disk, and names it. Other errors come back as they are.
 func (a *Actor) degrade(err error) error {
-	if !storage.IsWriteFault(err) {
+	if !a.Database.IsWriteFault(err) {
 		return err
 	}
 	return a.faulty(err)

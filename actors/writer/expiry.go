@@ -65,7 +65,7 @@ func weigh(rows []kv.Row) (size int) {
 
 // expireSome removes dead rows of a range of groups, from a position on, as many
 // as storage returns at once. It returns where to go on, nil if there are no more.
-func (t *transaction) expireSome(r kv.Range, from *storage.Position) (next *storage.Position, err error) {
+func (t *transaction) expireSome(r kv.Range, from *kv.Key) (next *kv.Key, err error) {
 	few, err := t.fewDead(math.MinInt64)
 	if err != nil {
 		return nil, err
@@ -88,10 +88,10 @@ func (t *transaction) expireSome(r kv.Range, from *storage.Position) (next *stor
 	case len(rows) < PurgeChunk && weigh(rows) < cutShort:
 		return nil, nil
 	case few:
-		return &storage.Position{Group: r.From}, nil
+		return &kv.Key{Group: r.From}, nil
 	default:
 		last := &rows[len(rows)-1]
-		return &storage.Position{Group: last.Group, Key: last.Key + "\x00"}, nil
+		return &kv.Key{Group: last.Group, Key: last.Key + "\x00"}, nil
 	}
 }
 
@@ -100,7 +100,7 @@ func (t *transaction) expireRange(r kv.Range) (err error) {
 	if !t.mayExpire() {
 		return nil
 	}
-	for from, begun := (*storage.Position)(nil), false; err == nil && (!begun || from != nil); begun = true {
+	for from, begun := (*kv.Key)(nil), false; err == nil && (!begun || from != nil); begun = true {
 		from, err = t.expireSome(r, from)
 	}
 	return err

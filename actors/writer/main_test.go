@@ -16,6 +16,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/health"
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/sqlite"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -31,7 +32,7 @@ type bench struct {
 	t         *testing.T
 	system    *actor.ActorSystem
 	source    *testkit.Clock
-	database  *storage.Database
+	database  storage.Database
 	faulty    *faulty
 	gate      *admission.Gate
 	dead      chan struct{}
@@ -92,7 +93,7 @@ func start(t *testing.T, o options) *bench {
 		o.log = slog.DiscardHandler
 	}
 	system, release := actorsystem.Acquire()
-	database, err := storage.Open(storage.Config{Path: o.path})
+	database, err := sqlite.Open(sqlite.Config{Path: o.path})
 	require.NoError(t, err)
 	b := &bench{t: t, system: system, source: testkit.NewClock(), database: database, dead: make(chan struct{}),
 		counts: make(chan pendingCount, 100), held: o.hold, delivered: make(chan admission.Delivery, 1000), log: slog.New(o.log)}

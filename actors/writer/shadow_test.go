@@ -15,15 +15,15 @@ import (
 // expire. Expired rows don't exist for it.
 type shadow struct {
 	source *testkit.Clock
-	keys   map[testkit.Place]time.Time // zero: never expires
+	keys   map[kv.Key]time.Time // zero: never expires
 }
 
 func newShadow(source *testkit.Clock) *shadow {
-	return &shadow{source: source, keys: make(map[testkit.Place]time.Time)}
+	return &shadow{source: source, keys: make(map[kv.Key]time.Time)}
 }
 
 func (s *shadow) expire() {
-	maps.DeleteFunc(s.keys, func(_ testkit.Place, deadline time.Time) bool {
+	maps.DeleteFunc(s.keys, func(_ kv.Key, deadline time.Time) bool {
 		return !deadline.IsZero() && deadline.UnixMilli() <= s.source.Now().UnixMilli()
 	})
 }
@@ -54,7 +54,7 @@ func (s *shadow) allows(m kv.Mutation) bool {
 	}
 	for _, item := range all {
 		before := after.usage(m.Namespace)
-		place := testkit.Place{Group: item.Group, Key: item.Key}
+		place := kv.Key{Group: item.Group, Key: item.Key}
 		if _, exists := after.keys[place]; exists {
 			continue
 		}
@@ -78,17 +78,17 @@ func (s *shadow) apply(m kv.Mutation) {
 		if m.HasTTL {
 			deadline = s.source.Now().Add(m.TimeToLive)
 		}
-		s.keys[testkit.Place{Group: m.Group, Key: m.Key}] = deadline
+		s.keys[kv.Key{Group: m.Group, Key: m.Key}] = deadline
 	case kv.Batch:
 		for _, item := range m.Operations {
-			s.keys[testkit.Place{Group: item.Group, Key: item.Key}] = time.Time{}
+			s.keys[kv.Key{Group: item.Group, Key: item.Key}] = time.Time{}
 		}
 	case kv.Delete:
-		delete(s.keys, testkit.Place{Group: m.Group, Key: m.Key})
+		delete(s.keys, kv.Key{Group: m.Group, Key: m.Key})
 	case kv.DeleteGroup:
-		maps.DeleteFunc(s.keys, func(p testkit.Place, _ time.Time) bool { return p.Group == m.Group })
+		maps.DeleteFunc(s.keys, func(p kv.Key, _ time.Time) bool { return p.Group == m.Group })
 	case kv.DeletePrefix:
-		maps.DeleteFunc(s.keys, func(p testkit.Place, _ time.Time) bool { return m.Range.Contains(p.Group) })
+		maps.DeleteFunc(s.keys, func(p kv.Key, _ time.Time) bool { return m.Range.Contains(p.Group) })
 	case kv.PurgeExpired:
 	}
 	s.expire() // of a time to live of zero or less

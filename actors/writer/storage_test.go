@@ -164,7 +164,7 @@ func (f *faulty) Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, err
 	return f.Writer.Expired(r, after, now, limit)
 }
 
-func (f *faulty) Snapshot() (*storage.Snapshot, error) {
+func (f *faulty) Snapshot() (storage.Snapshot, error) {
 	if err := f.failing("Snapshot"); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/sqlite"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -20,7 +21,7 @@ var background = context.Background()
 // where races are.
 type bench struct {
 	t        *testing.T
-	database *storage.Database
+	database storage.Database
 	cache    *Cache
 	writer   *Writer
 
@@ -45,7 +46,7 @@ func eachKind(t *testing.T, test func(t *testing.T, b *bench)) {
 }
 
 func newBench(t *testing.T, path string) *bench {
-	d, err := storage.Open(storage.Config{Path: path, Durability: kv.DurabilityBuffered})
+	d, err := sqlite.Open(sqlite.Config{Path: path, Durability: kv.DurabilityBuffered})
 	require.NoError(t, err)
 	b := &bench{t: t, database: d}
 	b.cache = New(1<<20, source{b}, nil)

@@ -16,6 +16,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/internal/testkit/report"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
 )
@@ -58,7 +59,7 @@ func (u *user) close() {
 }
 
 // answered notes what came of a write of some keys.
-func (u *user) answered(err error, value testkit.Value, places ...testkit.Place) {
+func (u *user) answered(err error, value testkit.Value, places ...kv.Key) {
 	for _, p := range places {
 		switch {
 		case err == nil:
@@ -76,7 +77,7 @@ func (u *user) set(key string, size int) {
 	u.writes++
 	value := fmt.Sprint("value ", u.writes)
 	value += strings.Repeat(".", max(size-len(value), 0))
-	u.answered(u.store.Set("g", key, value), testkit.Present(value), testkit.Place{Group: "g", Key: key})
+	u.answered(u.store.Set("g", key, value), testkit.Present(value), kv.Key{Group: "g", Key: key})
 }
 
 func (u *user) setAll(keys ...string) {
@@ -86,17 +87,17 @@ func (u *user) setAll(keys ...string) {
 	u.writes++
 	value := fmt.Sprint("value ", u.writes)
 	var items []api.Item
-	var places []testkit.Place
+	var places []kv.Key
 	for _, key := range keys {
 		items = append(items, api.Item{Group: "g", Key: key, Value: value})
-		places = append(places, testkit.Place{Group: "g", Key: key})
+		places = append(places, kv.Key{Group: "g", Key: key})
 	}
 	u.answered(u.store.SetAll(items), testkit.Present(value), places...)
 }
 
 func (u *user) remove(key string) {
 	if u.store != nil {
-		u.answered(u.store.Delete("g", key), testkit.Absent, testkit.Place{Group: "g", Key: key})
+		u.answered(u.store.Delete("g", key), testkit.Absent, kv.Key{Group: "g", Key: key})
 	}
 }
 
@@ -126,13 +127,13 @@ func (u *user) sawAll(all map[string]string) {
 		u.saw(p, testkit.Value{Text: value, Present: present})
 	}
 	for key := range all {
-		if p := (testkit.Place{Group: "g", Key: key}); len(u.model.Possible(p)) == 1 && u.model.Possible(p)[0] == testkit.Absent {
+		if p := (kv.Key{Group: "g", Key: key}); len(u.model.Possible(p)) == 1 && u.model.Possible(p)[0] == testkit.Absent {
 			u.failf("key %q is there, which nobody has written", key)
 		}
 	}
 }
 
-func (u *user) saw(p testkit.Place, v testkit.Value) {
+func (u *user) saw(p kv.Key, v testkit.Value) {
 	if err := u.model.Saw(p, v); err != nil {
 		u.failf("%.200w", err)
 	}

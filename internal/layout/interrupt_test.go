@@ -49,5 +49,5 @@ func TestConnectionsAreInterruptedInOnePlaceOnly(t *testing.T) {
 		}
 		return nil
 	}))
-	require.Equal(t, []string{"internal/storage/pragma.go openConnection"}, calls)
+	require.Equal(t, []string{"internal/storage/sqlite/pragma.go openConnection"}, calls)
 }

@@ -2,44 +2,14 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
-	"log/slog"
-	"sync"
 	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// Config says what to open and how.
-type Config struct {
-	Path       string        // a file, or ":memory:"
-	ReadOnly   bool          // beside an owner; no lock, no Writer, nothing is created
-	Durability kv.Durability // when a commit is safe
-	Readers    int           // reads by SQLite that run at a time; default GOMAXPROCS, at least 2
-	ScanAge    time.Duration // a scan or snapshot older than this ends if it keeps the WAL from starting anew; default a minute
-	NoMmap     bool          // map no page into memory: read them with calls of the system
-	readIndex  bool          // read the index of the WAL with calls of the system, as on Windows: for tests
-	NoPages    bool          // read through SQLite alone: for tests, and for measuring
-	DiscardLog bool          // begin the log anew, at the next revision
-	LockWait   time.Duration // how long to wait for another owner to close; default not at all
-	Logger     *slog.Logger  // default: nothing is logged
-
-	// CheckLog refuses a file by the last CheckLogBytes of its log, the newest
-	// row first, before anything is written to it. It may be nil, and is not
-	// called if the log is discarded or the database read-only.
-	CheckLog      func(newest []kv.LogRow) error
-	CheckLogBytes int
-
-	// HealthChanged is called when Health may say something else. It must not block,
-	// nor call the database. nil: nobody asks.
-	HealthChanged func()
-
-	// Events reads what a row of the log did. It may be nil: Check then compares no
-	// entries with the log.
-	Events func(kv.LogRow) ([]kv.Event, error)
-}
+// MemoryPath is the path of a database that has no file.
+const MemoryPath = ":memory:"
 
 // Reads is the read side. All of it is safe for concurrent use, and none of it
 // ever waits for the writer.
@@ -51,7 +21,7 @@ type Config struct {
 //
 // Loops over Scan and Groups may call anything, scans and writes included, and
 // may take as long as they like, unless they keep the WAL from starting anew. They see
-// the rows of one moment. More than maxLent at a time end with
+// the rows of one moment. Too many at a time end with
 // kv.TooManySnapshotsError.
 type Reads interface {
 	// Get is the stored row, dead or alive.
@@ -137,7 +107,7 @@ type Writer interface {
 	// DeadIn is the rows of a range with after < deadline <= now, by their groups
 	// and keys, from a position on (that included; nil: all), bounded as Expired's.
 	// It costs what the range holds, and Expired what has expired anywhere.
-	DeadIn(r kv.Range, from *Position, after, now int64, limit int) ([]kv.Row, error)
+	DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) ([]kv.Row, error)
 	// CountDead is how many rows of all groups have after < deadline <= now, at
 	// most limit. It costs no more than that.
 	CountDead(after, now int64, limit int) (int, error)
@@ -159,100 +129,61 @@ type Writer interface {
 
 	// Snapshot pins what is committed right now, for counting elsewhere. Call
 	// it between transactions. It must be closed.
-	Snapshot() (*Snapshot, error)
+	Snapshot() (Snapshot, error)
 	// Resynchronise brings the writer to a known state after its owner was
 	// stopped at an unknown point: no transaction, nothing half-way.
 	Resynchronise() error
+
+	// IsWriteFault reports whether an error of the writer's says that the disk can't be
+	// written to, or not be trusted to: it is full, or fails. To try again is of use, once
+	// it is mended.
+	IsWriteFault(err error) bool
+	// IsDamage reports whether it says that a page of the file is damaged.
+	IsDamage(err error) bool
 }
 
 // Version says how far the database had come when something was read.
 type Version uint64
 
-// GetAt is Reads.Get, with the version that it was read at.
-func (d *Database) GetAt(ctx context.Context, group, key string) (kv.Row, bool, Version, error) {
-	return d.reads.(interface {
-		getAt(ctx context.Context, group, key string) (kv.Row, bool, Version, error)
-	}).getAt(ctx, group, key)
-}
+// Database is an open database. Its Writer is its owner's, all else is safe for concurrent
+// use.
+type Database interface {
+	// Writer is the only writing side, nil if the database is read-only.
+	Writer() Writer
+	// Reads is the read side.
+	Reads() Reads
+	// GetAt is Reads.Get, with the version that it was read at.
+	GetAt(ctx context.Context, group, key string) (row kv.Row, found bool, version Version, err error)
+	// Current reports whether no change of a key was committed since the version,
+	// and none is being committed. It may say no though there was none, and always
+	// does of a read-only database.
+	Current(v Version, group, key string) bool
+	// Snapshot pins what is committed now. See Snapshot for when it ends by itself.
+	Snapshot(ctx context.Context) (Snapshot, error)
 
-// Current reports whether no change of a key was committed since the version,
-// and none is being committed. It may say no though there was none, and always
-// does of a read-only database.
-func (d *Database) Current(v Version, group, key string) bool {
-	return d.changes.settled(uint64(v)) || d.changes.unchanged(uint64(v), group, key)
-}
+	// UUID names this database for good: it was given when the database was made.
+	UUID() string
+	// Path is the file with links resolved, MemoryPath if there is none.
+	Path() string
+	// Health is what is wrong with the database's files, nil if nothing is, and since
+	// when. It looks.
+	Health() (since time.Time, err error)
 
-// Database is an open database.
-type Database struct {
-	path      string
-	uuid      string
-	writer    Writer // nil if read-only
-	reads     Reads
-	changes   sequence
-	guard     *guard // nil in memory
-	parameter string // a parameter of SQLite's for connections that read; empty: none
-	left      bool   // the file was closed whole
-	events    func(kv.LogRow) ([]kv.Event, error)
-	done      chan struct{} // closed first of all by Close
+	// Backup writes a whole copy to a file that is not there.
+	Backup(ctx context.Context, path string, progress Progress) error
+	// Check looks at everything that the database holds, at one moment, and writes
+	// nothing. verify judges a row of the log by itself. What is wrong is in the
+	// report; an error says that the check could not be made.
+	Check(ctx context.Context, verify func(kv.LogRow) error, progress Progress) (kv.CheckReport, error)
+	// Compact gives back what the database does not need. It is the writer's owner who
+	// calls it, between transactions.
+	Compact(ctx context.Context, progress Progress) (kv.Compaction, error)
+	// EndOperations has the backups, checks and compactions under way end, and lets none
+	// begin. It waits for none of them.
+	EndOperations()
 
-	operations operations // which Close ends, and waits for
-
-	closers []func() error // in the order of opening; Close runs them backwards
-	once    sync.Once
-	err     error // of Close
-}
-
-// Writer is the only writing side, nil if the database is read-only.
-func (d *Database) Writer() Writer { return d.writer }
-
-// Reads is the read side.
-func (d *Database) Reads() Reads { return d.reads }
-
-// UUID names this database for good: it was given when the database was made.
-func (d *Database) UUID() string { return d.uuid }
-
-// Path is the file with links resolved, ":memory:" if there is none.
-func (d *Database) Path() string { return d.path }
-
-// Health is what is wrong with the database's files, nil if nothing is, and since
-// when. It looks.
-func (d *Database) Health() (since time.Time, err error) {
-	if d.guard == nil {
-		return time.Time{}, nil
-	}
-	if err = d.guard.check(); err != nil {
-		if lost := d.guard.lost.Load(); lost != nil {
-			since = lost.since
-		}
-	}
-	return since, err
-}
-
-// Close interrupts running reads, takes the connections of open scans, rolls
-// back what the writer left open, moves the WAL into the database and removes
-// it, and gives the lock up. The writer's owner must be done with it. Calling
-// it again is harmless and gives the same answer.
-func (d *Database) Close() error {
-	d.once.Do(func() {
-		d.EndOperations()
-		if d.guard != nil {
-			d.guard.closing.Store(true)
-		}
-		close(d.done)
-		d.operations.wait.Wait()
-		if err := d.unwind(); err != nil {
-			d.err = fmt.Errorf("close %s: %w", d.path, err)
-		}
-	})
-	return d.err
-}
-
-func (d *Database) onClose(f func() error) { d.closers = append(d.closers, f) }
-
-func (d *Database) unwind() (err error) {
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, d.closers[i]())
-	}
-	d.closers = nil
-	return err
+	// Close interrupts running reads, ends open scans and snapshots, rolls back what the
+	// writer left open, and gives the file up. The writer's owner must be done with it.
+	// Calling it again is harmless and gives the same answer.
+	Close() error
 }

@@ -1,31 +1,9 @@
-// Package storage owns the database: its file, its lock, its schema, its
-// connections and every line of SQL. It is the only importer of the SQLite
-// library.
+// Package storage is what the store asks of a database: Reads, Writer, Snapshot and
+// Database, the values that they speak in, and what their errors mean. It holds no rows
+// and opens nothing, and does not know SQLite: package sqlite opens files, and package
+// memory is a store without one.
 //
-// One connection writes (Writer); reads are served from the file's pages or, where those
-// can't tell, by connections that physically can't write. A ":memory:" database is no SQLite database at all but trees in
-// process memory behind the same two interfaces.
-// Nobody runs a caller's code while holding something that another caller
-// waits for: that is why scans that outlive their first chunk leave the shared
-// connections.
-//
-// Importing it changes nothing of SQLite for the rest of the program: what is set is
-// set on the connections that it opens.
-//
-// The package never decides: no clock (callers pass "now"), no events, no
+// No implementation decides: no clock (callers pass "now"), no events, no
 // quotas, no retries, no ordering of writers. A Writer is owned by one
 // goroutine at a time and has no lock to prove it.
-//
-// # What holds at every moment
-//
-//   - Group names, keys and values are bound as TEXT, always: TEXT is never
-//     equal to a BLOB in SQLite, so one forgotten binding would hide rows.
-//   - Nothing but SQLite closes a descriptor of a database, or of its -shm, while a
-//     connection of this process is on it: that drops every POSIX lock that the
-//     process holds on the file (inode).
-//   - Nothing is written before what lies at the names has proved to be ours, and
-//     nothing is removed or truncated by name that may be somebody else's.
-//   - A WAL that is replayed belongs to its database (stamp).
-//   - A statement is reset before the call that stepped it returns, except in a
-//     scan that owns its connection: an unreset statement pins the WAL.
 package storage

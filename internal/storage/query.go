@@ -4,24 +4,19 @@ import (
 	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
-
-	"zombiezen.com/go/sqlite"
 )
 
 // Query says which rows a scan yields, and in which order: that of their groups
 // and within them that of their keys, as bytes.
 type Query struct {
-	Groups   kv.Range  // of these groups
-	Keys     kv.Range  // the rows with these keys: AllKeys for all
-	After    *Position // only what comes behind this row in the scan's order, be it there or not
-	Reverse  bool      // last first
-	AnyOrder bool      // keys and values only, in whatever order is fastest; SQLite's is that of keys
-	KeysOnly bool      // without values
-	Limit    int       // at most so many rows; 0: all
+	Groups   kv.Range // of these groups
+	Keys     kv.Range // the rows with these keys: AllKeys for all
+	After    *kv.Key  // only what comes behind this row in the scan's order, be it there or not
+	Reverse  bool     // last first
+	AnyOrder bool     // keys and values only, in whatever order is fastest; SQLite's is that of keys
+	KeysOnly bool     // without values
+	Limit    int      // at most so many rows; 0: all
 }
-
-// Position is a place in the order of rows.
-type Position struct{ Group, Key string }
 
 // AllKeys is the range of every key.
 var AllKeys = kv.PrefixRange("")
@@ -31,163 +26,28 @@ func GroupQuery(group string) Query {
 	return Query{Groups: kv.GroupRange(group), Keys: AllKeys}
 }
 
-// single is the group that the query is confined to, if it is.
-func (q *Query) single() (group string, ok bool) {
+// Single is the group that the query is confined to, if it is.
+func (q *Query) Single() (group string, ok bool) {
 	return q.Groups.From, !q.Groups.Unbounded && q.Groups.To == q.Groups.From+"\x00"
 }
 
-// wide: a range of keys in many groups is looked for in all of them.
-func (q *Query) wide() bool {
-	_, single := q.single()
+// Wide: a range of keys in many groups is looked for in all of them.
+func (q *Query) Wide() bool {
+	_, single := q.Single()
 	return !single && q.Keys != AllKeys
 }
 
-// wanted is how many rows that are at most.
-func (q *Query) wanted() int {
+// Wanted is how many rows that are at most.
+func (q *Query) Wanted() int {
 	if q.Limit <= 0 {
 		return math.MaxInt
 	}
 	return q.Limit
 }
 
-// rowScan yields the live rows of a query.
-type rowScan struct {
-	query  Query
-	group  string // the query's single group
-	single bool
-	now    int64
-	left   int // rows that are still wanted
-}
+// ExpiredBytes bounds what Expired gathers at a time, beside its limit: all of
+// it is in memory at once, and in one record of the log.
+const ExpiredBytes = 4 << 20
 
-func newRowScan(q Query, now int64) *rowScan {
-	s := &rowScan{query: q, now: now, left: q.wanted()}
-	s.group, s.single = q.single()
-	return s
-}
-
-func (s *rowScan) wide() bool { return s.query.wide() }
-
-func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
-	stmt, err := s.bind(r)
-	if err != nil {
-		return into, false, err
-	}
-	for rows = min(rows, s.left); rows > 0 && bytes > 0; rows-- {
-		found, err := stmt.Step()
-		if err != nil {
-			return into, false, rowsIterationError(err)
-		}
-		if !found {
-			if err := stmt.Reset(); err != nil || !isEverything(s.query.Groups) {
-				return into, false, err
-			}
-			return into, false, r.checkNamed(s.now)
-		}
-		var row kv.Row
-		if err := s.read(stmt, &row); err != nil {
-			_ = stmt.Reset() // the row's error says more
-			return into, false, scanRowError(err)
-		}
-		into = append(into, row)
-		s.left--
-		bytes -= len(row.Key) + len(row.Value)
-	}
-	if len(into) > 0 {
-		last := &into[len(into)-1]
-		s.query.After = &Position{last.Group, last.Key}
-	}
-	return into, s.left > 0, stmt.Reset()
-}
-
-func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
-	if row.Group = s.group; !s.single {
-		if row.Group, err = name(stmt, 0); err != nil {
-			return err
-		}
-	}
-	if row.Key, err = name(stmt, 1); err != nil {
-		return err
-	}
-	if !s.query.KeysOnly {
-		if row.Value, err = text(stmt, 2); err != nil {
-			return err
-		}
-	}
-	return readMeta(stmt, 3, row)
-}
-
-// A scan's statement is made of parts. A condition that excludes nothing is
-// left out: a row whose key is NULL meets no condition on its key, and must be
-// met, to be reported as damage.
-const (
-	scanReverse = 1 << iota
-	scanKeysOnly
-	scanSingle // one group
-	scanFrom   // keys have a lower end
-	scanTo     // keys have an upper end
-	scanAfter  // more than one group: from a position on
-	scanVariants
-)
-
-func (s *rowScan) variant() (v int, keys kv.Range) {
-	q := &s.query
-	keys = q.Keys
-	if s.single {
-		v |= scanSingle
-	}
-	switch {
-	case q.After == nil:
-	case !s.single:
-		v |= scanAfter
-	case q.Reverse && (keys.Unbounded || q.After.Key < keys.To):
-		keys.To, keys.Unbounded = q.After.Key, false
-	case !q.Reverse && q.After.Key >= keys.From:
-		keys.From = q.After.Key + "\x00"
-	}
-	if q.Reverse {
-		v |= scanReverse
-	}
-	if q.KeysOnly {
-		v |= scanKeysOnly
-	}
-	if keys.From != "" {
-		v |= scanFrom
-	}
-	if !keys.Unbounded {
-		v |= scanTo
-	}
-	return v, keys
-}
-
-// bind prepares the statement, the first time, and says where it goes on.
-func (s *rowScan) bind(r *reader) (*sqlite.Stmt, error) {
-	v, keys := s.variant()
-	stmt := r.scans[v]
-	if stmt == nil {
-		var err error
-		if stmt, err = r.conn.Prepare(scanSQL(v)); err != nil {
-			return nil, err
-		}
-		r.scans[v] = stmt
-	}
-	stmt.BindText(1, s.query.Groups.From)
-	stmt.BindInt64(2, s.now)
-	if v&scanFrom != 0 {
-		stmt.BindText(3, keys.From)
-	}
-	if v&scanTo != 0 {
-		stmt.BindText(4, keys.To)
-	}
-	if v&scanSingle == 0 {
-		bindEnd(stmt, 5, s.query.Groups)
-	}
-	if v&scanAfter != 0 {
-		stmt.BindText(6, s.query.After.Group)
-		key := s.query.After.Key
-		if !s.query.Reverse {
-			key += "\x00" // its successor: no key lies between
-		}
-		stmt.BindText(7, key)
-	}
-	return stmt, nil
-}
+// RowSize is how many bytes a row is.
+func RowSize(row *kv.Row) int { return len(row.Group) + len(row.Key) + len(row.Value) }

@@ -2,17 +2,16 @@ package testkit
 
 import (
 	"fmt"
+
+	"forge.lthn.ai/core/go-store/kv"
 )
 
 // Model is what one goroutine knows of the keys that it alone writes: for each
 // key the values that it may have, oldest first. More than one only after
 // writes of unknown outcome.
 type Model struct {
-	keys map[Place][]Value
+	keys map[kv.Key][]Value
 }
-
-// Place is where a value is kept.
-type Place struct{ Group, Key string }
 
 // Value is a key's value, or that there is none.
 type Value struct {
@@ -27,13 +26,13 @@ var Absent = Value{}
 func Present(text string) Value { return Value{Text: text, Present: true} }
 
 // NewModel knows of an empty store.
-func NewModel() *Model { return &Model{keys: make(map[Place][]Value)} }
+func NewModel() *Model { return &Model{keys: make(map[kv.Key][]Value)} }
 
 // Wrote notes an acknowledged write.
-func (m *Model) Wrote(p Place, v Value) { m.keys[p] = []Value{v} }
+func (m *Model) Wrote(p kv.Key, v Value) { m.keys[p] = []Value{v} }
 
 // MayHaveWritten notes a write of unknown outcome.
-func (m *Model) MayHaveWritten(p Place, v Value) {
+func (m *Model) MayHaveWritten(p kv.Key, v Value) {
 	if _, known := m.keys[p]; !known {
 		m.keys[p] = []Value{Absent}
 	}
@@ -42,7 +41,7 @@ func (m *Model) MayHaveWritten(p Place, v Value) {
 
 // Saw checks what a read found, and remembers it. What was written before can't
 // come back; a later write whose caller has given up may still come.
-func (m *Model) Saw(p Place, v Value) error {
+func (m *Model) Saw(p kv.Key, v Value) error {
 	possible := m.Possible(p)
 	for i := len(possible) - 1; i >= 0; i-- {
 		if possible[i] == v {
@@ -54,8 +53,8 @@ func (m *Model) Saw(p Place, v Value) error {
 }
 
 // Places are the keys that were ever written.
-func (m *Model) Places() []Place {
-	places := make([]Place, 0, len(m.keys))
+func (m *Model) Places() []kv.Key {
+	places := make([]kv.Key, 0, len(m.keys))
 	for p := range m.keys {
 		places = append(places, p)
 	}
@@ -63,7 +62,7 @@ func (m *Model) Places() []Place {
 }
 
 // Possible is what a key may hold.
-func (m *Model) Possible(p Place) []Value {
+func (m *Model) Possible(p kv.Key) []Value {
 	if possible, known := m.keys[p]; known {
 		return possible
 	}

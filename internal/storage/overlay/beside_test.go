@@ -127,7 +127,7 @@ func readKey(t *testing.T, o *Overlay, base *atomic.Pointer[shown], least int64,
 	key := fmt.Sprint(k)
 	row, verdict := o.Get("g", key)
 	if verdict == Below {
-		row = base.Load().rows[Position{"g", key}]
+		row = base.Load().rows[kv.Key{Group: "g", Key: key}]
 	}
 	assert.False(t, verdict == Absent && least > 0)
 	n, _ := strconv.ParseInt(row.Value, 10, 64)

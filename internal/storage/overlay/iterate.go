@@ -2,19 +2,16 @@ package overlay
 
 import "forge.lthn.ai/core/go-store/kv"
 
-// Position is a place in the order of rows.
-type Position struct{ Group, Key string }
-
 // Bounds are what lies between two positions: From is included, To is not. With Unbounded
 // there is no upper end.
 type Bounds struct {
-	From, To  Position
+	From, To  kv.Key
 	Unbounded bool
 }
 
 // GroupBounds are the bounds of a range of groups.
 func GroupBounds(r kv.Range) Bounds {
-	return Bounds{From: Position{Group: r.From}, To: Position{Group: r.To}, Unbounded: r.Unbounded}
+	return Bounds{From: kv.Key{Group: r.From}, To: kv.Key{Group: r.To}, Unbounded: r.Unbounded}
 }
 
 // contains reports whether a cell lies within the end that a walk comes to.

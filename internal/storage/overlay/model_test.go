@@ -16,16 +16,16 @@ import (
 )
 
 // rows is a base, or what a store holds: the model.
-type rows map[Position]kv.Row
+type rows map[kv.Key]kv.Row
 
 func (r rows) removeGroup(group string) {
-	maps.DeleteFunc(r, func(p Position, _ kv.Row) bool { return p.Group == group })
+	maps.DeleteFunc(r, func(p kv.Key, _ kv.Row) bool { return p.Group == group })
 }
 
 // within is the rows of a walk, in its order.
 func (r rows) within(b Bounds, reverse bool) (found []kv.Row) {
 	for p, row := range r {
-		if comparePositions(p, b.From) >= 0 && (b.Unbounded || comparePositions(p, b.To) < 0) {
+		if kv.Key.Compare(p, b.From) >= 0 && (b.Unbounded || kv.Key.Compare(p, b.To) < 0) {
 			found = append(found, row)
 		}
 	}
@@ -49,16 +49,12 @@ func (r rows) usage(in kv.Range, now int64) (u kv.Usage) {
 }
 
 func (r rows) Deadline(group, key string) (int64, bool, error) {
-	row, found := r[Position{group, key}]
+	row, found := r[kv.Key{Group: group, Key: key}]
 	return row.Deadline, found, nil
 }
 
 func (r rows) Live(group string, now, limit int64) (int64, error) {
 	return min(r.usage(kv.GroupRange(group), now).Keys, limit), nil
-}
-
-func comparePositions(a, b Position) int {
-	return compare(&kv.Row{Group: a.Group, Key: a.Key}, &kv.Row{Group: b.Group, Key: b.Key})
 }
 
 // source gives rows. It passes over groups as it likes.
@@ -113,7 +109,7 @@ func newMachine(base rows) *machine {
 func (m *machine) set(row kv.Row) {
 	m.revision++
 	row.Revision = m.revision
-	m.working[Position{row.Group, row.Key}] = row
+	m.working[kv.Key{Group: row.Group, Key: row.Key}] = row
 	m.overlay.Set(row)
 }
 
@@ -129,13 +125,13 @@ func (m *machine) below(group, key string) (row kv.Row, found bool) {
 			return row, verdict == Present
 		}
 	}
-	row, found = m.base[Position{group, key}]
+	row, found = m.base[kv.Key{Group: group, Key: key}]
 	return row, found
 }
 
 func (m *machine) remove(group, key string) {
 	m.revision++
-	delete(m.working, Position{group, key})
+	delete(m.working, kv.Key{Group: group, Key: key})
 	m.overlay.Delete(group, key, m.revision)
 }
 
@@ -174,7 +170,7 @@ func (m *machine) freeze(located bool) {
 	var locate func(group, key string) (Place, error)
 	if located {
 		locate = func(group, key string) (Place, error) {
-			row, found := m.base[Position{group, key}]
+			row, found := m.base[kv.Key{Group: group, Key: key}]
 			if !found {
 				return Place{Deadline: kv.NoDeadline}, nil // which is not to be looked at
 			}
@@ -214,9 +210,9 @@ func (m *machine) apply(changes []Change) {
 	for _, c := range changes {
 		switch c.Kind {
 		case Put:
-			m.base[Position{c.Row.Group, c.Row.Key}] = c.Row
+			m.base[kv.Key{Group: c.Row.Group, Key: c.Row.Key}] = c.Row
 		case Remove:
-			delete(m.base, Position{c.Row.Group, c.Row.Key})
+			delete(m.base, kv.Key{Group: c.Row.Group, Key: c.Row.Key})
 		case RemoveGroup:
 			m.base.removeGroup(c.Row.Group)
 		}
@@ -276,10 +272,10 @@ var (
 	keys   = []string{"", "\x00", "k", "k\x00", "l", "m"}
 )
 
-func everywhere() (all []Position) {
+func everywhere() (all []kv.Key) {
 	for _, g := range groups {
 		for _, k := range keys {
-			all = append(all, Position{g, k})
+			all = append(all, kv.Key{Group: g, Key: k})
 		}
 	}
 	return all
@@ -397,7 +393,7 @@ func drawBounds(t *rapid.T) (b Bounds) {
 		b.Unbounded = true
 		return b
 	}
-	if b.To = ends.Draw(t, "to"); comparePositions(b.To, b.From) < 0 {
+	if b.To = ends.Draw(t, "to"); kv.Key.Compare(b.To, b.From) < 0 {
 		b.From, b.To = b.To, b.From
 	}
 	return b

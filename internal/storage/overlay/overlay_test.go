@@ -153,7 +153,7 @@ func TestArrangingFails(t *testing.T) {
 	m.overlay.Arranged(a)
 	require.Panics(t, func() { m.overlay.Arranged(a) })
 	m.fold(1, false)
-	require.Contains(t, m.base, Position{"g", "k"})
+	require.Contains(t, m.base, kv.Key{Group: "g", Key: "k"})
 }
 
 // A state that others come to by something of their own is not pruned before that leads on.
@@ -239,7 +239,7 @@ func TestFoldsOutOfOrder(t *testing.T) {
 
 // What lies below a key is looked up once for as long as the run lasts.
 func TestCountsAskOnce(t *testing.T) {
-	base := rows{{"g", "1"}: {Group: "g", Key: "1", Deadline: 20}}
+	base := rows{{Group: "g", Key: "1"}: {Group: "g", Key: "1", Deadline: 20}}
 	m := newMachine(base)
 	m.remove("g", "1")
 	m.set(kv.Row{Group: "g", Key: "2", Deadline: 20})
@@ -279,7 +279,7 @@ func TestCountsEndWithTheBasesError(t *testing.T) {
 // was committed: where a fold was interrupted makes no difference.
 func TestTailOverAnInterruptedFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newMachine(rows{{"b", "k"}: {Group: "b", Key: "k", Deadline: 5, Revision: 1}, {"a", "l"}: {Group: "a", Key: "l", Deadline: 5, Revision: 1}})
+		m := newMachine(rows{{Group: "b", Key: "k"}: {Group: "b", Key: "k", Deadline: 5, Revision: 1}, {Group: "a", Key: "l"}: {Group: "a", Key: "l", Deadline: 5, Revision: 1}})
 		var tail []kv.Event
 		write := func() {
 			for range rapid.IntRange(1, 10).Draw(t, "writes") {
@@ -327,8 +327,8 @@ func TestListKeepsOrder(t *testing.T) {
 		var l list
 		l.init()
 		want := rows{}
-		for _, p := range rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Position {
-			return Position{rapid.StringMatching("[a-c]{0,2}").Draw(t, "group"), rapid.StringMatching("[a-c]{0,3}").Draw(t, "key")}
+		for _, p := range rapid.SliceOfN(rapid.Custom(func(t *rapid.T) kv.Key {
+			return kv.Key{Group: rapid.StringMatching("[a-c]{0,2}").Draw(t, "group"), Key: rapid.StringMatching("[a-c]{0,3}").Draw(t, "key")}
 		}), 0, 200).Draw(t, "positions") {
 			_, made := l.insert(p.Group, p.Key)
 			_, known := want[p]
@@ -390,6 +390,6 @@ func FuzzOverlay(f *testing.F) {
 				m.release(int(b) % 3)
 			}
 		}
-		checkMachine(t, m, Bounds{From: Position{Group: "a"}, Unbounded: true}, len(program)%2 == 0)
+		checkMachine(t, m, Bounds{From: kv.Key{Group: "a"}, Unbounded: true}, len(program)%2 == 0)
 	})
 }

@@ -1,0 +1,411 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// A checkpoint moves what is committed from the WAL into the database. SQLite
+// would do it inside the COMMIT that happens to cross a threshold, whose caller
+// then waits for thousands of pages. Here it takes two steps:
+//
+//  1. Once checkpointPages have gathered, a goroutine with a connection of its
+//     own moves them (PASSIVE: it waits for nobody and nobody for it), while
+//     the writer goes on committing behind it.
+//  2. Before its next transaction the writer moves the few that it has added
+//     meanwhile. Then nothing is left, and the WAL starts again from its
+//     beginning. Without this step it would grow for ever under load.
+//
+// Step 2 fails to empty the WAL while a reader needs its old pages. Point reads
+// are over in microseconds, but on a busy machine one may stand still half-way:
+// so the writer waits a moment (RESTART rather than PASSIVE), and longer, some
+// times in a row, once forcePages are reached: but ever shorter where that was in vain
+// because of a scan whose loop stands still, or a snapshot. One that is past its age
+// is ended. Until then the WAL grows, to its bounds:
+//
+//   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
+//     who wants a snapshot waits, gateWait at most, so that those that are open come to
+//     their end and no others take their place. When the last is closed, step 1 begins.
+//   - From hardPages on those are ended that are older than gateWait, and from half as
+//     much again on all of them.
+//
+// See docs/adr/0041-the-wal-is-bounded.md.
+//
+// A failed checkpoint loses nothing: what is in the WAL is as safe as what is
+// in the database. It is logged and made up for by the next.
+const (
+	checkpointPages = 1000
+	forcePages      = 2000
+	tailWait        = 5 * time.Millisecond
+	tailTries       = 4
+	forceWait       = 100 * time.Millisecond
+	// forceStep is how far the WAL grows between two waits; after forceTries
+	// in vain the step is half of what there is.
+	forceStep  = 500
+	forceTries = 4
+	// moveRounds is how often step 1 goes over what was added meanwhile, to
+	// leave less than tailPages to step 2.
+	moveRounds = 4
+	tailPages  = 128
+	// walLimit is what a WAL that had to grow is cut back to when it starts
+	// anew.
+	walLimit = 16 << 20
+	// measurePages is how many pages may have been written, by estimate, until
+	// the WAL's length is looked up, which costs some microseconds.
+	measurePages = 256
+	// idleDelay is how long a store must be without commits until all of its WAL is
+	// moved into the database.
+	idleDelay = time.Second
+)
+
+// The bounds of a WAL, in pages. Only tests change them.
+var (
+	softPages = 64 << 20 / filePageSize
+	hardPages = 256 << 20 / filePageSize
+)
+
+type checkpoints struct {
+	logger  *slog.Logger
+	conn    *sqlite.Conn // owned by the goroutine
+	guard   *guard
+	readers *pool         // whose scans and snapshots may be in the way
+	scanAge time.Duration // see Config.ScanAge
+	wake    chan struct{} // capacity one: something below has changed
+	quit    chan struct{}
+	ended   chan struct{}
+
+	moving    sync.Mutex    // held while the goroutine checkpoints
+	requested atomic.Bool   // by the writer: step 1
+	force     atomic.Bool   // by the writer: step 2 is to wait for everybody
+	tail      atomic.Bool   // by the goroutine: step 2
+	crowded   atomic.Int64  // by the writer: readers are in the way of a WAL of so many pages; 0: it did not ask
+	dirty     atomic.Bool   // the WAL holds something
+	unsynced  atomic.Bool   // a sync has failed: the WAL is not to be trusted (see resync)
+	commits   atomic.Uint64 // tells the goroutine whether the store is idle
+	running   atomic.Int32  // how many checkpoints are under way
+	completed atomic.Uint64 // how many have been
+	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
+
+	// Owned by the writer.
+	written int64 // pages since the WAL was measured, by estimate
+	asked   int   // the WAL's length in pages when step 1 was last requested
+	forced  int   // the same when force was last set
+	tries   int   // how often in a row step 2 met a reader
+	vain    int   // how often in a row that was in vain
+
+	gated    int           // the WAL's length in pages when the gate was last shut
+	patience time.Duration // how long it waits for readers when forced
+}
+
+// walLength is the answer of every kind of checkpoint.
+type walLength struct {
+	busy         bool // something was in the way
+	pages, moved int
+}
+
+func (l walLength) rest() int { return l.pages - l.moved }
+
+func startCheckpoints(path string, config Config, g *guard, readers *pool, done <-chan struct{}) (*checkpoints, error) {
+	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability, readerCacheKiB), done)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint connection: %w", err)
+	}
+	conn.SetBusyTimeout(0) // it can always come again
+	c := &checkpoints{
+		logger: config.Logger, conn: conn, guard: g, readers: readers, scanAge: config.ScanAge,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		patience: forceWait,
+	}
+	readers.cleared = func() {
+		c.requested.Store(true)
+		c.signal()
+	}
+	go c.run()
+	return c, nil
+}
+
+// stop ends the goroutine, whose checkpoint Database.Close has interrupted.
+func (c *checkpoints) stop() error {
+	close(c.quit)
+	<-c.ended
+	return c.conn.Close()
+}
+
+func (c *checkpoints) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wrote notes that rows were changed, and what was written into them. Called by the writer.
+func (c *checkpoints) wrote(rows int64, bytes int) {
+	// A leaf of the table and one of an index, and what a value spills into.
+	c.written += 2*rows + int64(bytes)/filePageSize
+}
+
+// committed notes a commit, and asks for a checkpoint if one is worth it.
+// Called by the writer.
+func (c *checkpoints) committed(writer *sqlite.Conn) {
+	c.commits.Add(1)
+	if !c.dirty.Load() && c.dirty.CompareAndSwap(false, true) {
+		c.signal()
+	}
+	if c.written < measurePages {
+		return
+	}
+	c.written = 0
+	wal, err := checkpoint(writer, "NOOP")
+	if err != nil {
+		c.logger.Warn("the WAL can't be measured", "error", err)
+		return
+	}
+	if wal.rest() >= checkpointPages && grown(wal.pages, c.asked, checkpointPages) {
+		c.asked = wal.pages
+		c.requested.Store(true)
+		c.signal()
+	}
+	c.bound(wal)
+	step := forceStep
+	if c.vain >= forceTries {
+		step = c.forced / 2
+	}
+	if wal.pages >= forcePages && grown(wal.pages, c.forced, step) {
+		c.forced = wal.pages
+		if wal.rest() > 2*forcePages && c.readers.holding() > 0 {
+			// It would be in vain, or the writer would move it all. They may be past their age.
+			c.crowd(wal)
+		} else {
+			c.force.Store(true)
+		}
+	}
+}
+
+// bound holds up those who want to pin the WAL, once it is long. Called by the writer.
+func (c *checkpoints) bound(wal walLength) {
+	if wal.pages < softPages {
+		c.readers.gate.open() // it has started anew
+	} else if grown(wal.pages, c.gated, softPages/4) {
+		c.gated = wal.pages
+		c.readers.gate.close()
+		c.requested.Store(true)
+		c.crowd(wal)
+	}
+}
+
+// crowd has the goroutine look at those who are in the way. To end them is not for
+// the writer, as their connections are closed then.
+func (c *checkpoints) crowd(wal walLength) {
+	c.crowded.Store(int64(wal.pages))
+	c.signal()
+}
+
+// makeWay ends scans and snapshots that are too old for a WAL of so many pages.
+func (c *checkpoints) makeWay(pages int) {
+	age := c.scanAge
+	switch {
+	case pages >= hardPages+hardPages/2:
+		age = -1 // whatever it is
+	case pages >= hardPages:
+		age = min(age, gateWait)
+	}
+	if ended := c.readers.expire(age); ended > 0 {
+		c.logger.Warn("the WAL has reached its bound: scans and snapshots that kept it from starting anew were ended",
+			"pages", pages, "ended", ended)
+	}
+}
+
+// grown reports whether the WAL has grown by so much since it had a length, or
+// started anew.
+func grown(pages, since, by int) bool { return pages < since || pages >= since+by }
+
+// due reports whether the writer should checkpoint before its next
+// transaction.
+func (c *checkpoints) due() bool { return c.force.Load() || c.tail.Load() }
+
+// Checkpoint moves what is committed into the database, as far as readers
+// permit. Call it between transactions; Begin does when it is due.
+func (w *fileWriter) Checkpoint() error {
+	if w.conn == nil {
+		return kv.ClosedError
+	}
+	c, wait := w.checkpoints, tailWait
+	forced := c.force.Load()
+	if forced {
+		// What the goroutine is at must be done in any case, and two can't.
+		c.moving.Lock()
+		defer c.moving.Unlock()
+		wait = c.patience
+	}
+	c.force.Store(false)
+	c.tail.Store(false)
+	if c.pinned.Load() > 0 {
+		wait = 0
+	}
+	w.conn.SetBusyTimeout(wait)
+	defer w.conn.SetBusyTimeout(busyTimeout)
+	wal, err := c.attempt(w.conn, "RESTART", wait)
+	switch {
+	case err != nil:
+		return err
+	case !wal.busy:
+		c.vain, c.tries = 0, 0
+		if forced {
+			c.patience = min(2*c.patience, forceWait)
+		}
+	case forced:
+		c.vain++
+		if c.readers.holding() > 0 {
+			c.patience = max(c.patience/2, tailWait) // who knows when a caller is done
+		}
+		ended := c.readers.expire(c.scanAge)
+		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages, "ended", ended)
+	case c.tries < tailTries:
+		c.tries++
+		c.tail.Store(true) // what is left costs little: again before the next transaction
+	default:
+		c.tries = 0
+	}
+	return nil
+}
+
+// checkpoint also takes down how much of the database is synced by it: the file is when
+// everything has been moved, and what it grew by is not before. SQLite syncs nothing if
+// somebody has committed meanwhile, though it says that it has moved all that it had
+// begun with.
+func (g *guard) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	size := fileSize(g.database)
+	wal, err = checkpoint(conn, mode)
+	if err != nil || wal.busy || wal.rest() > 0 {
+		return wal, err
+	}
+	if now, err := checkpoint(conn, "NOOP"); err == nil && now.pages <= wal.pages {
+		g.safe.Store(max(g.safe.Load(), size))
+	}
+	return wal, nil
+}
+
+func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	stmt, err := conn.Prepare("PRAGMA wal_checkpoint(" + mode + ")")
+	if err != nil {
+		return wal, err
+	}
+	_, err = one(stmt, func(stmt *sqlite.Stmt) error {
+		wal = walLength{stmt.ColumnBool(0), stmt.ColumnInt(1), stmt.ColumnInt(2)}
+		return nil
+	})
+	return wal, err
+}
+
+// run is the goroutine: it sleeps unless something was committed lately.
+func (c *checkpoints) run() {
+	defer close(c.ended)
+	var idle <-chan time.Time // nil while there is nothing to wait for
+	var commits uint64        // when idle was set
+	for {
+		select {
+		case <-c.quit:
+			return
+		case <-c.wake:
+			if pages := c.crowded.Swap(0); pages > 0 {
+				c.makeWay(int(pages))
+			}
+			if c.requested.Swap(false) {
+				c.move()
+			}
+			if idle == nil && c.dirty.Load() {
+				idle, commits = time.After(idleDelay), c.commits.Load()
+			}
+		case <-idle:
+			idle = nil
+			if now := c.commits.Load(); now != commits || !c.settle() {
+				idle, commits = time.After(idleDelay), now
+			}
+		}
+	}
+}
+
+// move is step 1. It leaves the field to a writer that waits for it.
+func (c *checkpoints) move() {
+	defer c.tail.Store(true)
+	for range moveRounds {
+		_, err := c.checkpoint("PASSIVE")
+		c.report(err)
+		wal, err := checkpoint(c.conn, "NOOP")
+		c.report(err)
+		if err == nil && wal.rest() == 0 && c.readers.gate.isShut() {
+			c.restart()
+		}
+		if err != nil || wal.rest() < tailPages || c.force.Load() {
+			return
+		}
+	}
+}
+
+// restart is what is left to be done when the writer rests: it would not come to
+// step 2, and who waits at the gate would wait in vain.
+func (c *checkpoints) restart() {
+	if _, err := c.checkpoint("RESTART"); code(err) != sqlite.ResultBusy {
+		c.report(err)
+	}
+}
+
+func (c *checkpoints) checkpoint(mode string) (walLength, error) {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	return c.attempt(c.conn, mode, 0)
+}
+
+// attempt checkpoints, unless what it would move is not to be trusted. For those who read
+// pages it waits no longer than that.
+func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration) (wal walLength, err error) {
+	sound := c.guard.sound(func() int {
+		is, noop := checkpoint(conn, "NOOP")
+		err = noop
+		return max(is.pages, 0)
+	})
+	if err = errors.Join(err, sound); err != nil {
+		return wal, err // its pages are not to be trusted, nor is what lies at its names
+	}
+	if c.unsynced.Load() {
+		return wal, errUnsynced
+	}
+	defer func() { c.noteSync(err) }()
+	c.running.Add(1)
+	defer func() { c.completed.Add(1); c.running.Add(-1) }()
+	wal, err = c.readers.views.checkpoint(mode, wait, func(mode string) (walLength, error) { return c.guard.checkpoint(conn, mode) })
+	if mode != "PASSIVE" && err == nil && !wal.busy {
+		c.readers.gate.open() // the next write is at the beginning of the WAL
+	}
+	return wal, err
+}
+
+// settle moves all of an idle store's WAL into the database. If a reader or the
+// writer is in the way it gives up at once, to come again. The file keeps its
+// length: that a WAL is there and what is in it shows, after a crash, that nobody
+// has cut it; and the next burst of writes need not make it grow again.
+func (c *checkpoints) settle() bool {
+	c.dirty.Store(false) // before: a commit from here on sets it again
+	wal, err := c.checkpoint("PASSIVE")
+	c.report(err)
+	if err != nil || wal.busy || wal.rest() > 0 {
+		c.dirty.Store(true)
+		return false
+	}
+	return true
+}
+
+func (c *checkpoints) report(err error) {
+	// Close interrupts; a loss, and a sync that failed, were reported.
+	if err != nil && !isInterrupt(err) && !errors.Is(err, kv.FileLostError) && !errors.Is(err, errUnsynced) {
+		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
+	}
+}

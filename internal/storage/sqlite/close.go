@@ -1,0 +1,184 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// never is a number of checkpoints that is not reached: the next transaction gets a
+// stamp.
+const never = math.MaxUint64
+
+const (
+	// leaveTime is how long Close tries to leave WAL mode: readers of other
+	// processes come and go, each for a moment.
+	leaveTime  = 250 * time.Millisecond
+	leavePause = 5 * time.Millisecond
+	// emptyTime is how long it then waits for readers that stay to let it move
+	// everything.
+	emptyTime = 2 * time.Second
+)
+
+// enter marks the database as in use, in a WAL that names it, and has the mark moved
+// into the file before anything is acknowledged: a copy without the WAL shows what it
+// is.
+func (w *fileWriter) enter() (err error) {
+	pageSize, err := queryInt(w.conn, "PRAGMA page_size")
+	if err != nil {
+		return err
+	}
+	vacuum, err := queryInt(w.conn, "PRAGMA auto_vacuum")
+	if err != nil {
+		return err
+	}
+	w.pageSize, w.guard.fixed, w.entered = pageSize, vacuum == 0, true
+	last, err := lastRevision(w.conn)
+	if err != nil {
+		return err
+	}
+	if err := w.lock.adopt(last); err != nil {
+		return fmt.Errorf("lock file: %w", err)
+	}
+	if err := w.setStamp(w.present()); err != nil {
+		return err
+	}
+	if err := w.guard.watch("", walSuffix, shmSuffix, lockSuffix); err != nil {
+		return err
+	}
+	if err := w.guard.watchWAL(frameHeaderSize+w.pageSize, w.walFrames); err != nil {
+		return err
+	}
+	if err := w.inode.protect(w.file); err != nil {
+		w.logger.Warn("the file can't be protected from other programs", "path", w.file, "error", err)
+	}
+	w.lock.share()
+	wal, err := w.guard.checkpoint(w.conn, "PASSIVE")
+	if w.unsynced = isSyncFault(err); w.unsynced {
+		w.logger.Warn("the file is not marked as in use yet: a sync has failed", "path", w.file, "error", err)
+	} else if err != nil || wal.rest() > 0 {
+		w.logger.Info("the file is not marked as in use yet: another program is reading it", "path", w.file, "error", err)
+	}
+	return nil
+}
+
+// walFrames is how many frames are committed in the WAL.
+func (w *fileWriter) walFrames() int {
+	wal, err := checkpoint(w.conn, "NOOP")
+	if err != nil {
+		return 0
+	}
+	return max(wal.pages, 0)
+}
+
+// setStamp commits a stamp.
+func (w *fileWriter) setStamp(s stamp) error {
+	if err := execute(w.conn, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := replaceStamp(w.conn, s)
+	if err == nil {
+		err = w.views.committing(func() error { return execute(w.conn, "COMMIT") })
+	}
+	if err != nil && w.checkpoints != nil {
+		w.checkpoints.noteSync(err)
+	}
+	if err != nil && !w.conn.AutocommitEnabled() {
+		err = errors.Join(err, execute(w.conn, "ROLLBACK"))
+	}
+	return err
+}
+
+// closeIfLost closes the connection of a store that has lost its file, before the
+// readers': while those are connected SQLite neither moves the WAL nor removes by
+// name what lies in its place.
+func (w *fileWriter) closeIfLost() error {
+	if w.conn == nil || w.guard.last() == nil {
+		return nil
+	}
+	err := errors.Join(w.guard.err(), w.Rollback(), w.conn.Close())
+	w.conn = nil
+	return err
+}
+
+// close ends the connection. After a store that was opened whole the file is
+// complete and, unless a foreign reader is in it, in rollback mode, so that any
+// program can read it, from any medium.
+func (w *fileWriter) close() error {
+	if w.conn == nil {
+		return nil
+	}
+	var err error
+	if w.entered {
+		if err = errors.Join(w.Rollback(), w.leave()); err == nil {
+			w.left()
+		}
+	}
+	err = errors.Join(err, w.conn.Close())
+	w.conn = nil
+	return err
+}
+
+// leave moves everything into the file and marks it as complete. While that has not
+// succeeded the file stays protected: then nobody, and not SQLite on its own either,
+// removes a WAL that the file needs.
+func (w *fileWriter) leave() error {
+	stays := func(err error) error {
+		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, errors.Join(err, w.inode.protect(w.file)))
+	}
+	if w.checkpoints != nil && w.checkpoints.unsynced.Load() { // nil: opening failed before
+		if err := w.resync(); err != nil {
+			return stays(err)
+		}
+	}
+	// The checkpoint that follows syncs.
+	if err := execute(w.conn, "PRAGMA synchronous = NORMAL"); err != nil {
+		return err
+	}
+	if err := w.setStamp(stamp{}); err != nil {
+		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, err)
+	}
+	// Leaving WAL mode is a transaction with a journal: see openOwned.
+	if err := execute(w.conn, "PRAGMA synchronous = FULL"); err != nil {
+		return err
+	}
+	if err := w.inode.expose(); err != nil {
+		return err
+	}
+	w.conn.SetBusyTimeout(0)
+	for began := time.Now(); ; time.Sleep(leavePause) {
+		if lost := w.guard.last(); lost != nil {
+			return stays(lost)
+		}
+		mode, err := queryText(w.conn, "PRAGMA journal_mode = DELETE")
+		if err == nil && mode == "delete" {
+			return nil
+		}
+		if err != nil && code(err) != sqlite.ResultBusy && code(err) != sqlite.ResultLocked {
+			return stays(err)
+		}
+		if time.Since(began) > leaveTime {
+			break
+		}
+		// SQLite may have removed the WAL before it met a reader, who has made another.
+		if err := w.guard.watch(walSuffix, shmSuffix); err != nil {
+			return stays(err)
+		}
+	}
+	w.conn.SetBusyTimeout(emptyTime)
+	wal, err := checkpoint(w.conn, "TRUNCATE")
+	if err != nil && code(err) != sqlite.ResultBusy {
+		return stays(err)
+	}
+	if err != nil || wal.rest() > 0 {
+		return stays(fmt.Errorf("another process reads what was committed before: close it, and open the store once more; until then keep %s and %s%s together: %w",
+			w.file, w.file, walSuffix, kv.IncompleteFileError))
+	}
+	w.logger.Info("the database stays in WAL mode, complete: another program is reading it", "path", w.file)
+	return nil
+}

@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/kv"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// compactStep is how many pages are put back between two looks at the context.
+const compactStep = 256
+
+// Compact gives the space of what was removed back to the file system. Whoever
+// owns the writer calls it, between transactions: nothing else may write
+// meanwhile. Reads go on, and see what they saw.
+//
+// SQLite's VACUUM would do, but it can't be ended safely on this connection, says
+// nothing of its progress, and keeps the whole new database in memory, or in a
+// temporary folder that is of another size and privacy. So the new one is made
+// beside the file, by a connection that only reads, and then put in the old one's
+// place within one transaction, page by page: until COMMIT nothing has happened.
+//
+// It takes the size of the new database twice: in that file, and in the WAL.
+func (d *Database) Compact(ctx context.Context, progress storage.Progress) (sizes kv.Compaction, err error) {
+	ctx, leave, err := d.Operation(ctx)
+	if err != nil {
+		return sizes, err
+	}
+	defer leave()
+	w, ok := d.writer.(*fileWriter)
+	switch {
+	case d.writer == nil:
+		return sizes, kv.ReadOnlyError
+	case !ok: // memory gives everything back by itself
+		return sizes, nil
+	case w.conn == nil:
+		return sizes, kv.ClosedError
+	}
+	if sizes.Before, err = w.bytes(); err != nil {
+		return sizes, err
+	}
+	if err := w.compact(ctx, d, sizes.Before, progress); err != nil {
+		return sizes, operationError(ctx, err)
+	}
+	if sizes.After, err = w.bytes(); err != nil {
+		return sizes, err
+	}
+	return sizes, nil
+}
+
+// bytes is how large the database is.
+func (w *fileWriter) bytes() (int64, error) {
+	size, count, err := pageShape(w.conn)
+	return size * count, err
+}
+
+func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress storage.Progress) error {
+	removeLeftovers(d.path, "compacting")
+	if err := w.guard.last(); err != nil {
+		return err
+	}
+	if w.checkpoints.unsynced.Load() {
+		if err := w.resync(); err != nil {
+			return err
+		}
+	}
+	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
+	if err != nil {
+		return err
+	}
+	defer func() { _ = disk.RemoveAll(folder) }()
+	// Until the file has become smaller nobody may take it for cut off.
+	loose := w.present()
+	loose.pages = 0
+	if err := w.setStamp(loose); err != nil {
+		return err
+	}
+	path := filepath.Join(folder, "new")
+	if err := d.compactInto(ctx, path, func(done, total int64) {
+		progress.Report(int64(float64(before/2)*float64(done)/float64(total)), before)
+	}); err != nil {
+		return err
+	}
+	progress.Report(before/2, before)
+	if err := w.replaceWith(ctx, path, before, progress); err != nil {
+		return err
+	}
+	// Only now does the file become smaller. A reader that is in the way puts it
+	// off to one of the next checkpoints.
+	c := w.checkpoints
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	w.conn.SetBusyTimeout(tailWait)
+	defer w.conn.SetBusyTimeout(busyTimeout)
+	if _, err := c.attempt(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
+		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
+	}
+	w.guard.shrinks()
+	w.guard.committed(true)
+	c.dirty.Store(true)
+	c.signal()
+	// The WAL may be empty by now, where a crash would leave nothing that says that
+	// none is missing.
+	if err := w.setStamp(w.present()); err != nil {
+		w.logger.Warn("the compacted file is not stamped; the next transaction does it", "error", err)
+	}
+	w.guard.committed(true)
+	progress.Report(before, before)
+	return nil
+}
+
+// shortBase is the last element of a path, or as much of it as leaves room for
+// more in a name.
+func shortBase(path string) string {
+	base := filepath.Base(path)
+	return base[:min(len(base), 100)]
+}
+
+// replaceWith makes the database what another file holds, or leaves it as it is.
+func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64, progress storage.Progress) (err error) {
+	from, err := openCopy(path, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	backup, err := sqlite.NewBackup(w.conn, "main", from, "main")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backup.Close()) }() // rolls back what is not complete
+	for more := true; more; {
+		if err := errors.Join(storage.ContextError(ctx), w.guard.check()); err != nil {
+			return err
+		}
+		err := w.views.committing(func() (err error) { // the last step does
+			more, err = backup.Step(compactStep)
+			return err
+		})
+		if err != nil {
+			w.checkpoints.noteSync(err)
+			return fmt.Errorf("the database is as it was: %w", err)
+		}
+		if total := backup.PageCount(); total > 0 {
+			progress.Report(before/2+(before-before/2)*int64(total-backup.Remaining())/int64(total)*9/10, before)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+
+	"forge.lthn.ai/core/go-store/internal/storage/disk"
+)
+
+// disown cuts off what a COMMIT has written that failed since the disk was full. Its
+// last frame is not there, or not whole, as SQLite sees it; but where the WAL has been
+// used before, the bytes that the frame lacks may be lying there: a frame of the same
+// page with the same content, at the same place. It would be whole then, and the next
+// opening would find a transaction that was refused. After an error that is unknown.
+// Call it between transactions.
+func (w *fileWriter) disown() (err error) {
+	frames, err := w.holdWAL()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Rollback()) }()
+	file, err := openNoFollow(w.file+walSuffix, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	end := int64(walHeaderSize) + int64(frames)*w.guard.frameSize
+	if info.Size() <= end {
+		return nil
+	}
+	if err := disk.Truncate(file, end); err != nil {
+		return err
+	}
+	return disk.Sync(file)
+}

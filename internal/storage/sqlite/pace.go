@@ -1,0 +1,37 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+)
+
+// pace is how far a read of a view's pages may go.
+type pace struct {
+	left  int          // steps: pages of an index, or rows
+	check func() error // asked after each fewRows steps whether to go on; nil: no further than left
+}
+
+// short is the pace of a read that waits for nobody, and that nobody need wait for.
+func short() pace { return pace{left: fewRows} }
+
+// long is that of one which goes on until it is done, or ctx is, or the database closes.
+func (p *pool) long(ctx context.Context) pace {
+	return pace{left: fewRows, check: func() error { return p.check(ctx) }}
+}
+
+// errLong says that a read takes longer than a short one may.
+var errLong = errors.New("more than a short read may take")
+
+func (p *pace) step(n int) error {
+	if p.left -= n; p.left >= 0 {
+		return nil
+	}
+	if p.check == nil {
+		return errLong
+	}
+	p.left = fewRows
+	return p.check()
+}
+
+// one is step(1), as a function.
+func (p *pace) one() error { return p.step(1) }

@@ -1,0 +1,120 @@
+package sqlite
+
+import (
+	"runtime"
+	"runtime/debug"
+	"unsafe"
+
+	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// get is one row as it is committed now, and the sequence that it was read at. Its error
+// is errUnread.
+func (s *views) get(group, key string) (row kv.Row, found bool, sequence uint64, err error) {
+	defer onFault(debug.SetPanicOnFault(true), &err)
+	p, ok := s.look()
+	if !ok {
+		return row, false, 0, errUnread
+	}
+	defer s.leave(p)
+	row, found, err = p.view.get(group, key)
+	return row, found, p.view.sequence, err
+}
+
+// getMany is the rows of those keys that are there.
+func (v *view) getMany(group string, keys []string, p *pace) (rows []kv.Row, err error) {
+	for _, key := range keys {
+		if err := p.step(1); err != nil {
+			return nil, err
+		}
+		row, found, err := v.get(group, key)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// read calls f with a view of what is committed now. Its error is errUnread, or f's own.
+func (s *views) read(f func(*view) error) (err error) {
+	defer onFault(debug.SetPanicOnFault(true), &err)
+	p, ok := s.look()
+	if !ok {
+		return errUnread
+	}
+	defer s.leave(p)
+	return left(f(p.view))
+}
+
+// leave releases a pin, and has the writer have its turn: see writing.
+func (s *views) leave(p pin) {
+	p.release()
+	if s.writing.Load() {
+		runtime.Gosched()
+	}
+}
+
+func (v *view) get(group, key string) (row kv.Row, found bool, err error) {
+	rowid, found, err := v.index.Find(group, key)
+	if err != nil || !found {
+		return row, false, unread(err)
+	}
+	var record btree.Record
+	if found, err = v.table.Get(rowid, &record); err != nil || !found {
+		return row, false, errUnread // the index has it
+	}
+	row.Group, row.Key = group, key
+	if err := v.readMeta(&record, &row); err != nil {
+		return row, false, err
+	}
+	kind, n, err := record.Measure(v.shape.columns[columnValue])
+	if err != nil || kind != pages.Text && kind != pages.Blob {
+		return row, false, errUnread
+	}
+	if n > 0 {
+		value, err := record.AppendColumn(make([]byte, 0, n), v.shape.columns[columnValue])
+		if err != nil {
+			return row, false, errUnread
+		}
+		row.Value = owned(value)
+	}
+	return row, true, nil
+}
+
+// readMeta reads the deadline and the revision.
+func (v *view) readMeta(record *btree.Record, row *kv.Row) error {
+	deadline, err := record.Column(v.shape.columns[columnDeadline])
+	if err != nil {
+		return errUnread
+	}
+	switch deadline.Kind {
+	case pages.Null, pages.Missing:
+		row.Deadline = kv.NoDeadline
+	case pages.Integer:
+		row.Deadline = deadline.Int
+	default:
+		return errUnread // SQLite has the words
+	}
+	revision, err := record.Column(v.shape.columns[columnRevision])
+	if err != nil || revision.Kind != pages.Integer && revision.Kind != pages.Missing {
+		return errUnread
+	}
+	row.Revision = uint64(max(revision.Int, 1))
+	return nil
+}
+
+// unread is errUnread for every error: SQLite says what is wrong.
+func unread(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errUnread
+}
+
+// owned is a string of bytes that nobody else has.
+func owned(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// skipped is how many entries of the index are passed at a time, and so the most that may
+// be behind the end of a group.
+const skipped = 4096
+
+// page is limit rows of a group, after the first offset. Where nothing of the group is
+// dead it goes there by the index alone.
+func (v *view) page(group string, offset, limit int, now int64, p *pace) (page []kv.KeyValue, err error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	q := storage.GroupQuery(group)
+	q.Limit = limit
+	s := newPageScan(q, now)
+	if err := s.begin(v); err != nil {
+		return nil, err
+	}
+	if offset > 0 {
+		dead, err := v.mayBeDead(q.Groups, now, p)
+		switch {
+		case err != nil:
+			return nil, err
+		case dead:
+			s.skip = offset
+		default:
+			if err := s.pass(offset, p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for more := s.ok; more; {
+		var passed, bytes int
+		passed, more, err = s.some(v, firstChunkRows, firstChunkBytes, func(row *kv.Row) {
+			page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value})
+			bytes += len(row.Key) + len(row.Value)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if more {
+			if err := p.step(passed + bytes*fewRows/firstChunkBytes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return page, nil
+}
+
+// mayBeDead reports whether there may be dead rows in a range: where many are dead it does
+// not look which.
+func (v *view) mayBeDead(rng kv.Range, now int64, p *pace) (bool, error) {
+	d, err := v.doubts(now, p)
+	if err != nil || d.all {
+		return true, err
+	}
+	for name := range d.names {
+		if rng.Contains(name) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pass goes on by so many entries, or behind the group.
+func (s *pageScan) pass(entries int, p *pace) (err error) {
+	for entries > 0 && s.ok {
+		n := min(entries, skipped)
+		entries -= n
+		if err := p.step(1 + n/gathered); err != nil {
+			return err
+		}
+		if s.ok, err = s.entries.Skip(n); err != nil || !s.ok {
+			return err
+		}
+		group, _, err := groupAndRow(&s.entries)
+		if err != nil {
+			return err
+		}
+		s.ok = group.Kind == pages.Text && string(group.Bytes) == s.group
+	}
+	return nil
+}

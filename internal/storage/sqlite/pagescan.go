@@ -1,0 +1,347 @@
+package sqlite
+
+import (
+	"errors"
+	"slices"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// pageScan yields the live rows of a query from a view's pages, some at a time. Between
+// two chunks it stands where it was: the view must be the same.
+type pageScan struct {
+	query  storage.Query
+	group  string // the query's single group, or that of the row before
+	single bool
+	now    int64
+	left   int // rows that are still wanted
+	skip   int // rows before them that are not
+
+	entries btree.IndexCursor
+	rows    btree.TableReader
+	record  btree.Record
+	ok      bool    // entries is at one
+	failed  error   // behind the rows that were gathered
+	rowids  []int64 // of rows that were gathered and not read
+	buffer  []int64
+}
+
+// patience is how many entries that are not wanted a chunk passes over for each row that
+// it may have.
+const patience = 16
+
+func newPageScan(q storage.Query, now int64) *pageScan {
+	s := &pageScan{query: q, now: now, left: q.Wanted()}
+	s.group, s.single = q.Single()
+	return s
+}
+
+// anyOrder: only what is all wanted may be read in another order.
+func (s *pageScan) anyOrder() bool {
+	q := &s.query
+	return q.AnyOrder && s.single && !q.Reverse && q.Limit <= 0 && q.Keys == storage.AllKeys
+}
+
+// begin goes to the first entry.
+func (s *pageScan) begin(v *view) (err error) {
+	s.entries.Reset(&v.index)
+	s.rows.Reset(&v.table)
+	q := &s.query
+	switch {
+	case q.Reverse:
+		s.ok, err = s.last()
+	case s.single && q.After != nil && q.After.Key >= q.Keys.From:
+		s.ok, err = s.entries.SeekGT(btree.Text(s.group), btree.Text(q.After.Key))
+	case s.single && q.Keys.From == "":
+		s.ok, err = s.entries.SeekGE(btree.Text(s.group)) // with keys that are no text
+	case s.single:
+		s.ok, err = s.entries.SeekGE(btree.Text(s.group), btree.Text(q.Keys.From))
+	case q.After != nil && q.After.Group >= q.Groups.From:
+		s.ok, err = s.entries.SeekGT(btree.Text(q.After.Group), btree.Text(q.After.Key))
+	default:
+		s.ok, err = s.entries.SeekGE(btree.Text(q.Groups.From))
+	}
+	return err
+}
+
+// last is begin for a scan that goes backward.
+func (s *pageScan) last() (ok bool, err error) {
+	q := &s.query
+	if s.single {
+		end, bounded := q.Keys.To, !q.Keys.Unbounded
+		if q.After != nil && (!bounded || q.After.Key < end) {
+			end, bounded = q.After.Key, true
+		}
+		if bounded {
+			return s.entries.SeekLT(btree.Text(s.group), btree.Text(end))
+		}
+		return s.entries.SeekLE(btree.Text(s.group))
+	}
+	switch {
+	case q.After != nil && (q.Groups.Unbounded || q.After.Group < q.Groups.To):
+		return s.entries.SeekLT(btree.Text(q.After.Group), btree.Text(q.After.Key))
+	case q.Groups.Unbounded:
+		return s.entries.SeekLT(btree.Value{Kind: pages.Blob}) // behind all text
+	default:
+		return s.entries.SeekLT(btree.Text(q.Groups.To))
+	}
+}
+
+func (s *pageScan) wide() bool { return s.query.Wide() }
+
+// chunk appends rows until one of the limits is reached; more says that there may be
+// others behind them.
+func (s *pageScan) chunk(v *view, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
+	_, more, err = s.some(v, rows, bytes, func(row *kv.Row) { into = append(into, *row) })
+	return into, more, err
+}
+
+// some is chunk with a function that rows are added by. It says how many entries it has
+// passed, which has a limit too.
+func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int, more bool, err error) {
+	rows = min(rows, s.left)
+	got := 0
+	enough := func(row *kv.Row) bool {
+		add(row)
+		got++
+		bytes -= len(row.Key) + len(row.Value)
+		return got == rows || bytes <= 0
+	}
+	for (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows {
+		if len(s.rowids) == 0 {
+			n, err := s.gather(v, min(gathered, rows-got+s.skip), rows)
+			if err != nil {
+				s.ok, s.failed = false, err // what lies before it can be read
+			}
+			passed += n
+		}
+		if err := s.read(v, enough); err != nil {
+			return passed, false, err
+		}
+	}
+	s.left -= got
+	if s.failed != nil && len(s.rowids) == 0 && s.left > 0 {
+		return passed, false, s.failed
+	}
+	more = s.ok || len(s.rowids) > 0
+	if !more && s.left > 0 && isEverything(s.query.Groups) {
+		err = v.allNamed(s.now)
+	}
+	return passed, more && s.left > 0 && err == nil, err
+}
+
+// behind is what SQLite is asked for if a page can't be read: the rows behind the last
+// that was yielded.
+func (s *pageScan) behind(last *kv.Row) source[kv.Row] {
+	q := s.query
+	if last != nil && !s.anyOrder() {
+		q.After = &kv.Key{Group: last.Group, Key: last.Key}
+	}
+	return newRowScan(q, s.now)
+}
+
+// gathered is how many rows are looked for at a time.
+const gathered = 32
+
+// gather goes along the index for n rows that may be wanted, or, where their order does
+// not matter, for many that are then read in the order of the table: rows that were
+// written together lie together. It reports how many entries it has passed.
+func (s *pageScan) gather(v *view, n, many int) (passed int, err error) {
+	unordered := s.anyOrder()
+	if unordered {
+		n = many
+	}
+	s.rowids = s.buffer[:0]
+	for s.ok && len(s.rowids) < n && passed < patience*n {
+		group, key, rowid, err := s.entries.Pair()
+		var moved, wanted bool
+		if err != nil {
+			err = s.odd(v)
+		} else {
+			moved, wanted, err = s.judge(group, key)
+		}
+		if err != nil {
+			return passed, err
+		}
+		passed++
+		if wanted {
+			s.rowids = append(s.rowids, rowid)
+		}
+		if s.ok && !moved {
+			if s.ok, err = s.step(); err != nil {
+				return passed, err
+			}
+		}
+	}
+	s.buffer = s.rowids
+	if unordered {
+		slices.Sort(s.rowids)
+	}
+	return passed, nil
+}
+
+// errEnough ends the reading of rows before the last.
+var errEnough = errors.New("enough")
+
+// read reads the rows that were gathered, and adds those that are live, until that says
+// that there are enough.
+func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
+	var row kv.Row
+	next := 0
+	err := s.rows.Each(s.rowids, &s.record, func(i int) error {
+		if i != next {
+			return errUnread // the index has a row that the table has not
+		}
+		next++
+		row = kv.Row{}
+		if s.skip > 0 {
+			live, err := v.live(&s.record, s.now)
+			if live {
+				s.skip--
+			}
+			return err
+		}
+		if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
+			return err
+		}
+		if err := s.fill(v, &row); err != nil {
+			return err
+		}
+		if add(&row) {
+			return errEnough
+		}
+		return nil
+	})
+	if err == nil && next != len(s.rowids) {
+		err = errUnread
+	}
+	s.rowids = s.rowids[next:]
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (s *pageScan) step() (bool, error) {
+	if s.query.Reverse {
+		return s.entries.Prev()
+	}
+	return s.entries.Next()
+}
+
+// odd judges an entry that is not two texts: it ends the scan if it lies behind the end of
+// the range, and is passed over if its key, which comes before all text or behind it, is
+// not asked for, or if its row is dead. Otherwise what is wrong with it is for SQLite to
+// say.
+func (s *pageScan) odd(v *view) error {
+	group, rowid, err := groupAndRow(&s.entries)
+	if err != nil {
+		return err
+	}
+	if group.Kind != pages.Text || s.single && string(group.Bytes) != s.group || !s.single && !inRange(s.query.Groups, group.Bytes) {
+		s.ok = false
+		return nil
+	}
+	entry, err := s.entries.Entry()
+	if err != nil {
+		return err
+	}
+	key, err := entry.Column(1)
+	if err != nil {
+		return err
+	}
+	keys := s.query.Keys
+	if key.Kind == pages.Blob && !keys.Unbounded || key.Kind < pages.Text && keys.From != "" {
+		return nil
+	}
+	if found, err := s.rows.Get(rowid, &s.record); err != nil || !found {
+		return errUnread
+	}
+	if live, err := v.live(&s.record, s.now); err != nil || live {
+		return errUnread
+	}
+	return nil
+}
+
+// judge says whether an entry is wanted, and ends the scan where none follows that is. It
+// goes to the next that may be wanted if there are many that are not.
+func (s *pageScan) judge(group, key []byte) (moved, wanted bool, err error) {
+	q := &s.query
+	switch {
+	case s.single:
+		if string(group) != s.group {
+			s.ok = false
+			return false, false, nil
+		}
+	case q.Reverse && string(group) < q.Groups.From, !q.Reverse && !q.Groups.Unbounded && string(group) >= q.Groups.To:
+		s.ok = false
+		return false, false, nil
+	}
+	if q.Keys == storage.AllKeys {
+		return false, true, nil
+	}
+	early, late := string(key) < q.Keys.From, !q.Keys.Unbounded && string(key) >= q.Keys.To
+	if !early && !late {
+		return false, true, nil
+	}
+	this := btree.Text(string(group)) // the page's bytes are not good while the cursor moves
+	switch {
+	case early && !q.Reverse:
+		s.ok, err = s.entries.SeekGE(this, btree.Text(q.Keys.From))
+	case late && q.Reverse:
+		s.ok, err = s.entries.SeekLT(this, btree.Text(q.Keys.To))
+	case s.single: // nothing of the group follows
+		s.ok = false
+	case q.Reverse:
+		s.ok, err = s.entries.SeekLT(this)
+	default:
+		s.ok, err = s.entries.SeekGT(this)
+	}
+	return true, false, err
+}
+
+// joined is how many bytes of a value are copied together with its key, which saves an
+// allocation: whoever keeps one of them keeps little more.
+const joined = 256
+
+// fill copies the row that was read.
+func (s *pageScan) fill(v *view, row *kv.Row) error {
+	if row.Group = s.group; !s.single {
+		group, err := s.record.Column(v.shape.columns[columnGroup])
+		if err != nil || group.Kind != pages.Text {
+			return errUnread
+		}
+		if s.group != string(group.Bytes) { // the same as that of the row before, as a rule
+			s.group = string(group.Bytes)
+		}
+		row.Group = s.group
+	}
+	key, err := s.record.Column(v.shape.columns[columnKey])
+	if err != nil || key.Kind != pages.Text {
+		return errUnread
+	}
+	column := v.shape.columns[columnValue]
+	kind, n, err := s.record.Measure(column)
+	if err != nil || kind != pages.Text && kind != pages.Blob {
+		return errUnread
+	}
+	if s.query.KeysOnly || n > joined {
+		row.Key = string(key.Bytes)
+		if s.query.KeysOnly {
+			return nil
+		}
+		value, err := s.record.AppendColumn(make([]byte, 0, n), column)
+		row.Value = owned(value)
+		return unread(err)
+	}
+	both := append(make([]byte, 0, len(key.Bytes)+n), key.Bytes...)
+	if both, err = s.record.AppendColumn(both, column); err != nil {
+		return errUnread
+	}
+	all := owned(both)
+	row.Key, row.Value = all[:len(key.Bytes)], all[len(key.Bytes):]
+	return nil
+}

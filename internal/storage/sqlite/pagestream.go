@@ -1,0 +1,216 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"slices"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// pageSource is source for the pages of a view: it stands between two chunks where it was,
+// and the view must be the same.
+type pageSource[T any] interface {
+	begin(v *view) error
+	// chunk appends until one of the limits is reached; more says that there may be
+	// others behind.
+	chunk(v *view, into []T, rows, bytes int) (_ []T, more bool, err error)
+	// wide says that even the first chunk may pass over any number of rows.
+	wide() bool
+	// behind is what SQLite is to be asked instead: all, or what is behind the last that
+	// was yielded.
+	behind(last *T) source[T]
+}
+
+// streamPages is stream for what is read from the pages of a view: the loop's body runs
+// between chunks, while the view is held.
+func streamPages[T any](ctx context.Context, p *pool, begin func() pageSource[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		s := &pageLoop[T]{pool: p, begin: begin}
+		defer s.end()
+		err := s.first(ctx)
+		if errors.Is(err, errUnread) { // nothing was yielded
+			stream(ctx, p, func() source[T] { return begin().behind(nil) })(yield)
+			return
+		}
+		s.loop(ctx, err, yield)
+	}
+}
+
+// streamHeldPages is streamPages of a view that belongs to somebody else.
+func streamHeldPages[T any](ctx context.Context, h *hold, begin func() pageSource[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		s := &pageLoop[T]{pool: h.pool, hold: h, begin: begin}
+		s.loop(ctx, s.firstHeld(ctx), yield)
+	}
+}
+
+// pageLoop is a pageSource in the middle of a loop.
+type pageLoop[T any] struct {
+	pool  *pool
+	begin func() pageSource[T]
+	scan  pageSource[T]
+	rows  []T   // the present chunk
+	last  *T    // the last that was yielded
+	hold  *hold // the view for the next chunk
+	more  bool
+}
+
+func (s *pageLoop[T]) loop(ctx context.Context, err error, yield func(T, error) bool) {
+	for {
+		for i := range s.rows {
+			if !yield(s.rows[i], nil) {
+				return
+			}
+		}
+		if n := len(s.rows); n > 0 {
+			last := s.rows[n-1]
+			s.last = &last
+		}
+		if err != nil {
+			var none T
+			yield(none, s.explain(ctx, err))
+			return
+		}
+		if !s.more {
+			return
+		}
+		err = s.next(ctx)
+	}
+}
+
+// first reads the first chunk, where most scans end. One that goes on holds its view from
+// then on, unless the WAL is at its bound: then it waits, and begins again.
+func (s *pageLoop[T]) first(ctx context.Context) error {
+	if err := s.pool.check(ctx); err != nil {
+		return err
+	}
+	s.restart()
+	if s.scan.wide() {
+		leave, err := s.pool.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	p, err := s.now()
+	if err != nil || !s.more {
+		return err
+	}
+	if s.pool.gate.isShut() {
+		s.pool.views.leave(p)
+		s.drop()
+		if err := s.pool.gate.pass(ctx, s.pool.closed); err != nil {
+			return err
+		}
+		s.restart()
+		if p, err = s.now(); err != nil || !s.more {
+			return err
+		}
+	}
+	if s.hold, err = s.pool.holdView(p); err != nil {
+		s.drop()
+	}
+	return err
+}
+
+// restart has the scan begin at its beginning.
+func (s *pageLoop[T]) restart() {
+	s.drop()
+	s.scan, s.more = s.begin(), false
+}
+
+// drop forgets a chunk that is not to be yielded.
+func (s *pageLoop[T]) drop() {
+	clear(s.rows)
+	s.rows = s.rows[:0]
+}
+
+// now reads the first chunk of what is committed now. The pin is to be released if there
+// is more and no error.
+func (s *pageLoop[T]) now() (p pin, err error) {
+	defer onFault(debug.SetPanicOnFault(true), &err)
+	p, ok := s.pool.views.look()
+	if !ok {
+		return p, errUnread
+	}
+	done := false
+	defer func() {
+		if !done || err != nil || !s.more {
+			s.pool.views.leave(p)
+		}
+	}()
+	err = s.chunk(p.view, firstChunkRows, firstChunkBytes)
+	done = true
+	return p, err
+}
+
+// firstHeld reads the first chunk of a view that is held.
+func (s *pageLoop[T]) firstHeld(ctx context.Context) error {
+	if err := s.pool.check(ctx); err != nil {
+		return err
+	}
+	s.restart()
+	if s.scan.wide() {
+		leave, err := s.pool.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	return s.hold.look(func(v *view) error { return s.chunk(v, firstChunkRows, firstChunkBytes) })
+}
+
+// chunk reads a chunk, the first one too.
+func (s *pageLoop[T]) chunk(v *view, rows, bytes int) (err error) {
+	if !s.more {
+		if err := s.scan.begin(v); err != nil {
+			return left(err)
+		}
+	}
+	s.rows, s.more, err = s.scan.chunk(v, s.rows, rows, bytes)
+	return left(err)
+}
+
+// next reads a chunk. Scans that have come this far take turns, as with scan.turn.
+func (s *pageLoop[T]) next(ctx context.Context) error {
+	n := len(s.rows)
+	s.drop()
+	s.rows = slices.Grow(s.rows, min(chunkRows, 4*n))
+	leave, err := s.pool.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	rows, bytes := s.pool.laterChunk()
+	return s.hold.look(func(v *view) error { return s.chunk(v, rows, bytes) })
+}
+
+// explain has SQLite say what is wrong: behind the last that was yielded, or, as it passes
+// over keys there that are NULL, anywhere.
+func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
+	if !errors.Is(err, errUnread) {
+		return err
+	}
+	for _, last := range []*T{s.last, nil} {
+		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return rowsIterationError(errPage)
+}
+
+// errPage is the answer if SQLite finds nothing wrong, of whose moment rows must not
+// follow.
+var errPage = fmt.Errorf("a page can't be read as it is: check the store, and salvage what it has if that finds something: %w", kv.DamagedError)
+
+func (s *pageLoop[T]) end() {
+	if s.hold != nil {
+		s.hold.release(kv.SnapshotClosedError)
+	}
+}

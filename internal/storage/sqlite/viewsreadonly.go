@@ -1,0 +1,184 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/storage/frames"
+	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// A store that does not own its file reads by views too, but feeds them by itself: who
+// finds that somebody has committed catches up at once. And its anchors are brief: one
+// that is open keeps the owner's WAL from beginning anew, so while it is being read the
+// store changes it every few milliseconds, and as soon as it is all that is in the way; at
+// rest it has none.
+
+// brief is how long an anchor of a store lasts that does not own its file, while somebody
+// reads; once nobody does, it ends with the next tick. A new one costs some 50 µs.
+const brief = 2 * time.Millisecond
+
+const immutable = "immutable=1"
+
+// openViewsToRead has the pages of a file be read that this store does not own. Files in
+// rollback mode are SQLite's, as there an anchor would lock writers out, and so is a WAL
+// whose owner was killed, since what its index says is not to be trusted: SQLite makes one
+// of its own.
+func (d *Database) openViewsToRead(inode *inode, f *found, config Config) (*views, error) {
+	if config.NoPages || !f.wal || d.parameter != "" && d.parameter != immutable {
+		return nil, nil
+	}
+	file, err := inode.database(d.path)
+	if err != nil {
+		return nil, notRead(config, err)
+	}
+	plain := !mapped.CanMap || config.NoMmap
+	s := newViews(&d.changes, nil, mapped.File{File: file, Plain: plain}, mapped.File{Plain: plain}, config.Logger, d.anchorConnection(config))
+	open := func() error { return s.openBeside(d.path, inode, config) }
+	if d.parameter == immutable {
+		open = s.openStill
+	}
+	if err := open(); err != nil {
+		return nil, notRead(config, errors.Join(err, s.close()))
+	}
+	return s, nil
+}
+
+// openBeside looks at the WAL of a live owner.
+func (s *views) openBeside(path string, inode *inode, config Config) error {
+	s.brief = brief
+	// SQLite removes neither the WAL nor its index while somebody is connected.
+	a, err := s.anchor()
+	if err != nil {
+		return err
+	}
+	s.rest(a)
+	if err := errors.Join(a.open(), a.close()); err != nil {
+		return err
+	}
+	if s.wal.File, err = openNoFollow(path+walSuffix, os.O_RDONLY, 0); err != nil {
+		return err
+	}
+	s.ownsWAL = true
+	s.index, err = openIndex(inode, path, config.readIndex)
+	return err
+}
+
+// openStill publishes the view of a file that does not change, which is good for as long
+// as the store is open.
+func (s *views) openStill() (err error) {
+	conn, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	v, err := s.still(conn)
+	if errors.Is(err, errUnread) {
+		return nil // SQLite reads the table
+	}
+	if err == nil {
+		s.current.Store(v)
+	}
+	return err
+}
+
+func (s *views) still(conn *sqlite.Conn) (*view, error) {
+	cookie, err := queryInt(conn, "PRAGMA schema_version")
+	if err != nil {
+		return nil, err
+	}
+	pages, err := queryInt(conn, "PRAGMA page_count")
+	if err != nil {
+		return nil, err
+	}
+	if s.shape, err = readShape(conn, uint32(cookie)); err != nil {
+		return nil, err
+	}
+	if s.shape == nil {
+		return nil, errUnread
+	}
+	v := &view{anchor: new(anchor), drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape,
+		pages: uint32(pages), cache: frames.NewCache(s.shape.pageSize)}
+	if v.database, err = s.extent(); err != nil {
+		return nil, err
+	}
+	header, err := v.header()
+	if err != nil {
+		return nil, err
+	}
+	v.ready(header.Size - header.Reserved)
+	return v, nil
+}
+
+// fetch is look for a store that does not own its file.
+func (s *views) fetch() (p pin, ok bool) {
+	const tries = 8
+	for range tries {
+		if v := s.current.Load(); v != nil && (!s.inTheWay(v) || !s.giveWay()) {
+			if p, ok = s.try(v); ok {
+				if !s.looked.Load() {
+					s.looked.Store(true)
+				}
+				return p, true
+			}
+		}
+		if s.refused.Load() {
+			break
+		}
+		if !s.catchUp() {
+			runtime.Gosched() // somebody else does
+		}
+	}
+	return pin{}, false
+}
+
+// inTheWay reports whether all of the WAL is in the database and it could begin anew but
+// for this view: the next one will not look at it.
+func (s *views) inTheWay(v *view) bool {
+	return v.last != 0 && s.index.Memory != nil && s.index.backfilled() >= v.last
+}
+
+// giveWay changes the anchor, unless somebody else has something to do there.
+func (s *views) giveWay() (done bool) {
+	if !s.mu.TryLock() {
+		return false
+	}
+	defer s.mu.Unlock()
+	s.renewed(s.renew())
+	return true
+}
+
+// alight has the anchor of the view that was published be changed soon. It is called
+// under the lock.
+func (s *views) alight() {
+	if s.brief == 0 || s.shut {
+		return
+	}
+	if s.timer == nil {
+		s.timer = time.AfterFunc(s.brief, s.tick)
+		return
+	}
+	s.timer.Reset(s.brief)
+}
+
+// tick changes the anchor or, if nobody has looked since the last, ends it.
+func (s *views) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut {
+		return
+	}
+	if s.looked.Swap(false) {
+		s.renewed(s.renew())
+	} else {
+		s.replace(nil)
+		s.end()
+	}
+	if s.current.Load() == nil && len(s.retired) > 0 {
+		s.timer.Reset(10 * s.brief) // whoever looks at one holds the WAL in any case
+	}
+}
