@@ -111,7 +111,11 @@ func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int
 	}
 	for (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows {
 		if len(s.rowids) == 0 {
-			n, err := s.gather(v, min(gathered, rows-got+s.skip), rows)
+			most := gathered
+			if s.skip < gathered { // it may be any number
+				most = min(gathered, rows-got+s.skip)
+			}
+			n, err := s.gather(v, most, rows)
 			if err != nil {
 				s.ok, s.failed = false, err // what lies before it can be read
 			}
