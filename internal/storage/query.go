@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -94,10 +96,26 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 	}
 	if len(into) > 0 {
 		last := &into[len(into)-1]
-		s.query.After = &Position{last.Group, last.Key}
+		here := Position{last.Group, last.Key}
+		if s.query.After != nil && !s.follows(here, *s.query.After) {
+			_ = stmt.Reset()
+			return into, false, rowsIterationError(errOrder) // or it might go round for ever
+		}
+		s.query.After = &here
 	}
 	return into, s.left > 0, stmt.Reset()
 }
+
+// follows says that one place comes behind another, in the order of the scan.
+func (s *rowScan) follows(one, other Position) bool {
+	if s.query.Reverse {
+		one, other = other, one
+	}
+	return cmp.Or(cmp.Compare(one.Group, other.Group), cmp.Compare(one.Key, other.Key)) > 0
+}
+
+// errOrder is what SQLite does not notice of a damaged index.
+var errOrder = fmt.Errorf("the index of the rows is out of order: check the store, and salvage what it has: %w", kv.DamagedError)
 
 func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
 	if row.Group = s.group; !s.single {
