@@ -286,7 +286,9 @@ func TestTheWriterDoesNotWaitForLongReadsAgain(t *testing.T) {
 		f := d.reads.(*fileReads)
 		w := fileOf(d)
 		reading, goOn := make(chan struct{}), make(chan struct{})
-		counted := make(chan error)
+		proceed := sync.OnceFunc(func() { close(goOn) })
+		defer proceed() // or Close would wait
+		counted := make(chan error, 1)
 		go func() {
 			counted <- f.look(background, func(v *view, p *pace) error {
 				if p.check == nil {
@@ -312,7 +314,7 @@ func TestTheWriterDoesNotWaitForLongReadsAgain(t *testing.T) {
 		}
 		require.Equal(t, 1, f.pool.expire(-1))
 		require.Zero(t, f.pool.holding())
-		close(goOn)
+		proceed()
 		require.NoError(t, <-counted)
 		requireNothingHeld(t, d)
 		requireUnpinned(t, viewsOf(t, d))
