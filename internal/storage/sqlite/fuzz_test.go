@@ -41,8 +41,19 @@ func exercise(t testing.TB, path string, wanted map[uint64]string) {
 					break
 				}
 			}
-			for range d.Reads().Groups(ctx, everything, 5) {
+			last := ""
+			for name, err := range d.Reads().Groups(ctx, everything, 5) {
 				if n++; n > 20_000 {
+					break
+				}
+				if err == nil && name <= last && last != "" {
+					t.Errorf("group %q after %q", name, last)
+					break
+				}
+				last = name
+			}
+			for range d.Reads().Scan(ctx, storage.Query{Groups: everything, Keys: kv.PrefixRange("k1")}, 5) {
+				if n++; n > 30_000 {
 					break
 				}
 			}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -275,4 +276,48 @@ func TestWhoLooksAtPagesGoesOn(t *testing.T) {
 		s.Close()
 		require.NoError(t, write(d, row("g", "k", "v")))
 	}
+}
+
+// A count that takes long is held like a snapshot: the writer waits for it half as long
+// each time that it waits in vain, and it goes on though it is past its age.
+func TestTheWriterDoesNotWaitForLongReadsAgain(t *testing.T) {
+	eachAccess(t, func(t *testing.T, access Config) {
+		d := openWith(t, access.buffered().at(temporary(t)))
+		require.NoError(t, write(d, numbered("g", 10)...))
+		f := d.reads.(*fileReads)
+		w := fileOf(d)
+		reading, goOn := make(chan struct{}), make(chan struct{})
+		proceed := sync.OnceFunc(func() { close(goOn) })
+		defer proceed() // or Close would wait
+		counted := make(chan error, 1)
+		go func() {
+			counted <- f.look(background, func(v *view, p *pace) error {
+				if p.check == nil {
+					return errLong // as one that comes to many rows
+				}
+				close(reading)
+				<-goOn
+				n, err := v.count(everything, 0, p)
+				if n != 10 {
+					err = errors.Join(err, fmt.Errorf("%d rows", n))
+				}
+				return err
+			})
+		}()
+		<-reading
+		require.Equal(t, 1, f.pool.holding())
+		c := w.checkpoints
+		for want := forceWait / 2; want > tailWait; want /= 2 {
+			require.NoError(t, write(d, row("g", "later", want.String())))
+			c.force.Store(true)
+			require.NoError(t, w.Checkpoint())
+			require.Equal(t, want, c.patience)
+		}
+		require.Equal(t, 1, f.pool.expire(-1))
+		require.Zero(t, f.pool.holding())
+		proceed()
+		require.NoError(t, <-counted)
+		requireNothingHeld(t, d)
+		requireUnpinned(t, viewsOf(t, d))
+	})
 }

@@ -46,6 +46,17 @@ func (p *pool) own(r *reader) (*hold, error) {
 // holdView makes a hold of a pin. If it can't it releases it.
 func (p *pool) holdView(pin pin) (*hold, error) { return p.holdFor(pin, maxLent) }
 
+// holdNow makes a hold of what is committed now, for whoever is not to be refused. errUnread
+// says that SQLite is to be asked.
+func (p *pool) holdNow() (_ *hold, err error) {
+	defer onFault(debug.SetPanicOnFault(true), &err)
+	pin, ok := p.views.look()
+	if !ok {
+		return nil, errUnread
+	}
+	return p.holdFor(pin, maxNow)
+}
+
 // holdFor is holdView while there are fewer than so many.
 func (p *pool) holdFor(pin pin, most int) (*hold, error) {
 	p.mu.Lock()

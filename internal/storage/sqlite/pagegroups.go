@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
@@ -21,6 +22,7 @@ type pageGroups struct {
 	record  btree.Record
 	doubts  doubts
 	ok      bool   // entries is at one
+	begun   bool   // there is a name
 	name    []byte // the present group
 	within  bool   // entries is in it, and it was not judged
 	judged  bool   // it was: the next is to be gone to
@@ -67,6 +69,7 @@ func (s *pageGroups) start(v *view, p *pace) (err error) {
 func (s *pageGroups) seek(v *view) (err error) {
 	s.entries.Reset(&v.index)
 	s.rows.Reset(&v.table)
+	s.begun = false
 	s.ok, err = s.entries.SeekGE(btree.Text(s.rest.From))
 	return err
 }
@@ -113,7 +116,10 @@ func (s *pageGroups) next(v *view, p *pace) (found bool, err error) {
 				s.ok = false
 				return false, nil
 			}
-			s.name, s.within = append(s.name[:0], group.Bytes...), true
+			if s.begun && bytes.Compare(group.Bytes, s.name) <= 0 {
+				return false, errUnread // out of order, so that it might go round for ever
+			}
+			s.name, s.begun, s.within = append(s.name[:0], group.Bytes...), true, true
 		}
 		if err := p.step(1); err != nil {
 			return false, err

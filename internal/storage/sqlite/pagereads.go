@@ -41,7 +41,8 @@ func (f *fileReads) look(ctx context.Context, read func(*view, *pace) error) err
 	return f.lookOn(ctx, read)
 }
 
-// lookOn is look for what waits for no other reader.
+// lookOn is look for what waits for no other reader. It may take long, so what it looks at
+// is held, as a snapshot is: the writer must not wait for it again and again.
 func (f *fileReads) lookOn(ctx context.Context, read func(*view, *pace) error) error {
 	if f.pool.views == nil {
 		return errUnread
@@ -49,7 +50,12 @@ func (f *fileReads) lookOn(ctx context.Context, read func(*view, *pace) error) e
 	if err := f.pool.check(ctx); err != nil {
 		return err
 	}
-	return f.pool.views.read(func(v *view) error {
+	h, err := f.pool.holdNow()
+	if err != nil {
+		return err
+	}
+	defer h.release(kv.SnapshotClosedError)
+	return h.look(func(v *view) error {
 		p := f.pool.long(ctx)
 		return read(v, &p)
 	})

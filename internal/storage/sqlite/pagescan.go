@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 
@@ -23,10 +24,20 @@ type pageScan struct {
 	entries btree.IndexCursor
 	rows    btree.TableReader
 	record  btree.Record
-	ok      bool    // entries is at one
+	ok      bool // entries is at one
+	been    been
 	failed  error   // behind the rows that were gathered
 	rowids  []int64 // of rows that were gathered and not read
 	buffer  []int64
+}
+
+// been is where a scan of several groups, or of some keys, has come to. In an index that is
+// out of order it might otherwise come there again and again.
+type been struct {
+	group   []byte // of the last entry, if there are several
+	entered bool   // there is one
+	inside  bool   // no entry of it that follows may lie before the keys that are asked for
+	left    bool   // no entry of it may follow
 }
 
 // patience is how many entries that are not wanted a chunk passes over for each row that
@@ -49,6 +60,7 @@ func (s *pageScan) anyOrder() bool {
 func (s *pageScan) begin(v *view) (err error) {
 	s.entries.Reset(&v.index)
 	s.rows.Reset(&v.table)
+	s.been = been{group: s.been.group}
 	q := &s.query
 	switch {
 	case q.Reverse:
@@ -112,7 +124,11 @@ func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int
 	}
 	for (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows {
 		if len(s.rowids) == 0 {
-			n, err := s.gather(v, min(gathered, rows-got+s.skip), rows)
+			most := gathered
+			if s.skip < gathered { // it may be any number
+				most = min(gathered, rows-got+s.skip)
+			}
+			n, err := s.gather(v, most, rows)
 			if err != nil {
 				s.ok, s.failed = false, err // what lies before it can be read
 			}
@@ -279,13 +295,24 @@ func (s *pageScan) judge(group, key []byte) (moved, wanted bool, err error) {
 	case q.Reverse && string(group) < q.Groups.From, !q.Reverse && !q.Groups.Unbounded && string(group) >= q.Groups.To:
 		s.ok = false
 		return false, false, nil
+	case !s.enter(group):
+		return false, false, errUnread
 	}
 	if q.Keys == storage.AllKeys {
 		return false, true, nil
 	}
 	early, late := string(key) < q.Keys.From, !q.Keys.Unbounded && string(key) >= q.Keys.To
 	if !early && !late {
+		s.been.inside = true
 		return false, true, nil
+	}
+	switch before := early && !q.Reverse || late && q.Reverse; {
+	case before && s.been.inside:
+		return false, false, errUnread
+	case before:
+		s.been.inside = true
+	default:
+		s.been.left = true
 	}
 	this := btree.Text(string(group)) // the page's bytes are not good while the cursor moves
 	switch {
@@ -301,6 +328,22 @@ func (s *pageScan) judge(group, key []byte) (moved, wanted bool, err error) {
 		s.ok, err = s.entries.SeekGT(this)
 	}
 	return true, false, err
+}
+
+// enter notes the group of an entry, unless it should have come before.
+func (s *pageScan) enter(group []byte) (inOrder bool) {
+	b := &s.been
+	if b.entered {
+		d := bytes.Compare(group, b.group)
+		if d == 0 {
+			return !b.left
+		}
+		if d < 0 != s.query.Reverse {
+			return false
+		}
+	}
+	*b = been{group: append(b.group[:0], group...), entered: true}
+	return true
 }
 
 // joined is how many bytes of a value are copied together with its key, which saves an

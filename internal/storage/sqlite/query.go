@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -51,10 +52,26 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 	}
 	if len(into) > 0 {
 		last := &into[len(into)-1]
-		s.query.After = &kv.Key{Group: last.Group, Key: last.Key}
+		here := kv.Key{Group: last.Group, Key: last.Key}
+		if s.query.After != nil && !s.follows(here, *s.query.After) {
+			_ = stmt.Reset()
+			return into, false, rowsIterationError(errOrder) // or it might go round for ever
+		}
+		s.query.After = &here
 	}
 	return into, s.left > 0, stmt.Reset()
 }
+
+// follows says that one place comes behind another, in the order of the scan.
+func (s *rowScan) follows(one, other kv.Key) bool {
+	if s.query.Reverse {
+		one, other = other, one
+	}
+	return one.Compare(other) > 0
+}
+
+// errOrder is what SQLite does not notice of a damaged index.
+var errOrder = fmt.Errorf("the index of the rows is out of order: check the store, and salvage what it has: %w", kv.DamagedError)
 
 func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
 	if row.Group = s.group; !s.single {

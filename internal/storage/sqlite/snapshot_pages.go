@@ -63,20 +63,25 @@ func (s pageMoment) look(ctx context.Context, read func(*view, *pace) error, sql
 		return read(v, &p)
 	})
 	if errors.Is(err, errLong) {
-		var leave func()
-		if leave, err = pool.turn(ctx); err != nil {
-			return err
-		}
-		err = s.hold.look(func(v *view) error {
-			p := pool.long(ctx)
-			return read(v, &p)
-		})
-		leave()
+		err = s.lookLong(ctx, read)
 	}
 	if errors.Is(err, errUnread) {
 		return s.explain(sqlite)
 	}
 	return err
+}
+
+// lookLong is look for what takes turns.
+func (s pageMoment) lookLong(ctx context.Context, read func(*view, *pace) error) error {
+	leave, err := s.hold.pool.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave() // also if it panics: who recovers from that goes on reading
+	return s.hold.look(func(v *view) error {
+		p := s.hold.pool.long(ctx)
+		return read(v, &p)
+	})
 }
 
 // explain is what SQLite says is wrong. What it reads is of another moment, and not to be

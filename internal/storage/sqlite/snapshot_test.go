@@ -239,3 +239,29 @@ func TestSnapshotsKnowTheirRevision(t *testing.T) {
 		}
 	})
 }
+
+// Who recovers from a panic in a read of a snapshot's has not taken anybody's turn along.
+func TestPanicsGiveTurnsBack(t *testing.T) {
+	d := open(t, temporary(t))
+	s, err := d.Snapshot(background)
+	require.NoError(t, err)
+	defer s.Close()
+	pool := d.reads.(*fileReads).pool
+	read := func(_ *view, p *pace) error {
+		if p.check == nil {
+			return errLong
+		}
+		panic("in the middle")
+	}
+	for range cap(pool.turns) + 1 {
+		require.PanicsWithValue(t, "in the middle", func() {
+			_ = s.(pageMoment).look(background, read, nil)
+		})
+		require.Empty(t, pool.turns)
+		require.PanicsWithValue(t, "in the middle", func() { _ = d.reads.(*fileReads).look(background, read) })
+		require.Empty(t, pool.turns)
+	}
+	require.Equal(t, 1, pool.holding())
+	s.Close()
+	requireUnpinned(t, viewsOf(t, d))
+}
