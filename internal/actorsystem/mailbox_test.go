@@ -170,6 +170,27 @@ func TestMailboxSurvivesTheEndOfAGoroutine(t *testing.T) {
 	})
 }
 
+// So it is of every actor of ours, on whatever dispatcher.
+func TestSpawnedActorsSurviveTheEndOfAGoroutine(t *testing.T) {
+	system, release := actorsystem.Acquire()
+	defer release()
+	stopped := make(chan struct{})
+	pid, err := actorsystem.Spawn(system, "mailbox-test-", func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if _, is := ctx.Message().(*actor.Stopped); is {
+				close(stopped)
+			}
+			calls(ctx)
+		})
+	})
+	require.NoError(t, err)
+	target := actorsystem.TargetOf(system, pid)
+	target.Send(call(runtime.Goexit))
+	settled(t, target)
+	target.Poison()
+	testkit.Await(t, "the actor's end", stopped)
+}
+
 // Every message is handled once, one at a time, and each sender's in their order.
 func TestMailboxKeepsTheOrderOfEach(t *testing.T) {
 	const senders, each = 8, 2000
