@@ -161,7 +161,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Restarting:
 		a.abandon()
 	case *actor.Stopping:
-		a.drain() // a queued flush may sit behind the poison pill
+		a.drainAside() // a queued flush may sit behind the poison pill
 	case *actor.Stopped:
 		close(a.done)
 		a.Stopped()

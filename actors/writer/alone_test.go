@@ -151,3 +151,46 @@ func TestAFailureInTheCallersGoroutine(t *testing.T) {
 		})
 	}
 }
+
+// What is the store's user's (a Clock, a test's Action) may end the goroutine that it is
+// called in, whose ever it is: the writer and the slots of the gate survive.
+func TestTheEndOfAGoroutineInTheWriter(t *testing.T) {
+	for _, step := range []string{"writer.accept", "writer.begin", "writer.apply", "writer.commit", "writer.committed", "writer.publish"} {
+		for _, kept := range []bool{false, true} {
+			t.Run(fmt.Sprint(step, ", the kept goroutine: ", kept), func(t *testing.T) {
+				c, planned := new(committers), ""
+				b := start(t, options{crowded: true, hook: func(s string) {
+					if c.hook(s); s == planned {
+						planned = ""
+						runtime.Goexit()
+					}
+				}})
+				c.alone(t, b)
+				ctx, cancel := context.Background(), context.CancelFunc(func() {})
+				if kept {
+					ctx, cancel = context.WithCancel(ctx)
+				}
+				defer cancel()
+				planned = step
+				ended, answers := make(chan struct{}), make(chan error, 1)
+				go func() {
+					defer close(ended)
+					_, err := b.Apply(ctx, set("g", "k"))
+					answers <- err
+				}()
+				testkit.Await(t, "the caller's end", ended)
+				committed := step == "writer.committed" || step == "writer.publish"
+				if kept {
+					require.Equal(t, committed, <-answers == nil)
+				} else {
+					require.Empty(t, answers)
+				}
+				b.settle()
+				require.Equal(t, committed, b.has("g", "k"))
+				require.Empty(t, planned)
+				require.Zero(t, b.gate.InFlight())
+				c.alone(t, b)
+			})
+		}
+	}
+}

@@ -39,17 +39,32 @@ func (a *Actor) answerAll(err error) {
 	a.fail(err)
 }
 
+// drainAside is drain in a goroutine of its own, which may end (runtime.Goexit in what is
+// the store's user's) without Stopping being a failure.
+func (a *Actor) drainAside() {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		a.drain()
+	}()
+	<-drained
+}
+
 // drain commits what is pending and answers what can't be committed any more.
 // It must not fail: a panic in Stopping would start the actor anew.
 func (a *Actor) drain() {
+	done := false
 	defer func() {
 		reason := recover()
-		if reason != nil {
+		if !done {
 			a.abandon()
 		}
 		a.answerAll(kv.ClosedError)
 		a.stopTrying() // after the last flush, which may have failed
-		if reason != nil {
+		if !done {
+			if reason == nil {
+				reason = "the goroutine has ended"
+			}
 			a.Logger.Error("the writer failed while stopping", slog.Any("reason", reason))
 		}
 	}()
@@ -60,4 +75,5 @@ func (a *Actor) drain() {
 	for a.flush(); len(a.pending) > 0; {
 		a.flush() // what was set aside
 	}
+	done = true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -205,6 +206,31 @@ func TestFailureWhileStopping(t *testing.T) {
 			require.Equal(t, err == nil, b.has("g", "k"), "%v", err)
 			_, panics := faults.Hits(step)
 			require.Equal(t, 1, panics)
+		})
+	}
+}
+
+// The same of a goroutine that ends: the writer stops.
+func TestTheEndOfAGoroutineWhileStopping(t *testing.T) {
+	for _, step := range []string{"writer.drain", "writer.begin", "writer.apply", "writer.commit", "writer.committed", "writer.publish"} {
+		t.Run(step, func(t *testing.T) {
+			var armed atomic.Bool
+			pause := testkit.NewPause("writer.accept")
+			b := start(t, options{hook: func(hit string) {
+				pause.Hook(hit)
+				if hit == step && armed.CompareAndSwap(true, false) {
+					runtime.Goexit()
+				}
+			}})
+			waiting := b.send(set("g", "k"))
+			testkit.Await(t, "the writer", pause.Reached)
+			armed.Store(true)
+			b.system.Root.Stop(b.to.PID) // before the flush
+			close(pause.Resume)
+			err := testkit.Await(t, "the caller", waiting).err
+			testkit.Within(t, "the writer's end", b.Wait)
+			require.Equal(t, err == nil, b.has("g", "k"), "%v", err)
+			require.False(t, armed.Load())
 		})
 	}
 }

@@ -53,10 +53,24 @@ func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	}
 	if !r.alone.may(ctx, r.gate) {
 		r.to.Send(apply{request})
-	} else if r.mailbox.Here(applyNow{request}, apply{request}) {
+	} else if r.here(request) {
 		r.alone.not()
 	}
 	return request.Wait(ctx)
+}
+
+// here has the caller run the writer. His goroutine may end within it, in what is the
+// store's user's: then nobody will wait for the answer.
+func (r Ref) here(request *admission.Request) (crowded bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			request.Leave()
+		}
+	}()
+	crowded = r.mailbox.Here(applyNow{request}, apply{request})
+	returned = true
+	return crowded
 }
 
 // Between has the writer run work between two batches, while nothing else is

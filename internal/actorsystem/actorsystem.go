@@ -58,9 +58,12 @@ func (alwaysRestart) HandleFailure(_ *actor.ActorSystem, supervisor actor.Superv
 }
 
 // Spawn starts an actor under a name of its own that begins with prefix.
-// The producer is called again at every restart and must acquire nothing.
+// The producer is called again at every restart and must acquire nothing. Its mailbox is
+// one of ours unless an option brings another: the library's never wakes again once a
+// goroutine has ended within.
 func Spawn(system *actor.ActorSystem, prefix string, producer actor.Producer, options ...actor.PropsOption) (*actor.PID, error) {
-	props := actor.PropsFromProducer(producer, append(options, actor.WithGuardian(alwaysRestart{}))...)
+	props := actor.PropsFromProducer(producer, actor.WithMailbox(func() actor.Mailbox { return new(Mailbox) }), actor.WithGuardian(alwaysRestart{})).
+		Configure(options...)
 	return Root(system).SpawnNamed(props, prefix+system.ProcessRegistry.NextId())
 }
 

@@ -25,11 +25,18 @@ func NewDispatcher() *Dispatcher {
 }
 
 func (d *Dispatcher) run() {
+	stopped := false
+	defer func() {
+		if !stopped { // f has ended the goroutine (or panics, and the process with it)
+			go d.run()
+		}
+	}()
 	for {
 		select {
 		case f := <-d.work:
 			f()
 		case <-d.stopped:
+			stopped = true
 			d.leftover()
 			return
 		}

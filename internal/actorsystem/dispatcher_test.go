@@ -52,6 +52,19 @@ func TestDispatcherStopLetsWhatRunsEnd(t *testing.T) {
 	testkit.Await(t, "the function's end", ended)
 }
 
+// Whatever has ended the goroutine, there is another one.
+func TestDispatcherSurvivesTheEndOfItsGoroutine(t *testing.T) {
+	d := actorsystem.NewDispatcher()
+	defer d.Stop()
+	for range 3 {
+		names := make(chan string, 1)
+		d.Schedule(func() { names <- goroutine(); runtime.Goexit() })
+		ended := testkit.Await(t, "a function that ends its goroutine", names)
+		d.Schedule(func() { names <- goroutine() })
+		require.NotEqual(t, ended, testkit.Await(t, "the next", names))
+	}
+}
+
 // TestDispatcherRunsWhatComesAfterStop: messages that come too late must still
 // find their way to the dead letters.
 func TestDispatcherRunsWhatComesAfterStop(t *testing.T) {

@@ -1,6 +1,7 @@
 package actorsystem
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 
@@ -14,7 +15,9 @@ import (
 // what the library tells the actor comes before.
 //
 // A panic never comes out of it: it is the supervisor's, who starts the actor anew on the
-// dispatcher's goroutine.
+// dispatcher's goroutine. So is the end of a goroutine while it handles a message
+// (runtime.Goexit, of which a test's FailNow is made): the actor may call what is its
+// user's, and who runs it may be anybody's goroutine.
 type Mailbox struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
@@ -72,15 +75,21 @@ func (m *Mailbox) Here(now, later any) (crowded bool) {
 		m.PostUserMessage(later)
 		return true
 	}
+	defer func() { crowded = m.handOver() }() // the goroutine may end in handle
 	m.handle(now, false)
+	return false
+}
+
+// handOver leaves what waits, if anything does, to the dispatcher's goroutine.
+func (m *Mailbox) handOver() (waits bool) {
 	m.mu.Lock()
-	crowded = m.mu.waits()
-	m.mu.running = crowded
+	waits = m.mu.waits()
+	m.mu.running = waits
 	m.mu.Unlock()
-	if crowded {
+	if waits {
 		m.dispatcher.Schedule(m.run)
 	}
-	return crowded
+	return waits
 }
 
 // begin reports whether the actor had nothing to do, and is the caller's now. One that has
@@ -108,9 +117,16 @@ const endings = 16
 
 // run handles messages until there are none.
 func (m *Mailbox) run() {
+	done := false
+	defer func() {
+		if !done { // the goroutine ends
+			m.handOver()
+		}
+	}()
 	for n := 1; ; n++ {
 		message, system := m.next()
 		if message == nil {
+			done = true
 			return
 		}
 		m.handle(message, system)
@@ -145,9 +161,13 @@ func (m *Mailbox) next() (message any, system bool) {
 
 // handle handles one message. One that fails is the supervisor's.
 func (m *Mailbox) handle(message any, system bool) {
+	handled := false
 	defer func() {
-		if reason := recover(); reason != nil {
+		switch reason := recover(); {
+		case reason != nil:
 			m.invoker.EscalateFailure(reason, message)
+		case !handled:
+			m.invoker.EscalateFailure(errGoroutineEnded, message)
 		}
 	}()
 	if system {
@@ -155,7 +175,10 @@ func (m *Mailbox) handle(message any, system bool) {
 	} else {
 		m.invoker.InvokeUserMessage(message)
 	}
+	handled = true
 }
+
+var errGoroutineEnded = errors.New("the goroutine has ended while it handled a message (runtime.Goexit, or a test's FailNow)")
 
 // fifo is a queue that keeps its memory as long as that is little.
 type fifo struct {

@@ -3,6 +3,7 @@ package actorsystem_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,6 +114,18 @@ func TestMailboxCapturesNobody(t *testing.T) {
 
 // A failure is the supervisor's, not the sender's, and the actor starts anew elsewhere.
 func TestMailboxKeepsFailuresFromItsSender(t *testing.T) {
+	m, target, restarted := restarting(t)
+	failed := false
+	for !failed { // the first may find an actor that is about to end
+		m.Here(call(func() { failed = true; panic("planned") }), call(func() {}))
+	}
+	require.NotEqual(t, goroutine(), testkit.Await(t, "the restart", restarted))
+	settled(t, target)
+	here(t, m, func() {})
+}
+
+// restarting is a spawned actor that tells of its restarts.
+func restarting(t *testing.T) (*actorsystem.Mailbox, actorsystem.Target, <-chan string) {
 	restarted := make(chan string, 1)
 	m, target := spawned(t, func(ctx actor.Context) {
 		if _, is := ctx.Message().(*actor.Restarting); is {
@@ -121,13 +134,61 @@ func TestMailboxKeepsFailuresFromItsSender(t *testing.T) {
 		calls(ctx)
 	})
 	settled(t, target)
-	failed := false
-	for !failed { // the first may find an actor that is about to end
-		m.Here(call(func() { failed = true; panic("planned") }), call(func() {}))
-	}
-	require.NotEqual(t, goroutine(), testkit.Await(t, "the restart", restarted))
+	return m, target, restarted
+}
+
+// A goroutine that ends while it runs the actor (a test's FailNow, say) is a failure of the
+// message, and of nothing else: whose goroutine it is doesn't matter.
+func TestMailboxSurvivesTheEndOfAGoroutine(t *testing.T) {
+	t.Run("its sender's", func(t *testing.T) {
+		m, target, restarted := restarting(t)
+		ended := make(chan string, 1)
+		go func() {
+			name, within := goroutine(), false
+			defer func() { ended <- name }()
+			for !within {
+				m.Here(call(func() { within = true; runtime.Goexit() }), call(func() {}))
+			}
+		}()
+		name := testkit.Await(t, "the goroutine's end", ended)
+		require.NotEqual(t, name, testkit.Await(t, "the restart", restarted))
+		settled(t, target)
+		here(t, m, func() {})
+	})
+	t.Run("the kept one, while others wait", func(t *testing.T) {
+		m, target, restarted := restarting(t)
+		for range 3 {
+			goOn, after := make(chan struct{}), make(chan struct{})
+			target.Send(call(func() { <-goOn; runtime.Goexit() }))
+			target.Send(call(func() { close(after) }))
+			close(goOn)
+			testkit.Await(t, "the restart", restarted)
+			testkit.Await(t, "the message that waited", after)
+		}
+		settled(t, target)
+		here(t, m, func() {})
+	})
+}
+
+// So it is of every actor of ours, on whatever dispatcher.
+func TestSpawnedActorsSurviveTheEndOfAGoroutine(t *testing.T) {
+	system, release := actorsystem.Acquire()
+	defer release()
+	stopped := make(chan struct{})
+	pid, err := actorsystem.Spawn(system, "mailbox-test-", func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if _, is := ctx.Message().(*actor.Stopped); is {
+				close(stopped)
+			}
+			calls(ctx)
+		})
+	})
+	require.NoError(t, err)
+	target := actorsystem.TargetOf(system, pid)
+	target.Send(call(runtime.Goexit))
 	settled(t, target)
-	here(t, m, func() {})
+	target.Poison()
+	testkit.Await(t, "the actor's end", stopped)
 }
 
 // Every message is handled once, one at a time, and each sender's in their order.

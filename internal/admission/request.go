@@ -80,6 +80,14 @@ func (r *Request) Wait(ctx context.Context) (kv.Outcome, error) {
 	return kv.Outcome{}, fmt.Errorf("%w: %w", kv.UnknownOutcomeError, kv.ClosedError)
 }
 
+// Leave is Wait by a caller whose goroutine ends: it doesn't block, and nobody is told.
+func (r *Request) Leave() {
+	if !r.state.CompareAndSwap(waiting, abandoned) {
+		<-r.reply
+		_, _ = r.receive()
+	}
+}
+
 func (r *Request) receive() (kv.Outcome, error) {
 	outcome, err, gate := r.outcome, r.err, r.gate
 	r.clear()

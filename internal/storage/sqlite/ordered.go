@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -20,6 +21,9 @@ import (
 // without the rows of entries, and they are put in afterwards by the order of the primary
 // key's index. Everything else, and who knows what others keep in a file, stays VACUUM's
 // business. See docs/adr/0060-rows-in-key-order.md.
+//
+// It takes several times as long as VACUUM, which copies pages, and writes wait for it. So
+// a table that is in order, or almost, is left to VACUUM.
 
 // errUnordered says that a table's rows are for VACUUM to copy as they lie.
 var errUnordered = errors.New("the rows can't be put in order")
@@ -60,6 +64,12 @@ func vacuumInOrder(ctx context.Context, from *sqlite.Conn, path string, progress
 	if err != nil {
 		return err
 	}
+	switch lie, err := o.lie(ctx, from); {
+	case err != nil:
+		return err
+	case lie:
+		return vacuumInto(from, path)
+	}
 	if err := vacuumRest(from, path); err != nil {
 		return err
 	}
@@ -86,6 +96,7 @@ func vacuumRest(conn *sqlite.Conn, path string) (err error) {
 type ordered struct {
 	columns     int
 	names       [3]int // which columns are the group, the key and the value
+	index       string
 	read, write string
 	rows        int64
 }
@@ -126,13 +137,46 @@ func orderedOf(conn *sqlite.Conn) (o ordered, err error) {
 		return o, err
 	}
 	o.columns = len(columns)
+	o.index = quoteName(index)
 	// What is read is what the table says. Its rowid is NULL if the index says another thing.
 	o.read = fmt.Sprintf(`SELECT t.%s, t.rowid FROM entries AS i INDEXED BY %s LEFT JOIN entries AS t NOT INDEXED
 		ON t.rowid = i.rowid AND t.group_name IS i.group_name AND t.entry_key IS i.entry_key
-		ORDER BY i.group_name, i.entry_key`, strings.Join(columns, ", t."), quoteName(index))
+		ORDER BY i.group_name, i.entry_key`, strings.Join(columns, ", t."), o.index)
 	o.write = fmt.Sprintf("INSERT INTO entries (%s) VALUES (%s)", strings.Join(columns, ", "), strings.Join(values, ", "))
 	o.rows, err = queryInt(conn, sqlEntriesCount)
 	return o, err
+}
+
+// rowsForABreak is how many rows in order are worth one that is not: a scan of so many
+// reads one page more than it must.
+const rowsForABreak = 128
+
+// lie reports whether the rows lie in order already, but for some. It ends as soon as it
+// is known that they don't.
+func (o *ordered) lie(ctx context.Context, conn *sqlite.Conn) (bool, error) {
+	stmt, _, err := conn.PrepareTransient(fmt.Sprintf("SELECT rowid FROM entries INDEXED BY %s ORDER BY group_name, entry_key", o.index))
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = stmt.Finalize() }()
+	last, breaks := int64(math.MinInt64), int64(0)
+	for seen := 1; breaks <= o.rows/rowsForABreak; seen++ {
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return err == nil, err
+		}
+		rowid := stmt.ColumnInt64(0)
+		if rowid < last {
+			breaks++
+		}
+		last = rowid
+		if seen%firstChunkRows == 0 {
+			if err := ContextError(ctx); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -144,11 +188,11 @@ func (o *ordered) fill(ctx context.Context, from *sqlite.Conn, path string, prog
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	// Indexes of other orders than the key's are filled here and there.
-	for _, statement := range []string{fmt.Sprintf("PRAGMA cache_size = -%d", writerCacheKiB), "BEGIN IMMEDIATE"} {
-		if err := execute(to, statement); err != nil {
-			return err
-		}
+	// Rows that lie in no order are read from pages here and there, and indexes of other
+	// orders than the key's are filled so.
+	cache := fmt.Sprintf("PRAGMA cache_size = -%d", writerCacheKiB)
+	if err := errors.Join(execute(from, cache), execute(to, cache), execute(to, "BEGIN IMMEDIATE")); err != nil {
+		return err
 	}
 	read, _, err := from.PrepareTransient(o.read)
 	if err != nil {
