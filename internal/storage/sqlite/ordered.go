@@ -171,7 +171,7 @@ func (o *ordered) lie(ctx context.Context, conn *sqlite.Conn) (bool, error) {
 		}
 		last = rowid
 		if seen%firstChunkRows == 0 {
-			if err := ContextError(ctx); err != nil {
+			if err := storage.ContextError(ctx); err != nil {
 				return false, err
 			}
 		}
