@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
@@ -209,6 +210,9 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 	d, _ := readViews(t)
 	require.NoError(t, write(d, numbered("g", 3000)...))
 	require.NoError(t, fileOf(d).Checkpoint())
+	moving := &fileOf(d).checkpoints.moving
+	moving.Lock() // nobody else reads pages meanwhile
+	defer moving.Unlock()
 	s, err := d.Snapshot(background)
 	require.NoError(t, err)
 	defer s.Close()
@@ -233,12 +237,12 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 		"Usage":       func() error { _, err := s.Usage(everything); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for fails := range 12 { // the first read of a page, or a later one
+			for fails := range int32(12) { // the first read of a page, or a later one
 				cold()
-				reads := 0
+				var reads atomic.Int32
 				heal := faultfs.Inject(t, func(o faultfs.Operation) error {
-					if o.Call == "disk.read" && o.Kind == "database" {
-						if reads++; reads > fails {
+					if o.Call == "disk.read" && o.Kind == "database" && o.Size == filePageSize {
+						if reads.Add(1) > fails {
 							return faultfs.Code(sqlite.ResultIOErrRead)
 						}
 					}
@@ -246,7 +250,7 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 				})
 				err := read()
 				heal()
-				if reads > fails {
+				if reads.Load() > fails {
 					require.True(t, IsStorageFault(err), "%v", err)
 					require.NotErrorIs(t, err, kv.DamagedError)
 					require.False(t, IsWriteFault(err), "%v", err)
