@@ -134,7 +134,7 @@ func groupAndRow(c *btree.IndexCursor) (group btree.Value, rowid int64, err erro
 	}
 	last, err := entry.Column(2)
 	if err != nil || last.Kind != pages.Integer {
-		return group, 0, errUnread
+		return group, 0, faulty(err)
 	}
 	group, err = entry.Column(0)
 	return group, last.Int, err
@@ -220,7 +220,7 @@ func (d *deadRows) next(p *pace) (rowid int64, found bool, err error) {
 		case deadline.Kind == pages.Integer && deadline.Int <= d.now:
 			row, err := entry.Column(1)
 			if err != nil || row.Kind != pages.Integer {
-				return 0, false, errUnread
+				return 0, false, faulty(err)
 			}
 			rowid, found = row.Int, true
 		case deadline.Kind != pages.Float:

@@ -66,7 +66,7 @@ func (v *view) get(group, key string) (row kv.Row, found bool, err error) {
 	}
 	var record btree.Record
 	if found, err = v.table.Get(rowid, &record); err != nil || !found {
-		return row, false, errUnread // the index has it
+		return row, false, faulty(err) // the index has it
 	}
 	row.Group, row.Key = group, key
 	if err := v.readMeta(&record, &row); err != nil {
@@ -74,12 +74,12 @@ func (v *view) get(group, key string) (row kv.Row, found bool, err error) {
 	}
 	kind, n, err := record.Measure(v.shape.columns[columnValue])
 	if err != nil || kind != pages.Text && kind != pages.Blob {
-		return row, false, errUnread
+		return row, false, faulty(err)
 	}
 	if n > 0 {
 		value, err := record.AppendColumn(make([]byte, 0, n), v.shape.columns[columnValue])
 		if err != nil {
-			return row, false, errUnread
+			return row, false, faulty(err)
 		}
 		row.Value = owned(value)
 	}
@@ -90,7 +90,7 @@ func (v *view) get(group, key string) (row kv.Row, found bool, err error) {
 func (v *view) readMeta(record *btree.Record, row *kv.Row) error {
 	deadline, err := record.Column(v.shape.columns[columnDeadline])
 	if err != nil {
-		return errUnread
+		return faulty(err)
 	}
 	switch deadline.Kind {
 	case pages.Null, pages.Missing:
@@ -102,18 +102,10 @@ func (v *view) readMeta(record *btree.Record, row *kv.Row) error {
 	}
 	revision, err := record.Column(v.shape.columns[columnRevision])
 	if err != nil || revision.Kind != pages.Integer && revision.Kind != pages.Missing {
-		return errUnread
+		return faulty(err)
 	}
 	row.Revision = uint64(max(revision.Int, 1))
 	return nil
-}
-
-// unread is errUnread for every error: SQLite says what is wrong.
-func unread(err error) error {
-	if err == nil {
-		return nil
-	}
-	return errUnread
 }
 
 // owned is a string of bytes that nobody else has.

@@ -155,7 +155,7 @@ func (s *pageGroups) look(v *view, p *pace) (live bool, err error) {
 		}
 		found, err := s.rows.Get(rowid, &s.record)
 		if err != nil || !found {
-			return false, errUnread
+			return false, faulty(err)
 		}
 		if live, err := v.live(&s.record, s.now); err != nil || live {
 			return live, err

@@ -1,10 +1,14 @@
 package sqlite
 
 import (
+	"errors"
+	"io"
 	"os"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // version names what page n of the view holds, which lies in that frame, or in the
@@ -25,6 +29,37 @@ func (v *view) version(n, frame uint32) (version uint64, ok bool) {
 	return version, true
 }
 
+// pageFault is an error of the system's where a page was to be read. Whoever can ask SQLite
+// takes it for errUnread; of a moment that SQLite can't show it is the answer, which is not
+// that the store is damaged.
+type pageFault struct{ cause error }
+
+func (e *pageFault) Error() string { return "a page can't be read: " + e.cause.Error() }
+
+func (e *pageFault) Unwrap() []error {
+	return []error{errUnread, sqlite.ResultIOErrRead.ToError(), e.cause}
+}
+
+// unread is errUnread for every error, as SQLite says what is wrong, but for those of the
+// system.
+func unread(err error) error {
+	if err == nil {
+		return nil
+	}
+	if fault := (*pageFault)(nil); errors.As(err, &fault) {
+		return fault
+	}
+	return errUnread
+}
+
+// faulty is unread of whoever must not go on, with an error or without.
+func faulty(err error) error {
+	if err == nil {
+		return errUnread
+	}
+	return unread(err)
+}
+
 // read is page n, from a file that is not mapped.
 func (v *view) read(n, frame uint32, file *os.File, at int64) ([]byte, error) {
 	version, named := v.version(n, frame)
@@ -34,8 +69,11 @@ func (v *view) read(n, frame uint32, file *os.File, at int64) ([]byte, error) {
 		}
 	}
 	page := make([]byte, v.shape.pageSize)
-	if n, _ := disk.ReadAt(file, page, at); n < len(page) {
-		return nil, errUnread
+	if n, err := disk.ReadAt(file, page, at); n < len(page) {
+		if err == nil || errors.Is(err, io.EOF) {
+			return nil, errUnread
+		}
+		return nil, &pageFault{err}
 	}
 	if named {
 		v.cache.Add(n, version, page)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
@@ -157,7 +158,7 @@ func TestFaultsOfPagesThatAreRead(t *testing.T) {
 	require.NoError(t, fileOf(d).Checkpoint())
 	heal := faultfs.Inject(t, faultfs.Failing("disk.read", "database", faultfs.Code(sqlite.ResultIOErrRead)))
 	_, _, _, err := s.get("g", "002999")
-	require.Equal(t, errUnread, err)
+	require.ErrorIs(t, err, errUnread)
 	requireValue(t, d, "g", "002999", "2999")
 	heal()
 	_, found, _, err := s.get("g", "002999")
@@ -174,6 +175,63 @@ func TestFaultsOfPagesThatAreRead(t *testing.T) {
 	require.Error(t, err)
 	require.True(t, isStorageFault(err))
 	requireValue(t, d, "g", "001500", "1500")
+}
+
+// A moment that SQLite can't show any more has no other words than the system's: what fails is
+// the disk, and the store is not damaged.
+func TestFaultsOfPagesThatAreHeld(t *testing.T) {
+	d, _ := readViews(t)
+	require.NoError(t, write(d, numbered("g", 3000)...))
+	require.NoError(t, fileOf(d).Checkpoint())
+	moving := &fileOf(d).checkpoints.moving
+	moving.Lock() // nobody else reads pages meanwhile
+	defer moving.Unlock()
+	s, err := d.Snapshot(background)
+	require.NoError(t, err)
+	defer s.Close()
+	cold := func() { // nothing is kept of its pages
+		for i := range s.moment.(pageMoment).hold.mu.pin.view.cache.sets {
+			clear(s.moment.(pageMoment).hold.mu.pin.view.cache.sets[i][:])
+		}
+	}
+	scan := func(q Query) (err error) {
+		_, err = atMost(t, 3000, s.Scan(background, q, 0))
+		return err
+	}
+	for name, read := range map[string]func() error{
+		"Get":         func() error { _, _, err := s.Get(background, "g", "002999"); return err },
+		"GetMany":     func() error { _, err := s.GetMany(background, "g", []string{"000001"}); return err },
+		"GroupExists": func() error { _, err := s.GroupExists(background, "g", 0); return err },
+		"Count":       func() error { _, err := s.Count(background, everything, 0); return err },
+		"Page":        func() error { _, err := s.Page(background, "g", 10, 10, 0); return err },
+		"Scan":        func() error { return scan(GroupQuery("g")) },
+		"Reverse":     func() error { return scan(Query{Groups: everything, Keys: kv.PrefixRange("0"), Reverse: true}) },
+		"Groups":      func() error { _, err := atMost(t, 1, s.Groups(background, everything, 0)); return err },
+		"Usage":       func() error { _, err := s.Usage(everything); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for fails := range int32(12) { // the first read of a page, or a later one
+				cold()
+				var reads atomic.Int32
+				heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+					if o.Call == "disk.read" && o.Kind == "database" && o.Size == filePageSize {
+						if reads.Add(1) > fails {
+							return faultfs.Code(sqlite.ResultIOErrRead)
+						}
+					}
+					return nil
+				})
+				err := read()
+				heal()
+				if reads.Load() > fails {
+					require.True(t, IsStorageFault(err), "%v", err)
+					require.NotErrorIs(t, err, kv.DamagedError)
+					require.False(t, IsWriteFault(err), "%v", err)
+				}
+				require.NoError(t, read())
+			}
+		})
+	}
 }
 
 // Frames that can't be read leave the store to SQLite, and the next commit or look has

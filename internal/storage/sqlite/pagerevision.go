@@ -31,7 +31,7 @@ func (v *view) revision() (revision uint64, err error) {
 		}
 		base, err := row.Column(v.shape.base)
 		if err != nil || base.Kind != pages.Integer && base.Kind != pages.Missing {
-			return 0, errUnread
+			return 0, faulty(err)
 		}
 		revision = uint64(base.Int)
 	}

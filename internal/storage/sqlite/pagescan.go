@@ -274,10 +274,10 @@ func (s *pageScan) odd(v *view) error {
 		return nil
 	}
 	if found, err := s.rows.Get(rowid, &s.record); err != nil || !found {
-		return errUnread
+		return faulty(err)
 	}
 	if live, err := v.live(&s.record, s.now); err != nil || live {
-		return errUnread
+		return faulty(err)
 	}
 	return nil
 }
@@ -355,7 +355,7 @@ func (s *pageScan) fill(v *view, row *kv.Row) error {
 	if row.Group = s.group; !s.single {
 		group, err := s.record.Column(v.shape.columns[columnGroup])
 		if err != nil || group.Kind != pages.Text {
-			return errUnread
+			return faulty(err)
 		}
 		if s.group != string(group.Bytes) { // the same as that of the row before, as a rule
 			s.group = string(group.Bytes)
@@ -364,12 +364,12 @@ func (s *pageScan) fill(v *view, row *kv.Row) error {
 	}
 	key, err := s.record.Column(v.shape.columns[columnKey])
 	if err != nil || key.Kind != pages.Text {
-		return errUnread
+		return faulty(err)
 	}
 	column := v.shape.columns[columnValue]
 	kind, n, err := s.record.Measure(column)
 	if err != nil || kind != pages.Text && kind != pages.Blob {
-		return errUnread
+		return faulty(err)
 	}
 	if s.query.KeysOnly || n > joined {
 		row.Key = string(key.Bytes)
@@ -382,7 +382,7 @@ func (s *pageScan) fill(v *view, row *kv.Row) error {
 	}
 	both := append(make([]byte, 0, len(key.Bytes)+n), key.Bytes...)
 	if both, err = s.record.AppendColumn(both, column); err != nil {
-		return errUnread
+		return faulty(err)
 	}
 	all := owned(both)
 	row.Key, row.Value = all[:len(key.Bytes)], all[len(key.Bytes):]

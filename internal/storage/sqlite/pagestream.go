@@ -195,6 +195,9 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, errUnread) {
 		return err
 	}
+	if fault := (*pageFault)(nil); errors.As(err, &fault) {
+		return rowsIterationError(s.pool.explain(fault))
+	}
 	for _, last := range []*T{s.last, nil} {
 		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {
 			if err != nil {

@@ -66,7 +66,7 @@ func (s pageMoment) look(ctx context.Context, read func(*view, *pace) error, sql
 		err = s.lookLong(ctx, read)
 	}
 	if errors.Is(err, errUnread) {
-		return s.explain(sqlite)
+		return s.explain(err, sqlite)
 	}
 	return err
 }
@@ -85,8 +85,11 @@ func (s pageMoment) lookLong(ctx context.Context, read func(*view, *pace) error)
 }
 
 // explain is what SQLite says is wrong. What it reads is of another moment, and not to be
-// answered.
-func (s pageMoment) explain(sqlite func(sqlReads) error) error {
+// answered. What the system says needs no explanation.
+func (s pageMoment) explain(err error, sqlite func(sqlReads) error) error {
+	if fault := (*pageFault)(nil); errors.As(err, &fault) {
+		return s.hold.pool.explain(fault)
+	}
 	if err := sqlite(sqlReads{s.hold.pool}); err != nil {
 		return err
 	}
@@ -103,7 +106,7 @@ func (s pageMoment) Get(ctx context.Context, group, key string) (row kv.Row, fou
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		err = s.explain(func(now sqlReads) (err error) {
+		err = s.explain(err, func(now sqlReads) (err error) {
 			row, found, err = now.Get(ctx, group, key)
 			return err
 		})
@@ -178,7 +181,7 @@ func (s pageMoment) Usage(rng kv.Range) (usage kv.Usage, err error) {
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		err = s.explain(func(sqlReads) error {
+		err = s.explain(err, func(sqlReads) error {
 			again, err := pool.sqlSnapshotNow()
 			if err == nil {
 				_, err = again.Usage(rng)
