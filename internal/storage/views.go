@@ -165,9 +165,9 @@ func (s *views) catchUp() (done bool) {
 
 // keepUp is called now and then. Where another program commits, and this one does not,
 // nothing else would let the WAL begin anew; and views that could not be had are tried
-// again.
+// again. Of a file that does not change there is nothing to keep up with.
 func (s *views) keepUp() {
-	if s == nil || !s.mu.TryLock() {
+	if s == nil || s.index == nil || !s.mu.TryLock() {
 		return
 	}
 	defer s.mu.Unlock()
@@ -212,7 +212,7 @@ func (s *views) busy(is bool) {
 // runs.
 func (s *views) publish(sequence uint64) {
 	old := s.current.Load()
-	if old == nil {
+	if old == nil || s.index == nil {
 		return
 	}
 	v := *old
