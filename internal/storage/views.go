@@ -258,8 +258,10 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	}
 	v.change, v.generation, v.last, v.upTo, v.pages = state.change, s.generation, s.indexed, s.indexed, state.pages
 	v.wal = s.wal.upTo(0)
-	if anew && s.index.backfilled() >= state.frames {
-		v.last = 0 // all is in the database, and the WAL may begin anew at any time
+	if anew {
+		if err := s.place(v, state); err != nil {
+			return err
+		}
 	}
 	header, err := v.header()
 	if err != nil {
@@ -270,6 +272,24 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	}
 	v.ready(header.Size - header.Reserved)
 	return nil
+}
+
+// place says where a view of a new anchor has its pages. If all of the WAL is in the
+// database they are there, as the anchor does not keep the WAL from beginning anew then. It
+// may do so at this very moment: then the header has other salts before the count of frames
+// that were moved is 0 again (see SQLite's walRestartHdr), so it is looked at after that.
+// And whoever moves the last of it makes the database longer first, which is measured last.
+func (s *views) place(v *view, state walState) (err error) {
+	moved, read := s.index.backfilled()
+	again, ok := s.index.state()
+	if !planted.RestartUnseen && (!read || !ok || again.salts != state.salts) {
+		return errBusy
+	}
+	if moved >= state.frames {
+		v.last = 0
+	}
+	v.database, err = s.extent()
+	return err
 }
 
 // take adds the frames that were committed since.
@@ -356,26 +376,20 @@ func (s *views) begin(a *anchor) (*view, error) {
 		}
 		s.shape = shape
 	}
-	database, err := s.extent()
-	if err != nil {
-		return nil, err
-	}
 	if s.cache == nil || s.current.Load() == nil {
 		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
 		// page may have been written that nobody has heard of.
 		s.cache = newPageCache(s.shape.pageSize)
 	}
-	state, _ := s.index.state()
-	a.from, a.since = state.frames, time.Now()
-	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape,
-		database: database, cache: s.cache}
+	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.before(), frames: s.frames, shape: s.shape, cache: s.cache}
 	const tries = 100
-	for range tries { // another program commits at this moment
-		if err = s.advance(v, true); !errors.Is(err, errBusy) {
+	for range tries { // another program commits at this moment, or begins the WAL anew
+		if err = s.advance(v, true); !errors.Is(err, errBusy) && !errors.Is(err, errStands) {
 			break
 		}
 		runtime.Gosched()
 	}
+	a.from, a.since = v.upTo, time.Now()
 	return v, err
 }
 

@@ -136,7 +136,11 @@ func (s *views) fetch() (p pin, ok bool) {
 // inTheWay reports whether all of the WAL is in the database and it could begin anew but
 // for this view: the next one will not look at it.
 func (s *views) inTheWay(v *view) bool {
-	return v.last != 0 && s.index.memory != nil && s.index.backfilled() >= v.last
+	if v.last == 0 || s.index.memory == nil {
+		return false
+	}
+	moved, _ := s.index.backfilled()
+	return moved >= v.last
 }
 
 // giveWay changes the anchor, unless somebody else has something to do there.
