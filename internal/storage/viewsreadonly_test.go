@@ -393,3 +393,44 @@ func TestReadOnlyThatIsLeftToSQLite(t *testing.T) {
 	require.NoError(t, d.Close())
 	require.NoError(t, owner.Close())
 }
+
+// Close takes the index away once no view is pinned: a reader that lost the processor after
+// its look at the view does not look at the index.
+func TestTheIndexIsNotLookedAtWithoutAPin(t *testing.T) {
+	owner := openWith(t, Config{Path: temporary(t)})
+	require.NoError(t, write(owner, numbered("g", 100)...))
+	d := openWith(t, Config{Path: owner.Path(), ReadOnly: true})
+	s := viewsOf(t, d)
+	s.mu.Lock()
+	require.NoError(t, s.renew())
+	s.mu.Unlock()
+	v := s.current.Load()
+	require.NotZero(t, v.last)
+	require.NoError(t, d.Close())
+	s.index = nil // who looks at it panics
+	_, ok := s.tryBrief(v)
+	require.False(t, ok)
+	require.False(t, v.anchor.pinned())
+}
+
+// A view that alone keeps the WAL from beginning anew is given up, and nobody who asks keeps
+// its anchor.
+func TestReadOnlyViewsGiveWay(t *testing.T) {
+	owner := openWith(t, Config{Path: temporary(t)})
+	require.NoError(t, write(owner, numbered("g", 100)...))
+	d := openWith(t, Config{Path: owner.Path(), ReadOnly: true})
+	s := viewsOf(t, d)
+	s.mu.Lock() // no tick
+	require.NoError(t, s.renew())
+	v := s.current.Load()
+	require.NotZero(t, v.last)
+	movePassively(t, owner)
+	p, ok := s.tryBrief(v)
+	require.True(t, ok, "somebody else changes the anchor")
+	p.release()
+	s.mu.Unlock()
+	_, ok = s.tryBrief(v)
+	require.False(t, ok)
+	awaitRest(t, s, 0)
+	requireValue(t, d, "g", "000042", "42")
+}
