@@ -15,11 +15,12 @@ import (
 // Snapshot is a store, or a namespace of one, as it was at one moment, over any
 // number of calls: what is written later is not seen, and keys that expire
 // later are. Its methods are those of Store of the same names. It may be used by
-// any number of goroutines. (Of a file that is not mapped, see WithMmap, one at a time is
-// read.)
+// any number of goroutines, at the same time. (Where SQLite reads a file, which it does if
+// its table is not as a store makes it, or a read-only store's file has no live owner, they
+// take turns.)
 //
-// Close it: an open snapshot keeps what was overwritten since, and of a file that is not
-// mapped a connection.
+// Close it: an open snapshot keeps what was overwritten since, and where SQLite reads a
+// connection.
 // One that is forgotten ends by itself, in a file also one that has made the
 // write-ahead log too long (both WithSnapshotAge); its methods then fail
 // with SnapshotExpiredError, and after Close with SnapshotClosedError.

@@ -8,10 +8,42 @@ import "sync/atomic"
 // began. Readers look while one goroutine adds: what a reader is given is right for
 // the last frame that it asks with, whatever is added meanwhile.
 //
-// A page takes eight bytes and a frame four.
+// A page takes eight bytes and a frame twelve.
 type Index struct {
 	pages  atomic.Pointer[[]*chunk] // by page
-	former atomic.Pointer[[]uint32] // by frame: the one that held the page before it; 0: none
+	former atomic.Pointer[formerFrames]
+}
+
+// formerFrames says, by frame, which held the page before it, and one that did so longer
+// ago: with it an old view's frame is found in steps of the logarithm of how often the page
+// was written since. (Skew-binary numbers: Myers, An applicative random-access stack, 1983.)
+type formerFrames []formerFrame
+
+type formerFrame struct {
+	before uint32 // 0: none
+	jump   uint32 // 0: none
+	depth  uint32 // how many are before it
+}
+
+// back is one step from a frame that is behind last towards the one that is not.
+func (x formerFrames) back(frame, last uint32) uint32 {
+	if jump := x[frame].jump; jump > last {
+		return jump
+	}
+	return x[frame].before
+}
+
+// set notes which frame held the page before; 0 if none did.
+func (x formerFrames) set(frame, before uint32) {
+	if before == 0 {
+		x[frame] = formerFrame{}
+		return
+	}
+	b := x[before]
+	x[frame] = formerFrame{before: before, jump: before, depth: b.depth + 1}
+	if far := x[b.jump]; b.jump != 0 && b.depth-far.depth == far.depth-x[far.jump].depth && far.jump != 0 {
+		x[frame].jump = far.jump
+	}
 }
 
 // chunkedPages is how many pages a chunk is of: with it the index grows without a copy
@@ -26,7 +58,7 @@ type chunk [chunkedPages]atomic.Uint64
 func New(expected int) *Index {
 	x := new(Index)
 	x.pages.Store(new([]*chunk))
-	former := make([]uint32, expected)
+	former := make(formerFrames, expected)
 	x.former.Store(&former)
 	return x
 }
@@ -42,7 +74,7 @@ func (x *Index) Find(page, generation, last uint32) uint32 {
 	if frame > last {
 		former := *x.former.Load()
 		for frame > last {
-			frame = former[frame]
+			frame = former.back(frame, last)
 		}
 	}
 	return frame
@@ -71,15 +103,16 @@ func (x *Index) Add(page, frame, generation uint32) {
 	}
 	former := *x.former.Load()
 	if int(frame) >= len(former) {
-		grown := make([]uint32, 2*int(frame))
+		grown := make(formerFrames, 2*int(frame))
 		copy(grown, former)
 		x.former.Store(&grown)
 		former = grown
 	}
 	latest := &chunks[page/chunkedPages][page%chunkedPages]
-	former[frame] = 0
-	if before := latest.Load(); uint32(before>>32) == generation {
-		former[frame] = uint32(before)
+	before := latest.Load()
+	if uint32(before>>32) != generation {
+		before = 0
 	}
+	former.set(frame, uint32(before))
 	latest.Store(uint64(generation)<<32 | uint64(frame))
 }

@@ -12,7 +12,9 @@ import (
 const maxIdle = 16
 
 // maxLent is how many connections there may be for snapshots, transactions and
-// loops over scans: each takes up to a megabyte and two descriptors. Only tests change it.
+// loops over scans: each takes up to a megabyte and two descriptors. It is also how many of
+// them there may be in all for another view to be held: each has a chunk in memory, and
+// keeps an anchor. Only tests change it.
 var maxLent = 512
 
 // spare is an idle connection, or a new one. Whoever has it must have it rest.

@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/frames"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -190,11 +192,10 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	cold := func() { // nothing is kept of its pages
-		for i := range s.moment.(pageMoment).hold.mu.pin.view.cache.sets {
-			clear(s.moment.(pageMoment).hold.mu.pin.view.cache.sets[i][:])
-		}
+		v := s.(pageMoment).hold.mu.pin.view
+		v.cache = frames.NewCache(v.shape.pageSize)
 	}
-	scan := func(q Query) (err error) {
+	scan := func(q storage.Query) (err error) {
 		_, err = atMost(t, 3000, s.Scan(background, q, 0))
 		return err
 	}
@@ -204,8 +205,8 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 		"GroupExists": func() error { _, err := s.GroupExists(background, "g", 0); return err },
 		"Count":       func() error { _, err := s.Count(background, everything, 0); return err },
 		"Page":        func() error { _, err := s.Page(background, "g", 10, 10, 0); return err },
-		"Scan":        func() error { return scan(GroupQuery("g")) },
-		"Reverse":     func() error { return scan(Query{Groups: everything, Keys: kv.PrefixRange("0"), Reverse: true}) },
+		"Scan":        func() error { return scan(storage.GroupQuery("g")) },
+		"Reverse":     func() error { return scan(storage.Query{Groups: everything, Keys: kv.PrefixRange("0"), Reverse: true}) },
 		"Groups":      func() error { _, err := atMost(t, 1, s.Groups(background, everything, 0)); return err },
 		"Usage":       func() error { _, err := s.Usage(everything); return err },
 	} {
@@ -224,9 +225,9 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 				err := read()
 				heal()
 				if reads.Load() > fails {
-					require.True(t, IsStorageFault(err), "%v", err)
+					require.True(t, isStorageFault(err), "%v", err)
 					require.NotErrorIs(t, err, kv.DamagedError)
-					require.False(t, IsWriteFault(err), "%v", err)
+					require.False(t, isWriteFault(err), "%v", err)
 				}
 				require.NoError(t, read())
 			}

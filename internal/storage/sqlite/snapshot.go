@@ -6,10 +6,10 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 )
 
-// Snapshot pins what is committed now. A snapshot that SQLite reads has a connection of
-// its own, of which some are kept; while more are open than that, each waits some
-// milliseconds for another to be closed, and then opens one. Each may end before it is
-// closed, with kv.SnapshotExpiredError: see Config.ScanAge, and softPages.
+// Snapshot pins what is committed now: a view of the file's pages, or where SQLite reads a
+// connection of its own, of which some are kept and others opened at once. It waits for the
+// WAL at its bound alone, gateWait at most. Each may end before it is closed, with
+// kv.SnapshotExpiredError: see Config.ScanAge, and softPages.
 func (d *Database) Snapshot(ctx context.Context) (storage.Snapshot, error) {
 	return d.reads.Snapshot(ctx)
 }

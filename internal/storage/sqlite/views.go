@@ -168,9 +168,9 @@ func (s *views) catchUp() (done bool) {
 
 // keepUp is called now and then. Where another program commits, and this one does not,
 // nothing else would let the WAL begin anew; and views that could not be had are tried
-// again.
+// again. Of a file that does not change there is nothing to keep up with.
 func (s *views) keepUp() {
-	if s == nil || !s.mu.TryLock() {
+	if s == nil || s.index == nil || !s.mu.TryLock() {
 		return
 	}
 	defer s.mu.Unlock()
@@ -215,7 +215,7 @@ func (s *views) busy(is bool) {
 // runs.
 func (s *views) publish(sequence uint64) {
 	old := s.current.Load()
-	if old == nil {
+	if old == nil || s.index == nil {
 		return
 	}
 	v := *old
@@ -261,8 +261,10 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	}
 	v.change, v.generation, v.last, v.upTo, v.pages = state.change, s.generation, s.indexed, s.indexed, state.pages
 	v.wal = s.wal.UpTo(0)
-	if anew && s.index.backfilled() >= state.frames {
-		v.last = 0 // all is in the database, and the WAL may begin anew at any time
+	if anew {
+		if err := s.place(v, state); err != nil {
+			return err
+		}
 	}
 	header, err := v.header()
 	if err != nil {
@@ -273,6 +275,24 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	}
 	v.ready(header.Size - header.Reserved)
 	return nil
+}
+
+// place says where a view of a new anchor has its pages. If all of the WAL is in the
+// database they are there, as the anchor does not keep the WAL from beginning anew then. It
+// may do so at this very moment: then the header has other salts before the count of frames
+// that were moved is 0 again (see SQLite's walRestartHdr), so it is looked at after that.
+// And whoever moves the last of it makes the database longer first, which is measured last.
+func (s *views) place(v *view, state walState) (err error) {
+	moved, read := s.index.backfilled()
+	again, ok := s.index.state()
+	if !planted.RestartUnseen && (!read || !ok || again.salts != state.salts) {
+		return errBusy
+	}
+	if moved >= state.frames {
+		v.last = 0
+	}
+	v.database, err = s.extent()
+	return err
 }
 
 // take adds the frames that were committed since.
@@ -359,26 +379,20 @@ func (s *views) begin(a *anchor) (*view, error) {
 		}
 		s.shape = shape
 	}
-	database, err := s.extent()
-	if err != nil {
-		return nil, err
-	}
 	if s.cache == nil || s.current.Load() == nil {
 		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
 		// page may have been written that nobody has heard of.
 		s.cache = frames.NewCache(s.shape.pageSize)
 	}
-	state, _ := s.index.state()
-	a.from, a.since = state.frames, time.Now()
-	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape,
-		database: database, cache: s.cache}
+	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape, cache: s.cache}
 	const tries = 100
-	for range tries { // another program commits at this moment
-		if err = s.advance(v, true); !errors.Is(err, errBusy) {
+	for range tries { // another program commits at this moment, or begins the WAL anew
+		if err = s.advance(v, true); !errors.Is(err, errBusy) && !errors.Is(err, errStands) {
 			break
 		}
 		runtime.Gosched()
 	}
+	a.from, a.since = v.upTo, time.Now()
 	return v, err
 }
 

@@ -118,11 +118,8 @@ func (s *views) still(conn *sqlite.Conn) (*view, error) {
 func (s *views) fetch() (p pin, ok bool) {
 	const tries = 8
 	for range tries {
-		if v := s.current.Load(); v != nil && (!s.inTheWay(v) || !s.giveWay()) {
-			if p, ok = s.try(v); ok {
-				if !s.looked.Load() {
-					s.looked.Store(true)
-				}
+		if v := s.current.Load(); v != nil {
+			if p, ok = s.tryBrief(v); ok {
 				return p, true
 			}
 		}
@@ -136,18 +133,36 @@ func (s *views) fetch() (p pin, ok bool) {
 	return pin{}, false
 }
 
-// inTheWay reports whether all of the WAL is in the database and it could begin anew but
-// for this view: the next one will not look at it.
-func (s *views) inTheWay(v *view) bool {
-	return v.last != 0 && s.index.Memory != nil && s.index.backfilled() >= v.last
+// tryBrief is try, unless the view is one to give up for the next. It is pinned first: Close
+// takes the index's memory away once nothing is.
+func (s *views) tryBrief(v *view) (p pin, ok bool) {
+	if p, ok = s.try(v); !ok || s.inTheWay(p) && s.giveWay(p) {
+		return pin{}, false
+	}
+	if !s.looked.Load() {
+		s.looked.Store(true)
+	}
+	return p, true
 }
 
-// giveWay changes the anchor, unless somebody else has something to do there.
-func (s *views) giveWay() (done bool) {
+// inTheWay reports whether all of the WAL is in the database and it could begin anew but
+// for this view: the next one will not look at it.
+func (s *views) inTheWay(p pin) bool {
+	if p.view.last == 0 || s.index.Memory == nil {
+		return false
+	}
+	moved, _ := s.index.backfilled()
+	return moved >= p.view.last
+}
+
+// giveWay releases the pin and changes the anchor, unless somebody else has something to do
+// there.
+func (s *views) giveWay(p pin) (done bool) {
 	if !s.mu.TryLock() {
 		return false
 	}
 	defer s.mu.Unlock()
+	p.release()
 	s.renewed(s.renew())
 	return true
 }

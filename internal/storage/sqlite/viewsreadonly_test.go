@@ -276,9 +276,29 @@ func testReadOnlyViewOfAFileThatDoesNotChange(t *testing.T, access Config) {
 	}
 	pages, sqlite := readBoth(t, d, storage.Query{Groups: everything, Keys: storage.AllKeys}, 0)
 	require.Equal(t, sqlite, pages)
+	s.keepUp() // as the guard does now and then
+	require.True(t, s.catchUp(), "nothing to do")
+	require.NoError(t, s.committing(func() error { return nil }))
 	require.Same(t, v, s.current.Load())
 	require.NoError(t, d.Close())
+	s.keepUp()
 	require.Equal(t, before, folder(t, path[:strings.LastIndexByte(path, '/')]))
+}
+
+// The same where SQLite reads the table.
+func TestReadOnlyFileThatDoesNotChangeIsLeftToSQLite(t *testing.T) {
+	path := closedInWALMode(t)
+	program(t, path,
+		"CREATE TABLE e2 (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, entry_value TEXT NOT NULL, expires_at INTEGER, revision INTEGER NOT NULL DEFAULT 1)",
+		"INSERT INTO e2 SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries",
+		"DROP TABLE entries", "ALTER TABLE e2 RENAME TO entries")
+	d := openWith(t, Config{Path: path, ReadOnly: true})
+	require.Equal(t, immutable, d.parameter)
+	s := viewsOf(t, d)
+	require.Nil(t, s.current.Load())
+	s.keepUp()
+	require.Nil(t, s.current.Load())
+	requireValue(t, d, "g", "000007", "7")
 }
 
 // closedInWALMode is a store that was closed beside a reader, and copied then.
@@ -373,4 +393,45 @@ func TestReadOnlyThatIsLeftToSQLite(t *testing.T) {
 	requireValue(t, d, "g", "000007", "7")
 	require.NoError(t, d.Close())
 	require.NoError(t, owner.Close())
+}
+
+// Close takes the index away once no view is pinned: a reader that lost the processor after
+// its look at the view does not look at the index.
+func TestTheIndexIsNotLookedAtWithoutAPin(t *testing.T) {
+	owner := openWith(t, Config{Path: temporary(t)})
+	require.NoError(t, write(owner, numbered("g", 100)...))
+	d := openWith(t, Config{Path: owner.Path(), ReadOnly: true})
+	s := viewsOf(t, d)
+	s.mu.Lock()
+	require.NoError(t, s.renew())
+	s.mu.Unlock()
+	v := s.current.Load()
+	require.NotZero(t, v.last)
+	require.NoError(t, d.Close())
+	s.index = nil // who looks at it panics
+	_, ok := s.tryBrief(v)
+	require.False(t, ok)
+	require.False(t, v.anchor.pinned())
+}
+
+// A view that alone keeps the WAL from beginning anew is given up, and nobody who asks keeps
+// its anchor.
+func TestReadOnlyViewsGiveWay(t *testing.T) {
+	owner := openWith(t, Config{Path: temporary(t)})
+	require.NoError(t, write(owner, numbered("g", 100)...))
+	d := openWith(t, Config{Path: owner.Path(), ReadOnly: true})
+	s := viewsOf(t, d)
+	s.mu.Lock() // no tick
+	require.NoError(t, s.renew())
+	v := s.current.Load()
+	require.NotZero(t, v.last)
+	movePassively(t, owner)
+	p, ok := s.tryBrief(v)
+	require.True(t, ok, "somebody else changes the anchor")
+	p.release()
+	s.mu.Unlock()
+	_, ok = s.tryBrief(v)
+	require.False(t, ok)
+	awaitRest(t, s, 0)
+	requireValue(t, d, "g", "000042", "42")
 }

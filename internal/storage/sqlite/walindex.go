@@ -120,10 +120,10 @@ func (x *walIndex) state() (s walState, ok bool) {
 }
 
 // backfilled is how many frames are moved into the database, as far as is known.
-func (x *walIndex) backfilled() uint32 {
+func (x *walIndex) backfilled() (n uint32, ok bool) {
 	var word [1]uint32
-	_ = x.words(word[:], indexBackfilled) // 0
-	return word[0]
+	ok = x.words(word[:], indexBackfilled)
+	return word[0], ok
 }
 
 // close ends it. Who else has the file open keeps it.
