@@ -33,7 +33,7 @@ func TestTypedRoundTrips(t *testing.T) {
 		roundTrips(t, store, api.JSON[map[string]any](), []map[string]any{nil, {"a": []any{1.5, "x", nil}}})
 		roundTrips(t, store, api.JSON[*user](), []*user{nil, {Name: "Ada"}})
 		roundTrips(t, store, api.Gob[user](), []user{{}, ada})
-		roundTrips(t, store, api.Gob[int](), []int{0, -1, 1 << 60})
+		roundTrips(t, store, api.Gob[int64](), []int64{0, -1, 1 << 60})
 		roundTrips(t, store, api.Text(), []string{"", allBytes(), strings.Repeat("x", 100_000)})
 		roundTrips(t, store, api.Bytes(), [][]byte{{}, []byte(allBytes()), make([]byte, 100_000)})
 		roundTrips(t, store, api.NewCodec(

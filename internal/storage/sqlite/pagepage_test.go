@@ -31,7 +31,7 @@ func testPagesBehindTheEnd(t *testing.T, access Config, dead bool) {
 	snapshot, err := d.Snapshot(background)
 	require.NoError(t, err)
 	defer snapshot.Close()
-	for _, offset := range []int{gathered - 1, gathered, 98, 99, 100, 1 << 31, math.MaxInt - gathered, math.MaxInt - 1, math.MaxInt} {
+	for _, offset := range []int{gathered - 1, gathered, 98, 99, 100, 1<<31 - 1, math.MaxInt - gathered, math.MaxInt - 1, math.MaxInt} {
 		for _, limit := range []int{1, 10, math.MaxInt} {
 			ctx, cancel := context.WithTimeout(background, fuzzBound)
 			want, err := d.reads.(*fileReads).sqlReads.Page(ctx, "g", offset, limit, now)
