@@ -1,9 +1,7 @@
 package writer
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -70,5 +68,5 @@ func keyOrder(operations []kv.Operation) []int {
 }
 
 func compareKeys(a, b *kv.Operation) int {
-	return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Key, b.Key))
+	return kv.Key{Group: a.Group, Key: a.Key}.Compare(kv.Key{Group: b.Group, Key: b.Key})
 }
