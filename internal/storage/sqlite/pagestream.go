@@ -85,17 +85,11 @@ func (s *pageLoop[T]) loop(ctx context.Context, err error, yield func(T, error) 
 // first reads the first chunk, where most scans end. One that goes on holds its view from
 // then on, unless the WAL is at its bound: then it waits, and begins again.
 func (s *pageLoop[T]) first(ctx context.Context) error {
-	if err := s.pool.check(ctx); err != nil {
+	leave, err := s.start(ctx)
+	if err != nil {
 		return err
 	}
-	s.restart()
-	if s.scan.wide() {
-		leave, err := s.pool.turn(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
-	}
+	defer leave()
 	p, err := s.now()
 	if err != nil || !s.more {
 		return err
@@ -115,6 +109,18 @@ func (s *pageLoop[T]) first(ctx context.Context) error {
 		s.drop()
 	}
 	return err
+}
+
+// start begins the scan. One whose first chunk may take long waits for its turn.
+func (s *pageLoop[T]) start(ctx context.Context) (leave func(), err error) {
+	if err := s.pool.check(ctx); err != nil {
+		return nil, err
+	}
+	s.restart()
+	if s.scan.wide() {
+		return s.pool.turn(ctx)
+	}
+	return func() {}, nil
 }
 
 // restart has the scan begin at its beginning.
@@ -150,17 +156,11 @@ func (s *pageLoop[T]) now() (p pin, err error) {
 
 // firstHeld reads the first chunk of a view that is held.
 func (s *pageLoop[T]) firstHeld(ctx context.Context) error {
-	if err := s.pool.check(ctx); err != nil {
+	leave, err := s.start(ctx)
+	if err != nil {
 		return err
 	}
-	s.restart()
-	if s.scan.wide() {
-		leave, err := s.pool.turn(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
-	}
+	defer leave()
 	return s.hold.look(func(v *view) error { return s.chunk(v, firstChunkRows, firstChunkBytes) })
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
