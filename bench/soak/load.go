@@ -22,6 +22,7 @@ const (
 	namespaces   = 4
 	quota        = 200 // keys of a namespace, of half as many again that are tried
 	historyBytes = 1 << 20
+	cacheBytes   = 4 << 20 // full of old values and new ones within seconds
 )
 
 // load is what works on the store.
@@ -87,24 +88,32 @@ func fill(store *api.Store) error {
 	return nil
 }
 
-// swell has the WAL grow, beside an open snapshot, to the length that its file keeps
-// from then on: 16 MiB. It is a high-water mark as that of crowd is.
-func (l *load) swell() error {
-	snapshot, err := l.store.Snapshot()
-	if err != nil {
-		return err
-	}
+// swell has the WAL grow, beside open snapshots, to the length that its file keeps
+// from then on: 16 MiB. It is a high-water mark as that of crowd is, and so is the number
+// of read transactions that snapshots of different times rely on.
+func (l *load) swell() (err error) {
+	var snapshots []*api.Snapshot
+	defer func() {
+		for _, snapshot := range snapshots {
+			err = errors.Join(err, snapshot.Close())
+		}
+	}()
 	random := rand.New(rand.NewPCG(l.config.Seed, 0))
 	for commits := 0; commits < 64 && size(l.config.Path+"-wal") < 20<<20; commits++ {
+		snapshot, err := l.store.Snapshot()
+		if err != nil {
+			return err
+		}
+		snapshots = append(snapshots, snapshot)
 		items := make([]api.Item, 0, keys)
 		for range keys {
 			items = append(items, api.Item{Group: group(random.IntN(groups)), Key: key(random.IntN(keys)), Value: value(l.noise, random)})
 		}
 		if err := l.store.SetAll(items); err != nil {
-			return errors.Join(err, snapshot.Close())
+			return err
 		}
 	}
-	return snapshot.Close()
+	return nil
 }
 
 // crowd has 16 scans and twice as many snapshots open at once, fewer with fewer
