@@ -109,7 +109,7 @@ func (o Operation) run(ctx context.Context, work func(context.Context, storage.P
 
 // Restore puts a verified copy of the database from in the place of to.
 func Restore(ctx context.Context, to, from string, operation Operation) error {
-	return sqlite.Restore(ctx, to, from, checkRecord, operation.Force, operation.Progress)
+	return sqlite.Restore(ctx, to, from, checkRecord, decodeRecord, operation.Force, operation.Progress)
 }
 
 // Salvage makes a new store of what can be read of a damaged file.

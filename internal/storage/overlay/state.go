@@ -56,6 +56,27 @@ func (s *State) get(group, key string) (row kv.Row, verdict Verdict, spoiled boo
 	return row, verdict, spoiled || later
 }
 
+// NextMark is the first group of which nothing is left that the base has, or the first behind
+// a name, and the revision that removed it.
+func (s *State) NextMark(from string, behind bool) (group string, revision uint64, found bool) {
+	if behind {
+		from += "\x00"
+	}
+	for _, r := range []*run{s.active, s.frozen} {
+		if r == nil {
+			continue
+		}
+		c := r.marks.seek(from, "")
+		for c != nil && !r.hides(c.group, s.revision) {
+			c = c.follows()
+		}
+		if c != nil && (!found || c.group < group) {
+			group, revision, found = c.group, c.at(s.revision).revision, true
+		}
+	}
+	return group, revision, found
+}
+
 // Hides reports whether nothing that the base has of a group is left.
 func (s *State) Hides(group string) bool {
 	return s.active.hides(group, s.revision) || s.frozen != nil && s.frozen.hides(group, s.revision)

@@ -263,3 +263,27 @@ func (w *fileWriter) foldTail() error {
 	w.tail = nil
 	return nil
 }
+
+// foldCopy moves what the log of a copy has into its table, in one transaction: nobody knows
+// of the copy yet.
+func foldCopy(conn *sqlite.Conn, events func(kv.LogRow) ([]kv.Event, error)) error {
+	t, err := newTail(conn, events)
+	if err != nil {
+		return err
+	}
+	o, _, err := t.load()
+	if err != nil || o == nil {
+		return err
+	}
+	a, err := newApplier(conn, nil)
+	if err != nil {
+		return err
+	}
+	if err := execute(conn, "BEGIN"); err != nil {
+		return err
+	}
+	if err := foldAll(o, a, func(f func() error) error { return f() }); err != nil {
+		return err // whoever closes the connection gives the copy up
+	}
+	return execute(conn, "COMMIT")
+}

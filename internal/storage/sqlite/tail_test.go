@@ -87,7 +87,8 @@ type tailed struct {
 	want    rowSet // what is committed
 	last    uint64
 	end     int64
-	folded  uint64 // 0: the table has it all
+	folded  uint64
+	behind  bool // the table has not all
 	records []kv.LogRow
 }
 
@@ -105,7 +106,7 @@ func (s *tailed) commit(t *testing.T) {
 	row := kv.LogRow{First: first, Last: s.last, At: 1, Record: commitlog.Append(nil, time.UnixMilli(1), events)}
 	s.end += int64(len(row.Record))
 	require.NoError(t, w.Begin())
-	if s.folded == 0 {
+	if !s.behind {
 		for _, e := range events {
 			switch e.Type {
 			case kv.EventSet:
@@ -128,9 +129,11 @@ func (s *tailed) commit(t *testing.T) {
 }
 
 // fallBehind has the table stay as it is from now on.
-func (s *tailed) fallBehind(t *testing.T) {
+func (s *tailed) fallBehind(t *testing.T) { s.fallBehindAt(t, s.last) }
+
+func (s *tailed) fallBehindAt(t *testing.T, revision uint64) {
 	w := fileOf(s.Database)
-	s.folded = s.last
+	s.folded, s.behind = revision, true
 	require.NoError(t, w.transact(func() error { return setFolded(w.conn, false, s.folded) }))
 }
 
@@ -200,18 +203,13 @@ func TestTheTailIsCommitted(t *testing.T) {
 // A record of the tail that can't be read, or is not there, refuses the file, which stays as
 // it is, and says so; the log is discarded without what can be read of it being lost.
 func TestTailThatIsDamaged(t *testing.T) {
-	flip := func(record []byte) []byte {
-		record = slices.Clone(record)
-		record[len(record)/2] ^= 1
-		return record
-	}
 	for name, c := range map[string]struct {
 		harm   func(t *testing.T, w *fileWriter, row kv.LogRow) error
 		reason string
 		from   uint64 // the first revision that is lost, if not the row's
 	}{
 		"a record": {func(t *testing.T, w *fileWriter, row kv.LogRow) error {
-			return changeRecord(w, row.Last, flip(row.Record))
+			return changeRecord(w, row.Last, flipped(row.Record))
 		}, "checksum mismatch", 0},
 		"a row that is missing": {func(t *testing.T, w *fileWriter, row kv.LogRow) error {
 			return w.transact(func() error { return execute(w.conn, fmt.Sprint("DELETE FROM log WHERE last_revision = ", row.Last)) })
@@ -265,6 +263,12 @@ func TestTailThatIsDamaged(t *testing.T) {
 	}
 }
 
+func flipped(record []byte) []byte {
+	record = slices.Clone(record)
+	record[len(record)/2] ^= 1
+	return record
+}
+
 func changeRecord(w *fileWriter, last uint64, record []byte) error {
 	return w.transact(func() error {
 		stmt, err := w.conn.Prepare("UPDATE log SET record = ?1 WHERE last_revision = ?2")
@@ -301,4 +305,84 @@ func TestTailThatCannotBeSo(t *testing.T) {
 		d = openWith(t, Config{Path: path, Events: decodeLog, DiscardLog: true})
 		require.Equal(t, s.want, everythingIn(t, d.Reads()), value)
 	}
+}
+
+// inEntries is what another program reads in the table of a closed file.
+func inEntries(t *testing.T, path string) (rows []string) {
+	return query(t, path, "SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries ORDER BY 1, 2")
+}
+
+func (c rowSet) lines() (rows []string) {
+	for _, at := range slices.SortedFunc(maps.Keys(c), kv.Key.Compare) {
+		r := c[at]
+		deadline := "NULL"
+		if r.Deadline != kv.NoDeadline {
+			deadline = fmt.Sprint(r.Deadline)
+		}
+		rows = append(rows, fmt.Sprintf("%s|%s|%s|%s|%d", r.Group, r.Key, r.Value, deadline, r.Revision))
+	}
+	return rows
+}
+
+// Whatever makes another file of a store has in its table what the log alone had; a check
+// counts it, and finds nothing wrong.
+func TestCopiesHaveTheTailInTheirTable(t *testing.T) {
+	verify := func(row kv.LogRow) error { return commitlog.Check(row) }
+	for seed := range uint64(8) {
+		s := tailOf(t, seed)
+		copies := map[string]func(out string) error{
+			"backup":  func(out string) error { return s.Backup(background, out, nil) },
+			"restore": func(out string) error { return Restore(background, out, s.Path(), verify, decodeLog, false, nil) },
+			"salvage": func(out string) error {
+				_, err := Salvage(background, s.path, out, decodeLog, false, nil)
+				return err
+			},
+		}
+		for name, make := range copies {
+			out := temporary(t)
+			require.NoError(t, make(out), name)
+			require.Equal(t, strings.Join(s.want.lines(), "\n"), strings.Join(inEntries(t, out), "\n"), "%s, seed %d", name, seed)
+			require.Equal(t, []string{"NULL"}, query(t, out, "SELECT folded_revision FROM store_meta"), name)
+		}
+		report, err := s.Check(background, verify, nil)
+		require.NoError(t, err)
+		require.Empty(t, report.Findings)
+		require.Equal(t, int64(len(s.want)), report.Entries)
+		require.Equal(t, s.last, report.Revision)
+		require.Zero(t, report.Differing)
+		require.NotEqual(t, s.want.lines(), inEntries(t, killedCopy(t, s.Path())), "there was a tail")
+	}
+}
+
+// Of a tail with a hole a salvage has what can be read, and says so; a check finds it, and a
+// backup, which would not be whole, is not made.
+func TestCopiesOfADamagedTail(t *testing.T) {
+	s := newTailed(t, 1)
+	s.fallBehindAt(t, 0)
+	for range 12 {
+		s.commit(t)
+	}
+	hit := 4
+	lost := s.records[hit]
+	require.NoError(t, changeRecord(fileOf(s.Database), lost.Last, flipped(lost.Record)))
+	want := rowSet{}
+	for i, row := range s.records {
+		events, err := decodeLog(row)
+		require.NoError(t, err)
+		if i != hit {
+			want.apply(events)
+		}
+	}
+	report, err := s.Check(background, func(kv.LogRow) error { return nil }, nil)
+	require.NoError(t, err)
+	require.Len(t, report.Findings, 1)
+	require.Contains(t, report.Findings[0].Text, fmt.Sprintf("revisions %d to %d", lost.First, lost.Last))
+	out := temporary(t)
+	require.ErrorAs(t, s.Backup(background, out, nil), new(*kv.CorruptLogError))
+	require.NoFileExists(t, out)
+	salvaged, err := Salvage(background, killedCopy(t, s.Path()), out, decodeLog, false, nil)
+	require.NoError(t, err)
+	require.Equal(t, want.lines(), inEntries(t, out))
+	require.Equal(t, int64(len(want)), salvaged.Replayed)
+	require.Contains(t, fmt.Sprint(salvaged.Findings), "behind revision 0")
 }
