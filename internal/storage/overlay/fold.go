@@ -51,7 +51,7 @@ func (o *Overlay) Freeze() *Frozen {
 	o.working.frozen = o.working.active
 	o.working.active = newRun(o.working.frozen.number + 1)
 	o.arranged = nil
-	o.publish(o.published.Load().revision)
+	o.publish(o.published.Load().revision, 0)
 	return &Frozen{run: o.working.frozen}
 }
 
@@ -191,5 +191,5 @@ func (o *Overlay) Retire() {
 		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded, or with %d changes that are not committed", o.folded.Run, len(o.changes)))
 	}
 	o.working.frozen, o.arranged = nil, nil
-	o.publish(o.published.Load().revision)
+	o.publish(o.published.Load().revision, 0)
 }
