@@ -152,6 +152,11 @@ func (d *Database) openOwned(config Config) error {
 	checkpoints.unsynced.Store(writer.unsynced)
 	writer.checkpoints = checkpoints
 	d.writer = writer
+	if config.Overlay > 0 {
+		if err := d.overlay(writer, config); err != nil {
+			return d.explain(err)
+		}
+	}
 	o.opened = true
 	go d.guard.run(d.done)
 	d.onClose(d.guard.stop)
