@@ -191,16 +191,21 @@ func (e *FutureRevisionError) Error() string {
 }
 
 // CorruptLogError: a commit in the log can't be read. The entries themselves
-// are not concerned. Test for it with errors.As.
+// are not concerned, unless it is Unfolded. Test for it with errors.As.
 type CorruptLogError struct {
 	First, Last uint64 // the revisions of its row; both 0: they can't be told
 	Reason      string
+	Unfolded    bool // the table has not got yet what it did: the log alone has that
 }
 
 func (e *CorruptLogError) Error() string {
 	where := fmt.Sprintf("the log's row of revisions %d to %d", e.First, e.Last)
 	if e.First == 0 && e.Last == 0 {
 		where = "the log of changes"
+	}
+	if e.Unfolded {
+		return fmt.Sprintf("%s: %s, and entries have not got yet what it did: restore a backup, "+
+			"or open the store once WithDiscardedLog, which applies what can be read of the log and begins it anew", where, e.Reason)
 	}
 	return fmt.Sprintf("%s: %s; no entry is lost by it: restore a backup, "+
 		"or open the store once WithDiscardedLog, which begins the log anew", where, e.Reason)

@@ -136,6 +136,9 @@ func (w *fileWriter) leave() error {
 			return stays(err)
 		}
 	}
+	if err := w.foldTail(); err != nil {
+		return stays(err)
+	}
 	// The checkpoint that follows syncs.
 	if err := execute(w.conn, "PRAGMA synchronous = NORMAL"); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -187,6 +188,19 @@ func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
 		return err
 	}
 	return config.CheckLog(rows)
+}
+
+// readTail is what the log has and entries have not, nil if it is nothing.
+func (d *Database) readTail(conn *sqlite.Conn) (*overlay.Overlay, error) {
+	t, err := newTail(conn, d.events)
+	var o *overlay.Overlay
+	if err == nil {
+		o, _, err = t.load()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", d.explain(err))
+	}
+	return o, nil
 }
 
 // checkExtent reads the log's ends as an open store will.

@@ -39,12 +39,13 @@ type fileWriter struct {
 	last        uint64 // the last revision that was written; 0: unknown
 	left        func() // called once the file is complete by itself
 
-	wrote     bool   // the open transaction has changed something
-	restamp   bool   // the open transaction may begin the WAL anew
-	seen      uint64 // the checkpoints that had been when it began
-	stampedAt uint64 // the same, of the last transaction that was stamped
-	unsynced  bool   // a sync has failed while the database was opened
-	planted   int    // transactions, if they are counted
+	wrote     bool             // the open transaction has changed something
+	restamp   bool             // the open transaction may begin the WAL anew
+	seen      uint64           // the checkpoints that had been when it began
+	stampedAt uint64           // the same, of the last transaction that was stamped
+	unsynced  bool             // a sync has failed while the database was opened
+	tail      *overlay.Overlay // that entries are to have before anything else is committed; nil: none
+	planted   int              // transactions, if they are counted
 
 	laid // what is not in the table yet
 
