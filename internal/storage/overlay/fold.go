@@ -155,6 +155,9 @@ func (o *Overlay) Empty() bool {
 	return o.working.frozen == nil && r.rows.length == 0 && r.marks.length == 0
 }
 
+// Gathered is how many keys and groups the active run says something of, or has said.
+func (o *Overlay) Gathered() int { return o.working.active.rows.length + o.working.active.marks.length }
+
 // Frozen reports whether there is a frozen run.
 func (o *Overlay) Frozen() bool { return o.working.frozen != nil }
 

@@ -154,14 +154,9 @@ func (d *Database) openOwned(config Config) error {
 	d.onClose(checkpoints.stop)
 	checkpoints.unsynced.Store(writer.unsynced)
 	writer.checkpoints = checkpoints
-	if err := writer.foldTail(); err != nil {
-		return d.explain(err)
-	}
 	d.writer = writer
-	if config.Overlay > 0 {
-		if err := d.overlay(writer, config); err != nil {
-			return d.explain(err)
-		}
+	if err := d.overlay(writer, config); err != nil {
+		return d.explain(err)
 	}
 	o.opened = true
 	go d.guard.run(d.done)

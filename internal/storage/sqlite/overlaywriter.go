@@ -39,6 +39,10 @@ type laid struct {
 	doubt     bool   // a COMMIT has come as far as nobody knows
 	unknown   uint64 // the log's last revision if it has succeeded
 	limbo     *limbo
+	bound     int64  // bytes that may lie in the overlay
+	behind    bool   // the file says that the table lacks something
+	folded    uint64 // behind this revision, then
+	frozenTo  uint64 // the last revision of the frozen run
 
 	// So far along the table's deadlines the overlay decides every row: the purge that
 	// removed them need not pass over them again. sought is what it was at the savepoint.
@@ -63,15 +67,23 @@ var firstDeadline = deadlinePlace{math.MinInt64, math.MinInt64}
 
 // overlay has commits go into an overlay, where the pages are read.
 func (d *Database) overlay(w *fileWriter, config Config) error {
-	if w.views == nil || w.views.current.Load() == nil {
-		return nil
+	if config.Overlay <= 0 || w.views == nil || w.views.current.Load() == nil {
+		return w.foldTail()
 	}
-	last, err := readRevision(w.revision)
-	if err != nil {
+	over := w.tail
+	if w.behind = over != nil; !w.behind {
+		last, err := readRevision(w.revision)
+		if err != nil {
+			return err
+		}
+		over = overlay.New(last)
+	} else if folded, err := queryInt(w.conn, sqlFolded); err != nil {
 		return err
+	} else {
+		w.folded = uint64(folded)
 	}
-	w.loose = config.loose
-	d.overlaid(w, overlay.New(last))
+	w.tail, w.loose, w.bound = nil, config.loose, config.Overlay
+	d.overlaid(w, over)
 	return nil
 }
 
@@ -93,6 +105,11 @@ func (w *fileWriter) beginOver() error {
 		return err
 	}
 	w.prune()
+	if w.over.Bytes() >= w.bound {
+		if err := w.foldOver(); err != nil {
+			return err
+		}
+	}
 	w.open, w.begun, w.wrote, w.restamp = true, false, false, false
 	return nil
 }
@@ -107,7 +124,7 @@ func (w *fileWriter) beginLogged() error {
 	}
 	w.effort.begin()
 	w.wrote = true
-	return nil
+	return w.foldedTo()
 }
 
 // commitOver commits the row of the log, and publishes what the overlay has of it.
@@ -161,7 +178,7 @@ func (w *fileWriter) commits(revision uint64) func() (*overlay.State, overlay.Cu
 
 // ended ends the transaction that was published.
 func (w *fileWriter) ended() {
-	w.open, w.begun = false, false
+	w.open, w.begun, w.behind = false, false, w.behind || w.begun
 	w.prune()
 }
 
@@ -674,4 +691,112 @@ func (w *fileWriter) earliestOver() (earliest int64, err error) {
 		return false
 	})
 	return earliest, err
+}
+
+// foldedTo says in the open transaction, which is the first to write to the log, how much of
+// that the table has from now on.
+func (w *fileWriter) foldedTo() error {
+	if w.behind {
+		return nil
+	}
+	w.folded = w.over.Published().Revision()
+	return setFolded(w.conn, false, w.folded)
+}
+
+// freeze makes the active run the frozen one, which has all that is committed.
+func (w *fileWriter) freeze() {
+	w.frozenTo = w.over.Published().Revision()
+	w.over.Freeze()
+	w.views.sighted(w.shown)
+	w.over.Prune()
+}
+
+// foldSlice moves the next changes of the frozen run, which is arranged, into the table.
+func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
+	slice, end := w.over.Slice(w.over.Progress(), changes, bytes)
+	last, done := end.Run > w.over.Progress().Run, false
+	shown := func() (*overlay.State, overlay.Cursor) {
+		w.doubt = false
+		if done {
+			w.over.Folded(end)
+			if last {
+				w.over.Retire()
+				w.from = firstDeadline
+			}
+		}
+		return w.shown()
+	}
+	err := a.makeAll(slice, func(f func() error) error { return w.transactSlice(a, f, shown) }, func() error {
+		done = true
+		if !last {
+			return nil
+		}
+		return setFolded(w.conn, w.over.Gathered() == 0, w.frozenTo)
+	})
+	if err == nil && last {
+		w.folded = w.frozenTo
+		w.behind = w.over.Gathered() > 0
+		w.over.Prune()
+	}
+	return err
+}
+
+// transactSlice runs f in a transaction of SQLite's own, between those of the overlay's.
+func (w *fileWriter) transactSlice(a *applier, f func() error, shown func() (*overlay.State, overlay.Cursor)) (err error) {
+	if err := w.beginSQL(); err != nil {
+		return err
+	}
+	w.wrote = true
+	committing := false
+	if err = f(); err == nil {
+		w.checkpoints.wrote(a.rows, a.bytes)
+		committing = true
+		err = w.commitSQL(shown)
+	}
+	a.rows, a.bytes = 0, 0
+	if err == nil {
+		return nil
+	}
+	err = errors.Join(err, w.rollbackSQL())
+	if committing && !storage.IsIndeterminate(err) {
+		w.views.sighted(w.shown)
+	}
+	// Of one whose outcome is unknown there is no view until it was made again: what the
+	// cursor says of the pages may be wrong, and by SQLite nothing is counted by it.
+	return err
+}
+
+// foldOver moves all that the overlay has into the table.
+func (w *fileWriter) foldOver() error {
+	if err := w.findOut(); err != nil {
+		return err
+	}
+	w.prune()
+	a, err := newApplier(w.conn, w.effort)
+	if err != nil {
+		return err
+	}
+	for !w.over.Empty() {
+		if !w.over.Frozen() {
+			w.freeze()
+		}
+		if run := w.over.Unarranged(); run != nil {
+			arrangement, err := a.arrange(run)
+			if err != nil {
+				return err
+			}
+			w.over.Arranged(arrangement)
+		}
+		if err := w.foldSlice(a, foldRows, foldBytes); err != nil {
+			return fmt.Errorf("move what the log has into the table: %w", err)
+		}
+	}
+	if !w.behind {
+		return nil
+	}
+	if err := w.transactSlice(a, func() error { return setFolded(w.conn, true, 0) }, w.shown); err != nil {
+		return err
+	}
+	w.behind = false
+	return nil
 }
