@@ -55,7 +55,7 @@ func (o *Overlay) Freeze() *Frozen {
 	o.working.frozen = o.working.active
 	o.working.active = newRun(o.working.frozen.number + 1)
 	o.arranged = nil
-	o.publish(o.published.Load().revision)
+	o.publish(o.published.Load().revision, 0)
 	return &Frozen{run: o.working.frozen}
 }
 
@@ -155,6 +155,9 @@ func (o *Overlay) Empty() bool {
 	return o.working.frozen == nil && r.rows.length == 0 && r.marks.length == 0
 }
 
+// Gathered is how many keys and groups the active run says something of, or has said.
+func (o *Overlay) Gathered() int { return o.working.active.rows.length + o.working.active.marks.length }
+
 // Frozen reports whether there is a frozen run.
 func (o *Overlay) Frozen() bool { return o.working.frozen != nil }
 
@@ -216,5 +219,5 @@ func (o *Overlay) Retire() {
 		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded, or with %d changes that are not committed", o.folded.Run, len(o.changes)))
 	}
 	o.working.frozen, o.arranged = nil, nil
-	o.publish(o.published.Load().revision)
+	o.publish(o.published.Load().revision, 0)
 }

@@ -239,6 +239,9 @@ func (w *fileWriter) transact(f func() error) (err error) {
 // foldTail moves what the file's log has into entries, if there is anything, while nobody
 // reads them.
 func (w *fileWriter) foldTail() error {
+	if w.over != nil {
+		return w.foldOver()
+	}
 	if w.tail == nil {
 		return nil
 	}

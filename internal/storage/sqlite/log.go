@@ -79,13 +79,24 @@ func (w *fileWriter) OldestLog(rows int) (marks []storage.LogMark, err error) {
 		marks = append(marks, storage.LogMark{
 			Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)),
 			At: stmt.ColumnInt64(2), Bytes: stmt.ColumnInt64(3)})
+		if w.keepsLog(marks[len(marks)-1].Last) {
+			return marks, stmt.Reset() // which is not to be removed, nor what follows
+		}
 	}
+}
+
+// keepsLog reports whether the table lacks something of what the log has up to a revision.
+func (w *fileWriter) keepsLog(through uint64) bool {
+	return w.over != nil && through > w.folded
 }
 
 // TrimLog removes the rows up to a revision.
 func (w *fileWriter) TrimLog(through uint64) error {
 	if err := w.writable(); err != nil {
 		return err
+	}
+	if w.keepsLog(through) {
+		return fmt.Errorf("storage: the log was to be removed up to revision %d, and the table has what it says up to %d", through, w.folded)
 	}
 	w.trimLog.BindInt64(1, int64(through))
 	if err := run(w.trimLog); err != nil {

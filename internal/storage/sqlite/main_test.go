@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,11 +87,23 @@ func open(t testing.TB, path string) *Database {
 
 func openWith(t testing.TB, config Config) *Database {
 	t.Helper()
-	d, err := Open(config)
+	d, err := Open(overlaying(config))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.Close() })
 	return d
 }
+
+// overlaying is a configuration as the tests that run over an overlay have it.
+func overlaying(config Config) Config {
+	if overlayBytes > 0 && config.Overlay == 0 {
+		config.Overlay, config.loose = overlayBytes, true
+	}
+	return config
+}
+
+// overlayBytes is the bound of the overlay of every database that a test opens; 0: there is
+// none.
+var overlayBytes, _ = strconv.ParseInt(os.Getenv("OVERLAY"), 10, 64)
 
 // impatient keeps a test from waiting for a foreign lock that stays.
 func impatient(t testing.TB) {

@@ -154,10 +154,10 @@ func (d *Database) openOwned(config Config) error {
 	d.onClose(checkpoints.stop)
 	checkpoints.unsynced.Store(writer.unsynced)
 	writer.checkpoints = checkpoints
-	if err := writer.foldTail(); err != nil {
+	d.writer = writer
+	if err := d.overlay(writer, config); err != nil {
 		return d.explain(err)
 	}
-	d.writer = writer
 	o.opened = true
 	go d.guard.run(d.done)
 	d.onClose(d.guard.stop)

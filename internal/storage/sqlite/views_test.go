@@ -489,7 +489,7 @@ func testAViewOfAnEarlierTimeIsNotTaken(t *testing.T, access Config) {
 		v := s.current.Load()
 		require.NotZero(t, v.last)
 		require.NoError(t, fileOf(d).Checkpoint())
-		_, ok := s.try(v)
+		_, ok := s.try(v, (*view).pinned)
 		require.False(t, ok, "its frames may be overwritten by the next commit")
 		requireUnpinned(t, s)
 	}

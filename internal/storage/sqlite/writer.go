@@ -47,6 +47,8 @@ type fileWriter struct {
 	tail      *overlay.Overlay // that entries are to have before anything else is committed; nil: none
 	planted   int              // transactions, if they are counted
 
+	laid // what is not in the table yet
+
 	begin, commit, rollback       *sqlite.Stmt
 	mark, release, rollbackTo     *sqlite.Stmt
 	get, update, insert, remove   *sqlite.Stmt
@@ -126,15 +128,27 @@ func (w *fileWriter) Begin() error {
 		}
 	}
 	w.views.busy(true)
-	if err := run(w.begin); err != nil {
+	begin := w.beginSQL
+	if w.over != nil {
+		begin = w.beginOver
+	}
+	if err := begin(); err != nil {
 		w.views.busy(false)
+		return err
+	}
+	w.last = 0 // what a transaction that failed has appended is not to be acknowledged
+	return nil
+}
+
+// beginSQL begins a transaction of SQLite's.
+func (w *fileWriter) beginSQL() error {
+	if err := run(w.begin); err != nil {
 		return err
 	}
 	// The WAL begins anew if all of it had been moved when this transaction began.
 	// The order of the two: a checkpoint counts as completed before it ends.
 	running := w.checkpoints.running.Load() > 0
 	w.seen = w.checkpoints.completed.Load()
-	w.last = 0                                                                                 // what a transaction that failed has appended is not to be acknowledged
 	w.wrote, w.restamp = false, running || w.seen != w.stampedAt || w.guard.walIs() != walSame // other programs checkpoint too
 	return nil
 }
@@ -147,15 +161,23 @@ func (w *fileWriter) Commit() error {
 		return kv.ClosedError
 	}
 	defer w.views.busy(false)
-	stamped := w.wrote && w.restamp && w.InTransaction()
+	if w.over != nil {
+		return w.commitOver()
+	}
+	return w.commitSQL(nil)
+}
+
+// commitSQL commits the transaction that SQLite has; shown is what the overlay has of it.
+func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) error {
+	stamped := w.wrote && w.restamp && w.sqlOpen()
 	if stamped {
 		if err := replaceStamp(w.conn, w.present()); err != nil {
 			return fmt.Errorf("stamp: %w", err)
 		}
 	}
-	if err := w.changes.Moving(func() error { return w.views.committing(w.runCommit) }); err != nil {
+	if err := w.changes.Moving(func() error { return w.views.publishing(w.runCommit, shown) }); err != nil {
 		w.checkpoints.noteSync(err)
-		open := w.InTransaction()
+		open := w.sqlOpen()
 		if !open && code(err) == sqlite.ResultFull {
 			if undone := w.disown(); undone != nil {
 				return storage.Indeterminate(errors.Join(err, undone))
@@ -203,11 +225,15 @@ func (w *fileWriter) gather() {
 // database can be written to again. (SQLite writes the header's page for this, though
 // the number is the same.)
 func (w *fileWriter) Probe() error {
-	if err := w.Begin(); err != nil {
-		return err
+	err := w.Begin()
+	if err == nil && w.over != nil {
+		err = w.beginLogged()
+	}
+	if err != nil {
+		return errors.Join(err, w.Rollback())
 	}
 	w.wrote = true
-	err := execute(w.conn, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+	err = execute(w.conn, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 	if err == nil {
 		err = w.Commit()
 	}
@@ -256,20 +282,38 @@ func (w *fileWriter) skipFsync() error {
 // a storage fault that made SQLite roll back by itself.
 func (w *fileWriter) Rollback() error {
 	w.views.busy(false)
-	if !w.InTransaction() {
+	w.undoOver()
+	return w.rollbackSQL()
+}
+
+func (w *fileWriter) rollbackSQL() error {
+	if !w.sqlOpen() {
 		return nil
 	}
 	return run(w.rollback)
 }
 
+// sqlOpen reports whether a transaction of SQLite's is open.
+func (w *fileWriter) sqlOpen() bool { return w.conn != nil && !w.conn.AutocommitEnabled() }
+
 // InTransaction reports whether a transaction is open.
-func (w *fileWriter) InTransaction() bool { return w.conn != nil && !w.conn.AutocommitEnabled() }
+func (w *fileWriter) InTransaction() bool {
+	if w.over != nil {
+		return w.conn != nil && w.open && (!w.begun || w.sqlOpen())
+	}
+	return w.sqlOpen()
+}
 
 // Savepoint marks the state that RollbackTo goes back to. There is one level:
 // Release or RollbackTo ends it.
 func (w *fileWriter) Savepoint() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack // SAVEPOINT would begin a transaction of its own
+	}
+	if w.over != nil {
+		w.savepoint = w.over.Mark()
+		w.sought = w.from
+		return nil
 	}
 	w.effort.begin()
 	return run(w.mark)
@@ -280,6 +324,9 @@ func (w *fileWriter) Release() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack
 	}
+	if w.over != nil {
+		return nil
+	}
 	return run(w.release)
 }
 
@@ -288,6 +335,11 @@ func (w *fileWriter) Release() error {
 func (w *fileWriter) RollbackTo() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack
+	}
+	if w.over != nil {
+		w.over.Undo(w.savepoint)
+		w.from = w.sought
+		return nil
 	}
 	if err := run(w.rollbackTo); err != nil {
 		return err
@@ -304,6 +356,9 @@ func (w *fileWriter) Resynchronise() error {
 	for _, s := range w.statements() {
 		// Reset repeats the error of the last Step, which was answered then.
 		_ = (*s.into).Reset()
+	}
+	if w.over != nil {
+		return w.resynchroniseOver()
 	}
 	return w.Rollback()
 }
