@@ -68,11 +68,11 @@ func (s *State) NextMark(from string, behind bool) (group string, revision uint6
 			continue
 		}
 		c := r.marks.seek(from, "")
-		for c != nil && !r.hides(c.group, s.revision) {
+		for c != nil && !r.hides(c.group, s.number) {
 			c = c.follows()
 		}
 		if c != nil && (!found || c.group < group) {
-			group, revision, found = c.group, c.at(s.revision).revision, true
+			group, revision, found = c.group, c.at(s.number).revision, true
 		}
 	}
 	return group, revision, found

@@ -94,7 +94,10 @@ type tailed struct {
 
 func newTailed(t *testing.T, seed uint64) *tailed {
 	path := temporary(t)
-	return &tailed{Database: openWith(t, Config{Path: path, Events: decodeLog}), path: path, random: rand.New(rand.NewPCG(seed, 1)), want: rowSet{}}
+	d, err := Open(Config{Path: path, Events: decodeLog}) // writes the table directly, until it falls behind
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = d.Close() })
+	return &tailed{Database: d, path: path, random: rand.New(rand.NewPCG(seed, 1)), want: rowSet{}}
 }
 
 // commit commits some changes: to the log, and to the table unless that is behind.
@@ -188,15 +191,19 @@ func tailOf(t *testing.T, seed uint64) *tailed {
 func TestTheTailIsCommitted(t *testing.T) {
 	for seed := range uint64(30) {
 		s := tailOf(t, seed)
-		d := openWith(t, Config{Path: s.path, Events: decodeLog})
+		d, err := Open(Config{Path: s.path, Events: decodeLog, Overlay: int64(seed%2) << 20})
+		require.NoError(t, err)
 		require.Equal(t, s.want, everythingIn(t, d.Reads()), seed)
 		revision, err := d.Reads().Revision(background)
 		require.NoError(t, err)
 		require.Equal(t, s.last, revision)
 		require.Empty(t, check(t, d).Findings)
+		n, err := d.Reads().Count(background, everything, 0)
+		require.NoError(t, err)
+		require.Equal(t, len(s.want), n)
 		require.NoError(t, d.Close())
 		require.Equal(t, []string{"NULL"}, query(t, s.path, "SELECT folded_revision FROM store_meta"))
-		require.Equal(t, []string{fmt.Sprint(len(s.want))}, query(t, s.path, "SELECT count(*) FROM entries"))
+		require.Equal(t, s.want.lines(), inEntries(t, s.path))
 	}
 }
 
@@ -328,6 +335,7 @@ func (c rowSet) lines() (rows []string) {
 // counts it, and finds nothing wrong.
 func TestCopiesHaveTheTailInTheirTable(t *testing.T) {
 	verify := func(row kv.LogRow) error { return commitlog.Check(row) }
+	behind := 0
 	for seed := range uint64(8) {
 		s := tailOf(t, seed)
 		copies := map[string]func(out string) error{
@@ -350,8 +358,11 @@ func TestCopiesHaveTheTailInTheirTable(t *testing.T) {
 		require.Equal(t, int64(len(s.want)), report.Entries)
 		require.Equal(t, s.last, report.Revision)
 		require.Zero(t, report.Differing)
-		require.NotEqual(t, s.want.lines(), inEntries(t, killedCopy(t, s.Path())), "there was a tail")
+		if !slices.Equal(s.want.lines(), inEntries(t, killedCopy(t, s.Path()))) {
+			behind++
+		}
 	}
+	require.Greater(t, behind, 4, "tables that had not got all")
 }
 
 // Of a tail with a hole a salvage has what can be read, and says so; a check finds it, and a
