@@ -154,6 +154,9 @@ func (d *counter) below(group, key string) (deadline int64, found bool, err erro
 			cell = c // what the base has lies under the frozen run
 		}
 	}
+	if s.active.shifts {
+		return d.base.Deadline(group, key)
+	}
 	if deadline, found, known := cell.under.what(); known {
 		return deadline, found, nil
 	}

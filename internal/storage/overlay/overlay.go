@@ -47,6 +47,14 @@ func New(revision uint64) *Overlay {
 	return o
 }
 
+// NewOver is New for who does not fold it, but somebody else does so elsewhere: the base gets
+// what the overlay says at any time, which a count must not take for what was there before.
+func NewOver(revision uint64) *Overlay {
+	o := New(revision)
+	o.working.active.shifts = true
+	return o
+}
+
 // Working is what the writer sees: what is committed, and what it has changed since. It is
 // not to be released, and shows what changes.
 func (o *Overlay) Working() *State { return &o.working }

@@ -17,6 +17,7 @@ type run struct {
 	dying  *btree.BTreeG[*dying] // the writer's: versions with a deadline that are the newest of their cells
 	bytes  atomic.Int64          // what it weighs; the writer counts
 	number uint64                // of the runs, in their order, from 1
+	shifts bool                  // what lies under the run changes: it is not to be remembered
 }
 
 // dying is a row that has a deadline.

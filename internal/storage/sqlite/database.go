@@ -74,6 +74,7 @@ type Database struct {
 	guard     *guard           // nil in memory
 	over      *overlay.Overlay // what is committed and not in the table yet; nil: nothing
 	limbo     *limbo           // goes with it
+	follower  *sqlFollower     // of a database that is read-only
 	parameter string           // a parameter of SQLite's for connections that read; empty: none
 	left      bool             // the file was closed whole
 	events    func(kv.LogRow) ([]kv.Event, error)

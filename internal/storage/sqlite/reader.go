@@ -21,6 +21,7 @@ type reader struct {
 	database *Database
 
 	state *overlay.State // that belongs to the transaction, if there is an overlay
+	tail  *tail          // of a store that does not own its file; nil: it does
 
 	open     bool   // a transaction is
 	began    uint64 // the sequence before it began
@@ -86,14 +87,22 @@ func openReader(d *Database, settings []string) (*reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	if d.follower != nil {
+		if r.tail, err = newTail(conn, d.events); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
 	return r, nil
 }
 
 // start begins a transaction. It shows what is committed at its first read, not at BEGIN:
 // so the sequence is older than what is seen, never newer.
 func (r *reader) start() error {
-	if r.database.over != nil {
+	switch {
+	case r.database.over != nil:
 		return r.startOver()
+	case r.tail != nil:
+		return r.startFollowing()
 	}
 	return r.startSQL()
 }

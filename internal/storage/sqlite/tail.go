@@ -97,7 +97,7 @@ func (t *tail) each(through uint64, apply func(row kv.LogRow, events []kv.Event)
 			return last, nil
 		}
 		for _, row := range rows {
-			events, err := t.verified(last, row)
+			events, err := verified(t.events, last, row)
 			if err == nil {
 				err = apply(row, events)
 			}
@@ -110,16 +110,16 @@ func (t *tail) each(through uint64, apply func(row kv.LogRow, events []kv.Event)
 }
 
 // verified is what a row did that has to be the next one behind a revision.
-func (t *tail) verified(last uint64, row kv.LogRow) ([]kv.Event, error) {
+func verified(read func(kv.LogRow) ([]kv.Event, error), last uint64, row kv.LogRow) ([]kv.Event, error) {
 	switch {
 	case row.First > last+1:
 		return nil, lacking(last+1, row.First-1)
 	case row.First <= last || row.Last < row.First:
 		return nil, &kv.CorruptLogError{First: row.First, Last: row.Last, Reason: fmt.Sprintf("it can't follow revision %d", last), Unfolded: true}
-	case t.events == nil:
+	case read == nil:
 		return nil, errors.New("the log has what entries have not, and nobody to read its records was given")
 	}
-	events, err := t.events(row)
+	events, err := read(row)
 	return events, unfolded(err)
 }
 

@@ -92,9 +92,13 @@ type tailed struct {
 	records []kv.LogRow
 }
 
-func newTailed(t *testing.T, seed uint64) *tailed {
+// newTailed is one that writes the table directly, until it falls behind.
+func newTailed(t *testing.T, seed uint64) *tailed { return newTailedBy(t, seed, 0) }
+
+// newTailedBy is one that folds so many bytes at a time.
+func newTailedBy(t *testing.T, seed uint64, bytes int64) *tailed {
 	path := temporary(t)
-	d, err := Open(Config{Path: path, Events: decodeLog}) // writes the table directly, until it falls behind
+	d, err := Open(Config{Path: path, Events: decodeLog, Overlay: bytes})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.Close() })
 	return &tailed{Database: d, path: path, random: rand.New(rand.NewPCG(seed, 1)), want: rowSet{}}
@@ -102,7 +106,10 @@ func newTailed(t *testing.T, seed uint64) *tailed {
 
 // commit commits some changes: to the log, and to the table unless that is behind.
 func (s *tailed) commit(t *testing.T) {
-	events := someEvents(s.random, s.last)
+	s.commitEvents(t, someEvents(s.random, s.last))
+}
+
+func (s *tailed) commitEvents(t *testing.T, events []kv.Event) {
 	w := fileOf(s.Database)
 	first := s.last + 1
 	s.last = events[len(events)-1].Revision

@@ -15,6 +15,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -62,7 +63,9 @@ type views struct {
 	shape         *shape
 	state         *overlay.State // that belongs to what is committed; nil: there is no overlay
 	folded        overlay.Cursor
-	blind         bool // nobody knows which: there is no view
+	blind         bool                                // nobody knows which: there is no view
+	follower      *follower                           // of a store that does not own its file
+	events        func(kv.LogRow) ([]kv.Event, error) // what it reads the log's records with
 	idle, retired []*anchor
 	warned        bool
 	ownsWAL       bool        // the WAL's descriptor is nobody else's
@@ -275,6 +278,7 @@ func (s *views) publish(sequence uint64) {
 		return
 	}
 	s.current.Store(&v)
+	s.follower.prune()
 	s.end()
 }
 
@@ -320,6 +324,9 @@ func (s *views) advance(v *view, anew bool) (err error) {
 		return errShape
 	}
 	v.ready(header.Size - header.Reserved)
+	if s.follower != nil {
+		return s.follow(v)
+	}
 	return nil
 }
 
@@ -386,6 +393,7 @@ func (s *views) renew() error {
 		return err
 	}
 	s.replace(v)
+	s.follower.prune()
 	s.end()
 	return nil
 }

@@ -38,6 +38,7 @@ func (d *Database) openViewsToRead(inode *inode, f *found, config Config) (*view
 	}
 	plain := !mapped.CanMap || config.NoMmap
 	s := newViews(&d.changes, nil, mapped.File{File: file, Plain: plain}, mapped.File{Plain: plain}, config.Logger, d.anchorConnection(config))
+	s.follower, s.events = newFollower(config), d.events
 	open := func() error { return s.openBeside(d.path, inode, config) }
 	if d.parameter == immutable {
 		open = s.openStill
@@ -111,7 +112,7 @@ func (s *views) still(conn *sqlite.Conn) (*view, error) {
 		return nil, err
 	}
 	v.ready(header.Size - header.Reserved)
-	return v, nil
+	return v, s.follow(v)
 }
 
 // fetch is look for a store that does not own its file.
