@@ -120,7 +120,7 @@ func TestFilesOfBeforeTheFold(t *testing.T) {
 		"INSERT INTO entries (group_name, entry_key, entry_value, revision) VALUES ('g', 'k', 'v', 2)",
 		"INSERT INTO log VALUES (2, 1, 1, 3, x'010203')"} // a record that nobody can read
 	for name, make := range map[string]func(t *testing.T, path string){
-		"closed":  func(t *testing.T, path string) { program(t, path, made...) },
+		"closed": func(t *testing.T, path string) { program(t, path, made...) },
 		"crashed": func(t *testing.T, path string) {
 			program(t, path, made[:6]...)
 			crash(t, path, append([]string{"PRAGMA journal_mode = WAL"}, made[6:]...)...)
