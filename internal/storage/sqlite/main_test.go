@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
@@ -97,6 +98,9 @@ func openWith(t testing.TB, config Config) *Database {
 func overlaying(config Config) Config {
 	if overlayBytes > 0 && config.Overlay == 0 {
 		config.Overlay, config.loose = overlayBytes, true
+		if config.Events == nil {
+			config.Events = decodeLog
+		}
 	}
 	return config
 }
@@ -134,7 +138,26 @@ func write(d *Database, rows ...kv.Row) error {
 			return err
 		}
 	}
+	if err := keepLog(d, rows); err != nil {
+		return err
+	}
 	return w.Commit()
+}
+
+// keepLog adds the row of the log that an overlay's transaction needs.
+func keepLog(d *Database, rows []kv.Row) error {
+	w, ok := d.Writer().(*fileWriter)
+	if !ok || w.over == nil || len(rows) == 0 {
+		return nil
+	}
+	last := w.over.Published().Revision() + 1
+	var events []kv.Event
+	for _, row := range rows {
+		events = append(events, kv.Event{Type: kv.EventSet, Group: row.Group, Key: row.Key, Value: row.Value,
+			ExpiresAt: kv.DeadlineTime(row.Deadline), Revision: last})
+	}
+	record := commitlog.Append(nil, time.UnixMilli(1), events)
+	return w.AppendLog(kv.LogRow{First: last, Last: last, At: 1, Record: record}, int64(last)*int64(len(record)))
 }
 
 // row is a row that never expires.

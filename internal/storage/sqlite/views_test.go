@@ -286,14 +286,13 @@ func testViewsAreLinearizable(t *testing.T, access Config) {
 	d := openWith(t, access.buffered().at(temporary(t)))
 	s := viewsOf(t, d)
 	commit := func(n uint64) {
-		w := d.Writer()
-		require.NoError(t, w.Begin())
+		var rows []kv.Row
 		for k := range keys {
 			r := row("g", fmt.Sprint(k), "v")
 			r.Revision = n
-			require.NoError(t, w.Upsert(r))
+			rows = append(rows, r)
 		}
-		require.NoError(t, w.Commit())
+		require.NoError(t, write(d, rows...))
 	}
 	commit(1)
 	var seen, acknowledged atomic.Uint64
