@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -70,6 +71,52 @@ func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compactio
 		operation.Progress(sizes.Before, sizes.Before)
 	}
 	return sizes, nil
+}
+
+// Fold returns once all that was committed before it is in the table of entries too. The
+// writer does it in parts, between batches.
+func (e *Engine) Fold(ctx context.Context) error {
+	if err := e.usable(); err != nil {
+		return err
+	}
+	if e.actors == nil {
+		return kv.ReadOnlyError
+	}
+	revision, err := e.reads.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	writer := e.database.Writer()
+	for {
+		again, folded := time.Duration(0), false
+		if err := e.actors.writer.Between(ctx, func() error {
+			again = writer.Fold(true)
+			folded = writer.Folded() >= revision
+			return nil
+		}); err != nil || folded {
+			return err
+		}
+		if err := e.awaitFold(ctx, again); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitFold waits for the next part, or says why there is none.
+func (e *Engine) awaitFold(ctx context.Context, again time.Duration) error {
+	if _, err := e.database.Health(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(again)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return storage.ContextError(ctx)
+	case <-e.ended:
+		return kv.ClosedError
+	}
 }
 
 // run does work in a goroutine of its own and tells its progress in the caller's: the

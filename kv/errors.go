@@ -108,6 +108,10 @@ var (
 	// DegradedError: the disk can't be written to: it is full, or fails. The store
 	// answers reads, refuses writes, and tries again by itself.
 	DegradedError = errors.New("the store can't write to its disk")
+	// UnfoldedError: what was committed can't be written to the table of entries. It is in
+	// the log, and safe; reads see it, and writes go on until there is no more room for it
+	// in memory. The store tries again by itself.
+	UnfoldedError = errors.New("the store can't write to its table what its log has")
 	// IncompleteFileError: Close could not move everything from the -wal file
 	// into the database, which are to be kept together.
 	IncompleteFileError = errors.New("the database file is not complete without its -wal file")

@@ -124,6 +124,15 @@ type Writer interface {
 	// LogExtent is what the log holds.
 	LogExtent() (LogExtent, error)
 
+	// Fold moves some of what was committed to where it stays, if a commit leaves that to
+	// be done: between transactions, once callers were answered, as much as keeps up with
+	// commits, or at rest what takes some milliseconds. again is when it is to be called
+	// next, at rest, if nothing is committed meanwhile; 0: there is nothing left to be moved.
+	// What fails is tried again, and told by Health.
+	Fold(rest bool) (again time.Duration)
+	// Folded is the revision up to which all is where it stays.
+	Folded() uint64
+
 	// Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
 	Earliest() (int64, error)
 

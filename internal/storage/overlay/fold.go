@@ -158,6 +158,21 @@ func (o *Overlay) Empty() bool {
 // Gathered is how many keys and groups the active run says something of, or has said.
 func (o *Overlay) Gathered() int { return o.working.active.rows.length + o.working.active.marks.length }
 
+// FrozenKeys is how many keys and groups the frozen run says something of.
+func (o *Overlay) FrozenKeys() int {
+	r := o.working.frozen
+	return r.rows.length + r.marks.length
+}
+
+// Left is how many changes of the frozen run the base has not got, once it is arranged.
+func (o *Overlay) Left() int {
+	a := o.arranged
+	if a == nil || o.folded.Run > a.run.number {
+		return 0
+	}
+	return len(a.marks) - o.folded.Marks + len(a.rows) - o.folded.Rows
+}
+
 // Frozen reports whether there is a frozen run.
 func (o *Overlay) Frozen() bool { return o.working.frozen != nil }
 

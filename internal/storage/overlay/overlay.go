@@ -227,6 +227,18 @@ func (o *Overlay) Bytes() int64 {
 	return n
 }
 
+// Active is about what the active run weighs.
+func (o *Overlay) Active() int64 { return o.working.active.bytes.Load() }
+
+// Bytes is about what the runs weigh that the state shows, now.
+func (s *State) Bytes() int64 {
+	n := s.active.bytes.Load()
+	if s.frozen != nil {
+		n += s.frozen.bytes.Load()
+	}
+	return n
+}
+
 // Held is about what runs weigh that have left the overlay and are pinned.
 func (o *Overlay) Held() (n int64) {
 	counted := make(map[*run]bool)

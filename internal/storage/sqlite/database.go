@@ -109,6 +109,12 @@ func (d *Database) Health() (since time.Time, err error) {
 		if lost := d.guard.lost.Load(); lost != nil {
 			since = lost.since
 		}
+		return since, err
+	}
+	if w, ok := d.writer.(*fileWriter); ok {
+		if fault := w.fault.Load(); fault != nil {
+			return fault.since, fault.err
+		}
 	}
 	return since, err
 }

@@ -28,6 +28,7 @@ func (w *fileWriter) AppendLog(row kv.LogRow, end int64) error {
 		return err
 	}
 	w.last = row.Last
+	w.logged += int64(len(row.Record))
 	w.checkpoints.wrote(0, len(row.Record))
 	return nil
 }

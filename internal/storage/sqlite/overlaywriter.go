@@ -43,6 +43,7 @@ type laid struct {
 	behind    bool   // the file says that the table lacks something
 	folded    uint64 // behind this revision, then
 	frozenTo  uint64 // the last revision of the frozen run
+	folding          // the pace at which that comes into the table
 
 	// So far along the table's deadlines the overlay decides every row: the purge that
 	// removed them need not pass over them again. sought is what it was at the savepoint.
@@ -82,7 +83,7 @@ func (d *Database) overlay(w *fileWriter, config Config) error {
 	} else {
 		w.folded = uint64(folded)
 	}
-	w.tail, w.loose, w.bound = nil, config.loose, config.Overlay
+	w.tail, w.loose, w.bound, w.changed = nil, config.loose, config.Overlay, config.HealthChanged
 	d.overlaid(w, over)
 	return nil
 }
@@ -105,10 +106,8 @@ func (w *fileWriter) beginOver() error {
 		return err
 	}
 	w.prune()
-	if w.over.Bytes() >= w.bound {
-		if err := w.foldOver(); err != nil {
-			return err
-		}
+	if err := w.makeRoom(); err != nil {
+		return err
 	}
 	w.open, w.begun, w.wrote, w.restamp = true, false, false, false
 	return nil
@@ -705,7 +704,7 @@ func (w *fileWriter) foldedTo() error {
 
 // freeze makes the active run the frozen one, which has all that is committed.
 func (w *fileWriter) freeze() {
-	w.frozenTo = w.over.Published().Revision()
+	w.frozenTo, w.logged = w.over.Published().Revision(), 0
 	w.over.Freeze()
 	w.views.sighted(w.shown)
 	w.over.Prune()
@@ -747,6 +746,10 @@ func (w *fileWriter) transactSlice(a *applier, f func() error, shown func() (*ov
 		return err
 	}
 	w.wrote = true
+	// What it loses by a power cut the log has. But what is first in a WAL has the stamp that
+	// tells whose that is, and the WAL's header with it.
+	w.unsyncedSlice = !w.restamp
+	defer func() { w.unsyncedSlice = false }()
 	committing := false
 	if err = f(); err == nil {
 		w.checkpoints.wrote(a.rows, a.bytes)
@@ -772,30 +775,20 @@ func (w *fileWriter) foldOver() error {
 		return err
 	}
 	w.prune()
-	a, err := newApplier(w.conn, w.effort)
-	if err != nil {
-		return err
-	}
 	for !w.over.Empty() {
-		if !w.over.Frozen() {
-			w.freeze()
-		}
-		if run := w.over.Unarranged(); run != nil {
-			arrangement, err := a.arrange(run)
-			if err != nil {
-				return err
-			}
-			w.over.Arranged(arrangement)
-		}
-		if err := w.foldSlice(a, foldRows, foldBytes); err != nil {
+		if err := w.foldRun(); err != nil {
 			return fmt.Errorf("move what the log has into the table: %w", err)
 		}
 	}
 	if !w.behind {
 		return nil
 	}
-	if err := w.transactSlice(a, func() error { return setFolded(w.conn, true, 0) }, w.shown); err != nil {
-		return err
+	a, err := w.foldBy()
+	if err == nil {
+		err = w.transactSlice(a, func() error { return setFolded(w.conn, true, 0) }, w.shown)
+	}
+	if err != nil {
+		return fmt.Errorf("move what the log has into the table: %w", err)
 	}
 	w.behind = false
 	return nil

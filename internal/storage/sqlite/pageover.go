@@ -42,16 +42,23 @@ func boundless() pace { return pace{left: math.MaxInt} }
 
 // deadline is the deadline of a row that the pages have; what is no deadline is none.
 func (v *view) deadline(group, key string) (deadline int64, found bool, err error) {
+	p, err := v.place(group, key)
+	return p.Deadline, p.Found, err
+}
+
+// place is where the pages have a row.
+func (v *view) place(group, key string) (p overlay.Place, err error) {
 	rowid, found, err := v.index.Find(group, key)
 	if err != nil || !found {
-		return 0, false, unread(err)
+		return p, unread(err)
 	}
 	var record btree.Record
 	if found, err = v.table.Get(rowid, &record); err != nil || !found {
-		return 0, false, faulty(err) // the index has it
+		return p, faulty(err) // the index has it
 	}
-	deadline, err = v.deadlineOf(&record)
-	return deadline, true, err
+	p.At, p.Found = rowid, true
+	p.Deadline, err = v.deadlineOf(&record)
+	return p, err
 }
 
 func (v *view) deadlineOf(record *btree.Record) (int64, error) {

@@ -40,6 +40,10 @@ func (c rowSet) apply(events []kv.Event) {
 	}
 }
 
+func (c rowSet) clone() rowSet { return maps.Clone(c) }
+
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
+
 // everythingIn is all that a database shows.
 func everythingIn(t *testing.T, r storage.Reads) rowSet {
 	t.Helper()
@@ -101,7 +105,7 @@ func newTailedBy(t *testing.T, seed uint64, bytes int64) *tailed {
 	d, err := Open(Config{Path: path, Events: decodeLog, Overlay: bytes})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.Close() })
-	return &tailed{Database: d, path: path, random: rand.New(rand.NewPCG(seed, 1)), want: rowSet{}}
+	return &tailed{Database: d, path: path, random: newRandom(seed), want: rowSet{}}
 }
 
 // commit commits some changes: to the log, and to the table unless that is behind.

@@ -234,6 +234,11 @@ func (s *views) publishing(commit func() error, shown func() (*overlay.State, ov
 	default:
 		known = true
 		s.state, s.folded = shown()
+		if s.blind { // by one before, of which it is known now what has become of it
+			s.blind, s.cache = false, nil
+			s.renewed(s.renew())
+			return nil
+		}
 	}
 	s.publish(s.sequence.After())
 	return err

@@ -197,7 +197,11 @@ func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) er
 // runCommit runs COMMIT. Its frames are written some at a time where all of them are
 // there, and synced, before anybody can see it.
 func (w *fileWriter) runCommit() error {
-	w.wal.Begin()
+	if w.unsyncedSlice {
+		w.wal.BeginUnsynced()
+	} else {
+		w.wal.Begin()
+	}
 	defer w.wal.End() // also if there was a panic
 	err := run(w.commit)
 	if !w.wal.End() && err == nil {
