@@ -121,6 +121,9 @@ func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, storage.MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
 	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })
+	t.Run("file with an overlay", func(t *testing.T) {
+		test(t, openWith(t, Config{Path: temporary(t), Overlay: 16 << 10, loose: true, Events: decodeLog}))
+	})
 	t.Run("file by SQLite", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoPages: true})) })
 }
 
