@@ -118,6 +118,15 @@ func impatient(t testing.TB) {
 
 // eachKind runs a test on both kinds of database.
 func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
+	eachTableKind(t, test)
+	t.Run("file with an overlay", func(t *testing.T) {
+		test(t, openWith(t, Config{Path: temporary(t), Overlay: 16 << 10, loose: true, Events: decodeLog}))
+	})
+}
+
+// eachTableKind is eachKind for what the table has at once: of which the log is cut, and
+// which other programs read.
+func eachTableKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, storage.MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
 	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })

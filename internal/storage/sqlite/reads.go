@@ -126,7 +126,10 @@ func (f sqlReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage k
 		return numbers(r.expired, rng, &now, usageInto(&usage))
 	}
 	err = f.pool.with(ctx, func(r *reader) (err error) {
-		if few, err = r.fewDead(now); err == nil && few && !r.touches(rng) {
+		if few, err = r.fewDead(now); err == nil && few {
+			few = !r.touches(rng) // which is counted by a walk
+		}
+		if err == nil && few {
 			err = count(r)
 		}
 		return err
