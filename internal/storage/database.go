@@ -178,6 +178,10 @@ type Database interface {
 	// when. It looks.
 	Health() (since time.Time, err error)
 
+	// Unfolded is about how many bytes of memory have what was committed and is not where it
+	// stays yet: see Writer.Fold.
+	Unfolded() int64
+
 	// Backup writes a whole copy to a file that is not there.
 	Backup(ctx context.Context, path string, progress Progress) error
 	// Check looks at everything that the database holds, at one moment, and writes

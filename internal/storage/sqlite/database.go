@@ -119,6 +119,14 @@ func (d *Database) Health() (since time.Time, err error) {
 	return since, err
 }
 
+// Unfolded is about how many bytes of memory have what was committed and is not in the table.
+func (d *Database) Unfolded() int64 {
+	if d.over == nil {
+		return 0
+	}
+	return d.over.Published().Bytes()
+}
+
 // Close interrupts running reads, takes the connections of open scans, rolls
 // back what the writer left open, moves the WAL into the database and removes
 // it, and gives the lock up. The writer's owner must be done with it. Calling
