@@ -241,6 +241,10 @@ func (s *views) publishing(commit func() error, shown func() (*overlay.State, ov
 			s.end()
 		}
 	}()
+	if planted.OverlayEarly && shown != nil {
+		s.state, s.folded = shown()
+		s.publish(s.sequence.Before())
+	}
 	err := commit()
 	switch {
 	case shown == nil:
