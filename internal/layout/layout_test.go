@@ -36,6 +36,7 @@ var layers = []struct {
 	{"internal/storage/overlay", []string{"kv"}},
 	{"internal/storage/pages", nil},
 	{"internal/storage/btree", []string{"internal/storage/pages"}},
+	{"internal/storage/bulk", []string{"internal/storage/disk", "internal/storage/pages"}},
 	{"internal/storage/cabi", nil},
 	{"internal/storage/disk", nil},
 	{"internal/storage/mapped", []string{"internal/storage/disk"}},
