@@ -24,6 +24,7 @@ type Writer struct {
 	kept    []*version // whose before somebody may have pinned
 	swept   int        // how many there were after the last sweep
 	expiry  bool       // working.expiring differs from what is published
+	records records    // of the log
 }
 
 // undo is one change: what stands at a key now, and what stood there before; nil for
