@@ -38,6 +38,7 @@ func (a *Actor) flush() {
 		a.commit()
 		a.Gate.Committed()
 		a.countWanted()
+		a.fold()
 	}
 	if aside := a.aside; len(aside) > 0 {
 		a.aside = nil
