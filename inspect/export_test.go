@@ -62,7 +62,7 @@ func WithBounds(h http.Handler, b Bounds) http.Handler {
 		s.pageBytes = b.PageBytes
 	}
 	if b.NoTime {
-		s.treeTime, s.countTime, s.searchTime, s.historyTime = -1, -1, -1, -1
+		s.treeTime, s.countTime, s.searchTime, s.skipTime, s.historyTime = -1, -1, -1, -1, -1
 	}
 	return h
 }

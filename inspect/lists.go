@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -61,84 +62,91 @@ func keyItemOf(entry api.ScanEntry) keyItem {
 	return keyItem{keyJSON: keyOf(entry.Key), Segment: segmentOf(entry.Key), Revision: entry.Revision, expiryJSON: expiryOf(entry.ExpiresAt)}
 }
 
+type keyList struct {
+	groupItem
+	Keys    []keyItem `json:"keys"`
+	Skipped *int      `json:"skipped,omitempty"`
+	Cursor  string    `json:"cursor,omitempty"`
+}
+
 // keys lists the keys of a group, with values if they are asked for.
 func (h *handler) keys(w http.ResponseWriter, r *http.Request, names []string) error {
 	p, err := queryOf(r.URL.RawQuery, "prefix*", "max_value", "reverse", "skip", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	prefix, most, limit, skip := p.text("prefix"), p.maxValue(0), p.limit(), int(p.number("skip", 0, 1<<30, 0))
+	prefix, most, limit, skip := p.text("prefix"), p.maxValue(0), p.limit(), int(p.number("skip", 0, math.MaxInt32, 0))
 	options := api.ScanOptions{Groups: api.Exactly(names[0]), From: prefix, To: successor(prefix),
-		Reverse: p.flag("reverse"), KeysOnly: most == 0, Limit: limit + 1, Cursor: p.values.Get("cursor")}
+		Reverse: p.flag("reverse"), KeysOnly: true, Cursor: p.values.Get("cursor")}
 	if p.err != nil {
 		return p.err
 	}
 	if p.values.Has("cursor") && options.Cursor == "" {
 		return &problem{status: http.StatusBadRequest, code: "invalid_cursor", detail: "the cursor is empty: leave it away to begin"}
 	}
-	answer := struct {
-		groupItem
-		Skipped int       `json:"skipped,omitempty"`
-		Keys    []keyItem `json:"keys"`
-		Cursor  string    `json:"cursor,omitempty"`
-	}{groupItem: groupItemOf(names[0]), Keys: []keyItem{}}
+	answer := keyList{groupItem: groupItemOf(names[0]), Keys: []keyItem{}}
+	store := h.in(r)
 	if skip > 0 {
-		over, complete, err := h.passOver(r, &options, skip)
+		skipped, cursor, err := h.skip(store, options, skip)
 		if err != nil {
 			return err
 		}
-		if answer.Skipped = over; !complete {
-			answer.Cursor = options.Cursor
-		}
-		if over < skip {
+		options.Cursor = cursor
+		if answer.Skipped = &skipped; skipped < skip {
+			answer.Cursor = cursor // or, at the end, none
 			writeJSON(w, "application/json", http.StatusOK, answer)
 			return nil
 		}
 	}
+	options.KeysOnly, options.Limit = most == 0, limit+1
+	if err := answer.read(store, options, most, limit, h.pageBytes); err != nil {
+		return err
+	}
+	writeJSON(w, "application/json", http.StatusOK, answer)
+	return nil
+}
+
+// skip passes over keys, while there is time. The cursor is behind them; it
+// is empty if there was none behind those that were passed over, fewer than wanted.
+func (h *handler) skip(store api.Storer, options api.ScanOptions, keys int) (skipped int, cursor string, err error) {
+	began := time.Now()
+	var last api.ScanEntry
+	for entry, err := range store.Scan(options) {
+		if err != nil {
+			return 0, "", err
+		}
+		if skipped > 0 && skipped%1024 == 0 && time.Since(began) >= h.skipTime {
+			return skipped, last.Cursor(), nil
+		}
+		last = entry
+		if skipped++; skipped == keys {
+			return skipped, last.Cursor(), nil
+		}
+	}
+	return skipped, "", nil
+}
+
+// read adds keys until there are so many, or so many bytes of values.
+func (l *keyList) read(store api.Storer, options api.ScanOptions, most, limit, pageBytes int) error {
 	var last api.ScanEntry
 	bytes := 0
-	for entry, err := range h.in(r).Scan(options) {
+	for entry, err := range store.Scan(options) {
 		if err != nil {
 			return err
 		}
-		if len(answer.Keys) == limit || bytes >= h.pageBytes {
-			answer.Cursor = last.Cursor()
-			break
+		if len(l.Keys) == limit || bytes >= pageBytes {
+			l.Cursor = last.Cursor()
+			return nil
 		}
 		item := keyItemOf(entry)
 		if most > 0 {
 			item.valueJSON = valueOf(entry.Value, most)
 			bytes += min(most, len(entry.Value))
 		}
-		answer.Keys = append(answer.Keys, item)
+		l.Keys = append(l.Keys, item)
 		last = entry
 	}
-	writeJSON(w, "application/json", http.StatusOK, answer)
 	return nil
-}
-
-// passOver has the options begin behind the next keys, as many as there are and as are
-// passed in good time; complete, that there are no more.
-func (h *handler) passOver(r *http.Request, options *api.ScanOptions, skip int) (over int, complete bool, err error) {
-	passing := *options
-	passing.KeysOnly, passing.Limit = true, skip
-	began := time.Now()
-	var last api.ScanEntry
-	for entry, err := range h.in(r).Scan(passing) {
-		if err != nil {
-			return 0, false, err
-		}
-		over, last = over+1, entry
-		if over%1024 == 0 && time.Since(began) > h.skipTime {
-			options.Cursor = last.Cursor()
-			return over, false, nil
-		}
-	}
-	if over < skip {
-		return over, true, nil
-	}
-	options.Cursor = last.Cursor()
-	return over, false, nil
 }
 
 // successor is the first name behind all that begin with the prefix; empty: there is none.

@@ -353,3 +353,46 @@ func TestStatus(t *testing.T) {
 		s.problem(http.StatusBadRequest, "bad_request", s.get(path+"?nobody=1"))
 	}
 }
+
+// TestSkips: so many keys are passed over, or as many as there was time for, and the list
+// goes on behind them.
+func TestSkips(t *testing.T) {
+	store := open(t)
+	batch := new(api.Batch)
+	for i := range 5000 {
+		batch.Set("g", fmt.Sprintf("%06d", i), "v")
+	}
+	_, err := store.Batch(batch)
+	require.NoError(t, err)
+	s := serve(t, store)
+	hurried := serveHandler(t, inspect.WithBounds(inspect.Handler(store), inspect.Bounds{NoTime: true}))
+	type page struct {
+		Keys    []struct{ Key string }
+		Skipped *int
+		Cursor  string
+	}
+	for skip, first := range map[int]string{0: "000000", 1: "000001", 1024: "001024", 4999: "004999"} {
+		p := decode[page](t, s.get(fmt.Sprint("v1/g?limit=2&max_value=1&skip=", skip)))
+		require.Equal(t, first, p.Keys[0].Key)
+		p = decode[page](t, s.get(fmt.Sprint("v1/g?limit=2&reverse=1&skip=", skip)))
+		require.Equal(t, fmt.Sprintf("%06d", 4999-skip), p.Keys[0].Key)
+	}
+	for _, skip := range []int{5000, 5001, 1 << 30} {
+		p := decode[page](t, s.get(fmt.Sprint("v1/g?skip=", skip)))
+		require.Empty(t, p.Keys)
+		require.Equal(t, 5000, *p.Skipped)
+		require.Empty(t, p.Cursor)
+	}
+	left, cursor := 4500, ""
+	for range 10 {
+		p := decode[page](t, hurried.get(fmt.Sprint("v1/g?limit=1&skip=", left, cursor)))
+		left -= *p.Skipped
+		if left == 0 {
+			require.Equal(t, "004500", p.Keys[0].Key)
+			break
+		}
+		require.Empty(t, p.Keys)
+		cursor = "&cursor=" + p.Cursor
+	}
+	require.Zero(t, left)
+}

@@ -66,7 +66,7 @@ type checked struct{ m *testing.M }
 func (c checked) Run() int {
 	code := c.m.Run()
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	if whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""; code == 0 && whole {
+	if whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""; whole {
 		for _, promised := range promises() {
 			if !answered.seen[promised] {
 				fmt.Fprintln(os.Stderr, "openapi.yaml promises what no test has seen:", promised)
