@@ -396,3 +396,24 @@ func TestSkips(t *testing.T) {
 	}
 	require.Zero(t, left)
 }
+
+// TestTreeOfManyGroups: branches with more below them than are walked over.
+func TestTreeOfManyGroups(t *testing.T) {
+	store := open(t)
+	batch := new(api.Batch)
+	for _, branch := range []string{"a:", "b:", "c:x:"} {
+		for i := range 700 {
+			batch.Set(fmt.Sprintf("%s%03d", branch, i), "k", "v")
+		}
+	}
+	batch.Set("a;", "k", "v").Set("b", "k", "v").Set("c:", "k", "v").Set("d", "k", "v")
+	_, err := store.Batch(batch)
+	require.NoError(t, err)
+	for _, s := range []site{serve(t, store), serveHandler(t, inspect.WithBounds(inspect.Handler(store), inspect.Bounds{NoTime: true}))} {
+		for _, limit := range []int{1, 2, 1000} {
+			require.Equal(t, []string{"a:", "a;", "b", "b:", "c:", "d"}, s.pages("ui/tree", fmt.Sprint("limit=", limit), "nodes", "name"))
+			require.Equal(t, []string{"c:", "c:x:"}, s.pages("ui/tree", fmt.Sprint("prefix=c:&limit=", limit), "nodes", "name"))
+		}
+		require.Len(t, s.pages("ui/tree", "prefix=a:&limit=99", "nodes", "name"), 700)
+	}
+}

@@ -53,7 +53,7 @@ func (h *handler) tree(w http.ResponseWriter, r *http.Request, _ []string) error
 		Nodes  []node `json:"nodes"`
 		Cursor string `json:"cursor,omitempty"`
 	}{Nodes: []node{}}
-	store := h.in(r)
+	store, began := h.in(r), time.Now()
 	from, more := at.group, true
 	for more {
 		from, more, err = level(store, prefix, from, delimiters, func(n node) bool {
@@ -66,7 +66,7 @@ func (h *handler) tree(w http.ResponseWriter, r *http.Request, _ []string) error
 		if err != nil {
 			return err
 		}
-		if more && len(answer.Nodes) == limit {
+		if more && (len(answer.Nodes) == limit || len(answer.Nodes) > 0 && time.Since(began) > h.treeTime) {
 			answer.Cursor = cursorOf(place{group: from}, "tree", prefix, delimiters)
 			break
 		}
@@ -78,27 +78,34 @@ func (h *handler) tree(w http.ResponseWriter, r *http.Request, _ []string) error
 	return nil
 }
 
-// level adds nodes in one loop over groups, up to the first one that has others below
-// it. It returns where the next loop begins, unless there is nothing more. When add has
-// no room the loop begins at that node.
+// fewBelow is how many groups of a branch are walked over before the rest of them is
+// passed over by a new loop, whose beginning costs as much as so many names.
+const fewBelow = 256
+
+// level adds nodes in one loop over groups, up to the first one that has many others below
+// it. It returns where the next loop begins, unless there is nothing more. When add has no
+// room the loop begins at that node.
 func level(store api.Storer, prefix, from, delimiters string, add func(node) bool) (next string, more bool, err error) {
+	branch, below := "", 0
 	for group, err := range store.GroupsFrom(prefix, from) {
 		if err != nil {
 			return "", false, err
 		}
-		rest := group[len(prefix):]
-		end := strings.IndexAny(rest, delimiters)
-		if end < 0 {
-			if !add(node{nameJSON: namedOf(group), Segment: groupSegmentOf(group), Group: true}) {
-				return group, true, nil
+		if branch != "" && strings.HasPrefix(group, branch) {
+			if below++; below == fewBelow {
+				return successor(branch), true, nil // a delimiter is ASCII: there is one
 			}
 			continue
 		}
-		branch := group[:len(prefix)+end+1]
-		if !add(node{nameJSON: namedOf(branch), Segment: groupSegmentOf(branch), Children: true}) {
+		branch, below = "", 0
+		n := node{nameJSON: namedOf(group), Segment: groupSegmentOf(group), Group: true}
+		if end := strings.IndexAny(group[len(prefix):], delimiters); end >= 0 {
+			branch = group[:len(prefix)+end+1]
+			n = node{nameJSON: namedOf(branch), Segment: groupSegmentOf(branch), Children: true}
+		}
+		if !add(n) {
 			return group, true, nil
 		}
-		return successor(branch), true, nil // a delimiter is ASCII: there is one
 	}
 	return "", false, nil
 }
