@@ -150,22 +150,22 @@ func TestConditions(t *testing.T) {
 // created the key, each was the first after a deletion.
 func TestCreatedIsTold(t *testing.T) {
 	store := open(t)
-	s := serve(t, store, inspect.WithWrites())
+	h := inspect.Handler(store, inspect.WithWrites())
 	var mu sync.Mutex
 	created, deleted := 0, 0
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for range 50 {
-				a := s.do("PUT", "v1/g/k", "v")
+				w := direct(h, "PUT", "/v1/g/k", "localhost", "127.0.0.1:5")
 				mu.Lock()
-				if a.status == http.StatusCreated {
+				if w.Code == http.StatusCreated {
 					created++
 				}
 				mu.Unlock()
-				a = s.do("DELETE", "v1/g/k", "")
+				w = direct(h, "DELETE", "/v1/g/k", "localhost", "127.0.0.1:5")
 				mu.Lock()
-				if a.header.Get("Go-Store-Revision") != "" {
+				if w.Header().Get("Go-Store-Revision") != "" {
 					deleted++
 				}
 				mu.Unlock()
