@@ -168,6 +168,9 @@ type Database interface {
 	// Health is what is wrong with the database's files, nil if nothing is, and since
 	// when. It looks.
 	Health() (since time.Time, err error)
+	// Figures is how the database is. It waits for nobody, but for the length of a list's
+	// lock, and may be called at any time.
+	Figures() Figures
 
 	// Backup writes a whole copy to a file that is not there.
 	Backup(ctx context.Context, path string, progress Progress) error

@@ -13,6 +13,7 @@ package gather
 import (
 	"errors"
 	"sync"
+	"time"
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/cabi"
@@ -35,6 +36,9 @@ type WAL struct {
 	gathering bool
 	from      int64 // where in the file the buffer belongs
 	held      int   // bytes in it
+
+	// Synced is told how long each sync took. nil: nobody asks.
+	Synced func(time.Duration)
 }
 
 // wals are known to SQLite by their files.
@@ -177,6 +181,9 @@ func xSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	w := at(file)
 	if code := w.flush(tls); code != lib.SQLITE_OK {
 		return code
+	}
+	if w.Synced != nil {
+		defer func(began time.Time) { w.Synced(time.Since(began)) }(time.Now())
 	}
 	return cabi.Call[func(*libc.TLS, uintptr, int32) int32](w.methods.FxSync)(tls, file, flags)
 }
