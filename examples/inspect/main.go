@@ -1,4 +1,5 @@
-// Command inspect counts visits, and shows what it does: open the address that it prints.
+// Command inspect counts visits, and shows what it does: open the address that it prints,
+// or read its metrics beside it.
 // In the end it asks its own inspector, which has to know as many as it has counted.
 package main
 
@@ -18,9 +19,10 @@ import (
 func main() {
 	length, address := flag.Duration("for", 15*time.Second, "how long it runs"), flag.String("listen", "localhost:0", "where the inspector is")
 	flag.Parse()
-	store := must(api.New(":memory:"))
+	store := must(api.New(":memory:", api.WithMetrics()))
 	listener, mux := must(net.Listen("tcp", *address)), http.NewServeMux()
 	mux.Handle("/inspect/", http.StripPrefix("/inspect", inspect.Handler(store, inspect.WithWrites())))
+	mux.Handle("/metrics", inspect.MetricsHandler(store)) // as Prometheus reads them
 	go func() { log.Fatal(http.Serve(listener, mux)) }()
 	url := "http://" + listener.Addr().String() + "/inspect/"
 	log.Println("look at", url)
