@@ -69,3 +69,9 @@ func WithBounds(h http.Handler, b Bounds) http.Handler {
 
 // Streams is how many streams of a handler there are.
 func Streams(h http.Handler) int { return len(h.(*handler).streams) }
+
+// StatusOf is how an error of the store is answered.
+func StatusOf(err error) (status int, code string) {
+	p := problemOf(err)
+	return p.status, p.code
+}
