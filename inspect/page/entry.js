@@ -45,7 +45,8 @@ export class EntryPane {
 		try {
 			const entry = await this.#api.entry(group, key);
 			if (generation !== this.#generation) return true;
-			this.#seen = entry ?? { group, key, gone: true };
+			const before = this.#seen;
+			this.#seen = entry ?? (before?.gone && before.group === group && before.key === key ? before : { group, key, gone: true });
 			this.#draw();
 		} catch (error) {
 			if (generation === this.#generation) this.#failed(group, key, error);
@@ -353,9 +354,9 @@ export class EntryPane {
 	// conflict shows what somebody else has written beside what was to be, and lets choose.
 	async #conflict(seen, mine, ttl, typed) {
 		const theirs = await this.#api.entry(seen.group, seen.key, EDITED).catch(() => null);
-		const show = (bytes) => {
+		const show = (bytes, what) => {
 			const kinds = value.kinds(bytes);
-			return value.node(bytes, kinds, kinds.best);
+			return value.node(bytes, kinds, kinds.best, what);
 		};
 		const now = theirs ? `Revision ${count(theirs.revision)}, in the store now` : "The key was deleted, or has expired";
 		const overwrite = async () => {
@@ -367,8 +368,8 @@ export class EntryPane {
 			el("h3", { id: "conflict-title", tabindex: "-1" }, icon("warning"), "Somebody else was first"),
 			el("p", { id: "conflict-text" }, (seen.revision === null ? "The key was not to be there yet, but it is." : `You began at revision ${count(seen.revision)}; the key has changed since.`) + " Nothing of yours was written yet."),
 			el("div.both", {},
-				el("div", {}, el("h4", {}, "Yours"), show(mine)),
-				el("div", {}, el("h4", {}, now), theirs ? show(theirs.value) : el("p.quiet", {}, "Nothing is there."))),
+				el("div", {}, el("h4", {}, "Yours"), show(mine, "Yours")),
+				el("div", {}, el("h4", {}, now), theirs ? show(theirs.value, "Theirs") : el("p.quiet", {}, "Nothing is there."))),
 			theirs ? el("details", {}, el("summary", {}, "The difference, from theirs to yours"), difference({ type: "set", value: mine }, { type: "set", value: theirs.value })) : null,
 			el("div.formbar", {},
 				el("button", { type: "button", onclick: () => {
@@ -441,17 +442,17 @@ function difference(event, before) {
 	if (event.cut || before?.cut) box.append(el("p.quiet", {}, "Of long values only the beginnings are compared."));
 	if (found === null) {
 		box.append(el("p.quiet", {}, "The two are too different to be compared line by line. This is the newer one:"),
-			el("pre", { tabindex: "0", role: "region", "aria-label": "The newer value" }, ...visible(text(event))));
+			el("pre", { tabindex: "0", role: "region", "aria-label": "The value of " + event.revision }, ...visible(text(event))));
 	} else if (found.every(([kind]) => kind === "same")) {
 		box.append(el("p.quiet", {}, "The value is the same as before."));
 	} else {
-		box.append(diffNode(found, !before || before.type !== "set"));
+		box.append(diffNode(found, !before || before.type !== "set", event.revision));
 	}
 	return box;
 }
 
-function diffNode(found, fresh) {
-	const pre = el("pre.diff", { tabindex: "0", role: "region", "aria-label": "What has changed, line by line" });
+function diffNode(found, fresh, revision) {
+	const pre = el("pre.diff", { tabindex: "0", role: "region", "aria-label": `What ${revision ? "revision " + revision : "you"} changed, line by line` });
 	const near = new Set();
 	for (const [i, [kind]] of found.entries()) if (kind !== "same") for (let j = i - 3; j <= i + 3; j++) near.add(j);
 	let hidden = 0;

@@ -175,9 +175,8 @@ function status({ state, seconds }) {
 	root.dataset.feed = state;
 	const text = { connecting: "connecting", live: "live", waiting: "disconnected" }[state];
 	$("#status").textContent = text;
-	const lost = state === "waiting";
-	$("#lost").hidden = !lost;
-	if (lost) $("#lost-text").textContent = `The program does not answer. Trying again in ${seconds} s.`;
+	if (state !== "connecting") $("#lost").hidden = state === "live";
+	if (state === "waiting") $("#lost-text").textContent = `The program does not answer. Trying again in ${seconds} s.`;
 	if (state === "live") {
 		if (wasLive) refresh();
 		wasLive = true;

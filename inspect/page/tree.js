@@ -1,7 +1,7 @@
 // The tree of groups: a level at a time, by the separators in their names. One item has the
 // focus (a roving tabindex); the arrows walk and open as in every tree.
 
-import { $, el, brief, bytes as size, icon, later, plural, settled } from "./dom.js";
+import { $, el, brief, bytes as size, icon, later, settled } from "./dom.js";
 import { label, show } from "./names.js";
 
 export class GroupTree {
@@ -123,13 +123,13 @@ export class GroupTree {
 		const found = this.#item(group);
 		if (found) {
 			this.#tabbable(found);
-			found.node.scrollIntoView({ block: "nearest" });
+			found.line.scrollIntoView({ block: "nearest" });
 		}
 	}
 
 	#mark(items) {
 		for (const item of items) {
-			if (item.leaf) item.node.setAttribute("aria-selected", String(item.name === this.#current));
+			if (item.leaf) item.line.setAttribute("aria-selected", String(item.name === this.#current));
 		}
 	}
 
@@ -153,26 +153,26 @@ export class GroupTree {
 	async #expand(item) {
 		if (item.leaf || item.expanded) return;
 		item.expanded = true;
-		item.node.setAttribute("aria-expanded", "true");
+		item.line.setAttribute("aria-expanded", "true");
 		if (!item.level) {
-			item.node.setAttribute("aria-busy", "true");
+			item.line.setAttribute("aria-busy", "true");
 			try {
 				item.level = await this.#level(item.name, null, item);
 				item.children.replaceChildren(...item.level.items.map((child) => child.node), ...more(item.level));
 				this.#measure(item.level);
 			} catch (error) {
 				item.expanded = false;
-				item.node.setAttribute("aria-expanded", "false");
+				item.line.setAttribute("aria-expanded", "false");
 				this.#events.onerror(error);
 			} finally {
-				item.node.removeAttribute("aria-busy");
+				item.line.removeAttribute("aria-busy");
 			}
 		}
 	}
 
 	#collapse(item) {
 		item.expanded = false;
-		item.node.setAttribute("aria-expanded", "false");
+		item.line.setAttribute("aria-expanded", "false");
 	}
 
 	async #more(level, node) {
@@ -184,9 +184,9 @@ export class GroupTree {
 			level.next = got.next;
 			level.most = Math.max(level.most, got.most);
 			this.#measure(level);
-			node.replaceWith(...got.items.map((item) => item.node), ...more(level));
+			node.parentElement.replaceWith(...got.items.map((item) => item.node), ...more(level));
 			this.#tabbable(got.items[0] ?? level.items.at(-1));
-			got.items[0]?.node.focus();
+			got.items[0]?.line.focus();
 		} catch (error) {
 			this.#events.onerror(error);
 		}
@@ -212,7 +212,7 @@ export class GroupTree {
 
 	#tabbable(item) {
 		for (const node of this.#host.querySelectorAll("[tabindex='0']")) node.tabIndex = -1;
-		if (item) item.node.tabIndex = 0;
+		if (item) item.line.tabIndex = 0;
 	}
 
 	focus() {
@@ -224,9 +224,9 @@ export class GroupTree {
 
 	#move(node) {
 		if (!node) return;
-		this.#tabbable({ node });
+		this.#tabbable({ line: node });
 		node.focus();
-		node.firstElementChild.scrollIntoView({ block: "nearest" });
+		node.scrollIntoView({ block: "nearest" });
 	}
 
 	#onkey(event) {
@@ -245,11 +245,11 @@ export class GroupTree {
 				if (node.more) break;
 				if (item.leaf) this.#events.onopen(item, { enter: true });
 				else if (!item.expanded) this.#expand(item);
-				else this.#move(item.level?.items[0]?.node);
+				else this.#move(item.level?.items[0]?.line);
 				break;
 			case "ArrowLeft":
 				if (item && !item.leaf && item.expanded) this.#collapse(item);
-				else this.#move(node.parentElement.closest("[role=treeitem]"));
+				else this.#move((item?.within ?? node.more).parent?.line);
 				break;
 			case "Enter": case " ":
 				if (node.more) this.#more(node.more, node);
@@ -270,34 +270,34 @@ function itemNode({ name, leaf, keys, atLeast, bytes, about }, level) {
 	const item = { id: (leaf ? "g" : "p") + name, name, leaf, keys, atLeast, bytes, about, expanded: false, level: null, within: level };
 	item.text = el("span.figures");
 	item.bar = el("span.share", { "aria-hidden": "true" });
-	const line = el("div.line", { title: label(name) },
+	item.line = el("div.line", { role: "treeitem", tabindex: "-1", "aria-level": depth(level), title: label(name) },
 		leaf ? icon("group") : icon("chevron"), el("span.name", {}, shown), item.text, item.bar);
-	item.node = el("li", { role: "treeitem", tabindex: "-1" }, line);
-	item.node.item = item;
+	item.line.item = item;
+	item.node = el("li", { role: "none" }, item.line);
 	if (leaf) {
-		item.node.setAttribute("aria-selected", "false");
+		item.line.setAttribute("aria-selected", "false");
 	} else {
-		item.node.setAttribute("aria-expanded", "false");
-		item.children = el("ul", { role: "group" });
+		item.line.setAttribute("aria-expanded", "false");
+		item.children = el("ul", { role: "none" });
 		item.node.append(item.children);
 	}
 	return item;
 }
 
+const depth = (level) => level.parent ? depth(level.parent.within) + 1 : 1;
+
 function figures(item, level) {
-	const { keys, atLeast, bytes, about, name } = item;
-	const said = [];
-	if (keys !== null) said.push((atLeast ? "at least " : "") + plural(keys, "key"));
-	if (bytes !== null) said.push((about ? "about " : "") + size(bytes));
-	item.text.replaceChildren(el("span.keys", {}, keys === null ? "…" : (atLeast ? "≥ " : "") + brief(keys)),
-		el("span.bytes", {}, bytes === null ? "" : (about ? "~" : "") + size(bytes)));
-	item.node.setAttribute("aria-label", [label(name), ...said].join(", "));
+	const { keys, atLeast, bytes, about } = item;
+	const word = (text) => el("span.hidden", {}, text);
+	item.text.replaceChildren(
+		el("span.keys", {}, word(", "), keys === null ? "…" : (atLeast ? "≥ " : "") + brief(keys), word(keys === 1 ? " key" : " keys")),
+		el("span.bytes", {}, ...(bytes === null ? [] : [word(", "), (about ? "~" : "") + size(bytes)])));
 	item.bar.style.setProperty("--share", Math.max(0, Math.min(1, (keys ?? 0) / level.most)));
 }
 
 function more(level) {
 	if (level.next === null) return [];
-	const node = el("li.more", { role: "treeitem", tabindex: "-1", "aria-label": "Show more groups" }, el("div.line", {}, "Show more groups…"));
-	node.more = level;
-	return [node];
+	const line = el("div.line.more", { role: "treeitem", tabindex: "-1", "aria-level": depth(level) }, "Show more groups…");
+	line.more = level;
+	return [el("li", { role: "none" }, line)];
 }

@@ -46,17 +46,18 @@ export function pretty(text) {
 
 const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]|\s+/g;
 
-export function node(bytes, { text, json }, mode) {
+// node shows them; what names them is for people who hear the page.
+export function node(bytes, { text, json }, mode, what = "Value") {
 	if (bytes === "") return el("p.quiet", {}, "The value is empty.");
-	if (mode === "json" && json !== null) return jsonNode(json);
-	if (mode === "hex" || text === null) return hexNode(bytes);
-	const pre = el("pre.text", { dir: "auto", tabindex: "0", role: "region", "aria-label": "Value as text" });
+	if (mode === "json" && json !== null) return jsonNode(json, what);
+	if (mode === "hex" || text === null) return hexNode(bytes, what);
+	const pre = el("pre.text", { dir: "auto", tabindex: "0", role: "region", "aria-label": what + " as text" });
 	pre.append(show(bytes, { lines: true, most: Infinity }));
 	return pre;
 }
 
-function jsonNode(json) {
-	const pre = el("pre.json", { tabindex: "0", role: "region", "aria-label": "Value as JSON" });
+function jsonNode(json, what) {
+	const pre = el("pre.json", { tabindex: "0", role: "region", "aria-label": what + " as JSON" });
 	if (json.length > MOST_PRETTY) {
 		pre.append(...visible(json));
 		return pre;
@@ -75,8 +76,8 @@ function jsonNode(json) {
 	return pre;
 }
 
-function hexNode(bytes) {
-	const pre = el("pre.hex", { tabindex: "0", role: "region", "aria-label": "Value as bytes" });
+function hexNode(bytes, what) {
+	const pre = el("pre.hex", { tabindex: "0", role: "region", "aria-label": what + " as bytes" });
 	let at = 0;
 	const more = el("button.more", { type: "button" });
 	const add = () => {
