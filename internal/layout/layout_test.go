@@ -71,9 +71,10 @@ var layers = []struct {
 	{"persistence", []string{"api"}},
 	{"outbox/...", []string{"api", "protocol", "internal/courier", "outbox/..."}}, // its receivers may block it
 	{"inspect", []string{"api"}},
+	{"inspect/browsertest/...", []string{"api", "inspect"}},
 	{"storetest", []string{"api", "engine", "internal/actorsystem", "internal/fakeclock", "internal/storage/faultfs"}},
-	{"examples/...", []string{"api", "protocol", "persistence", "outbox", "examples/..."}},
-	{"cmd/...", []string{"api", "bench/...", "cmd/..."}},
+	{"examples/...", []string{"api", "protocol", "persistence", "outbox", "inspect", "examples/..."}},
+	{"cmd/...", []string{"api", "inspect", "bench/...", "cmd/..."}},
 	{"bench", nil}, // the harness knows no store
 	{"bench/floor", []string{"bench"}},
 	{"bench/report", []string{"bench"}},
@@ -99,6 +100,9 @@ var libraries = []struct {
 	{"gonum.org/v1/plot/...", []string{"bench/report"}},
 	{"github.com/jedib0t/go-pretty/...", []string{"bench/report"}},
 }
+
+// plain import the standard library, beside what layers lets them.
+var plain = []string{"kv", "inspect"}
 
 // testOnly may be imported by tests, and by nothing else of ours.
 var testOnly = []string{"internal/fakeclock", "internal/testkit", "internal/testkit/report", "internal/layout", "internal/storage/faultfs", "storetest"}
@@ -127,8 +131,8 @@ func violation(folder, imported string) string {
 }
 
 func libraryViolation(folder, imported string) string {
-	if first, _, _ := strings.Cut(imported, "/"); folder == "kv" && strings.Contains(first, ".") {
-		return "kv may import only the standard library"
+	if first, _, _ := strings.Cut(imported, "/"); slices.Contains(plain, folder) && strings.Contains(first, ".") {
+		return folder + " may import, of what is not ours, only the standard library"
 	}
 	for _, library := range libraries {
 		if within(library.path, imported) &&
