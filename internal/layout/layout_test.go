@@ -93,7 +93,7 @@ var libraries = []struct {
 	{"database/sql/...", nil},
 	{"github.com/spf13/cobra/...", []string{"cmd/..."}},
 	{"github.com/HdrHistogram/hdrhistogram-go/...", []string{"bench/..."}},
-	{"gonum.org/v1/plot/...", []string{"bench/report"}},
+	{"gonum.org/v1/plot/...", nil}, // ADR 0068: fonts, LaTeX and PDF for an SVG
 	{"github.com/jedib0t/go-pretty/...", []string{"bench/report"}},
 }
 
