@@ -11,7 +11,7 @@ import (
 type audience struct {
 	run     *run
 	members []*member
-	leaving chan struct{} // closed when nobody writes any more
+	leaving chan struct{} // closed after the last write
 	end     atomic.Uint64 // the revision of the last commit, once it is known
 	group   sync.WaitGroup
 	cells   map[[2]string]*cell

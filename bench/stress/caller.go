@@ -292,7 +292,7 @@ func (c *caller) diagnose(k *cell, value string, found bool) Violation {
 	return LostWrite
 }
 
-// readOther reads a key that somebody else may be writing.
+// readOther reads a key that another caller may be writing.
 func (c *caller) readOther() {
 	other := c.callers[c.random.IntN(len(c.callers))]
 	k := other.cells[c.random.IntN(len(other.cells))]

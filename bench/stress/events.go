@@ -9,7 +9,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// member is somebody who follows the store's events as long as the run lasts:
+// member follows the store's events as long as the run lasts:
 // a watcher or a subscriber, and what it has seen.
 type member struct {
 	*account

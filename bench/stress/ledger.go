@@ -8,7 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// change is an event that the store owes to whoever watches.
+// change is an event that the store owes to its watchers.
 type change struct {
 	what       api.EventType
 	group, key string
@@ -50,7 +50,7 @@ func (l *ledger) committed(changes ...change) {
 	}
 }
 
-// doubtful notes changes of which nobody will ever know.
+// doubtful notes changes whose outcome stays unknown.
 func (l *ledger) doubtful(changes ...change) {
 	for _, a := range l.accounts {
 		for _, c := range changes {

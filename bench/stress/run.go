@@ -41,7 +41,7 @@ type run struct {
 
 	registers []*register
 	counters  []*counter
-	revisions atomic.Uint64 // the highest that anybody has seen
+	revisions atomic.Uint64 // the highest that any caller has seen
 	tenants   atomic.Int64  // keys under the quota that are there for certain
 
 	marked bool // the run's last commit was made
@@ -50,7 +50,7 @@ type run struct {
 	steps        atomic.Uint64
 	writes       atomic.Uint64 // acknowledged
 	refused      atomic.Uint64 // by the quota
-	conflicts    atomic.Uint64 // conditional writes that somebody else got ahead of
+	conflicts    atomic.Uint64 // conditional writes that another caller got ahead of
 	doubts       atomic.Uint64 // writes whose call did not say what became of them
 	sessionsOver atomic.Uint64 // reads that found a session to be over
 	calls        [len(kindNames)]atomic.Uint64
@@ -100,7 +100,7 @@ func Run(ctx context.Context, target Target, config Config) Result {
 	}
 }
 
-// What some targets can do besides. Nobody else calls them while they do.
+// What some targets can do besides. No caller calls them meanwhile.
 type (
 	// reopener ends the store, kindly or not, and opens it again.
 	reopener interface{ Reopen() error }

@@ -204,7 +204,7 @@ func (c *caller) rows(call Call) ([]api.KeyValue, bool) {
 	return answer.Rows, answer.Err == nil
 }
 
-// scanStamps reads a group of somebody's stamps while they are written.
+// scanStamps reads another caller's groups while they are written.
 func (c *caller) scanStamps() {
 	s := c.callers[c.random.IntN(len(c.callers))].stamps
 	if c.random.IntN(4) == 0 {

@@ -212,7 +212,7 @@ func (s *subscriber) gap(event api.Event) {
 	s.member.stamps = 0
 }
 
-// take judges a new event. Who follows everything sees every revision.
+// take judges a new event. A subscriber to everything sees every revision.
 func (s *subscriber) take(event api.Event) {
 	switch whole := s.member.everything(); {
 	case event.Revision < s.last:
@@ -247,7 +247,7 @@ func (s *subscriber) apply(event api.Event) {
 	}
 }
 
-// compare compares the replica with the store, to which nobody writes any more.
+// compare compares the replica with the store, after the last write.
 func (s *subscriber) compare() {
 	if s.missed() || !s.member.everything() {
 		return

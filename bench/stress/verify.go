@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// verify reads everything when nobody writes any more.
+// verify reads everything after the last write.
 func (r *run) verify() {
 	for _, c := range r.callers {
 		for _, k := range slices.Concat(c.cells, c.tenant) {
