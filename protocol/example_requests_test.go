@@ -34,6 +34,9 @@ func ExampleRequest() {
 	fmt.Println(ask(protocol.Increment{Group: "visits", Key: "/", Delta: 2}).(protocol.IncrementDone).Number)
 	batch := new(api.Batch).Set("users", "bob", "guest").Set("users", "eve", "guest")
 	fmt.Println("batch at", ask(protocol.Batch{Writes: batch.Writes()}).(protocol.BatchDone).Revision)
+	expiring := protocol.SetWithTTL{Group: "sessions", Key: "ada", Value: "token", TimeToLive: time.Hour}
+	fmt.Println("expires, set at", ask(expiring).(protocol.SetWithTTLDone).Revision)
+	fmt.Println("told at", ask(protocol.Tell{Address: "mailer", Message: "welcome"}).(protocol.TellDone).Revision)
 	fmt.Println("deleted at", ask(protocol.Delete{Group: "users", Key: "eve"}).(protocol.DeleteDone).Revision)
 	fmt.Println("deleted at", ask(protocol.DeleteGroup{Group: "users"}).(protocol.DeleteGroupDone).Revision)
 	ask(protocol.Get{Group: "users", Key: "ada"})
@@ -44,8 +47,10 @@ func ExampleRequest() {
 	// swapped at 2
 	// 2
 	// batch at 4
-	// deleted at 5
-	// deleted at 6
+	// expires, set at 5
+	// told at 6
+	// deleted at 7
+	// deleted at 8
 	// failed: store.Get: users/ada: not found
 }
 

@@ -37,10 +37,20 @@ func (a *account) matches(c change) bool {
 func (a *account) everything() bool { return a.group == "*" && a.key == "*" && a.prefixes == nil }
 
 // ledger keeps the accounts of the watchers that last as long as the run.
-type ledger struct{ accounts []*account }
+type ledger struct {
+	accounts []*account
+	changes  atomic.Uint64 // that took place
+	expiries atomic.Uint64 // of these
+}
 
 // committed notes changes that took place.
 func (l *ledger) committed(changes ...change) {
+	l.changes.Add(uint64(len(changes)))
+	for _, c := range changes {
+		if c.what == api.EventExpire {
+			l.expiries.Add(1)
+		}
+	}
 	for _, a := range l.accounts {
 		for _, c := range changes {
 			if a.matches(c) {

@@ -26,6 +26,8 @@ type Result struct {
 	Conflicts    uint64            `json:"conflicts"`    // conditional writes that another caller got ahead of
 	Unknown      uint64            `json:"unknown"`      // writes whose call could not say what became of them
 	Expired      uint64            `json:"expired"`      // sessions that were looked for after their time
+	Changes      uint64            `json:"changes"`      // that took place: an event each, of expiries too
+	Expiries     uint64            `json:"expiries"`     // of these
 	Watchers     []Seen            `json:"watchers"`     // subscribers too
 	Reopened     bool              `json:"reopened"`     // all was verified again after closing and opening the store
 
@@ -80,6 +82,7 @@ func (r *run) conclude(result Result, m *monitor) Result {
 	}
 	result.Acknowledged, result.Refused = r.writes.Load(), r.refused.Load()
 	result.Conflicts = r.conflicts.Load()
+	result.Changes, result.Expiries = r.ledger.changes.Load(), r.ledger.expiries.Load()
 	result.Unknown, result.Expired = r.doubts.Load(), r.sessionsOver.Load()
 	m.mu.Lock()
 	defer m.mu.Unlock()

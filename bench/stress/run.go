@@ -23,6 +23,7 @@ type Config struct {
 	// a store that breaks one promise often breaks thousands.
 	Enough   int
 	Limits   Limits
+	Data     []api.Item                  // entries to be there from the beginning, in groups of their own; may be none
 	Log      string                      // the path of the write-ahead log, whose size is watched; may be empty
 	Progress func(elapsed time.Duration) // called ten times a second; may be nil
 }
@@ -39,6 +40,7 @@ type run struct {
 	ledger  ledger
 	began   time.Time
 
+	data      dataSet
 	registers []*register
 	counters  []*counter
 	revisions atomic.Uint64 // the highest that any caller has seen
@@ -47,6 +49,7 @@ type run struct {
 	marked bool // the run's last commit was made
 
 	clock        atomic.Uint64 // the logical clock: see now
+	settled      atomic.Int64  // when the last write began that has returned, since began: see settle
 	steps        atomic.Uint64
 	writes       atomic.Uint64 // acknowledged
 	refused      atomic.Uint64 // by the quota
@@ -56,6 +59,21 @@ type run struct {
 	calls        [len(kindNames)]atomic.Uint64
 	findings     findings
 }
+
+// settle notes that a write which began then has returned: whoever reads from now on judges
+// expiry at that moment, or later. (Not at the present one: a commit that takes its time is
+// judged at its beginning, and so are the reads meanwhile.)
+func (r *run) settle(began time.Time) {
+	for since := int64(began.Sub(r.began)); ; {
+		last := r.settled.Load()
+		if since <= last || r.settled.CompareAndSwap(last, since) {
+			return
+		}
+	}
+}
+
+// judged is the earliest moment at which a read that begins now judges expiry.
+func (r *run) judged() time.Time { return r.began.Add(time.Duration(r.settled.Load())) }
 
 // now is a tick of the logical clock: of two, the larger was taken later.
 func (r *run) now() uint64 { return r.clock.Add(1) }
@@ -67,11 +85,11 @@ func (r *run) inDoubt(err error) bool {
 }
 
 func newRun(target Target, config Config) *run {
-	r := &run{config: config, target: target, began: time.Now()}
+	r := &run{config: config, target: target, data: newDataSet(config.Data), began: time.Now()}
 	if r.findings.most = uint64(config.Enough); config.Enough == 0 {
 		r.findings.most = 1000
 	}
-	for i := range hotKeys {
+	for i := range sharedKeys {
 		r.registers = append(r.registers, newRegister(i))
 	}
 	for i := range counterKeys {
@@ -115,7 +133,8 @@ type (
 // stress is all of a run.
 func (r *run) stress(ctx context.Context) (result Result) {
 	audience := r.gather()
-	r.openBank()
+	r.writeData()
+	r.openAccounts()
 	r.load(ctx)
 	result.loading = time.Since(r.began)
 	r.fillTenants()

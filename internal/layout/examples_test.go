@@ -9,6 +9,7 @@ import (
 	"go/types"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func TestEveryPublicNameHasItsExample(t *testing.T) {
 				if !object.Exported() {
 					continue
 				}
-				see(shown.used[name], name)
+				see(shown.used[name] || shown.named["Example"+name], name)
 				if _, function := object.(*types.Func); function {
 					see(shown.named["Example"+name], name+": Example"+name)
 				}
@@ -103,17 +104,8 @@ type shown struct {
 
 func examples(t *testing.T, folder string, exports map[string]string) shown {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(testkit.Root(t), filepath.FromSlash(folder), "*_test.go"))
-	require.NoError(t, err)
 	set := token.NewFileSet()
-	var files []*ast.File
-	for _, name := range names {
-		file, err := parser.ParseFile(set, name, nil, parser.ParseComments)
-		require.NoError(t, err)
-		if strings.HasSuffix(file.Name.Name, "_test") {
-			files = append(files, file)
-		}
-	}
+	files := testFiles(t, set, folder)
 	imports := importer.ForCompiler(set, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	exported, err := imports.Import(module + "/" + folder)
 	require.NoError(t, err)
@@ -196,19 +188,42 @@ func object(of types.Type) types.Object {
 	return nil
 }
 
-// exports are the files of what the compiler exports of each package, those included that
-// only tests import.
+// exports are the files of what the compiler exports of each package that tests import.
 func exports(t *testing.T) map[string]string {
 	t.Helper()
-	arguments := []string{"list", "-export", "-deps", "-test", "-f", "{{.ImportPath}}\t{{.Export}}"}
+	arguments := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
 	for _, of := range public {
 		arguments = append(arguments, module+"/"+of.folder)
+		for _, file := range testFiles(t, token.NewFileSet(), of.folder) {
+			for _, spec := range file.Imports {
+				if path := strings.Trim(spec.Path.Value, `"`); !slices.Contains(arguments, path) {
+					arguments = append(arguments, path)
+				}
+			}
+		}
 	}
+	list := exec.Command("go", arguments...)
+	list.Dir = testkit.Root(t)
+	out, err := list.Output()
+	require.NoError(t, err)
 	files := map[string]string{}
-	for line := range strings.Lines(command(t, arguments...)) {
+	for line := range strings.Lines(string(out)) {
 		name, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if file != "" && !strings.Contains(name, " ") { // not what is built anew for a test
-			files[name] = file
+		files[name] = file
+	}
+	return files
+}
+
+// testFiles are those of a package's tests that see it from outside, as Examples do.
+func testFiles(t *testing.T, set *token.FileSet, folder string) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(testkit.Root(t), filepath.FromSlash(folder), "*_test.go"))
+	require.NoError(t, err)
+	for _, name := range names {
+		file, err := parser.ParseFile(set, name, nil, parser.ParseComments)
+		require.NoError(t, err)
+		if strings.HasSuffix(file.Name.Name, "_test") {
+			files = append(files, file)
 		}
 	}
 	return files
