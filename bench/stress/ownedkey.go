@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// cell is what is known of one key, or of one group that is written as a
+// ownedKey is what is known of one key, or of one group that is written as a
 // whole. One caller writes it; any may read it and judge what they find. Its
 // writes are numbered from 1, and what write n does follows from n alone, so
 // that nobody has to keep a history.
-type cell struct {
+type ownedKey struct {
 	group, key string
 	// deletes reports whether write n takes the value away.
 	deletes func(n uint64) bool
@@ -27,71 +27,71 @@ type cell struct {
 	expires  bool   // some time or other
 }
 
-// newCell is a key of which one write in so many is a deletion.
-func newCell(group, key string, oneIn uint64) *cell {
+// newOwnedKey is a key of which one write in so many is a deletion.
+func newOwnedKey(group, key string, oneIn uint64) *ownedKey {
 	id := hash(group, key)
-	return &cell{group: group, key: key, deletes: func(n uint64) bool {
+	return &ownedKey{group: group, key: key, deletes: func(n uint64) bool {
 		return n > 1 && mix(id, n)%oneIn == 0
 	}}
 }
 
-func (c *cell) String() string { return c.group + "/" + c.key }
+func (k *ownedKey) String() string { return k.group + "/" + k.key }
 
-func (c *cell) present() bool  { return c.acked.Load()&1 == 1 }
-func (c *cell) number() uint64 { return c.acked.Load() >> 1 }
+func (k *ownedKey) present() bool  { return k.acked.Load()&1 == 1 }
+func (k *ownedKey) number() uint64 { return k.acked.Load() >> 1 }
 
 // acknowledge notes that write n, begun at started, took place. It is called
 // by the owner, ended being a tick from after the call returned.
-func (c *cell) acknowledge(n, started, ended uint64) {
+func (k *ownedKey) acknowledge(n, started, ended uint64) {
 	state := n << 1
-	if !c.deletes(n) {
+	if !k.deletes(n) {
 		state |= 1
 	}
-	c.started = started
+	k.started = started
 	// A reader that sees the new end with the old number takes the old write
 	// for longer than it was, which excuses more and accuses nobody.
-	c.ended.Store(ended)
-	c.acked.Store(state)
+	k.ended.Store(ended)
+	k.acked.Store(state)
 }
 
 // expire notes that write n took place and that its value is over.
-func (c *cell) expire(n, ended uint64) {
-	c.ended.Store(ended)
-	c.acked.Store(n << 1)
-	c.checked = n
+func (k *ownedKey) expire(n, ended uint64) {
+	k.ended.Store(ended)
+	k.acked.Store(n << 1)
+	k.checked = n
 }
 
 // endOf is when the call of write n had returned. It is not known once a later
 // one was acknowledged.
-func (c *cell) endOf(n uint64) (tick uint64, known bool) {
-	if c.number() != n {
+func (k *ownedKey) endOf(n uint64) (tick uint64, known bool) {
+	if k.number() != n {
 		return 0, false
 	}
-	tick = c.ended.Load()
-	return tick, c.number() == n
+	tick = k.ended.Load()
+	return tick, k.number() == n
 }
 
 // judge says what is wrong with a read, nothing if detail is empty. before is
 // acked from before the read began, issued the number issued when it had ended.
-func (c *cell) judge(value string, found bool, before, issued uint64) (Violation, string) {
+func (k *ownedKey) judge(value string, found bool, before, issued uint64) (Violation, string) {
 	acknowledged, there := before>>1, before&1 == 1
 	if !found {
 		if !there {
 			return "", ""
 		}
 		for n := acknowledged + 1; n <= issued; n++ {
-			if c.deletes(n) {
+			if k.deletes(n) {
 				return "", ""
 			}
 		}
-		return LostWrite, fmt.Sprintf("%v: not found, though write %d was acknowledged and none of up to %d deletes it", c, acknowledged, issued)
+		return LostWrite, fmt.Sprintf("%v: not found, though write %d was acknowledged and none of up to %d deletes it", k, acknowledged, issued)
 	}
-	n, _, ok := parse(c.group, c.key, value)
+	n, _, ok := parse(k.group, k.key, value)
 	switch {
-	case !ok || n > issued || c.deletes(n):
-		return PhantomWrite, fmt.Sprintf("%v: found %s, which nobody wrote; the last write is %d", c, brief(value, found), issued)
+	case !ok || n > issued || k.deletes(n):
+		return PhantomWrite, fmt.Sprintf("%v: found %s, which nobody wrote; the last write is %d", k, brief(value, found), issued)
 	case n < acknowledged:
-		return StaleRead, fmt.Sprintf("%v: found write %d after write %d was acknowledged", c, n, acknowledged)
+		return StaleRead, fmt.Sprintf("%v: found write %d after write %d was acknowledged", k, n, acknowledged)
 	}
 	return "", ""
 }
@@ -99,19 +99,19 @@ func (c *cell) judge(value string, found bool, before, issued uint64) (Violation
 // touch notes that the caller is about to change when the key expires. From
 // then on events tell of its present write more than once, and later than its
 // call returned.
-func (c *cell) touch() {
-	c.ended.Store(underWay)
-	c.touches.Store(c.number())
+func (k *ownedKey) touch() {
+	k.ended.Store(underWay)
+	k.touches.Store(k.number())
 }
 
 // touched reports whether there may be several events of write n. It does not
 // know of all writes before the last one that was touched.
-func (c *cell) touched(n uint64) bool { return n <= c.touches.Load() }
+func (k *ownedKey) touched(n uint64) bool { return n <= k.touches.Load() }
 
 // nextDelete is the first write after n that deletes; none after last.
-func (c *cell) nextDelete(n, last uint64) (number uint64, ok bool) {
+func (k *ownedKey) nextDelete(n, last uint64) (number uint64, ok bool) {
 	for n++; n <= last; n++ {
-		if c.deletes(n) {
+		if k.deletes(n) {
 			return n, true
 		}
 	}

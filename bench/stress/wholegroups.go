@@ -6,41 +6,41 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-const stampKeys = 6 // of each group
+const wholeKeys = 6 // of each group
 
-// stampSet is two groups that one caller writes as a whole: one SetAll puts
+// wholeGroups is two groups that one caller writes as a whole: one SetAll puts
 // the same stamp on every key of both; the other writes delete the first group
 // or both. So a scan of a group finds all keys with one stamp, or none, and a
 // count of both finds all, half or none.
-type stampSet struct {
+type wholeGroups struct {
 	prefix string
-	groups [2]*cell // each stands for a whole group; deleted as stampWrite says
-	keys   [stampKeys]string
+	groups [2]*ownedKey // each stands for a whole group; deleted as wholeWrite says
+	keys   [wholeKeys]string
 	writes uint64 // owned by the caller
 }
 
-type stampWrite int
+type wholeWrite int
 
 const (
-	stampAll stampWrite = iota
-	stampDeleteFirst
-	stampDeleteBoth
+	writeBoth wholeWrite = iota
+	deleteFirst
+	deleteBoth
 )
 
-func newStampSet(number int) *stampSet {
-	s := &stampSet{prefix: fmt.Sprintf("stamps-%04d-", number)}
+func newWholeGroups(number int) *wholeGroups {
+	s := &wholeGroups{prefix: fmt.Sprintf("whole-%04d-", number)}
 	id := hash(s.prefix)
-	kind := func(n uint64) stampWrite {
+	kind := func(n uint64) wholeWrite {
 		switch h := mix(id, n) % 8; {
 		case n == 1 || h > 2:
-			return stampAll
+			return writeBoth
 		case h == 2:
-			return stampDeleteBoth
+			return deleteBoth
 		}
-		return stampDeleteFirst
+		return deleteFirst
 	}
-	s.groups[0] = &cell{group: s.prefix + "a", deletes: func(n uint64) bool { return kind(n) != stampAll }}
-	s.groups[1] = &cell{group: s.prefix + "b", deletes: func(n uint64) bool { return kind(n) == stampDeleteBoth }}
+	s.groups[0] = &ownedKey{group: s.prefix + "a", deletes: func(n uint64) bool { return kind(n) != writeBoth }}
+	s.groups[1] = &ownedKey{group: s.prefix + "b", deletes: func(n uint64) bool { return kind(n) == deleteBoth }}
 	for i := range s.keys {
 		s.keys[i] = fmt.Sprintf("part-%d", i)
 	}
@@ -48,30 +48,30 @@ func newStampSet(number int) *stampSet {
 }
 
 // kind is what write n does.
-func (s *stampSet) kind(n uint64) stampWrite {
+func (s *wholeGroups) kind(n uint64) wholeWrite {
 	switch {
 	case s.groups[1].deletes(n):
-		return stampDeleteBoth
+		return deleteBoth
 	case s.groups[0].deletes(n):
-		return stampDeleteFirst
+		return deleteFirst
 	}
-	return stampAll
+	return writeBoth
 }
 
 // touched is the groups that write n changes.
-func (s *stampSet) touched(n uint64) []*cell {
-	if s.kind(n) == stampDeleteFirst {
+func (s *wholeGroups) touched(n uint64) []*ownedKey {
+	if s.kind(n) == deleteFirst {
 		return s.groups[:1]
 	}
 	return s.groups[:]
 }
 
 // callOf is the call that makes write n.
-func (s *stampSet) callOf(n, started uint64) Call {
+func (s *wholeGroups) callOf(n, started uint64) Call {
 	switch s.kind(n) {
-	case stampDeleteBoth:
+	case deleteBoth:
 		return Call{Kind: DeletePrefix, Group: s.prefix}
-	case stampDeleteFirst:
+	case deleteFirst:
 		return Call{Kind: DeleteGroup, Group: s.groups[0].group}
 	}
 	call := Call{Kind: SetAll}
@@ -83,11 +83,11 @@ func (s *stampSet) callOf(n, started uint64) Call {
 	return call
 }
 
-// writeStamps makes the caller's next write of its stamps, having read what
+// writeWholeGroups makes the caller's next write of its whole groups, having read what
 // the last one left.
-func (c *caller) writeStamps() {
-	s := c.stamps
-	c.verifyStamps()
+func (c *caller) writeWholeGroups() {
+	s := c.whole
+	c.verifyWholeGroups()
 	s.writes++
 	n, started := s.writes, c.now()
 	for _, g := range s.touched(n) {
@@ -96,23 +96,23 @@ func (c *caller) writeStamps() {
 	call := s.callOf(n, started)
 	err := c.do(call).Err
 	if err == nil {
-		c.acknowledgedStamps(n, started)
+		c.acknowledgedWholeGroups(n, started)
 		return
 	}
 	if !c.inDoubt(err) {
 		c.unexpected(call, err)
 	}
-	c.resolveStamps(n, started)
+	c.resolveWholeGroups(n, started)
 }
 
-func (c *caller) acknowledgedStamps(n, started uint64) {
+func (c *caller) acknowledgedWholeGroups(n, started uint64) {
 	ended := c.now()
-	for _, g := range c.stamps.touched(n) {
+	for _, g := range c.whole.touched(n) {
 		was := g.present()
 		g.acknowledge(n, started, ended)
 		switch {
 		case g.present():
-			for _, key := range c.stamps.keys {
+			for _, key := range c.whole.keys {
 				c.ledger.committed(change{api.EventSet, g.group, key})
 			}
 		case was:
@@ -122,11 +122,11 @@ func (c *caller) acknowledgedStamps(n, started uint64) {
 	c.writes.Add(1)
 }
 
-// resolveStamps finds out whether write n took place: in every group that it
+// resolveWholeGroups finds out whether write n took place: in every group that it
 // changes, or in none.
-func (c *caller) resolveStamps(n, started uint64) {
+func (c *caller) resolveWholeGroups(n, started uint64) {
 	c.doubts.Add(1)
-	s, done, undone := c.stamps, 0, 0
+	s, done, undone := c.whole, 0, 0
 	for _, g := range s.touched(n) {
 		rows, ok := c.rows(Call{Kind: GetAll, Group: g.group})
 		if !ok {
@@ -149,12 +149,12 @@ func (c *caller) resolveStamps(n, started uint64) {
 		c.findings.add(TornScan, "%s: write %d took place in one group and not in the other", s.prefix, n)
 	}
 	if done > 0 {
-		c.acknowledgedStamps(n, started)
+		c.acknowledgedWholeGroups(n, started)
 	}
 }
 
 // holds reports whether these rows are what a write left of a group.
-func (s *stampSet) holds(g *cell, rows []api.KeyValue, present bool, n, started uint64) bool {
+func (s *wholeGroups) holds(g *ownedKey, rows []api.KeyValue, present bool, n, started uint64) bool {
 	if !present {
 		return len(rows) == 0
 	}
@@ -169,20 +169,20 @@ func (s *stampSet) holds(g *cell, rows []api.KeyValue, present bool, n, started 
 	return true
 }
 
-// verifyStamps reads the caller's own groups, of which it knows exactly what is there.
-func (c *caller) verifyStamps() {
-	for _, g := range c.stamps.groups {
+// verifyWholeGroups reads the caller's own groups, of which it knows exactly what is there.
+func (c *caller) verifyWholeGroups() {
+	for _, g := range c.whole.groups {
 		if g.checked == g.number() {
 			continue
 		}
 		g.checked = g.number()
 		rows, ok := c.rows(c.scanOf(g.group))
-		if !ok || c.stamps.holds(g, rows, g.present(), g.number(), g.started) {
+		if !ok || c.whole.holds(g, rows, g.present(), g.number(), g.started) {
 			continue
 		}
 		violation := LostWrite
 		for range 3 {
-			if rows, ok := c.rows(c.scanOf(g.group)); ok && c.stamps.holds(g, rows, g.present(), g.number(), g.started) {
+			if rows, ok := c.rows(c.scanOf(g.group)); ok && c.whole.holds(g, rows, g.present(), g.number(), g.started) {
 				violation = StaleRead
 			}
 		}
@@ -193,7 +193,7 @@ func (c *caller) verifyStamps() {
 // scanOf is one of the calls that read a group as a whole.
 func (c *caller) scanOf(group string) Call {
 	kind := []Kind{GetAll, All, GetPage}[c.random.IntN(3)]
-	return Call{Kind: kind, Group: group, Limit: stampKeys + 1}
+	return Call{Kind: kind, Group: group, Limit: wholeKeys + 1}
 }
 
 func (c *caller) rows(call Call) ([]api.KeyValue, bool) {
@@ -204,11 +204,11 @@ func (c *caller) rows(call Call) ([]api.KeyValue, bool) {
 	return answer.Rows, answer.Err == nil
 }
 
-// scanStamps reads a group of somebody's stamps while they are written.
-func (c *caller) scanStamps() {
-	s := c.callers[c.random.IntN(len(c.callers))].stamps
+// scanWholeGroups reads another caller's groups while they are written.
+func (c *caller) scanWholeGroups() {
+	s := c.callers[c.random.IntN(len(c.callers))].whole
 	if c.random.IntN(4) == 0 {
-		c.countStamps(s)
+		c.countWholeGroups(s)
 		return
 	}
 	g := s.groups[c.random.IntN(len(s.groups))]
@@ -228,7 +228,7 @@ func (c *caller) scanStamps() {
 }
 
 // judge says what is wrong with a scan of a group.
-func (s *stampSet) judge(g *cell, rows []api.KeyValue, before, issued uint64) (Violation, string) {
+func (s *wholeGroups) judge(g *ownedKey, rows []api.KeyValue, before, issued uint64) (Violation, string) {
 	if len(rows) == 0 {
 		return g.judge("", false, before, issued)
 	}
@@ -243,19 +243,19 @@ func (s *stampSet) judge(g *cell, rows []api.KeyValue, before, issued uint64) (V
 		}
 		stamps[n] = true
 	}
-	if len(stamps) > 1 || len(rows) != stampKeys {
-		return TornScan, fmt.Sprintf("%s: %d of %d keys, with %d different stamps", g.group, len(rows), stampKeys, len(stamps))
+	if len(stamps) > 1 || len(rows) != wholeKeys {
+		return TornScan, fmt.Sprintf("%s: %d of %d keys, with %d different stamps", g.group, len(rows), wholeKeys, len(stamps))
 	}
 	return "", ""
 }
 
-// countStamps counts both groups at once.
-func (c *caller) countStamps(s *stampSet) {
+// countWholeGroups counts both groups at once.
+func (c *caller) countWholeGroups(s *wholeGroups) {
 	call := Call{Kind: CountAll, Group: s.prefix}
 	answer := c.do(call)
 	if answer.Err != nil {
 		c.unexpected(call, answer.Err)
-	} else if answer.Count%stampKeys != 0 || answer.Count > 2*stampKeys {
-		c.findings.add(TornScan, "CountAll(%s) = %d, never written but %d, or %d, or none at a time", s.prefix, answer.Count, stampKeys, 2*stampKeys)
+	} else if answer.Count%wholeKeys != 0 || answer.Count > 2*wholeKeys {
+		c.findings.add(TornScan, "CountAll(%s) = %d, never written but %d, or %d, or none at a time", s.prefix, answer.Count, wholeKeys, 2*wholeKeys)
 	}
 }

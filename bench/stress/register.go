@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	hotGroup = "hot"
-	hotKeys  = 4
+	sharedGroup = "shared"
+	sharedKeys  = 4
 	// remembered is how many writes of a caller a register knows the times of.
 	remembered = 16
 )
@@ -35,14 +35,14 @@ type interval struct{ write, began, ended uint64 }
 const underWay = ^uint64(0) // the end of what has not ended
 
 func newRegister(i int) *register {
-	h := &register{key: fmt.Sprintf("hot-%02d", i)}
+	h := &register{key: fmt.Sprintf("shared-%02d", i)}
 	h.mu.writers = map[uint64]*[remembered]interval{}
 	return h
 }
 
 // A register's numbers hold the write's and the writer's.
-func hotNumber(writer int, write uint64) uint64        { return write<<16 | uint64(writer) }
-func ofHotNumber(number uint64) (writer, write uint64) { return number & 0xffff, number >> 16 }
+func registerNumber(writer int, write uint64) uint64        { return write<<16 | uint64(writer) }
+func ofRegisterNumber(number uint64) (writer, write uint64) { return number & 0xffff, number >> 16 }
 
 // begin notes that a caller begins its next write.
 func (h *register) begin(writer int, write, began uint64) {
@@ -92,22 +92,22 @@ func (h *register) border() uint64 {
 func (h *register) saw(value string, found bool, border uint64) (Violation, string) {
 	if !found {
 		if border > 0 {
-			return LostWrite, fmt.Sprintf("%s/%s: not found, though it was written and nobody deletes it", hotGroup, h.key)
+			return LostWrite, fmt.Sprintf("%s/%s: not found, though it was written and nobody deletes it", sharedGroup, h.key)
 		}
 		return "", ""
 	}
-	number, _, ok := parse(hotGroup, h.key, value)
+	number, _, ok := parse(sharedGroup, h.key, value)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	writer, write := ofHotNumber(number)
+	writer, write := ofRegisterNumber(number)
 	ring := h.mu.writers[writer]
 	if !ok || ring == nil {
-		return PhantomWrite, fmt.Sprintf("%s/%s: found %s, which nobody wrote", hotGroup, h.key, brief(value, found))
+		return PhantomWrite, fmt.Sprintf("%s/%s: found %s, which nobody wrote", sharedGroup, h.key, brief(value, found))
 	}
 	in := ring[write%remembered]
 	switch {
 	case in.write < write:
-		return PhantomWrite, fmt.Sprintf("%s/%s: found write %d of caller %d, who has not made it yet", hotGroup, h.key, write, writer)
+		return PhantomWrite, fmt.Sprintf("%s/%s: found write %d of caller %d, who has not made it yet", sharedGroup, h.key, write, writer)
 	case in.write > write:
 		// Forgotten: it had ended when the caller's next one began, at the
 		// latest when this one did that took its place.
@@ -117,21 +117,21 @@ func (h *register) saw(value string, found bool, border uint64) (Violation, stri
 	}
 	if in.ended < border {
 		return StaleRead, fmt.Sprintf("%s/%s: found write %d of caller %d, which ended by tick %d; one that began at tick %d was over, or read, before this read began",
-			hotGroup, h.key, write, writer, in.ended, border)
+			sharedGroup, h.key, write, writer, in.ended, border)
 	}
 	return "", ""
 }
 
-// writeHot writes a register.
-func (c *caller) writeHot() {
+// writeRegister writes a register.
+func (c *caller) writeRegister() {
 	h := c.registers[c.random.IntN(len(c.registers))]
-	c.hotWrites++
-	write, began := c.hotWrites, c.now()
+	c.registerWrites++
+	write, began := c.registerWrites, c.now()
 	h.begin(c.number, write, began)
-	call := Call{Kind: Set, Group: hotGroup, Key: h.key, Value: valueOf(hotGroup, h.key, hotNumber(c.number, write), began)}
+	call := Call{Kind: Set, Group: sharedGroup, Key: h.key, Value: valueOf(sharedGroup, h.key, registerNumber(c.number, write), began)}
 	err := c.do(call).Err
 	h.end(c.number, write, c.now(), err == nil)
-	owed := change{api.EventSet, hotGroup, h.key}
+	owed := change{api.EventSet, sharedGroup, h.key}
 	switch {
 	case err == nil:
 		c.writes.Add(1)
@@ -145,11 +145,11 @@ func (c *caller) writeHot() {
 	}
 }
 
-// readHot reads a register.
-func (c *caller) readHot() {
+// readRegister reads a register.
+func (c *caller) readRegister() {
 	h := c.registers[c.random.IntN(len(c.registers))]
 	border := h.border()
-	value, found, ok := c.get(hotGroup, h.key)
+	value, found, ok := c.get(sharedGroup, h.key)
 	if !ok {
 		return
 	}

@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	bankGroup    = "bank"
-	accounts     = 12
-	firstBalance = 1000
-	bankSum      = accounts * firstBalance
+	accountGroup  = "accounts"
+	accounts      = 12
+	firstBalance  = 1000
+	sumOfAccounts = accounts * firstBalance
 )
 
 func accountKey(i int) string { return fmt.Sprintf("account-%02d", i) }
 
-// openBank gives every account its first balance, before anybody else writes.
-func (r *run) openBank() {
+// openAccounts gives every account its first balance, before anybody else writes.
+func (r *run) openAccounts() {
 	call, c := Call{Kind: SetAll}, r.callers[0]
 	var owed []change
 	for i := range accounts {
-		call.Items = append(call.Items, api.Item{Group: bankGroup, Key: accountKey(i), Value: strconv.Itoa(firstBalance)})
-		owed = append(owed, change{api.EventSet, bankGroup, accountKey(i)})
+		call.Items = append(call.Items, api.Item{Group: accountGroup, Key: accountKey(i), Value: strconv.Itoa(firstBalance)})
+		owed = append(owed, change{api.EventSet, accountGroup, accountKey(i)})
 	}
 	if err := c.do(call).Err; err != nil {
 		c.unexpected(call, err)
@@ -42,7 +42,7 @@ func (c *caller) transfer() {
 		c.transferByBatch(from, to, amount)
 		return
 	}
-	call := Call{Kind: Transfer, Group: bankGroup, Key: accountKey(from), Value: accountKey(to), Delta: amount}
+	call := Call{Kind: Transfer, Group: accountGroup, Key: accountKey(from), Value: accountKey(to), Delta: amount}
 	answer := c.do(call)
 	switch {
 	case errors.Is(answer.Err, errTooPoor):
@@ -61,7 +61,7 @@ func (c *caller) transferByBatch(from, to int, amount int64) {
 		account int
 		amount  int64
 	}{{from, -amount}, {to, amount}} {
-		read := Call{Kind: Entry, Group: bankGroup, Key: accountKey(each.account)}
+		read := Call{Kind: Entry, Group: accountGroup, Key: accountKey(each.account)}
 		entry := c.do(read)
 		balance, err := strconv.ParseInt(entry.Value, 10, 64)
 		if errors.Join(entry.Err, err) != nil {
@@ -72,8 +72,8 @@ func (c *caller) transferByBatch(from, to int, amount int64) {
 		if i == 0 && balance < 0 {
 			return
 		}
-		batch.Conditions = append(batch.Conditions, Condition{bankGroup, accountKey(each.account), entry.Revision})
-		batch.Items = append(batch.Items, api.Item{Group: bankGroup, Key: accountKey(each.account), Value: strconv.FormatInt(balance, 10)})
+		batch.Conditions = append(batch.Conditions, Condition{accountGroup, accountKey(each.account), entry.Revision})
+		batch.Items = append(batch.Items, api.Item{Group: accountGroup, Key: accountKey(each.account), Value: strconv.FormatInt(balance, 10)})
 	}
 	answer := c.do(batch)
 	var mismatch *api.RevisionMismatchError
@@ -86,7 +86,7 @@ func (c *caller) transferByBatch(from, to int, amount int64) {
 
 // transferred notes what became of a transfer.
 func (c *caller) transferred(call Call, answer Answer, from, to int) {
-	owed := []change{{api.EventSet, bankGroup, accountKey(from)}, {api.EventSet, bankGroup, accountKey(to)}}
+	owed := []change{{api.EventSet, accountGroup, accountKey(from)}, {api.EventSet, accountGroup, accountKey(to)}}
 	switch {
 	case answer.Err == nil:
 		c.writes.Add(1)
@@ -103,7 +103,7 @@ func (c *caller) transferred(call Call, answer Answer, from, to int) {
 
 // audit adds up all accounts in one scan: transfers move money and make none.
 func (c *caller) audit() {
-	call := c.scanOf(bankGroup)
+	call := c.scanOf(accountGroup)
 	call.Limit = accounts + 1
 	rows, ok := c.rows(call)
 	if !ok {
@@ -113,11 +113,11 @@ func (c *caller) audit() {
 	for _, row := range rows {
 		balance, err := strconv.ParseInt(row.Value, 10, 64)
 		if err != nil || balance < 0 {
-			c.findings.add(BrokenSum, "%s/%s: a balance of %s", bankGroup, row.Key, brief(row.Value, true))
+			c.findings.add(BrokenSum, "%s/%s: a balance of %s", accountGroup, row.Key, brief(row.Value, true))
 		}
 		sum += balance
 	}
-	if sum != bankSum || len(rows) != accounts {
-		c.findings.add(BrokenSum, "%v(%s): %d accounts hold %d, %d accounts shared %d and only moved it", call.Kind, bankGroup, len(rows), sum, accounts, bankSum)
+	if sum != sumOfAccounts || len(rows) != accounts {
+		c.findings.add(BrokenSum, "%v(%s): %d accounts hold %d, %d accounts shared %d and only moved it", call.Kind, accountGroup, len(rows), sum, accounts, sumOfAccounts)
 	}
 }
