@@ -235,3 +235,33 @@ func ExampleWithLogger() {
 	// level=WARN msg="a namespace nears its quota" namespace=tenant keys=4 max_keys=5 groups=1 max_groups=0
 	// {4 1} <nil>
 }
+
+// A file that is read by calls of the system in place of being mapped into memory.
+func ExampleWithMmap() {
+	store, err := api.New(":memory:", api.WithMmap(false))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
+}
+
+// A snapshot older than that is ended, once it is in the way of somebody.
+func ExampleWithSnapshotAge() {
+	store, err := api.New(":memory:", api.WithSnapshotAge(10*time.Minute))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
+}
+
+// Everything that synchronises each commit with the disk, which is the default.
+func ExampleDurability() {
+	store, err := api.New(":memory:", api.WithDurability(api.DurabilitySync))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
+}

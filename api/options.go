@@ -127,7 +127,7 @@ func WithMmap(mmap bool) Option {
 //
 // Younger ones end as well if the log of a file has grown to its bound because of
 // them: beyond 256 MiB those that are older than a second, beyond 384 MiB all, one
-// that is at work when it rests. From 64 MiB on who wants a new one waits for those
+// that is at work when it rests. From 64 MiB on a call that wants a new one waits for those
 // that are open, a second at most. It takes a busy writer to come so far.
 func WithSnapshotAge(age time.Duration) Option {
 	return func(c *engine.Config) error {
@@ -183,7 +183,7 @@ func WithDiscardedLog() Option {
 
 // WithLockTimeout has New wait while another store owns the file, for at most so
 // long, instead of failing with a *LockedError at once. By default, and with zero,
-// it does not wait. Who of several that wait is next is not determined.
+// it does not wait. Which of several that wait is next is not determined.
 func WithLockTimeout(timeout time.Duration) Option {
 	return func(c *engine.Config) error {
 		if timeout < 0 {

@@ -46,6 +46,8 @@ type Config struct {
 	System        *ActorSystem  // default: one shared by the process
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Source  // default: the machine's
+	Metrics       bool          // requests are counted
+	Tracer        kv.Tracer     // default: none
 	Failpoint     failpoint.Hook
 }
 

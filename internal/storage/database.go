@@ -177,6 +177,9 @@ type Database interface {
 	// Health is what is wrong with the database's files, nil if nothing is, and since
 	// when. It looks.
 	Health() (since time.Time, err error)
+	// Figures is how the database is. It waits for nobody, but for the length of a list's
+	// lock, and may be called at any time.
+	Figures() Figures
 
 	// Unfolded is about how many bytes of memory have what was committed and is not where it
 	// stays yet: see Writer.Fold.

@@ -13,6 +13,7 @@ package gather
 import (
 	"errors"
 	"sync"
+	"time"
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/cabi"
@@ -36,6 +37,9 @@ type WAL struct {
 	unsynced  bool  // what is gathered is written, and synced by whoever syncs next
 	from      int64 // where in the file the buffer belongs
 	held      int   // bytes in it
+
+	// Synced is told how long each sync took. nil: nobody asks.
+	Synced func(time.Duration)
 }
 
 // wals are known to SQLite by their files.
@@ -189,6 +193,9 @@ func xSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	}
 	if w.unsynced {
 		return lib.SQLITE_OK
+	}
+	if w.Synced != nil {
+		defer func(began time.Time) { w.Synced(time.Since(began)) }(time.Now())
 	}
 	return cabi.Call[func(*libc.TLS, uintptr, int32) int32](w.methods.FxSync)(tls, file, flags)
 }

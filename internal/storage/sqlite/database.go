@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
@@ -35,6 +36,9 @@ type Config struct {
 	// called if the log is discarded or the database read-only.
 	CheckLog      func(newest []kv.LogRow) error
 	CheckLogBytes int
+
+	// Metrics counts what the WAL's syncs and the checkpoints take. It may be nil.
+	Metrics *metrics.Recorder
 
 	// HealthChanged is called when Health may say something else. It must not block,
 	// nor call the database. nil: nobody asks.

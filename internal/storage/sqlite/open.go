@@ -135,6 +135,9 @@ func (d *Database) openOwned(config Config) error {
 		return d.explain(err)
 	}
 	writer.gather()
+	if writer.wal != nil && config.Metrics != nil {
+		writer.wal.Synced = config.Metrics.Sync.Took
+	}
 	if err := writer.prepare(); err != nil {
 		return err
 	}

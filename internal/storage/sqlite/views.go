@@ -71,6 +71,8 @@ type views struct {
 	ownsWAL       bool        // the WAL's descriptor is nobody else's
 	timer         *time.Timer // of brief anchors; nil until there is one
 	shut          bool
+
+	figures struct{ frames, behind atomic.Int64 } // of the WAL, when somebody asked last
 }
 
 // openViews has the pages of an owned database be read, where the table is one that can
