@@ -15,7 +15,7 @@ const (
 	FindingRow       = kv.FindingRow       // entries that can't be read, found, or expired
 	FindingCount     = kv.FindingCount     // two ways of counting the same that disagree
 	FindingSchema    = kv.FindingSchema    // something of the store's own that is missing, or not as it should be
-	FindingTrigger   = kv.FindingTrigger   // somebody else's program within the file
+	FindingTrigger   = kv.FindingTrigger   // a program within the file that is not the store's
 )
 
 // Finding is one thing that is wrong: its Kind, and what it is in words.
@@ -110,7 +110,7 @@ func (s *Store) Backup(ctx context.Context, path string, options ...OperationOpt
 // a go-store database is replaced only WithForce; one that isn't there is made,
 // with the mode of from.
 //
-// Errors: *LockedError while somebody owns to; InvalidTargetError and
+// Errors: *LockedError while a store owns to; InvalidTargetError and
 // NotADatabaseError; DamagedError if from is not whole; what New finds wrong with
 // from; the context's. Until the copy takes the name nothing has happened to to.
 func Restore(ctx context.Context, to, from string, options ...OperationOption) error {

@@ -21,6 +21,7 @@ func (e *Engine) start() (_ *actors, err error) {
 	}
 	dead := make(chan struct{}) // closed by the notifier, the last one that answers requests
 	a := &actors{gate: admission.NewGate(e.config.MaxInFlight, dead), release: release}
+	e.observeGate(a.gate)
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -40,23 +41,24 @@ func (e *Engine) start() (_ *actors, err error) {
 		}
 	}
 	if a.notifier, err = notifier.Spawn(system, notifier.Config{
-		Callbacks: e.callbacks, Buffer: e.config.WatchBuffer, Logger: logger, Failpoint: fail}, dead); err != nil {
+		Callbacks: e.callbacks, Buffer: e.config.WatchBuffer, Logger: logger, Restarts: &e.restarts.notifier, Failpoint: fail}, dead); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() { a.notifier.Poison(); a.notifier.Wait() })
 	if a.reaper, err = reaper.Spawn(system, reaper.Config{
-		Clock: e.clock, Interval: e.config.PurgeInterval, Logger: logger, Stopped: orphaned, Failpoint: fail}); err != nil {
+		Clock: e.clock, Interval: e.config.PurgeInterval, Logger: logger, Restarts: &e.restarts.reaper, Stopped: orphaned, Failpoint: fail}); err != nil {
 		return nil, err
 	}
 	undo = append(undo, a.reaper.Stop)
 	if a.quota, err = quota.Spawn(system, quota.Config{
-		Reads: e.reads, Clock: e.clock, Logger: logger, Stopped: orphaned, Dead: dead, Failpoint: fail}); err != nil {
+		Reads: e.reads, Clock: e.clock, Logger: logger, Restarts: &e.restarts.quota, Stopped: orphaned, Dead: dead, Failpoint: fail}); err != nil {
 		return nil, err
 	}
 	undo = append(undo, a.quota.Stop)
 	if a.writer, err = writer.Spawn(system, writer.Config{
 		Identity: rand.Uint64(),
 		Database: e.writing(), Gate: a.gate, Clock: e.clock, Health: e.health, Logger: logger, Failpoint: fail,
+		Metrics: e.meter, Tracing: e.config.Tracer != nil, Restarts: &e.restarts.writer,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
 		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, LostTimers: &e.lostTimers, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
 		return nil, err

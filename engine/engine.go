@@ -22,6 +22,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/cache"
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/health"
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/sqlite"
 	"forge.lthn.ai/core/go-store/kv"
@@ -54,6 +55,12 @@ type Engine struct {
 	close      sync.Once
 	gateways   gateways
 
+	opened   time.Time         // by the machine's clock
+	meter    *metrics.Recorder // nil: requests are not counted
+	tracer   kv.Tracer         // nil: they are not traced
+	restarts restarts
+	slow     slowness
+
 	actors *actors // nil for a read-only store
 }
 
@@ -85,15 +92,19 @@ func Open(config Config) (_ *Engine, err error) {
 			logs.stop()
 		}
 	}()
+	var meter *metrics.Recorder
+	if config.Metrics {
+		meter = metrics.New(config.Path == storage.MemoryPath)
+	}
 	database, err := sqlite.Open(sqlite.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, NoMmap: config.NoMmap, NoPages: config.NoPages, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, HealthChanged: state.Notify,
+		Readers: config.Readers, NoMmap: config.NoMmap, NoPages: config.NoPages, Overlay: config.Overlay, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, Metrics: meter, HealthChanged: state.Notify,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes, Events: decodeRecord})
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{config: config, health: state, logs: logs, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
-		callbacks: notifier.NewCallbacks(config.Logger)}
+		callbacks: notifier.NewCallbacks(config.Logger), opened: time.Now(), meter: meter, tracer: config.Tracer, slow: newSlowness()}
 	if config.ReadOnly {
 		return e, nil
 	}
@@ -130,6 +141,9 @@ func (e *Engine) Now() time.Time {
 // callbacks for what it changed in the caller's goroutine. It blocks while the
 // store is at its limit of requests in flight and until the commit is durable.
 func (e *Engine) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
+	if e.observed() {
+		return e.applyObserved(ctx, m)
+	}
 	if err := e.admissible(&m); err != nil {
 		return kv.Outcome{}, err
 	}
@@ -158,6 +172,13 @@ func (e *Engine) Usage(ctx context.Context, namespace string) (kv.Usage, error) 
 	if err := e.usable(); err != nil {
 		return kv.Usage{}, err
 	}
+	ctx, o := e.begin(ctx, metrics.Usage, "", namespace)
+	usage, err := e.usage(ctx, namespace)
+	o.end(err)
+	return usage, err
+}
+
+func (e *Engine) usage(ctx context.Context, namespace string) (kv.Usage, error) {
 	if e.actors == nil {
 		return e.reads.Usage(ctx, kv.NamespaceRange(namespace), e.clock.ReadMillis())
 	}

@@ -166,6 +166,7 @@ func (f *feed) follow() error {
 // it is the subscriber's own slowness and he would not have it so.
 func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 	if s.Overrun() && joined {
+		f.engine.slowSubscriber(f.options.Slow)
 		switch f.options.Slow {
 		case kv.SlowEnd:
 			return kv.SlowConsumerError

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"forge.lthn.ai/core/go-store/internal/seldom"
 )
 
 const (
@@ -18,6 +20,12 @@ const (
 	logTurn = 10 * time.Millisecond
 	// logPatience is how long Close waits for the handler to take the last ones.
 	logPatience = time.Second
+	// logBurst is how many records of the same text come in logInterval before more are left
+	// out. What is well says nothing ten times; what is not could say it at every commit.
+	logBurst    = 20
+	logInterval = 10 * time.Second
+	// logTexts bounds how many texts are told apart. They are constants of the program.
+	logTexts = 1024
 )
 
 // logs hands log records to the user's handler on a goroutine of its own: the actors
@@ -31,6 +39,8 @@ type logs struct {
 	ending  chan struct{}
 	ended   chan struct{}
 	end     sync.Once
+	said    sync.Map // of the texts that were logged, a *seldom.Limit
+	texts   atomic.Int64
 }
 
 // logged is one record; handler makes of the user's what it is to go to.
@@ -57,7 +67,10 @@ func (l *logs) stop() {
 	if l == nil {
 		return
 	}
-	l.end.Do(func() { close(l.ending) })
+	l.end.Do(func() {
+		l.confessLeft()
+		close(l.ending)
+	})
 	timer := time.NewTimer(logPatience)
 	defer timer.Stop()
 	select {
@@ -117,6 +130,39 @@ func (l *logs) confess() {
 	}
 }
 
+// seldom reports whether a record is to be passed on, and notes in it how many of its kind were
+// left out before.
+func (l *logs) seldom(record *slog.Record) bool {
+	limit, known := l.said.Load(record.Message)
+	if !known {
+		if l.texts.Add(1) > logTexts {
+			return true
+		}
+		limit, _ = l.said.LoadOrStore(record.Message, seldom.New(logBurst, logInterval))
+	}
+	left, ok := limit.(*seldom.Limit).Allow()
+	if ok && left > 0 {
+		record.AddAttrs(slog.Uint64(seldom.LeftOut, left))
+	}
+	return ok
+}
+
+// confessLeft says what was left out and not spoken of since.
+func (l *logs) confessLeft() {
+	l.said.Range(func(text, limit any) bool {
+		if left := limit.(*seldom.Limit).Left(); left > 0 {
+			record := slog.NewRecord(time.Now(), slog.LevelWarn, "records that were said too often were left out", 0)
+			record.AddAttrs(slog.String("text", text.(string)), slog.Uint64(seldom.LeftOut, left))
+			select {
+			case l.queue <- logged{record: record, handler: func(h slog.Handler) slog.Handler { return h }}:
+			default:
+				l.dropped.Add(1)
+			}
+		}
+		return true
+	})
+}
+
 // queued is the handler that the store logs to. It blocks for logTurn at most, and not
 // while the handler is late.
 type queued struct {
@@ -128,7 +174,11 @@ type queued struct {
 func (queued) Enabled(context.Context, slog.Level) bool { return true }
 
 func (q queued) Handle(_ context.Context, record slog.Record) error {
-	r := logged{record: record.Clone(), handler: q.with, taken: make(chan struct{})}
+	record = record.Clone()
+	if !q.logs.seldom(&record) {
+		return nil
+	}
+	r := logged{record: record, handler: q.with, taken: make(chan struct{})}
 	select {
 	case q.logs.queue <- r:
 	default:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -16,6 +17,14 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 	if err := e.usable(); err != nil {
 		return kv.Row{}, err
 	}
+	var timer metrics.Timer
+	var ended func(kv.TracedResult)
+	if e.meter != nil {
+		timer = e.meter.Begin(metrics.Get)
+	}
+	if e.tracer != nil {
+		ctx, ended = e.trace(ctx, metrics.Get, group, "")
+	}
 	row, found, err := e.stored(ctx, group, key)
 	// A key without a deadline, as most are, needs no clock.
 	if hasDeadline(row, found, err) && !row.Live(e.clock.ReadMillis()) {
@@ -25,17 +34,19 @@ func (e *Engine) Get(ctx context.Context, group, key string) (kv.Row, error) {
 			if e.actors != nil {
 				e.actors.reaper.Hint()
 			}
-			return kv.Row{}, kv.NotFoundError
+			found, err = false, nil
 		}
 	}
-	switch {
-	case err != nil:
-		return kv.Row{}, err
-	case !found:
-		return kv.Row{}, kv.NotFoundError
-	default:
-		return row, nil
+	if err == nil && !found {
+		err = kv.NotFoundError
 	}
+	if timer.Weight != 0 || ended != nil || err != nil {
+		e.endGet(timer, ended, err)
+	}
+	if err != nil {
+		return kv.Row{}, err
+	}
+	return row, nil
 }
 
 // hasDeadline reports whether there is a row with a deadline. Of one that is damaged the
@@ -60,6 +71,13 @@ func (e *Engine) Stats(ctx context.Context) (stats kv.Stats, err error) {
 	if err := e.usable(); err != nil {
 		return stats, err
 	}
+	ctx, o := e.begin(ctx, metrics.Stats, "", "")
+	stats, err = e.stats(ctx)
+	o.end(err)
+	return stats, err
+}
+
+func (e *Engine) stats(ctx context.Context) (stats kv.Stats, err error) {
 	everything, now := kv.PrefixRange(""), e.clock.ReadMillis()
 	live, err := e.reads.Usage(ctx, everything, now)
 	if err != nil {
@@ -83,7 +101,10 @@ func (e *Engine) GroupExists(ctx context.Context, group string) (bool, error) {
 	if err := e.usable(); err != nil {
 		return false, err
 	}
-	return e.reads.GroupExists(ctx, group, e.clock.ReadMillis())
+	ctx, o := e.begin(ctx, metrics.GroupExists, group, "")
+	exists, err := e.reads.GroupExists(ctx, group, e.clock.ReadMillis())
+	o.end(err)
+	return exists, err
 }
 
 // Count is the number of live rows of the groups in r.
@@ -91,7 +112,10 @@ func (e *Engine) Count(ctx context.Context, r kv.Range) (int, error) {
 	if err := e.usable(); err != nil {
 		return 0, err
 	}
-	return e.reads.Count(ctx, r, e.clock.ReadMillis())
+	ctx, o := e.begin(ctx, metrics.Count, "", "")
+	count, err := e.reads.Count(ctx, r, e.clock.ReadMillis())
+	o.end(err)
+	return count, err
 }
 
 // Page is live rows of a group in the order of their keys, at most limit of
@@ -100,7 +124,10 @@ func (e *Engine) Page(ctx context.Context, group string, offset, limit int) ([]k
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
-	return e.reads.Page(ctx, group, offset, limit, e.clock.ReadMillis())
+	ctx, o := e.begin(ctx, metrics.Page, group, "")
+	page, err := e.reads.Page(ctx, group, offset, limit, e.clock.ReadMillis())
+	o.end(err)
+	return page, err
 }
 
 // GetMany is the live rows of those keys that have one, at one moment.
@@ -108,8 +135,10 @@ func (e *Engine) GetMany(ctx context.Context, group string, keys []string) ([]kv
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
+	ctx, o := e.begin(ctx, metrics.GetMany, group, "")
 	now := e.clock.ReadMillis()
 	rows, err := e.reads.GetMany(ctx, group, keys)
+	o.end(err)
 	return living(rows, now), err
 }
 
@@ -139,7 +168,10 @@ func (e *Engine) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 			yield(kv.Row{}, err)
 			return
 		}
-		e.reads.Scan(ctx, q, e.clock.ReadMillis())(yield)
+		group, _ := q.Single()
+		observeRows(e, ctx, metrics.Scan, group, func(ctx context.Context) iter.Seq2[kv.Row, error] {
+			return e.reads.Scan(ctx, q, e.clock.ReadMillis())
+		}, yield)
 	}
 }
 
@@ -151,6 +183,8 @@ func (e *Engine) Groups(ctx context.Context, r kv.Range) iter.Seq2[string, error
 			yield("", err)
 			return
 		}
-		e.reads.Groups(ctx, r, e.clock.ReadMillis())(yield)
+		observeRows(e, ctx, metrics.Groups, "", func(ctx context.Context) iter.Seq2[string, error] {
+			return e.reads.Groups(ctx, r, e.clock.ReadMillis())
+		}, yield)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"sync"
 
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -29,6 +30,13 @@ func (e *Engine) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
+	ctx, o := e.begin(ctx, metrics.Snapshot, "", "")
+	snapshot, err := e.snapshot(ctx)
+	o.end(err)
+	return snapshot, err
+}
+
+func (e *Engine) snapshot(ctx context.Context) (*Snapshot, error) {
 	now := e.clock.ReadMillis() // before the snapshot: see there
 	inner, err := e.database.Snapshot(ctx)
 	if err != nil {

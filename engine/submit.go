@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/admission"
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 	"forge.lthn.ai/core/go-store/protocol"
@@ -19,6 +20,19 @@ import (
 // mutation told to to. Mutations of one goroutine are applied in the order of its calls.
 // OnChange callbacks run in the background: no goroutine is there that asked.
 func (e *Engine) Submit(m kv.Mutation, to admission.Answerer) (*admission.Request, error) {
+	if e.meter == nil || e.usable() != nil {
+		return e.submit(m, to)
+	}
+	timer := e.meter.Begin(metrics.Of(m.Kind))
+	m.Began, m.Weight = timer.Began, timer.Weight
+	request, err := e.submit(m, to)
+	if err != nil {
+		e.answered(&m, err)
+	}
+	return request, err
+}
+
+func (e *Engine) submit(m kv.Mutation, to admission.Answerer) (*admission.Request, error) {
 	if err := e.admissible(&m); err != nil {
 		return nil, err
 	}
@@ -64,6 +78,9 @@ func (e *Engine) Cached(group, key string) (row kv.Row, found, known bool) {
 		known = err == nil
 	case e.cache != nil:
 		row, found, known = e.cache.Peek(group, key)
+	}
+	if known && e.meter != nil {
+		e.countCached(found)
 	}
 	if known && hasDeadline(row, found, nil) && !row.Live(e.clock.ReadMillis()) {
 		return kv.Row{}, false, false // Get sees to what follows from that

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -61,6 +62,17 @@ func before(a, b *write) bool { return a.key.Compare(b.key) < 0 }
 // has changed; else it runs it again, up to maxAttempts times. What the function
 // returns, or panics with, comes through, and nothing is written.
 func (e *Engine) Transaction(ctx context.Context, namespace string, quota kv.QuotaConfig, function func(*Transaction) error) error {
+	if !e.observed() || e.usable() != nil {
+		return e.transaction(ctx, namespace, quota, function)
+	}
+	ctx, o := e.begin(ctx, metrics.Transaction, "", namespace)
+	err := error(kv.RolledBackError) // what a panic leaves behind
+	defer func() { o.end(err) }()
+	err = e.transaction(ctx, namespace, quota, function)
+	return err
+}
+
+func (e *Engine) transaction(ctx context.Context, namespace string, quota kv.QuotaConfig, function func(*Transaction) error) error {
 	var again watching
 	defer again.end()
 	for attempt := 1; ; attempt++ {

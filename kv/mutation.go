@@ -89,6 +89,11 @@ type Mutation struct {
 	Quota      QuotaConfig // the limits of that handle
 	Range      Range       // DeletePrefix, PurgeExpired
 	Limit      int         // PurgeExpired
+
+	// Began and Weight are when the call began and as how many it counts, where it is one
+	// that is measured: see package metrics.
+	Began  int64
+	Weight uint32
 }
 
 // Operation is the single step of a mutation that is neither a Batch nor a
@@ -117,4 +122,6 @@ type Outcome struct {
 	Removed  int64   // rows that PurgeExpired removed
 	More     bool    // PurgeExpired may have left expired rows
 	Number   int64   // what an Increment made of its key
+
+	Batch *TracedBatch // that it was in; nil if nobody traces
 }

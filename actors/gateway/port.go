@@ -72,4 +72,5 @@ type Drops struct {
 	Crowded     atomic.Uint64 // requests of senders that don't take their answers
 	Undelivered atomic.Uint64 // answers that reached nobody
 	Flooded     atomic.Uint64 // refused: too much waited already
+	Restarts    atomic.Uint64 // no messages: failures of gateways
 }

@@ -347,6 +347,7 @@ func (c *core) failure(reason any) {
 	if reason == nil {
 		reason = "the goroutine has ended"
 	}
+	c.Drops.Restarts.Add(1)
 	c.Logger.Error("an actor of the store failed", slog.String("actor", "gateway"),
 		slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
 }

@@ -24,7 +24,10 @@ type Config struct {
 	Callbacks *Callbacks
 	Buffer    int // capacity of a watcher's channel
 	Logger    *slog.Logger
+	Restarts  *atomic.Uint64 // nil: nobody asks
 	Failpoint failpoint.Hook
+
+	*drops // made by Spawn
 }
 
 // Actor is one incarnation of the notifier. The watchers outlive it: they are
@@ -55,6 +58,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		a.forgetActor(m.Who)
 	case *actor.Restarting:
+		actorsystem.Count(a.Restarts)
 		a.passCurrent()
 		a.send()
 		a.release()
@@ -165,7 +169,7 @@ func (a *Actor) send() {
 				}
 				a.sent = n
 				if a.current.Lost {
-					w.dropped.Add(1)
+					w.drop()
 				} else {
 					w.send(event)
 				}

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"forge.lthn.ai/core/go-store/internal/seldom"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -22,6 +24,7 @@ type Callbacks struct {
 	once       sync.Once
 	overflow   atomic.Uint64
 	logger     *slog.Logger
+	said       *seldom.Limit // of those that are too slow
 }
 
 type callback struct{ function func(kv.Event) }
@@ -29,7 +32,7 @@ type callback struct{ function func(kv.Event) }
 // NewCallbacks starts the goroutine that runs callbacks for changes that no
 // goroutine of the caller's asked for. Stop ends it.
 func NewCallbacks(logger *slog.Logger) *Callbacks {
-	c := &Callbacks{queue: make(chan []kv.Event, backlog), stop: make(chan struct{}), logger: logger}
+	c := &Callbacks{queue: make(chan []kv.Event, backlog), stop: make(chan struct{}), logger: logger, said: seldom.New(1, 10*time.Second)}
 	c.registered.Store(new([]*callback))
 	go c.background()
 	return c
@@ -78,9 +81,8 @@ func (c *Callbacks) Unasked(events []kv.Event) {
 	select {
 	case c.queue <- events:
 	default:
-		if c.overflow.Add(uint64(len(events))) == uint64(len(events)) {
-			c.logger.Warn("OnChange callbacks are too slow for the purges: events are dropped")
-		}
+		n := c.overflow.Add(uint64(len(events)))
+		c.said.Log(c.logger, slog.LevelWarn, "OnChange callbacks are too slow for the purges: events are dropped", slog.Uint64("dropped", n))
 	}
 }
 
@@ -118,3 +120,6 @@ func (c *Callbacks) runRecovered(event kv.Event) {
 		}()
 	}
 }
+
+// Len is how many callbacks are registered.
+func (c *Callbacks) Len() int { return len(*c.registered.Load()) }

@@ -261,9 +261,12 @@ func (x *index[T]) has(group, key string) bool {
 	return !x.each(group, key, func([]T) bool { return false })
 }
 
-// all calls visit with every listener, once for each of its filters. It is for
-// the notifier only; visit may remove the listener.
-func (x *index[T]) all(visit func(T)) {
+// all is visit for the notifier, whose function may remove the listener.
+func (x *index[T]) all(visit func(T)) { x.visit(visit) }
+
+// visit calls visit with every listener, once for each of its filters. Of those that come or go
+// meanwhile it may miss some.
+func (x *index[T]) visit(visit func(T)) {
 	each := func(listeners []T) {
 		for _, listener := range listeners {
 			visit(listener)

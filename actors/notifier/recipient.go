@@ -16,7 +16,7 @@ type parcel struct {
 
 func (p parcel) Message() any { return Changed{p.event} }
 func (p parcel) Wanted() bool { return !p.watcher.ended.Load() }
-func (p parcel) Lost()        { p.watcher.dropped.Add(1) }
+func (p parcel) Lost()        { p.watcher.drop() }
 
 // recipient is an actor that watches.
 type recipient struct {

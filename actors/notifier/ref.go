@@ -18,6 +18,7 @@ type Ref struct {
 	index      *index[*Watcher]
 	subscribed *subscriptions
 	callbacks  *Callbacks
+	drops      *drops
 	answering  *atomic.Int64
 	buffer     int
 	dispatcher *actorsystem.Dispatcher
@@ -29,6 +30,7 @@ type Ref struct {
 func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, error) {
 	index, recipients, root := newIndex[*Watcher](), make(map[string]*recipient), actorsystem.Root(system)
 	subscribed := newSubscriptions()
+	config.drops = newDrops(config.Logger)
 	answering, dispatcher := new(atomic.Int64), actorsystem.NewDispatcher()
 	pid, err := actorsystem.Spawn(system, "go-store-notifier-", func() actor.Actor {
 		return &Actor{Config: config, index: index, subscribed: subscribed, root: root, done: done, recipients: recipients, answering: answering}
@@ -37,7 +39,7 @@ func Spawn(system *actor.ActorSystem, config Config, done chan struct{}) (Ref, e
 		dispatcher.Stop()
 		return Ref{}, err
 	}
-	return Ref{system: system, to: actorsystem.TargetOf(system, pid), index: index, subscribed: subscribed, callbacks: config.Callbacks,
+	return Ref{system: system, to: actorsystem.TargetOf(system, pid), index: index, subscribed: subscribed, callbacks: config.Callbacks, drops: config.drops,
 		answering: answering, buffer: config.Buffer, dispatcher: dispatcher, done: done}, nil
 }
 
@@ -62,7 +64,7 @@ func (r Ref) WatchActor(f kv.Filter, pid *actor.PID) *Watcher {
 }
 
 func (r Ref) add(w *Watcher) *Watcher {
-	w.index = r.index
+	w.index, w.drops = r.index, r.drops
 	if r.ask(func(done chan struct{}) Message { return watch{watcher: w, done: done} }) {
 		return w
 	}

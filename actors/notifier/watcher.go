@@ -17,6 +17,7 @@ type Watcher struct {
 	filter  kv.Filter
 	index   *index[*Watcher] // of the notifier that it belongs to
 	dropped atomic.Uint64
+	drops   *drops      // of all watchers; nil: it was closed from the beginning
 	ended   atomic.Bool // nothing is to be sent any more
 	open    bool        // owned by the notifier
 
@@ -58,6 +59,14 @@ func (w *Watcher) send(event kv.Event) {
 	select {
 	case w.events <- event:
 	default:
-		w.dropped.Add(1)
+		w.drop()
+	}
+}
+
+// drop counts an event that the watcher has missed.
+func (w *Watcher) drop() {
+	w.dropped.Add(1)
+	if w.drops != nil {
+		w.drops.one()
 	}
 }

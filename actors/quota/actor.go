@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/clock"
@@ -48,6 +49,7 @@ type Config struct {
 	Reads     Expired
 	Clock     *clock.Clock
 	Logger    *slog.Logger
+	Restarts  *atomic.Uint64  // nil: nobody asks
 	Stopped   func()          // called when the actor has stopped, however that came; may be nil
 	Dead      <-chan struct{} // closed when the store has ended, and nobody counts any more
 	Failpoint failpoint.Hook
@@ -59,6 +61,7 @@ type Actor struct {
 	done    chan struct{}
 	link    *link // outlives a restart
 	known   map[string]kv.NamespaceUsage
+	board   *board // of known, for whoever looks
 	warned  map[string]bool
 	waiting map[string][]chan reply // callers whose namespace is not known yet
 	current *count                  // being counted
@@ -80,6 +83,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Message:
 		m.handle(a)
 	case *actor.Restarting:
+		actorsystem.Count(a.Restarts)
 		a.abandon(errRestarted)
 		a.link.missed = true
 		a.catchUp()
@@ -139,6 +143,7 @@ func (m committed) handle(a *Actor) {
 func (m forgotten) handle(a *Actor) {
 	for _, namespace := range m.namespaces {
 		delete(a.known, namespace)
+		a.board.forget(namespace)
 		delete(a.warned, namespace)
 	}
 }
@@ -146,6 +151,7 @@ func (m forgotten) handle(a *Actor) {
 func (m resynchronise) handle(a *Actor) {
 	a.Failpoint.Hit("quota.resynchronise")
 	clear(a.known)
+	a.board.clear()
 	for _, n := range m.usage {
 		a.learn(n)
 	}
@@ -156,6 +162,7 @@ func (m resynchronise) handle(a *Actor) {
 
 func (a *Actor) learn(n kv.NamespaceUsage) {
 	a.known[n.Namespace] = n
+	a.board.set(n)
 	near := nearLimit(n.Usage.Keys, n.Quota.MaxKeys) || nearLimit(n.Usage.Groups, n.Quota.MaxGroups)
 	if near && !a.warned[n.Namespace] {
 		a.Logger.Warn("a namespace nears its quota", slog.String("namespace", n.Namespace),

@@ -15,21 +15,24 @@ type Ref struct {
 	to   actorsystem.Target
 	done <-chan struct{}
 	dead <-chan struct{}
+
+	board *board
 }
 
 // Spawn starts a quota actor; it is of use once it is connected. It fails only
 // if the actor can't be spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
-	done, link := make(chan struct{}), new(link)
+	done, link, board := make(chan struct{}), new(link), newBoard()
 	pid, err := actorsystem.Spawn(system, "go-store-quota-", func() actor.Actor {
-		return &Actor{Config: config, done: done, link: link,
+		board.clear()
+		return &Actor{Config: config, done: done, link: link, board: board,
 			known: make(map[string]kv.NamespaceUsage), warned: make(map[string]bool),
 			waiting: make(map[string][]chan reply)}
 	})
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{to: actorsystem.TargetOf(system, pid), done: done, dead: config.Dead}, nil
+	return Ref{to: actorsystem.TargetOf(system, pid), done: done, dead: config.Dead, board: board}, nil
 }
 
 // Connect tells the actor who keeps the accounts.

@@ -39,7 +39,8 @@ type Config struct {
 	Clock     *clock.Clock
 	Interval  time.Duration // how long after its deadline a row is removed
 	Logger    *slog.Logger
-	Stopped   func() // called when the actor has stopped, however that came; may be nil
+	Restarts  *atomic.Uint64 // nil: nobody asks
+	Stopped   func()         // called when the actor has stopped, however that came; may be nil
 	Failpoint failpoint.Hook
 }
 
@@ -60,8 +61,9 @@ type Actor struct {
 
 // link is what the reaper knows of the writer.
 type link struct {
-	purger Purger // nil until connect
-	missed bool   // a restart before connect lost what the reaper had been told
+	purger   Purger       // nil until connect
+	missed   bool         // a restart before connect lost what the reaper had been told
+	earliest atomic.Int64 // the actor's, for whoever asks
 }
 
 // Receive handles one message.
@@ -73,10 +75,12 @@ func (a *Actor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Message:
 		m.handle(a)
+		a.link.earliest.Store(a.earliest)
 	case *actor.Started:
 		self := actorsystem.TargetOf(ctx.ActorSystem(), ctx.Self())
 		a.self = func(m Message) { self.Send(m) }
 	case *actor.Restarting:
+		actorsystem.Count(a.Restarts)
 		a.disarm()
 		a.link.missed = true
 		a.catchUp()

@@ -14,6 +14,7 @@ import (
 type Ref struct {
 	to     actorsystem.Target
 	hinted *atomic.Bool
+	link   *link
 	done   <-chan struct{}
 }
 
@@ -21,13 +22,14 @@ type Ref struct {
 // only if the actor can't be spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	done, hinted, link := make(chan struct{}), new(atomic.Bool), new(link)
+	link.earliest.Store(kv.NoDeadline)
 	pid, err := actorsystem.Spawn(system, "go-store-reaper-", func() actor.Actor {
 		return &Actor{Config: config, done: done, hinted: hinted, link: link, earliest: kv.NoDeadline}
 	})
 	if err != nil {
 		return Ref{}, err
 	}
-	return Ref{to: actorsystem.TargetOf(system, pid), hinted: hinted, done: done}, nil
+	return Ref{to: actorsystem.TargetOf(system, pid), hinted: hinted, link: link, done: done}, nil
 }
 
 // Connect tells the reaper who purges.
@@ -38,6 +40,9 @@ func (r Ref) Committed(fact *kv.Committed) { r.to.Send(committed{fact: fact}) }
 
 // Resynchronise replaces what the reaper knows.
 func (r Ref) Resynchronise(earliest int64) { r.to.Send(resynchronise{earliest: earliest}) }
+
+// Earliest is a moment before which no stored deadline lies, as far as the reaper knows.
+func (r Ref) Earliest() int64 { return r.link.earliest.Load() }
 
 // Hint says that a read met an expired row. Any number of hints that the
 // reaper has not looked at yet are one message.

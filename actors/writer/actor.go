@@ -27,6 +27,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/health"
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -86,13 +87,18 @@ type Config struct {
 	Projections Projections
 	Counter     Counter
 	Logger      *slog.Logger
-	History     kv.History     // bounds of the log
-	Unlogged    bool           // keep none: for measuring what it costs
-	LostTimers  *atomic.Uint64 // timers of keys that have expired, of which nobody can be told
-	Announced   *atomic.Uint64 // the last one whose events were handed on; the writer alone sets it
-	BatchBytes  int            // a batch is committed once its mutations weigh this much
-	Stopped     func()         // called when the writer has stopped, however that came
+	Metrics     *metrics.Recorder // nil: nothing is counted
+	Tracing     bool              // requests are told which batch they were in
+	Restarts    *atomic.Uint64    // nil: nobody asks
+	History     kv.History        // bounds of the log
+	Unlogged    bool              // keep none: for measuring what it costs
+	LostTimers  *atomic.Uint64    // timers of keys that have expired, of which nobody can be told
+	Announced   *atomic.Uint64    // the last one whose events were handed on; the writer alone sets it
+	BatchBytes  int               // a batch is committed once its mutations weigh this much
+	Stopped     func()            // called when the writer has stopped, however that came
 	Failpoint   failpoint.Hook
+
+	*noted // made by Spawn
 }
 
 // phase says how far the batch in hand has come, for abandon.
@@ -137,8 +143,11 @@ type Actor struct {
 	ledger   *ledger
 	tx       transaction
 	degraded degraded
+	resting  resting
+	commits  int // batches, since this incarnation began
 
-	committing time.Duration // how long the last COMMIT took
+	committing time.Duration   // how long the last COMMIT took
+	traced     *kv.TracedBatch // the batch in hand; nil if nobody traces
 }
 
 func newActor(config Config, done chan struct{}, watched *watched, alone *alone) *Actor {
@@ -159,6 +168,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.self = func(m Message) { self.Send(m) }
 		a.start()
 	case *actor.Restarting:
+		actorsystem.Count(a.Restarts)
 		a.abandon()
 	case *actor.Stopping:
 		a.drainAside() // a queued flush may sit behind the poison pill
@@ -188,6 +198,9 @@ func (a *Actor) start() {
 	}
 	// If the log can't be read now it is tried again by every commit.
 	_ = a.readLog()
+	if again := a.Database.Fold(false); again > 0 {
+		a.restIn(again) // what was found at opening, or the one before has left
+	}
 	a.publishState()
 	a.Announced.Store(a.log.Last) // not before: what was lost on the way is made up for first
 }

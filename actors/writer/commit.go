@@ -34,10 +34,12 @@ func (a *Actor) flush() {
 		clear(a.pending[rest:])
 		a.pending = a.pending[:rest]
 		a.alone.note(len(a.batch))
+		a.observe()
 		a.Gate.Committing()
 		a.commit()
 		a.Gate.Committed()
 		a.countWanted()
+		a.fold()
 	}
 	if aside := a.aside; len(aside) > 0 {
 		a.aside = nil
@@ -76,6 +78,7 @@ func (a *Actor) commit() {
 	began := time.Now()
 	err := a.Database.Commit()
 	a.committing = time.Since(began)
+	a.observeCommit(began)
 	if err != nil {
 		a.commitFailed(err)
 		return
@@ -119,6 +122,7 @@ func (a *Actor) applyAll() error {
 			continue
 		}
 		if j.request != nil {
+			outcome.Batch = a.traced
 			j.request.Resolve(outcome, err)
 		} else if err != nil {
 			a.Logger.Error("expired keys can't be removed; it is tried again", slog.Any("error", err))
@@ -253,9 +257,10 @@ func (a *Actor) lost(events []kv.Event) {
 
 // fail answers every request of the batch that is still here with err.
 func (a *Actor) fail(err error) {
+	a.endTraced()
 	for i := range a.batch {
 		if j := &a.batch[i]; j.request != nil {
-			j.request.Resolve(kv.Outcome{}, err)
+			j.request.Resolve(kv.Outcome{Batch: a.traced}, err)
 		}
 	}
 	a.answer()
@@ -268,6 +273,9 @@ func (a *Actor) settle() {
 	a.earliest = a.tx.earliest
 	a.timers = a.tx.timers
 	a.log = a.tx.log
+	if a.traced != nil && len(a.events) > 0 {
+		a.traced.Revision = a.log.Last
+	}
 	if a.tx.lost > 0 {
 		a.LostTimers.Add(a.tx.lost)
 	}
@@ -348,7 +356,7 @@ func (a *Actor) release(j *job) {
 // finish leaves nothing of the batch behind that would keep values alive.
 func (a *Actor) finish() {
 	clear(a.batch)
-	a.batch, a.events, a.phase = a.batch[:0], nil, idle
+	a.batch, a.events, a.phase, a.traced = a.batch[:0], nil, idle, nil
 	clear(a.tx.events[:max(len(a.tx.events), a.tx.undone)])
 	if a.scratch = a.tx.events[:0]; cap(a.scratch) > keptEvents {
 		a.scratch = nil

@@ -56,7 +56,7 @@ type buntTarget struct {
 	mu struct {
 		sync.Mutex
 		prefix  string
-		receive func(key, value string) // nil: nobody wants to know
+		receive func(key, value string) // nil: not watched
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -125,5 +126,12 @@ func Ended(done <-chan struct{}) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// Count counts one, if anybody asks.
+func Count(n *atomic.Uint64) {
+	if n != nil {
+		n.Add(1)
 	}
 }

@@ -23,6 +23,9 @@ type Gate struct {
 	emptied chan struct{}   // wakes Close, which looks again; capacity 1
 	once    sync.Once
 	pace    Pace // of commits: each gives slots back
+	waited  atomic.Uint64
+	full    func()                    // not nil: somebody is about to wait
+	told    func(*kv.Mutation, error) // not nil: what came of a mutation that nobody waits for
 	paced   atomic.Bool
 
 	// pool keeps requests that were answered and received; one whose caller
@@ -48,6 +51,7 @@ func (g *Gate) Admit(ctx context.Context, m kv.Mutation) (*Request, error) {
 	select {
 	case g.slots <- struct{}{}:
 	default:
+		g.crowded()
 		select {
 		case g.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -94,6 +98,25 @@ func (g *Gate) Close() {
 		}
 	})
 }
+
+// crowded notes that somebody waits for a slot.
+func (g *Gate) crowded() {
+	g.waited.Add(1)
+	if g.full != nil {
+		g.full()
+	}
+}
+
+// Observe has full called by each that is about to wait for a slot, in its goroutine, and told
+// by whoever answers what nobody waits for: that one must not block. Either may be nil. It is
+// called before the gate is used.
+func (g *Gate) Observe(full func(), told func(*kv.Mutation, error)) { g.full, g.told = full, told }
+
+// Waited is how many have found no slot, and waited for one.
+func (g *Gate) Waited() uint64 { return g.waited.Load() }
+
+// Limit is how many slots there are.
+func (g *Gate) Limit() int { return cap(g.slots) }
 
 // InFlight is the number of requests that hold a slot.
 func (g *Gate) InFlight() int { return len(g.slots) }

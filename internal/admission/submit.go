@@ -69,6 +69,9 @@ func (r *Request) tell(outcome kv.Outcome) {
 		return
 	}
 	to, err := r.to, r.err // whoever is told may recycle r
+	if r.gate.told != nil {
+		r.gate.told(&r.Mutation, err)
+	}
 	r.gate.release()
 	to.Answered(outcome, err)
 }

@@ -119,7 +119,7 @@ func TestDecisionsThatHoldNoMore(t *testing.T) {
 func TestLinksLeadSomewhere(t *testing.T) {
 	root := testkit.Root(t)
 	var pages []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "examples/*.md", "contrib/*/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "docs/benchmarks/*.md", "examples/*.md", "contrib/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		pages = append(pages, found...)

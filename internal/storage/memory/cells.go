@@ -58,6 +58,16 @@ func (p *pins) pin(committed *atomic.Pointer[forest]) *forest {
 	return f
 }
 
+// open is how many pins there are.
+func (p *pins) open() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, count := range p.mu.counts {
+		n += count
+	}
+	return n
+}
+
 func (p *pins) unpin(number uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

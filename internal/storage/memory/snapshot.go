@@ -41,3 +41,6 @@ func (m *snapshot) End(reason error) {
 func (m *snapshot) Usage(r kv.Range) (kv.Usage, error) {
 	return m.usage(context.Background(), r, func(*kv.Row) bool { return true })
 }
+
+// Pinned is how many scans and snapshots are open.
+func (m *Store) Pinned() int { return m.pins.open() }

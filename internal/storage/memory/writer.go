@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"strings"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -412,6 +413,12 @@ func (w *Writer) CountDead(after, now int64, limit int) (n int, err error) {
 	})
 	return n, nil
 }
+
+// Fold has nothing to do: what is committed is where it stays.
+func (w *Writer) Fold(bool) (again time.Duration) { return 0 }
+
+// Folded is beyond every revision.
+func (w *Writer) Folded() uint64 { return math.MaxUint64 }
 
 func (w *Writer) Earliest() (int64, error) {
 	if err := w.check(false); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -74,7 +75,8 @@ var (
 
 type checkpoints struct {
 	logger  *slog.Logger
-	conn    *sqlite.Conn // owned by the goroutine
+	took    *metrics.Histogram // nil: nobody asks
+	conn    *sqlite.Conn       // owned by the goroutine
 	guard   *guard
 	readers *pool         // whose scans and snapshots may be in the way
 	scanAge time.Duration // see Config.ScanAge
@@ -92,6 +94,8 @@ type checkpoints struct {
 	commits   atomic.Uint64 // tells the goroutine whether the store is idle
 	running   atomic.Int32  // how many checkpoints are under way
 	completed atomic.Uint64 // how many have been
+	failures  atomic.Uint64
+	expired   atomic.Uint64 // scans and snapshots that were in the way too long
 	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
@@ -120,7 +124,7 @@ func startCheckpoints(path string, config Config, g *guard, readers *pool, done 
 	}
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
-		logger: config.Logger, conn: conn, guard: g, readers: readers, scanAge: config.ScanAge,
+		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, readers: readers, scanAge: config.ScanAge,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 		patience: forceWait,
 	}
@@ -197,6 +201,9 @@ func (c *checkpoints) bound(wal walLength) {
 		c.gated = wal.pages
 		c.readers.gate.close()
 		c.requested.Store(true)
+		if held := c.readers.holding(); held > 0 {
+			c.logger.Warn("the WAL grows: scans and snapshots keep it from starting anew", "pages", wal.pages, "views", held)
+		}
 		c.crowd(wal)
 	}
 }
@@ -217,7 +224,7 @@ func (c *checkpoints) makeWay(pages int) {
 	case pages >= hardPages:
 		age = min(age, gateWait)
 	}
-	if ended := c.readers.expire(age); ended > 0 {
+	if ended := c.expire(age); ended > 0 {
 		c.logger.Warn("the WAL has reached its bound: scans and snapshots that kept it from starting anew were ended",
 			"pages", pages, "ended", ended)
 	}
@@ -266,7 +273,7 @@ func (w *fileWriter) Checkpoint() error {
 		if c.readers.holding() > 0 {
 			c.patience = max(c.patience/2, tailWait) // who knows when a caller is done
 		}
-		ended := c.readers.expire(c.scanAge)
+		ended := c.expire(c.scanAge)
 		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages, "ended", ended)
 	case c.tries < tailTries:
 		c.tries++
@@ -379,6 +386,7 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 		return wal, errUnsynced
 	}
 	defer func() { c.noteSync(err) }()
+	defer c.note(time.Now(), &err)
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
 	wal, err = c.readers.views.checkpoint(mode, wait, func(mode string) (walLength, error) { return c.guard.checkpoint(conn, mode) })

@@ -70,6 +70,9 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 			return err
 		}
 	}
+	if err := w.foldTail(); err != nil {
+		return err
+	}
 	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err

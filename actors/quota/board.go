@@ -1,0 +1,70 @@
+package quota
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// board is what is known of the namespaces, where others may look at it. The actor alone
+// changes it.
+type board struct {
+	mu struct {
+		sync.Mutex
+		known map[string]kv.QuotaMetrics
+	}
+}
+
+func newBoard() *board {
+	b := new(board)
+	b.mu.known = make(map[string]kv.QuotaMetrics)
+	return b
+}
+
+func (b *board) set(n kv.NamespaceUsage) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.known[n.Namespace] = kv.QuotaMetrics{Namespace: n.Namespace, Keys: n.Usage.Keys, Groups: n.Usage.Groups,
+		MaxKeys: n.Quota.MaxKeys, MaxGroups: n.Quota.MaxGroups}
+}
+
+func (b *board) forget(namespace string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.mu.known, namespace)
+}
+
+func (b *board) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.mu.known)
+}
+
+// Fullest is the namespaces with limits, the fullest first and no more than most of them, and
+// how many namespaces are counted. It waits for a list's lock alone.
+func (r Ref) Fullest(most int) (limited []kv.QuotaMetrics, counted int) {
+	b := r.board
+	b.mu.Lock()
+	counted = len(b.mu.known)
+	for _, q := range b.mu.known {
+		if q.MaxKeys > 0 || q.MaxGroups > 0 {
+			limited = append(limited, q)
+		}
+	}
+	b.mu.Unlock()
+	slices.SortFunc(limited, func(a, b kv.QuotaMetrics) int {
+		return cmp.Or(cmp.Compare(b.Used(), a.Used()), strings.Compare(a.Namespace, b.Namespace))
+	})
+	return slices.Clip(limited[:min(len(limited), most)]), counted
+}
+
+// Of is what is known of one namespace.
+func (r Ref) Of(namespace string) (q kv.QuotaMetrics, known bool) {
+	r.board.mu.Lock()
+	defer r.board.mu.Unlock()
+	q, known = r.board.mu.known[namespace]
+	return q, known
+}
