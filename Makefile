@@ -163,6 +163,21 @@ everycall: ## every call of the file system fails, once and from then on, with e
 planted: ## each bug that is planted on purpose (internal/planted) is caught by its test
 	@GO='$(GO)' sh internal/planted/planted.sh
 
+# What tests the inspector's page, and draws it: a store to show, and Chromium to show it in.
+BROWSERTEST := inspect/browsertest
+IN_BROWSER = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(GO) build -o "$$folder/serve" ./$(BROWSERTEST)/serve && \
+	npm --prefix $(BROWSERTEST) ci --no-audit --no-fund --loglevel=error && \
+	SERVE="$$folder/serve" npm --prefix $(BROWSERTEST) run --silent
+
+.PHONY: inspector
+inspector: ## the inspector's page in headless Chromium (CHROMIUM, /usr/bin/chromium); needs Node.js 20 and npm
+	@$(IN_BROWSER) test
+
+.PHONY: screenshots
+screenshots: ## draw docs/inspector*.png anew, of the real page
+	@$(IN_BROWSER) screenshots
+
 .PHONY: demo
 demo: ## half a minute of everything at once, then every write verified
 	$(GO) run ./cmd/gostore demo

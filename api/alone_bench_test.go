@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkAlone_Set is a Set by one caller, and by few and many: who is alone commits in
-// his own goroutine, and nobody else may be slower for it.
+// BenchmarkAlone_Set is a Set by one caller, and by few and many: one that is alone
+// commits in its own goroutine, and no other may be slower for it.
 func BenchmarkAlone_Set(b *testing.B) {
 	for _, kind := range []struct{ name, path string }{{"memory", ":memory:"}, {"durable", ""}} {
 		for _, callers := range []int{1, 2, 8, 64} {

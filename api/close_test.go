@@ -192,8 +192,8 @@ func closingCall(store *api.Store, quota *api.ScopedStore, i int, key string) er
 	}
 }
 
-// Who waits for admission when the store closes is told so; who was admitted
-// gets an answer, and his write is there.
+// A caller that waits for admission when the store closes is told so; one that was
+// admitted gets an answer, and its write is there.
 func TestCloseWhileWaitingForAdmission(t *testing.T) {
 	path := newPath(t)
 	pause := testkit.NewPause("writer.commit")

@@ -11,8 +11,8 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// Ten goroutines, a hundred operations each: no SQLITE_BUSY, and everybody
-// reads his own writes at once.
+// Ten goroutines, a hundred operations each: no SQLITE_BUSY, and each
+// reads its own writes at once.
 func TestConcurrentReadWrite(t *testing.T) {
 	forEachHandle(t, func(t *testing.T, store handle) {
 		require.NoError(t, together(10, func(i int) error {

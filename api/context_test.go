@@ -178,8 +178,8 @@ func TestCancelledDuringCommit(t *testing.T) {
 	})
 }
 
-// A caller who has given up may do with his slice what he likes: what is
-// written is what it held when he called.
+// A caller that has given up may change its slice: what is written is what it
+// held when the call began.
 func TestAbandonedSetAll(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		pause := testkit.NewPause("writer.begin")

@@ -56,7 +56,7 @@ var (
 	// that have read, subscriptions that read the state, and loops over scans of
 	// more than some hundred keys. Close one first.
 	TooManySnapshotsError = kv.TooManySnapshotsError
-	// UnknownOutcomeError: the write was admitted, but nobody can say whether
+	// UnknownOutcomeError: the write was admitted, but it can't be told whether
 	// it was committed: its context ended first, or the disk failed during
 	// COMMIT. Read to find out.
 	UnknownOutcomeError = kv.UnknownOutcomeError
@@ -65,7 +65,7 @@ var (
 	RolledBackError = kv.RolledBackError
 )
 
-// What only those are told who speak to a store by messages (package protocol). Test
+// What only senders of messages to a store are told (package protocol). Test
 // with errors.Is.
 var (
 	BusyError           = kv.BusyError           // the store is at its limit of requests in flight: try again later
@@ -74,10 +74,10 @@ var (
 	NotSubscribedError  = kv.NotSubscribedError  // the sender has no subscription with that ID
 	NotPermittedError   = kv.NotPermittedError   // outside the namespace of the actor that was asked
 	// TooManyActorsError: 4,096 actors of namespaces live, one for each namespace and
-	// quota that PID or OpenNamespace has named. Stop those that nobody needs.
+	// quota that PID or OpenNamespace has named. Stop those that are not needed.
 	TooManyActorsError = kv.TooManyActorsError
-	// StoppedError: somebody has stopped an actor of the store, which has ended with
-	// it. Nothing acknowledged is lost; open it anew.
+	// StoppedError: an actor of the store was stopped from outside, and the store has ended
+	// with it. Nothing acknowledged is lost; open it anew.
 	StoppedError = kv.StoppedError
 )
 
@@ -99,7 +99,7 @@ var (
 // What can become of a file while a store has it open. Test with errors.Is.
 var (
 	// FileLostError: the file or one of its sidecars was removed, replaced, moved
-	// or truncated by somebody else. Writes are refused from then on; nothing of
+	// or truncated by another program. Writes are refused from then on; nothing of
 	// the refused ones was written. See Store.Health.
 	FileLostError = kv.FileLostError
 	// DegradedError: the disk is full, or fails. Reads go on; writes are refused
@@ -107,6 +107,11 @@ var (
 	// second. Of a refused one nothing was written; one whose error is an
 	// UnknownOutcomeError too may be there. See Store.Health and Store.WatchHealth.
 	DegradedError = kv.DegradedError
+	// UnfoldedError: of a store WithOverlay, what was committed can't be written to the table
+	// of entries. It is in the log, and safe; reads see it, and writes go on until there is
+	// no more room for it in memory. The store tries again by itself, once a second; Health
+	// says what the disk has answered.
+	UnfoldedError = kv.UnfoldedError
 	// IncompleteFileError is what Close returns when a reader of another process
 	// kept it from moving all commits into the database file: nothing is lost, but
 	// the file and its -wal belong together until a store is opened on them again.

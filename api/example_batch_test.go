@@ -183,3 +183,29 @@ func ExampleWithDiscardedLog() {
 	// {dark 1 0001-01-01 00:00:00 +0000 UTC} <nil>
 	// 1 <nil>
 }
+
+// A batch is built by calls, and can be used anew.
+func ExampleBatch() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	batch := new(api.Batch).
+		Set("users", "ada", "admin").
+		SetWithTTL("sessions", "ada", "token", time.Hour).
+		Touch("sessions", "ada", 2*time.Hour).
+		Persist("sessions", "ada").
+		Set("cache:pages", "/", "<html>")
+	fmt.Println(batch.Len(), "operations")
+	fmt.Println(store.Batch(batch))
+
+	batch.Reset().Delete("users", "ada").DeleteGroup("sessions").DeletePrefix("cache:")
+	fmt.Println(store.Batch(batch))
+	fmt.Println(store.CountAll(""))
+	// Output:
+	// 5 operations
+	// 1 <nil>
+	// 2 <nil>
+	// 0 <nil>
+}

@@ -71,3 +71,11 @@ func ExampleWithClock() {
 	// token-1 <nil>
 	// store.Get: sessions/ada: not found
 }
+
+// Any clock will do that can tell the time and call back.
+func ExampleClock() {
+	var clock api.Clock = &handClock{now: time.Date(2026, time.February, 19, 12, 0, 0, 0, time.UTC)}
+	stop := clock.AfterFunc(time.Hour, func() { fmt.Println("an hour later") })
+	fmt.Println(clock.Now().Format(time.Kitchen), stop())
+	// Output: 12:00PM false
+}

@@ -152,3 +152,71 @@ func wreck(path string) {
 		log.Fatal(err)
 	}
 }
+
+// An operation tells how far it has come.
+func ExampleWithProgress() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Set("greetings", "en", "hello"); err != nil {
+		log.Fatal(err)
+	}
+	last := 0.0
+	show := api.WithProgress(func(done, total int64) { last = float64(done) / float64(max(total, 1)) })
+	report, err := store.Check(context.Background(), show)
+	fmt.Println(report.Whole(), last <= 1, err)
+	// Output: true true <nil>
+}
+
+// A file that is nobody's database is replaced only by force.
+func ExampleWithForce() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	path, backup := filepath.Join(folder, "app.db"), filepath.Join(folder, "backup.db")
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	fmt.Println(store.Backup(ctx, backup), store.Close())
+	if err := os.WriteFile(path, []byte("what was a database once"), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	var options []api.OperationOption
+	fmt.Println("refused:", api.Restore(ctx, path, backup, options...) != nil)
+	fmt.Println(api.Restore(ctx, path, backup, append(options, api.WithForce())...))
+	// Output:
+	// <nil> <nil>
+	// refused: true
+	// <nil>
+}
+
+// What a check may find, and what salvage could not read.
+func ExampleFinding() {
+	report := api.SalvageReport{
+		Findings:   []api.Finding{{Kind: api.FindingStructure, Text: "page 7 is damaged"}, {Kind: api.FindingRow, Text: "users/ada"}},
+		Unreadable: []api.PageRun{{First: 7, Last: 9}},
+	}
+	for _, finding := range report.Findings {
+		switch finding.Kind {
+		case api.FindingStructure, api.FindingSchema, api.FindingTrigger:
+			fmt.Println("the file:", finding.Text)
+		case api.FindingRow, api.FindingCount:
+			fmt.Println("an entry:", finding.Text)
+		case api.FindingLog:
+			fmt.Println("the log:", finding.Text)
+		}
+	}
+	for _, run := range report.Unreadable {
+		fmt.Println("pages", run.First, "to", run.Last)
+	}
+	// Output:
+	// the file: page 7 is damaged
+	// an entry: users/ada
+	// pages 7 to 9
+}

@@ -136,6 +136,26 @@ func ExampleWithDurability() {
 	// Output: <nil>
 }
 
+// Many durable writes a second: each commit writes the log alone.
+func ExampleWithOverlay() {
+	folder, err := os.MkdirTemp("", "go-store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	store, err := api.New(filepath.Join(folder, "sessions.db"), api.WithOverlay(32<<20))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Set("sessions", "id", "alice"))
+	fmt.Println(store.Get("sessions", "id"))
+	fmt.Println(store.Close()) // a plain file
+	// Output:
+	// <nil>
+	// alice <nil>
+	// <nil>
+}
+
 // The store's actors in a system of the caller's, which goes on without them.
 func ExampleWithActorSystem() {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(silent))
@@ -234,4 +254,34 @@ func ExampleWithLogger() {
 	// Output:
 	// level=WARN msg="a namespace nears its quota" namespace=tenant keys=4 max_keys=5 groups=1 max_groups=0
 	// {4 1} <nil>
+}
+
+// A file that is read by calls of the system in place of being mapped into memory.
+func ExampleWithMmap() {
+	store, err := api.New(":memory:", api.WithMmap(false))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
+}
+
+// A snapshot older than that is ended, once it is in the way of somebody.
+func ExampleWithSnapshotAge() {
+	store, err := api.New(":memory:", api.WithSnapshotAge(10*time.Minute))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
+}
+
+// Everything that synchronises each commit with the disk, which is the default.
+func ExampleDurability() {
+	store, err := api.New(":memory:", api.WithDurability(api.DurabilitySync))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
 }

@@ -193,8 +193,10 @@ func ExampleStore_Subscribe_progress() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(event.Type, event.Revision)
-		break
+		if event.Type == api.EventProgress {
+			fmt.Println(event.Type, event.Revision)
+			break
+		}
 	}
 	// Output: progress 1000
 }
@@ -251,4 +253,95 @@ func ExampleScopedStore_Subscribe() {
 		break
 	}
 	// Output: tenant-a:config theme dark
+}
+
+// A subscription with SlowEnd that has no room for an event ends, and says so.
+func ExampleSlowPolicy() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	feed := store.Subscribe(context.Background(), api.SubscribeOptions{Slow: api.SlowEnd, Buffer: 1, Progress: time.Millisecond,
+		Filters: []api.Filter{{Group: api.Exactly("sensor")}}})
+	if err := store.Set("another group", "begun", "true"); err != nil { // so that there is progress
+		log.Fatal(err)
+	}
+	busy := false
+	for event, err := range feed {
+		if err != nil {
+			fmt.Println(errors.Is(err, api.SlowConsumerError))
+			break
+		}
+		if event.Type != api.EventProgress || busy {
+			continue
+		}
+		for i := range 10 { // while this loop's body runs nobody takes an event
+			if err := store.Set("sensor", "temperature", fmt.Sprint(20+i)); err != nil {
+				log.Fatal(err)
+			}
+		}
+		busy = true
+	}
+	// Output: true
+}
+
+// What the log has forgotten, and what has not happened yet, can't be had.
+func ExampleCompactedError() {
+	store, err := api.New(":memory:", api.WithHistory(api.History{Revisions: 2}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	for i := range 5 {
+		if err := store.Set("sensor", "temperature", fmt.Sprint(20+i)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, from := range []uint64{1, 99} {
+		for _, err := range store.Subscribe(context.Background(), api.SubscribeOptions{From: from, Slow: api.SlowCatchUp}) {
+			var compacted *api.CompactedError
+			var future *api.FutureRevisionError
+			switch {
+			case errors.As(err, &compacted):
+				fmt.Println("asked for", compacted.Requested, "and the oldest is", compacted.Oldest)
+			case errors.As(err, &future):
+				fmt.Println("asked for", future.Requested, "and the newest is", future.Current)
+			}
+		}
+	}
+	// Output:
+	// asked for 1 and the oldest is 4
+	// asked for 99 and the newest is 5
+}
+
+// Matches of names, exact and by their begin.
+func ExamplePrefix() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := errors.Join(store.Set("user:ada", "name", "Ada"), store.Set("users", "count", "1")); err != nil {
+		log.Fatal(err)
+	}
+	for entry, err := range store.Scan(api.ScanOptions{Groups: api.Prefix("user:")}) {
+		fmt.Println(entry.Group, entry.Key, entry.Value, err)
+	}
+	// Output: user:ada name Ada <nil>
+}
+
+func ExampleExactly() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := errors.Join(store.Set("user", "ada", "admin"), store.Set("users", "count", "1")); err != nil {
+		log.Fatal(err)
+	}
+	for entry, err := range store.Scan(api.ScanOptions{Groups: api.Exactly("user")}) {
+		fmt.Println(entry.Group, entry.Key, entry.Value, err)
+	}
+	// Output: user ada admin <nil>
 }

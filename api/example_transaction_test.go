@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"forge.lthn.ai/core/go-store/api"
 )
@@ -149,4 +150,73 @@ func ExampleConflictError() {
 	// Output:
 	// 16 attempts
 	// 16 <nil>
+}
+
+// Within a transaction all reads see one moment, and what it has written itself.
+func ExampleTransaction() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Set("users", "ada", "admin"); err != nil {
+		log.Fatal(err)
+	}
+	err = store.Transaction(func(tx *api.Transaction) error {
+		if err := errors.Join(
+			tx.Set("users", "bob", "guest"),
+			tx.SetWithTTL("sessions", "bob", "token", time.Hour),
+			tx.Touch("sessions", "bob", 2*time.Hour),
+			tx.Persist("sessions", "bob"),
+		); err != nil {
+			return err
+		}
+		fmt.Println(tx.Get("users", "bob"))
+		fmt.Println(tx.GetAll("users"))
+		fmt.Println(tx.GetPage("users", 0, 1))
+		fmt.Println(tx.Exists("users", "eve"))
+		fmt.Println(tx.Groups(""))
+		fmt.Println(tx.GroupExists("sessions"))
+		fmt.Println(tx.CountAll(""))
+		for user, err := range tx.All("users") {
+			fmt.Println(user.Key, err)
+		}
+		entry, err := tx.Entry("users", "ada")
+		fmt.Println(entry.Revision, err)
+		return errors.Join(tx.Delete("users", "bob"), tx.DeleteGroup("sessions"), tx.DeletePrefix("cache:"))
+	})
+	fmt.Println(err)
+	fmt.Println(store.GetAll("users"))
+	// Output:
+	// guest <nil>
+	// map[ada:admin bob:guest] <nil>
+	// [{ada admin}] <nil>
+	// false <nil>
+	// [sessions users] <nil>
+	// true <nil>
+	// 3 <nil>
+	// ada <nil>
+	// bob <nil>
+	// 1 <nil>
+	// <nil>
+	// map[ada:admin] <nil>
+}
+
+// There are no transactions within transactions, and none lives longer than its function.
+func ExampleTransaction_Transaction() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	var kept *api.Transaction
+	err = store.Transaction(func(tx *api.Transaction) error {
+		kept = tx
+		return tx.Transaction(func(*api.Transaction) error { return nil })
+	})
+	fmt.Println(errors.Is(err, api.NestedTransactionError))
+	fmt.Println(errors.Is(kept.Set("users", "ada", "admin"), api.TransactionEndedError))
+	// Output:
+	// true
+	// true
 }

@@ -28,7 +28,7 @@ func ExampleStore_SetWithTTL() {
 }
 
 // Expired keys are removed in the background. Whoever wants their space at
-// once removes them himself.
+// once removes them itself.
 func ExampleStore_PurgeExpired() {
 	clock := &handClock{now: time.Now()} // see the example of WithClock
 	store, err := api.New(":memory:", api.WithClock(clock))

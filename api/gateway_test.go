@@ -274,13 +274,13 @@ func TestBusy(t *testing.T) {
 		require.NoError(t, c.next().(protocol.SetDone).Err)
 	}
 	requireNotFound(t, store, "g", "refused")
-	// Who was answered has his place back.
+	// A request that was answered has given its slot back.
 	for range 100 {
 		done[protocol.SetDone](c, protocol.Set{ID: 1, Group: "g", Key: "k"})
 	}
 }
 
-// Writes of one sender are committed in the order in which he sent them, and so are the
+// Writes of one sender are committed in the order in which they were sent, and so are the
 // answers to them.
 func TestOrderOfOneSendersWrites(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
@@ -315,8 +315,8 @@ func TestOrderOfOneSendersWrites(t *testing.T) {
 	})
 }
 
-// A sender whose mailbox takes nothing, or whose dispatcher runs him in his sender's
-// goroutine, costs others nothing, and has his answers in the end, in order.
+// A sender whose mailbox takes nothing, or whose dispatcher runs it in its sender's
+// goroutine, costs others nothing, and has its answers in the end, in order.
 func TestSendersThatBlock(t *testing.T) {
 	for name, options := range map[string][]actor.PropsOption{
 		"bounded":      {actor.WithMailbox(actor.Bounded(4))},
@@ -342,7 +342,7 @@ func TestSendersThatBlock(t *testing.T) {
 			done[protocol.SetDone](c, protocol.Set{Group: "other", Key: "k"})
 			testkit.Until(t, "the writes", func() bool { return store.InFlight() == 0 })
 			dropped := store.DroppedMessages()
-			require.Positive(t, dropped.Crowded, "what he had no room for was not done")
+			require.Positive(t, dropped.Crowded, "what it had no room for was not done")
 			close(goOn)
 			last := uint64(0)
 			for range requests - int(dropped.Crowded) {
@@ -489,7 +489,7 @@ func TestGatewayStoppedFromOutside(t *testing.T) {
 	}
 }
 
-// The user shut his system down first.
+// The program shut its actor system down first.
 func TestSystemShutDownFirst(t *testing.T) {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(
 		func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))

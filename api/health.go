@@ -13,8 +13,14 @@ type Health struct {
 	// it is undone, writes fail with it. A DegradedError says what the disk answered:
 	// the store refuses writes, tries again by itself, and recovers once one succeeds.
 	// Reads go on in either case.
+	//
+	// An UnfoldedError says that a store WithOverlay can't write to its table what is in its
+	// log: writes go on for as long as there is room for it in memory.
 	Err   error
 	Since time.Time // when that was noticed, by the store's clock or the machine's; the zero time if all is well
+	// Unfolded is about how many bytes of memory have what was committed and is not in the
+	// table of entries yet: see WithOverlay. WatchHealth yields no change of it alone.
+	Unfolded int64
 }
 
 // Health looks at the store's files, and says what is wrong with them or with the disk.
@@ -40,4 +46,4 @@ func (s *Store) WatchHealth() iter.Seq[Health] {
 	}
 }
 
-func healthOf(h engine.Health) Health { return Health{Err: wrap("Health", h.Err), Since: h.Since} }
+func healthOf(h engine.Health) Health { return Health{Err: wrap("Health", h.Err), Since: h.Since, Unfolded: h.Unfolded} }

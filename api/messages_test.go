@@ -444,7 +444,7 @@ func TestReadOnlyByMessage(t *testing.T) {
 	require.ErrorIs(t, c.next().(protocol.SubscriptionEnded).Err, api.ClosedError)
 }
 
-// A store without a system of the caller's has no address that he could use.
+// A store without a system of the caller's has no address that it could use.
 func TestPIDNeedsASystem(t *testing.T) {
 	store := openStore(t, ":memory:")
 	_, err := store.PID()

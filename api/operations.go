@@ -15,7 +15,7 @@ const (
 	FindingRow       = kv.FindingRow       // entries that can't be read, found, or expired
 	FindingCount     = kv.FindingCount     // two ways of counting the same that disagree
 	FindingSchema    = kv.FindingSchema    // something of the store's own that is missing, or not as it should be
-	FindingTrigger   = kv.FindingTrigger   // somebody else's program within the file
+	FindingTrigger   = kv.FindingTrigger   // a program within the file that is not the store's
 )
 
 // Finding is one thing that is wrong: its Kind, and what it is in words.
@@ -110,7 +110,7 @@ func (s *Store) Backup(ctx context.Context, path string, options ...OperationOpt
 // a go-store database is replaced only WithForce; one that isn't there is made,
 // with the mode of from.
 //
-// Errors: *LockedError while somebody owns to; InvalidTargetError and
+// Errors: *LockedError while a store owns to; InvalidTargetError and
 // NotADatabaseError; DamagedError if from is not whole; what New finds wrong with
 // from; the context's. Until the copy takes the name nothing has happened to to.
 func Restore(ctx context.Context, to, from string, options ...OperationOption) error {
@@ -145,9 +145,9 @@ func (s *Store) Check(ctx context.Context, options ...OperationOption) (CheckRep
 
 // Compact gives the space of what was removed back to the file system, and puts
 // the entries in order, if they are not, so that scans read fewer pages. Writes wait
-// until it is done; reads go on. That is some seconds for each million keys that are
-// in order already, but about ten times as long, tens of seconds, the first time after
-// keys were written in no order. Until it is committed it can be ended by the context,
+// until it is done; reads go on. That is some seconds for each million keys, up to twice
+// as long the first time after they were written in no order; tens of seconds then if the
+// table has columns or indexes of another program's. Until it is committed it can be ended by the context,
 // or by Close, and nothing has happened then. It needs room for the compacted
 // store twice, beside the file; if there is not enough the store is as it was. The
 // file becomes smaller when no read is in the way, a moment later.

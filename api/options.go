@@ -96,6 +96,18 @@ func WithReadCache(bytes int) Option {
 	}
 }
 
+// WithOverlay has commits write the log of changes alone, which makes them durable, and keeps
+// what they did to keys in memory, at most so many bytes of it, until it is written to the
+// table of entries in larger parts: when half of that has gathered, when the store rests, and
+// in Close, which leaves a plain file as ever. Reads see every write that has returned. 0,
+// which is the default, writes each commit to the table at once, and so do stores in memory
+// and tables that other programs have made; else it is 64 KiB at least. While such a store is
+// open, and after a crash until the next opening, the table by itself lacks what is in the
+// log: other programs that read the file see it later. It is experimental.
+func WithOverlay(bytes int64) Option {
+	return func(c *engine.Config) error { c.Overlay = bytes; return nil }
+}
+
 // WithMmap says whether a file's pages are read where the system has them in memory, by
 // mapping the file, as they are by default where it can be done: on 64-bit Linux, macOS
 // and FreeBSD. Elsewhere, and without it, they are read with calls of the system, two to
@@ -115,7 +127,7 @@ func WithMmap(mmap bool) Option {
 //
 // Younger ones end as well if the log of a file has grown to its bound because of
 // them: beyond 256 MiB those that are older than a second, beyond 384 MiB all, one
-// that is at work when it rests. From 64 MiB on who wants a new one waits for those
+// that is at work when it rests. From 64 MiB on a call that wants a new one waits for those
 // that are open, a second at most. It takes a busy writer to come so far.
 func WithSnapshotAge(age time.Duration) Option {
 	return func(c *engine.Config) error {
@@ -171,7 +183,7 @@ func WithDiscardedLog() Option {
 
 // WithLockTimeout has New wait while another store owns the file, for at most so
 // long, instead of failing with a *LockedError at once. By default, and with zero,
-// it does not wait. Who of several that wait is next is not determined.
+// it does not wait. Which of several that wait is next is not determined.
 func WithLockTimeout(timeout time.Duration) Option {
 	return func(c *engine.Config) error {
 		if timeout < 0 {

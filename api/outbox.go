@@ -11,12 +11,12 @@ import (
 )
 
 // Tell puts a message for an address into the store's outbox. It blocks until that is
-// durable; the message is delivered afterwards, by whoever has started package outbox
-// on the store: at least once, in the order of the commits for each address, after
+// durable; the message is delivered afterwards, by package outbox once that is
+// started on the store: at least once, in the order of the commits for each address, after
 // restarts too, until its receiver has acknowledged it.
 //
 // The address is any text without a NUL byte, of 1 to 1,024 bytes: otherwise Tell
-// fails with InvalidAddressError. Nobody looks whether there is such a receiver. A
+// fails with InvalidAddressError. Whether there is such a receiver is not looked at. A
 // message over SizeLimits.Value is a TooLargeError.
 //
 // A message is a row of the group "\x00outbox:" + address: it takes space until it is

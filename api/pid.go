@@ -4,7 +4,7 @@ package api
 // and answers them; see there, and docs/ACTORS.md. The actor is started by the first
 // call, in the actor system that the store was opened with (WithActorSystem; without
 // one PID fails with InvalidOptionError), and stops with the store, after it has answered
-// what it has taken. Every call returns the same one; if somebody has stopped it, a new
+// what it has taken. Every call returns the same one; if it was stopped, a new
 // one is started.
 //
 // A store opened WithReadOnly has an actor too: it answers reads and subscriptions, and
@@ -38,7 +38,7 @@ func (s *ScopedStore) PID() (*PID, error) {
 // kind is in the log too, with the type of the message and never with what it holds.
 type DroppedMessages struct {
 	Unknown     uint64 // none of package protocol
-	Unsent      uint64 // without a sender: nobody could be answered
+	Unsent      uint64 // without a sender: there was no address to answer
 	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
 	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
 	Flooded     uint64 // refused, by protocol.Busy, since 65,536 messages or 64 MiB waited already; not in the log

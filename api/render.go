@@ -9,7 +9,7 @@ import (
 	"text/template/parse"
 )
 
-// What Render may take. A template is text that somebody wrote, and text/template
+// What Render may take. A template may be a stranger's, and text/template
 // itself bounds neither its loops nor what it makes.
 const (
 	maxTemplate = 1 << 20  // bytes of source

@@ -27,6 +27,7 @@ type Storer interface {
 	GroupExists(group string) (bool, error)
 	Groups(groupPrefix string) ([]string, error)
 	GroupsSeq(groupPrefix string) iter.Seq2[string, error]
+	GroupsFrom(groupPrefix, from string) iter.Seq2[string, error]
 	Revision() (uint64, error)
 
 	Set(group, key, value string) error

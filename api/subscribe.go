@@ -59,13 +59,13 @@ const (
 //   - Filters: an event is yielded if one of them fits; none: every event.
 //   - From: the first revision wanted, 0 for the next one. To resume, ask for
 //     the one after the last Revision that was dealt with. Events of a batch
-//     share theirs: who left his loop among them asks for that one again, and
+//     share theirs: a loop that was left among them asks for that one again, and
 //     gets all of it.
 //   - State: begin with the entries that there are, an EventSet for each with
 //     its revision and without Timestamp, in the order of groups and keys; then
 //     an EventSynced; then every change after it. It excludes From.
-//   - Slow: what becomes of a subscriber who does not keep up.
-//   - Buffer: how many events may wait for him before he is slow, wherever they wait;
+//   - Slow: what becomes of a subscriber that does not keep up.
+//   - Buffer: how many events may wait for the subscriber before it is slow, wherever they wait;
 //     default 256, at most 1,048,576. A single commit may hold more. In memory there
 //     are never more than 4 MiB of them, or 4,096 commits: the others, and a commit of
 //     more than 4 MiB, are read in the log.
@@ -80,7 +80,7 @@ type SubscribeOptions = kv.SubscribeOptions
 // the last event that was seen.
 //
 // The subscription begins with this call, but takes memory only while there is
-// a loop over it, in which anything may be called; the loop holds nobody up. It
+// a loop over it, in which anything may be called; the loop holds no other call up. It
 // ends with an error, yielded once and last: ctx's when that ends (or that of
 // WithContext), ClosedError
 // when the store closes, a *CompactedError or a *FutureRevisionError when the

@@ -156,7 +156,7 @@ func TestSubscribe_CompactedRevisions(t *testing.T) {
 		require.Equal(t, api.EventGap, gap.Type)
 		require.Equal(t, api.Gap{From: 5, To: oldest - 1}, *gap.Gap)
 
-		// Who was there before and is too slow is told what he has not had.
+		// A subscriber that was there before and is too slow is told what it has missed.
 		last := max(slow.drain(), 1)
 		require.ErrorAs(t, slow.end(), &compacted)
 		require.Equal(t, last+1, compacted.Requested)
@@ -279,7 +279,7 @@ func joined(t *testing.T, store *api.Store, options api.SubscribeOptions) *subsc
 	options.Progress = 10 * time.Millisecond
 	s := subscribe(t, store, options)
 	require.NoError(t, store.Set("joined", "k", "v"))
-	for s.next().Type != api.EventProgress { // no mark comes while he reads the log
+	for s.next().Type != api.EventProgress { // no mark comes while it reads the log
 	}
 	return s
 }
@@ -499,7 +499,7 @@ func TestSubscribe_LiveAndLoggedEventsAreEqual(t *testing.T) {
 		watcher := store.Watch("*", "*")
 		live := subscribe(t, store, api.SubscribeOptions{Buffer: 100})
 		require.NoError(t, store.Set("g", "first", "v"))
-		events := []api.Event{live.next()} // he has read the log, or is about to
+		events := []api.Event{live.next()} // it has read the log, or is about to
 		require.NoError(t, store.SetWithTTL("g", "k\x00\xff", "v\xfe", 1500*time.Microsecond))
 		clock.Advance(time.Second)
 		require.NoError(t, store.Set("g", "k\x00\xff", "v"))

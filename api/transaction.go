@@ -33,7 +33,7 @@ type Transaction struct {
 // through; nothing is written then. Calls to the store itself from within the
 // function are ordinary calls outside the transaction; Transaction on its handle
 // fails with NestedTransactionError. While the function runs the transaction
-// holds nobody up, but keeps a snapshot, and with it the write-ahead log: it
+// holds no other call up, but keeps a snapshot, and with it the write-ahead log: it
 // should be short.
 //
 // A transaction that writes nothing commits nothing, and works on a read-only

@@ -167,7 +167,7 @@ func (t *Typed[T]) CompareAndSet(key string, value T, revision uint64) (uint64, 
 }
 
 // Update reads a key, has change make the new value of the one that is there, and
-// writes it if nobody was faster; otherwise it begins again, so change should have
+// writes it if the key has not changed meanwhile; otherwise it begins again, so change should have
 // no other effect. It returns the new revision. For a key that is not there, or has
 // expired, change is given the zero value, and found is false. A key that expires
 // keeps its deadline, but not a NotifyOnExpiry.

@@ -12,7 +12,7 @@
 //     is reported is the median, with the least and the greatest.
 //   - A round opens its target, warms it up, measures and closes it. Close is
 //     inside the time of a workload that writes, so that work put off is paid
-//     for by the one who put it off.
+//     for by the store that put it off.
 //   - In a closed loop each caller calls again when its call has returned. At a
 //     fixed rate ([Plan.Rate]) every latency counts from the moment the call
 //     was due, whether or not its caller was free by then: a stall is felt by

@@ -9,7 +9,7 @@ import (
 )
 
 // Schema names the form of a Result in JSON. It changes when a field changes
-// its meaning or goes; new fields do not change it. docs/benchmarks.md lists
+// its meaning or goes; new fields do not change it. docs/benchmarks/json.md lists
 // the fields, and a test compares.
 const Schema = "go-store-bench/1"
 

@@ -27,7 +27,7 @@ const (
 	// expiryStall is how long not one of the keys that are left may go: a store
 	// that is slow to remove them is not wrong.
 	expiryStall = 30 * time.Second
-	// expiryBuffer keeps the one who counts from losing what a purge of
+	// expiryBuffer keeps the counting goroutine from losing what a purge of
 	// thousands of keys tells at once.
 	expiryBuffer = 1 << 16
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -32,7 +33,7 @@ func (e *Engine) Cursor(group, key string) string {
 // Position is where a cursor stands. It must lie in a group of the range.
 func (e *Engine) Position(cursor string, groups kv.Range) (*kv.Key, error) {
 	bytes, err := cursorEncoding.DecodeString(cursor)
-	if err != nil || len(bytes) < 1+1+cursorSum {
+	if err != nil || strings.ContainsAny(cursor, "\r\n") || len(bytes) < 1+1+cursorSum {
 		return nil, invalidCursor("it is not one that a scan gave")
 	}
 	body, sum := bytes[:len(bytes)-cursorSum], bytes[len(bytes)-cursorSum:]

@@ -98,7 +98,7 @@ func Open(config Config) (_ *Engine, err error) {
 	}
 	database, err := sqlite.Open(sqlite.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
-		Readers: config.Readers, NoMmap: config.NoMmap, NoPages: config.NoPages, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, Metrics: meter, HealthChanged: state.Notify,
+		Readers: config.Readers, NoMmap: config.NoMmap, NoPages: config.NoPages, Overlay: config.Overlay, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, Metrics: meter, HealthChanged: state.Notify,
 		CheckLog: verifyLog, CheckLogBytes: verifiedBytes, Events: decodeRecord})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -48,14 +49,34 @@ var (
 	lastOfGateway = []string{"gateway.stop"}
 )
 
+// ending ends the goroutine where a hook panics, as a test's FailNow does.
+func ending(hook func(string)) func(string) {
+	return func(step string) {
+		defer func() {
+			if recover() != nil {
+				runtime.Goexit()
+			}
+		}()
+		hook(step)
+	}
+}
+
 // TestGatewayThatFails at each of its steps, many times, with requests under way: each
 // of them has one answer, and subscriptions miss nothing.
 func TestGatewayThatFails(t *testing.T) {
+	gatewayThatFails(t, func(hook func(string)) func(string) { return hook })
+}
+
+// TestGatewayWhoseGoroutineEnds is a gateway that fails: nothing in it waits for the
+// goroutine that has gone.
+func TestGatewayWhoseGoroutineEnds(t *testing.T) { gatewayThatFails(t, ending) }
+
+func gatewayThatFails(t *testing.T, how func(hook func(string)) func(string)) {
 	for _, step := range gatewaySteps {
 		t.Run(step, func(t *testing.T) {
 			system, faults := foreign(), testkit.NewFaults()
 			defer system.Shutdown()
-			e := open(t, Config{System: system, Failpoint: faults.Hook})
+			e := open(t, Config{System: system, Failpoint: how(faults.Hook)})
 			pid, err := e.PID("", kv.QuotaConfig{})
 			require.NoError(t, err)
 			listener, s := speak(t, system), speak(t, system)
@@ -103,10 +124,20 @@ func TestGatewayThatFails(t *testing.T) {
 
 // TestGatewayThatFailsWhileItStops: whatever it has is answered all the same.
 func TestGatewayThatFailsWhileItStops(t *testing.T) {
-	system, faults := foreign(), testkit.NewFaults()
+	faults := testkit.NewFaults()
+	gatewayThatFailsWhileItStops(t, faults, faults.Hook)
+}
+
+func TestGatewayWhoseGoroutineEndsWhileItStops(t *testing.T) {
+	faults := testkit.NewFaults()
+	gatewayThatFailsWhileItStops(t, faults, ending(faults.Hook))
+}
+
+func gatewayThatFailsWhileItStops(t *testing.T, faults *testkit.Faults, hook func(string)) {
+	system := foreign()
 	defer system.Shutdown()
 	pause := testkit.NewPause("writer.begin")
-	e := open(t, Config{System: system, Failpoint: func(step string) { pause.Hook(step); faults.Hook(step) }})
+	e := open(t, Config{System: system, Failpoint: func(step string) { pause.Hook(step); hook(step) }})
 	pid, err := e.PID("", kv.QuotaConfig{})
 	require.NoError(t, err)
 	faults.Plan(lastOfGateway[0], 1)

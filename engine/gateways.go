@@ -52,11 +52,8 @@ func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error)
 	}
 	of := handle{namespace, quota}
 	old, found := g.mu.open[of]
-	if found && !actorsystem.Ended(old.Done()) {
-		// One that is just being stopped has no address any more.
-		if _, reachable := e.config.System.ProcessRegistry.Get(old.PID); reachable {
-			return old.PID, nil
-		}
+	if found && old.Reachable() {
+		return old.PID, nil
 	}
 	if g.mu.open == nil {
 		g.mu.open = make(map[handle]gateway.Ref)

@@ -10,6 +10,8 @@ import (
 type Health struct {
 	Err   error     // nil: nothing
 	Since time.Time // the zero time if nothing is
+
+	Unfolded int64 // bytes of what was committed and is not in a file's table yet
 }
 
 func (h Health) equal(o Health) bool {
@@ -25,7 +27,7 @@ func (e *Engine) Health() Health {
 	if err == nil {
 		since, err = e.health.Get()
 	}
-	return Health{err, since}
+	return Health{err, since, e.database.Unfolded()}
 }
 
 // WatchHealth yields the present health, and each that follows, until the context or

@@ -19,11 +19,15 @@ func TestMain(m *testing.M) {
 	testkit.Main(m)
 }
 
-// eachStorage runs a test in memory and on a file. The file is the test's own,
+// overlaid is the name of a file whose commits go into an overlay.
+const overlaid = "overlaid.db"
+
+// eachStorage runs a test in memory, on a file, and on one with an overlay. The file is the test's own,
 // so that it can be opened again.
 func eachStorage(t *testing.T, test func(t *testing.T, path string)) {
 	t.Run("memory", func(t *testing.T) { test(t, ":memory:") })
 	t.Run("file", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "store.db")) })
+	t.Run("overlay", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), overlaid)) })
 }
 
 // open opens a store that is closed by the end of the test.
@@ -31,6 +35,9 @@ func open(t *testing.T, config Config) *Engine {
 	t.Helper()
 	if config.Path == "" {
 		config.Path = ":memory:"
+	}
+	if filepath.Base(config.Path) == overlaid {
+		config.Overlay = minOverlay
 	}
 	e, err := Open(config)
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -72,6 +73,52 @@ func (e *Engine) Compact(ctx context.Context, operation Operation) (kv.Compactio
 	return sizes, nil
 }
 
+// Fold returns once all that was committed before it is in the table of entries too. The
+// writer does it in parts, between batches.
+func (e *Engine) Fold(ctx context.Context) error {
+	if err := e.usable(); err != nil {
+		return err
+	}
+	if e.actors == nil {
+		return kv.ReadOnlyError
+	}
+	revision, err := e.reads.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	writer := e.database.Writer()
+	for {
+		again, folded := time.Duration(0), false
+		if err := e.actors.writer.Between(ctx, func() error {
+			again = writer.Fold(true)
+			folded = writer.Folded() >= revision
+			return nil
+		}); err != nil || folded {
+			return err
+		}
+		if err := e.awaitFold(ctx, again); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitFold waits for the next part, or says why there is none.
+func (e *Engine) awaitFold(ctx context.Context, again time.Duration) error {
+	if _, err := e.database.Health(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(again)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return storage.ContextError(ctx)
+	case <-e.ended:
+		return kv.ClosedError
+	}
+}
+
 // run does work in a goroutine of its own and tells its progress in the caller's: the
 // work waits for nobody's code, and that may call anything, Close included. A progress
 // function that is slow misses steps; one that panics ends the work.
@@ -109,7 +156,7 @@ func (o Operation) run(ctx context.Context, work func(context.Context, storage.P
 
 // Restore puts a verified copy of the database from in the place of to.
 func Restore(ctx context.Context, to, from string, operation Operation) error {
-	return sqlite.Restore(ctx, to, from, checkRecord, operation.Force, operation.Progress)
+	return sqlite.Restore(ctx, to, from, checkRecord, decodeRecord, operation.Force, operation.Progress)
 }
 
 // Salvage makes a new store of what can be read of a damaged file.

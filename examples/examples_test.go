@@ -25,6 +25,7 @@ var programs = map[string]struct {
 	"bank":     {[]string{"-for=2s"}, "all of them are there"},
 	"queue":    {[]string{"-for=1s"}, "each done once"},
 	"config":   {[]string{"-for=1s"}, "all copies are equal"},
+	"inspect":  {[]string{"-for=1s"}, "visits: true"},
 	"child":    {[]string{"-for=1s"}, "and are there"},
 }
 

@@ -108,6 +108,10 @@ var (
 	// DegradedError: the disk can't be written to: it is full, or fails. The store
 	// answers reads, refuses writes, and tries again by itself.
 	DegradedError = errors.New("the store can't write to its disk")
+	// UnfoldedError: what was committed can't be written to the table of entries. It is in
+	// the log, and safe; reads see it, and writes go on until there is no more room for it
+	// in memory. The store tries again by itself.
+	UnfoldedError = errors.New("the store can't write to its table what its log has")
 	// IncompleteFileError: Close could not move everything from the -wal file
 	// into the database, which are to be kept together.
 	IncompleteFileError = errors.New("the database file is not complete without its -wal file")
@@ -191,16 +195,21 @@ func (e *FutureRevisionError) Error() string {
 }
 
 // CorruptLogError: a commit in the log can't be read. The entries themselves
-// are not concerned. Test for it with errors.As.
+// are not concerned, unless it is Unfolded. Test for it with errors.As.
 type CorruptLogError struct {
 	First, Last uint64 // the revisions of its row; both 0: they can't be told
 	Reason      string
+	Unfolded    bool // the table has not got yet what it did: the log alone has that
 }
 
 func (e *CorruptLogError) Error() string {
 	where := fmt.Sprintf("the log's row of revisions %d to %d", e.First, e.Last)
 	if e.First == 0 && e.Last == 0 {
 		where = "the log of changes"
+	}
+	if e.Unfolded {
+		return fmt.Sprintf("%s: %s, and entries have not got yet what it did: restore a backup, "+
+			"or open the store once WithDiscardedLog, which applies what can be read of the log and begins it anew", where, e.Reason)
 	}
 	return fmt.Sprintf("%s: %s; no entry is lost by it: restore a backup, "+
 		"or open the store once WithDiscardedLog, which begins the log anew", where, e.Reason)

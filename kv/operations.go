@@ -22,7 +22,7 @@ const (
 	FindingRow       = "row"       // entries that can't be read, found, or expired
 	FindingCount     = "count"     // two ways of counting the same that disagree
 	FindingSchema    = "schema"    // something of the store's own that is missing, or not as it should be
-	FindingTrigger   = "trigger"   // somebody else's program within the file, which changes what is written
+	FindingTrigger   = "trigger"   // a program within the file that is not the store's, and changes what is written
 )
 
 // Finding is one thing that is wrong.

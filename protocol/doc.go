@@ -39,6 +39,6 @@
 //
 // # Messages
 //
-// All of them are values. They may be sent as pointers too. Nobody may change what he
-// has sent: slices and maps in it are shared.
+// All of them are values. They may be sent as pointers too. What was sent may not be
+// changed: slices and maps in it are shared.
 package protocol

@@ -40,7 +40,7 @@ var pointNames = []string{
 func Points() []string { return slices.Clone(pointNames) }
 
 // Action is what is to happen at a point. It runs in the goroutine that has come there,
-// an actor's of the store or that of a caller who runs the writer himself, which may be the
+// an actor's of the store or that of a caller that runs the writer itself, which may be the
 // test's own: while it runs that actor does nothing else, so it must not wait for a call of
 // the store. Nor must it end the goroutine, as FailNow, require and runtime.Goexit do: the
 // call never returns then, and is neither committed for sure nor rolled back for sure. Let

@@ -53,7 +53,12 @@ func (a *Actor) Receive(ctx actor.Context) {
 	if a.over {
 		return
 	}
-	defer a.failed()
+	whole := false
+	defer func() {
+		if !whole {
+			a.failed(recover())
+		}
+	}()
 	switch m := ctx.Message().(type) {
 	case message:
 		m.handle(a)
@@ -82,6 +87,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.serve(ctx.Sender(), m)
 		a.hand = hand{}
 	}
+	whole = true
 }
 
 // hand is the message that is being handled.
@@ -93,12 +99,9 @@ type hand struct {
 }
 
 // failed answers what was in hand when the actor panicked, whatever its supervisor makes
-// of that, and lets the panic go on to it.
-func (a *Actor) failed() {
-	reason := recover()
-	if reason == nil {
-		return
-	}
+// of that, and lets the panic go on to it. Without a reason the goroutine ends, which the
+// mailbox makes a failure of.
+func (a *Actor) failed(reason any) {
 	in := a.hand
 	a.hand = hand{}
 	if in.request != nil {
@@ -112,7 +115,9 @@ func (a *Actor) failed() {
 	if _, known := reason.(*Fault); !known {
 		a.failure(reason)
 	}
-	panic(reason)
+	if reason != nil {
+		panic(reason)
+	}
 }
 
 func (wake) handle(a *Actor) { a.work() }

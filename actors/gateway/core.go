@@ -134,15 +134,23 @@ func (c *core) restart() {
 	}
 }
 
-// stop must not fail: a panic in Stopping would start the actor anew.
+// stop must not fail: a panic in Stopping would start the actor anew. So it has a goroutine
+// of its own, which may end (runtime.Goexit in what is the store's user's).
 func (c *core) stop() {
-	defer func() {
-		if reason := recover(); reason != nil {
-			c.Logger.Error("the gateway failed while stopping", slog.Any("reason", reason))
-		}
-		c.close()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		whole := false
+		defer func() {
+			if reason := recover(); !whole {
+				c.failure(reason)
+			}
+			c.close()
+		}()
+		c.Failpoint.Hit("gateway.stop")
+		whole = true
 	}()
-	c.Failpoint.Hit("gateway.stop")
+	<-stopped
 }
 
 // close ends everything with the store, which it closes if it is the actor's own. What

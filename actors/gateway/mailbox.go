@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/kv"
 	"forge.lthn.ai/core/go-store/protocol"
@@ -22,9 +23,10 @@ const floodWait = 10 * time.Millisecond
 
 // mailbox never blocks those who send to it, and the gateway runs on a goroutine of its
 // own, whatever its Props say. It refuses what would be too much. It also sees to what
-// the library makes of messages that nobody expects.
+// the library makes of messages that nobody expects. Behind it is ours and not the
+// library's, which stands still for good if the goroutine ends that handles a message.
 type mailbox struct {
-	actor.Mailbox
+	*actorsystem.Mailbox
 	begin func(*actor.ActorSystem, *actor.PID) *core // when the actor is spawned
 	core  atomic.Pointer[core]
 

@@ -45,12 +45,24 @@ const (
 
 func (p *pool) work(r *request) {
 	for r != nil {
-		began := time.Now()
-		r.answer = r.read()
+		r = p.answered(r)
+	}
+}
+
+// answered reads, and is what is to be read next. If the goroutine ends while it reads
+// another one goes on.
+func (p *pool) answered(r *request) (next *request) {
+	began, whole := time.Now(), false
+	defer func() {
 		took := time.Since(began)
 		r.core.bring(r)
-		r = p.next(took)
-	}
+		if next = p.next(took); next != nil && !whole {
+			go p.work(next)
+		}
+	}()
+	r.read()
+	whole = true
+	return nil
 }
 
 // next is what is to be read by a goroutine that has read something; nil: it ends.

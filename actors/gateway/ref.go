@@ -44,8 +44,17 @@ func Props(open Opener) *actor.Props {
 func produce() actor.Actor { return &Actor{} }
 
 func withMailbox(begin func(*actor.ActorSystem, *actor.PID) *core) actor.MailboxProducer {
-	unlimited := actor.Unbounded()
-	return func() actor.Mailbox { return &mailbox{Mailbox: unlimited(), begin: begin} }
+	return func() actor.Mailbox { return &mailbox{Mailbox: new(actorsystem.Mailbox), begin: begin} }
+}
+
+// Reachable reports whether messages get there: one that is just being stopped has no
+// address any more.
+func (r Ref) Reachable() bool {
+	if actorsystem.Ended(r.core.done) {
+		return false
+	}
+	_, found := r.core.system.ProcessRegistry.Get(r.PID)
+	return found
 }
 
 // Done is closed when the gateway has stopped.

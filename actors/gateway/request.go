@@ -42,7 +42,7 @@ type request struct {
 	err       error
 
 	// Of a read: the reader's, until it is in the queue.
-	read   func() any
+	read   func()
 	answer any
 
 	next, previous *request // of those that are pending
@@ -247,14 +247,16 @@ func (a *Actor) read(sender *actor.PID, id uint64, read func() any) {
 		return
 	}
 	message := a.hand.message
-	r.read = func() (answer any) {
+	r.read = func() {
+		whole := false
 		defer func() {
-			if reason := recover(); reason != nil {
+			if reason := recover(); !whole {
 				a.failure(reason)
-				answer = a.refusal(message, kv.RolledBackError)
+				r.answer = a.refusal(message, kv.RolledBackError)
 			}
 		}()
-		return read()
+		r.answer = read()
+		whole = true
 	}
 	if wait, busy := a.reads.take(r); busy {
 		a.finish(r, protocol.Busy{ID: id, RetryAfter: wait})

@@ -344,6 +344,9 @@ func (c *core) dropped(count *atomic.Uint64, why string, message any) {
 }
 
 func (c *core) failure(reason any) {
+	if reason == nil {
+		reason = "the goroutine has ended"
+	}
 	c.Drops.Restarts.Add(1)
 	c.Logger.Error("an actor of the store failed", slog.String("actor", "gateway"),
 		slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))

@@ -244,7 +244,13 @@ func (s *subscription) run() {
 		return
 	}
 	defer s.unwatch()
-	err := s.follow()
+	err := kv.RolledBackError // if the goroutine ends
+	defer func() { s.conclude(err) }()
+	err = s.follow()
+}
+
+// conclude says that there will be no more, and why.
+func (s *subscription) conclude(err error) {
 	switch cause := context.Cause(s.ctx); {
 	case errors.Is(err, errGone) || errors.Is(cause, errGone):
 		return
@@ -259,12 +265,19 @@ func (s *subscription) run() {
 
 // follow sends events until there are no more.
 func (s *subscription) follow() (err error) {
+	whole := false
 	defer func() {
-		if reason := recover(); reason != nil {
+		if reason := recover(); !whole {
 			s.core.failure(reason)
 			err = kv.RolledBackError
 		}
 	}()
+	err = s.sendAll()
+	whole = true
+	return err
+}
+
+func (s *subscription) sendAll() error {
 	events, err := s.core.Store.Follow(s.ctx, s.options)
 	if err != nil {
 		s.ended.Store(true)

@@ -120,3 +120,6 @@ func (c *Callbacks) runRecovered(event kv.Event) {
 		}()
 	}
 }
+
+// Len is how many callbacks are registered.
+func (c *Callbacks) Len() int { return len(*c.registered.Load()) }

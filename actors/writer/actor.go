@@ -143,6 +143,8 @@ type Actor struct {
 	ledger   *ledger
 	tx       transaction
 	degraded degraded
+	resting  resting
+	commits  int // batches, since this incarnation began
 
 	committing time.Duration   // how long the last COMMIT took
 	traced     *kv.TracedBatch // the batch in hand; nil if nobody traces
@@ -196,6 +198,9 @@ func (a *Actor) start() {
 	}
 	// If the log can't be read now it is tried again by every commit.
 	_ = a.readLog()
+	if again := a.Database.Fold(false); again > 0 {
+		a.restIn(again) // what was found at opening, or the one before has left
+	}
 	a.publishState()
 	a.Announced.Store(a.log.Last) // not before: what was lost on the way is made up for first
 }

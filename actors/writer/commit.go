@@ -39,6 +39,7 @@ func (a *Actor) flush() {
 		a.commit()
 		a.Gate.Committed()
 		a.countWanted()
+		a.fold()
 	}
 	if aside := a.aside; len(aside) > 0 {
 		a.aside = nil
@@ -283,7 +284,8 @@ func (a *Actor) settle() {
 
 // publish tells the projections, then the listeners and callers.
 func (a *Actor) publish() {
-	if fact := a.tx.fact; fact.Deadline != kv.NoDeadline || fact.Purged || len(fact.Usage) > 0 {
+	if a.tx.fact.Deadline != kv.NoDeadline || a.tx.fact.Purged || len(a.tx.fact.Usage) > 0 {
+		fact := a.tx.fact // theirs to keep
 		a.Projections.Committed(&fact)
 	}
 	a.Failpoint.Hit("writer.publish")

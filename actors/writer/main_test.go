@@ -13,6 +13,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/clock"
+	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/health"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -78,6 +79,9 @@ type options struct {
 	crowded bool       // nothing shows yet that a caller is alone
 }
 
+// overlaid is the name of a file whose commits go into an overlay.
+const overlaid = "overlaid.db"
+
 func start(t *testing.T, o options) *bench {
 	t.Helper()
 	if o.path == "" {
@@ -93,7 +97,12 @@ func start(t *testing.T, o options) *bench {
 		o.log = slog.DiscardHandler
 	}
 	system, release := actorsystem.Acquire()
-	database, err := sqlite.Open(sqlite.Config{Path: o.path})
+	config := sqlite.Config{Path: o.path}
+	if filepath.Base(o.path) == overlaid {
+		config.Overlay = 64 << 10
+		config.Events = func(row kv.LogRow) ([]kv.Event, error) { return commitlog.Decode(nil, row) }
+	}
+	database, err := sqlite.Open(config)
 	require.NoError(t, err)
 	b := &bench{t: t, system: system, source: testkit.NewClock(), database: database, dead: make(chan struct{}),
 		counts: make(chan pendingCount, 100), held: o.hold, delivered: make(chan admission.Delivery, 1000), log: slog.New(o.log)}

@@ -41,6 +41,10 @@ type between struct {
 // request of a batch: it comes back behind everything that was already queued.
 type flush struct{ actorsystem.Quiet }
 
+// rest asks whether nothing was committed lately, so that what commits have put off can be
+// done. The writer sends it to itself.
+type rest struct{ actorsystem.Quiet }
+
 // countNamespace asks for the usage of a namespace to be published, counting
 // it first if need be.
 type countNamespace struct {

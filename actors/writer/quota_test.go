@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,8 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// eachStorage runs a test in memory and on a file.
+// eachStorage runs a test in memory, on a file, and on one with an overlay.
 func eachStorage(t *testing.T, test func(t *testing.T, path string)) {
+	eachTable(t, test)
+	t.Run("overlay", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), overlaid)) })
+}
+
+// eachTable runs a test where the log may be cut to its bounds at once: an overlay keeps
+// what the table lacks.
+func eachTable(t *testing.T, test func(t *testing.T, path string)) {
 	t.Run("memory", func(t *testing.T) { test(t, ":memory:") })
 	t.Run("file", func(t *testing.T) { test(t, file(t)) })
 }

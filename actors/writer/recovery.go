@@ -13,6 +13,7 @@ import (
 // resynchronise.
 func (a *Actor) abandon() {
 	a.stopTrying()
+	a.stopResting()
 	came, open := a.phase, a.Database.InTransaction()
 	defer a.answerAll(kv.RolledBackError) // whatever fails below
 	if err := a.Database.Resynchronise(); err != nil {
@@ -61,6 +62,7 @@ func (a *Actor) drain() {
 		}
 		a.answerAll(kv.ClosedError)
 		a.stopTrying() // after the last flush, which may have failed
+		a.stopResting()
 		if !done {
 			if reason == nil {
 				reason = "the goroutine has ended"

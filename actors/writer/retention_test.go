@@ -58,7 +58,7 @@ func TestRetention(t *testing.T) {
 			func(e storage.LogExtent, now time.Time) int64 { return now.UnixMilli() - e.Oldest }, 64_000, 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachStorage(t, func(t *testing.T, path string) {
+			eachTable(t, func(t *testing.T, path string) {
 				history := endless()
 				c.narrow(&history)
 				b := start(t, options{path: path, history: history})
@@ -92,7 +92,7 @@ func TestTheNewestCommitStays(t *testing.T) {
 		"age":       {Revisions: 1 << 30, Bytes: 1 << 40, Age: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachStorage(t, func(t *testing.T, path string) {
+			eachTable(t, func(t *testing.T, path string) {
 				gate := newFlushGate()
 				b := start(t, options{path: path, history: history, hook: gate.hook})
 				for range 3 {
@@ -155,7 +155,7 @@ func TestTrimsKeepUp(t *testing.T) {
 // TestUndoneTrims: a commit that trimmed and was rolled back has trimmed
 // nothing, neither in the database nor in the writer's figures.
 func TestUndoneTrims(t *testing.T) {
-	eachStorage(t, func(t *testing.T, path string) {
+	eachTable(t, func(t *testing.T, path string) {
 		history := endless()
 		history.Revisions = 4
 		b := start(t, options{path: path, history: history})

@@ -3,7 +3,7 @@ package floor
 import "sync"
 
 // Sharing makes what its callers add durable together: the first caller of a
-// batch writes it, the others wait for him. It is what every store pays at least
+// batch writes it, the others wait for it. It is what every store pays at least
 // that shares a sync among callers.
 type Sharing[T any] struct {
 	write func(batch []T) error

@@ -30,7 +30,7 @@ func bareContender() bench.Contender {
 }
 
 type bareTarget struct {
-	connection            *sqlite.Conn // used by who writes a batch
+	connection            *sqlite.Conn // of the caller that writes a batch
 	begin, upsert, commit *sqlite.Stmt
 	readers               chan *bareReader
 	sharing               *floor.Sharing[bench.Item]

@@ -15,14 +15,26 @@ import (
 func buntContender() bench.Contender {
 	return bench.Contender{
 		Name: "buntdb", Durability: powerCut,
-		Note:    "SyncPolicy Always; all data in memory, an append-only file beside it; a group is a prefix",
-		Open:    openBunt,
+		Note: "SyncPolicy Always; all data in memory, an append-only file beside it; a group is a prefix",
+		Open: func(folder string, _ bench.Settings) (bench.Target, error) {
+			return openBunt(filepath.Join(folder, "bunt.db"))
+		},
 		Excuses: excuses(nil),
 	}
 }
 
-func openBunt(folder string, _ bench.Settings) (bench.Target, error) {
-	db, err := buntdb.Open(filepath.Join(folder, "bunt.db"))
+// buntMemoryContender is for store-memory to be measured beside.
+func buntMemoryContender() bench.Contender {
+	return bench.Contender{
+		Name: "buntdb-memory", Durability: nothing, Ephemeral: true,
+		Note:    "without a file; a group is a prefix",
+		Open:    func(string, bench.Settings) (bench.Target, error) { return openBunt(":memory:") },
+		Excuses: excuses(nil),
+	}
+}
+
+func openBunt(path string) (bench.Target, error) {
+	db, err := buntdb.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +56,7 @@ type buntTarget struct {
 	mu struct {
 		sync.Mutex
 		prefix  string
-		receive func(key, value string) // nil: nobody wants to know
+		receive func(key, value string) // nil: not watched
 	}
 }
 

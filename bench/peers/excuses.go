@@ -2,7 +2,10 @@ package main
 
 import "forge.lthn.ai/core/go-store/bench"
 
-const powerCut = "power cut (fsync before the call returns)"
+const (
+	powerCut = "power cut (fsync before the call returns)"
+	nothing  = "nothing (in memory)"
+)
 
 // excuses are why a plain key-value store can't do what it can't, but for the
 // exceptions given.

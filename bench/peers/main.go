@@ -1,11 +1,13 @@
 // Command peers measures go-store beside other stores, and beside what it is
 // made of, at equal durability: every contender has made a write durable before
-// its call returns.
+// its call returns. Those in memory, of which nothing is left, run where they are
+// named, to be compared with each other.
 //
 // It is a module of its own, so that nobody who uses go-store downloads them.
 //
 //	go run -C bench/peers . --quick
 //	go run -C bench/peers . --full --report peers.html
+//	go run -C bench/peers . --stores store-memory,buntdb-memory --workloads set,get-hot --callers 1 --keys 100000
 package main
 
 import (
@@ -45,7 +47,15 @@ func main() {
 }
 
 // contenders are all there are. The ratios relate to the first.
-func contenders() []bench.Contender {
+func contenders() []bench.Contender { return append(durable(), inMemory()...) }
+
+// inMemory are those that lose everything.
+func inMemory() []bench.Contender {
+	return []bench.Contender{store.Contender(store.Memory), buntMemoryContender()}
+}
+
+// durable are those that run if none is named.
+func durable() []bench.Contender {
 	return []bench.Contender{
 		store.Contender(store.Sync),
 		seedContender(),
@@ -66,10 +76,10 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		Duration: 40 * time.Second, Workloads: []string{"set", "get-hot", "mixed", "ycsb-a", "getall"}, Callers: []int{1, 64}, Keys: 10_000,
 	})
 	quick := set.Bool("quick", false, "about a minute: what happens without --full too")
-	names := set.StringSlice("stores", nil, "only these, `NAMES` with commas; ratios are to the first: "+strings.Join(allNames(), ", "))
+	names := set.StringSlice("stores", nil, "only these, `NAMES` with commas, and not all but those in memory; ratios are to the first: "+strings.Join(allNames(), ", "))
 	err := set.Parse(arguments)
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprintf(stdout, "Usage: go run -C bench/peers . [--quick | --full] [flags]\n\nMeasures go-store beside other stores, all of them durable.\n\n%s", set.FlagUsages())
+		fmt.Fprintf(stdout, "Usage: go run -C bench/peers . [--quick | --full] [flags]\n\nMeasures go-store beside other stores, all of them durable but those whose names end in -memory.\n\n%s", set.FlagUsages())
 		return succeeded
 	}
 	if err == nil {
@@ -115,10 +125,10 @@ func measure(ctx context.Context, set *pflag.FlagSet, flags *command.Flags, quic
 
 // choose finds contenders by name, in the order of the names.
 func choose(names []string) ([]bench.Contender, error) {
-	all := contenders()
 	if names == nil {
-		return all, nil
+		return durable(), nil
 	}
+	all := contenders()
 	var chosen []bench.Contender
 	for i, name := range names {
 		at := slices.Index(allNames(), name)

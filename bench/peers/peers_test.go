@@ -35,9 +35,13 @@ func TestContenders_DoWhatTheyClaim(t *testing.T) {
 				return
 			}
 			check(t, target)
-			require.NoError(t, target.Close())
-			target = open(t, contender, folder)
-			check(t, target)
+			if contender.Ephemeral {
+				assert.Equal(t, nothing, contender.Durability)
+			} else {
+				require.NoError(t, target.Close())
+				target = open(t, contender, folder)
+				check(t, target)
+			}
 			deletes(t, target)
 			transacts(t, target)
 			require.NoError(t, target.Close())
@@ -161,10 +165,22 @@ func TestRun_EveryStore(t *testing.T) {
 	code, stdout, stderr := invoke("--quick", "--for", "2s", "--rounds", "1", "--workloads", "set,mixed,getall,ttl,transaction",
 		"--callers", "2", "--keys", "100", "--expiring", "50", "--folder", t.TempDir())
 	require.Equal(t, succeeded, code, stderr)
-	for _, c := range contenders() {
+	for _, c := range durable() {
 		assert.Contains(t, stdout, c.Name)
 	}
+	for _, c := range inMemory() {
+		assert.NotContains(t, stdout, c.Name, "it is not as durable as the others")
+	}
 	assert.Contains(t, stdout, "can't: no key expires")
+	assert.NotContains(t, stdout, "FAILED")
+}
+
+func TestRun_InMemory(t *testing.T) {
+	code, stdout, stderr := invoke("--quick", "--for", "1s", "--rounds", "1", "--stores", "store-memory,buntdb-memory", "--workloads", "set,get-hot,get-cold",
+		"--callers", "1", "--keys", "100", "--folder", t.TempDir())
+	require.Equal(t, succeeded, code, stderr)
+	assert.Contains(t, stdout, "buntdb-memory")
+	assert.Contains(t, stdout, "nothing of it is left after Close")
 	assert.NotContains(t, stdout, "FAILED")
 }
 

@@ -1,281 +1,197 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"html/template"
-	"image/color"
-	"math"
-	"regexp"
-	"slices"
+	"strconv"
 	"strings"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
-)
-
-// Ink and grid are replaced by the page's own colours, so that charts follow
-// its light and its dark side.
-var (
-	ink  = color.RGBA{1, 2, 3, 255}
-	grid = color.RGBA{4, 5, 6, 255}
+	"unicode/utf8"
 )
 
 // palette is that of Okabe and Ito, which colour-blind readers can tell apart,
 // without its black and with the yellow darkened for a white page.
-var palette = []color.RGBA{
-	{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255},
-	{230, 159, 0, 255}, {86, 180, 233, 255}, {145, 120, 30, 255}, {120, 120, 120, 255},
+var palette = []template.CSS{
+	"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#91781e", "#787878",
 }
 
-func colour(i int) color.RGBA { return palette[i%len(palette)] }
-
-// cssColour is a colour as style sheets write it.
-func cssColour(c color.RGBA) template.CSS {
-	return template.CSS(fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
-}
+func colour(i int) template.CSS { return palette[i%len(palette)] }
 
 // point is one value with what it spread over.
 type point struct{ x, y, least, most float64 }
 
 // series is one line of a chart.
 type series struct {
-	colour  color.RGBA
+	name    string
+	colour  template.CSS
 	dashed  bool
 	dotless bool // a line of many points
 	points  []point
 }
 
-// axis says what an axis shows.
-type axis struct {
-	label string
-	log   bool
-	zero  bool // begins at zero
-	ticks func(least, most float64) []plot.Tick
-}
-
-// The size of a chart, in points.
+// The size of a chart in pixels, if a page has three of them in a row, and its letters.
+// How wide a text gets is the browser's affair: as wide as figures mostly are has to do.
 const (
-	chartWidth  vg.Length = 330
-	chartHeight vg.Length = 195
+	chartWidth, chartHeight = 340.0, 212.0
+	letterHeight            = 10.5
+	letterWidth             = 0.56 * letterHeight
 )
 
-// chart draws lines as an SVG element for a page of HTML.
-func chart(x, y axis, lines []series) (template.HTML, error) {
-	p := plot.New()
-	p.BackgroundColor = color.Transparent
-	style(&p.X, x)
-	style(&p.Y, y)
-	p.Y.Tick.Label.XAlign = draw.XRight
-	mesh := plotter.NewGrid()
-	mesh.Vertical.Color, mesh.Horizontal.Color = grid, grid
-	mesh.Vertical.Width, mesh.Horizontal.Width = vg.Points(0.5), vg.Points(0.5)
-	p.Add(mesh)
+func width(text string) float64 { return float64(utf8.RuneCountInString(text)) * letterWidth }
+
+// chart draws lines as an SVG element for a page of HTML: as wide as there is room, in
+// the page's fonts, and in its light or its dark colours (style.html).
+func chart(title string, x, y axis, lines []series) template.HTML {
+	c := canvas{x: x.scaled(values(lines, func(pt point) []float64 { return []float64{pt.x} })),
+		y: y.scaled(values(lines, func(pt point) []float64 { return []float64{pt.least, pt.y, pt.most} }))}
+	across, up := x.ticks(c.x.least, c.x.most), y.ticks(c.y.least, c.y.most)
+	c.place(up)
+	c.write(`<svg class="chart" viewBox="0 0 %s %s" role="img" aria-label="%s">`, number(chartWidth), number(chartHeight),
+		template.HTMLEscapeString(spoken(title, x, y, lines)))
+	c.axes(across, up)
 	for _, line := range lines {
-		if err := addLine(p, line); err != nil {
-			return "", err
-		}
+		c.line(line)
 	}
-	bound(&p.X, x, lines, func(pt point) (float64, float64) { return pt.x, pt.x })
-	bound(&p.Y, y, lines, func(pt point) (float64, float64) { return pt.least, pt.most })
-
-	canvas := vgsvg.New(chartWidth, chartHeight)
-	p.Draw(draw.New(canvas))
-	var out bytes.Buffer
-	if _, err := canvas.WriteTo(&out); err != nil {
-		return "", err
-	}
-	return inline(out.String()), nil
+	c.write("</svg>")
+	return template.HTML(c.out.String())
 }
 
-func style(a *plot.Axis, spec axis) {
-	a.Label.Text = spec.label
-	a.Label.TextStyle.Color, a.Tick.Label.Color = ink, ink
-	a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = font.Points(8), font.Points(8)
-	a.Label.TextStyle.Font.Variant, a.Tick.Label.Font.Variant = "Sans", "Sans"
-	a.Label.Padding = vg.Points(3)
-	a.LineStyle.Color, a.Tick.LineStyle.Color = grid, grid
-	a.Tick.Length = vg.Points(3)
-	a.Padding = vg.Points(2)
-	if spec.log {
-		a.Scale = plot.LogScale{}
-	}
-	a.Tick.Marker = plot.TickerFunc(spec.ticks)
-}
-
-func addLine(p *plot.Plot, line series) error {
-	xys := make(plotter.XYs, len(line.points))
-	errors := make(plotter.YErrors, len(line.points))
-	spreads := false
-	for i, pt := range line.points {
-		xys[i] = plotter.XY{X: pt.x, Y: pt.y}
-		errors[i].Low, errors[i].High = pt.y-pt.least, pt.most-pt.y
-		spreads = spreads || pt.least != pt.most
-	}
-	drawn, dots, err := plotter.NewLinePoints(xys)
-	if err != nil {
-		return err
-	}
-	drawn.Color, drawn.Width = line.colour, vg.Points(1.6)
-	if line.dashed {
-		drawn.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
-	}
-	dots.Color, dots.Shape, dots.Radius = line.colour, draw.CircleGlyph{}, vg.Points(2)
-	p.Add(drawn)
-	if !line.dotless {
-		p.Add(dots)
-	}
-	if !spreads {
-		return nil
-	}
-	bars, err := plotter.NewYErrorBars(struct {
-		plotter.XYs
-		plotter.YErrors
-	}{xys, errors})
-	if err != nil {
-		return err
-	}
-	bars.Color, bars.Width, bars.CapWidth = line.colour, vg.Points(0.8), vg.Points(4)
-	p.Add(bars)
-	return nil
-}
-
-// bound makes an axis a little longer than what it shows.
-func bound(a *plot.Axis, spec axis, lines []series, ends func(point) (least, most float64)) {
-	a.Min, a.Max = math.Inf(1), math.Inf(-1)
+func values(lines []series, of func(point) []float64) (all []float64) {
 	for _, line := range lines {
 		for _, pt := range line.points {
-			least, most := ends(pt)
-			a.Min, a.Max = min(a.Min, least), max(a.Max, most)
+			all = append(all, of(pt)...)
 		}
 	}
-	if spec.log {
-		a.Min, a.Max = a.Min/1.3, a.Max*1.3
+	return all
+}
+
+// spoken says what the chart shows to whoever can't see it: where each line begins and ends.
+func spoken(title string, x, y axis, lines []series) string {
+	var out strings.Builder
+	out.WriteString(title + ".")
+	if x.label != "" && y.label != "" {
+		fmt.Fprintf(&out, " Across: %s. Up: %s.", x.label, y.label)
+	}
+	for _, line := range lines {
+		if len(line.points) == 0 || line.name == "" {
+			continue
+		}
+		first, last := line.points[0], line.points[len(line.points)-1]
+		fmt.Fprintf(&out, " %s: %s at %s", line.name, y.value(first.y), x.value(first.x))
+		if len(line.points) > 1 {
+			fmt.Fprintf(&out, ", %s at %s", y.value(last.y), x.value(last.x))
+		}
+		out.WriteString(".")
+	}
+	return out.String()
+}
+
+// canvas is a chart that is being drawn.
+type canvas struct {
+	out                      strings.Builder
+	x, y                     scale
+	left, right, top, bottom float64 // of the field
+}
+
+func (c *canvas) write(format string, arguments ...any) { fmt.Fprintf(&c.out, format, arguments...) }
+
+// place leaves room around the field for the axes' labels.
+func (c *canvas) place(up []tick) {
+	c.left, c.right, c.top, c.bottom = 8, chartWidth-8, 8, chartHeight-letterHeight-12
+	for _, t := range up {
+		c.left = max(c.left, width(t.label)+8)
+	}
+	if c.y.label != "" {
+		c.left += letterHeight + 6
+	}
+	if c.x.label != "" {
+		c.bottom -= letterHeight + 5
+	}
+	c.x.from, c.x.to = c.left, c.right
+	c.y.from, c.y.to = c.bottom, c.top
+}
+
+// axes draws the grid, the axes and their labels. A label that would touch the one before
+// it is left out.
+func (c *canvas) axes(across, up []tick) {
+	c.write(`<path class="mesh" d="`)
+	for _, t := range across {
+		c.write("M%s %sV%s", number(c.x.at(t.value)), number(c.top), number(c.bottom))
+	}
+	for _, t := range up {
+		c.write("M%s %sH%s", number(c.left), number(c.y.at(t.value)), number(c.right))
+	}
+	c.write(`"/><path class="axis" d="M%s %sV%sH%s"/>`, number(c.left), number(c.top), number(c.bottom), number(c.right))
+	c.write(`<g text-anchor="middle">`)
+	free := 0.0
+	for _, t := range across {
+		half := width(t.label) / 2
+		at := min(c.x.at(t.value), chartWidth-half)
+		if t.label != "" && at-half >= free {
+			c.text(at, c.bottom+letterHeight+3, t.label)
+			free = at + half + letterWidth
+		}
+	}
+	if c.x.label != "" {
+		c.text((c.left+c.right)/2, chartHeight-4, c.x.label)
+	}
+	if c.y.label != "" {
+		c.write(`<g transform="translate(%s %s) rotate(-90)">`, number(letterHeight), number((c.top+c.bottom)/2))
+		c.text(0, 0, c.y.label)
+		c.write("</g>")
+	}
+	c.write(`</g><g text-anchor="end">`)
+	free = chartHeight
+	for _, t := range up {
+		if at := c.y.at(t.value); t.label != "" && at+letterHeight/2 <= free {
+			c.text(c.left-5, at+letterHeight*0.35, t.label)
+			free = at - letterHeight/2
+		}
+	}
+	c.write("</g>")
+}
+
+func (c *canvas) text(x, y float64, text string) {
+	c.write(`<text x="%s" y="%s">%s</text>`, number(x), number(y), template.HTMLEscapeString(text))
+}
+
+// line draws a line, then its spreads, then its dots, each of which says what it stands
+// for when it is pointed at.
+func (c *canvas) line(line series) {
+	var path, bars, dots strings.Builder
+	command, drawn := "M", ""
+	for _, pt := range line.points {
+		if !c.x.shows(pt.x) || !c.y.shows(pt.y) {
+			command = "M" // a gap
+			continue
+		}
+		x, y := number(c.x.at(pt.x)), number(c.y.at(pt.y))
+		if at := x + " " + y; at != drawn || command == "M" {
+			path.WriteString(command + at)
+			command, drawn = "L", at
+		}
+		if pt.least != pt.most {
+			fmt.Fprintf(&bars, "M%[1]s %[2]sV%[3]sm-2.5 0h5M%[1]s %[2]sm-2.5 0h5", x, number(c.y.at(pt.least)), number(c.y.at(pt.most)))
+		}
+		if !line.dotless {
+			fmt.Fprintf(&dots, `<circle cx="%s" cy="%s" r="2.5"><title>%s</title></circle>`, x, y,
+				template.HTMLEscapeString(strings.TrimPrefix(line.name+": ", ": ")+c.y.value(pt.y)+" at "+c.x.value(pt.x)))
+		}
+	}
+	if path.Len() == 0 {
 		return
 	}
-	if spec.zero {
-		a.Min = 0
+	dashes := ""
+	if line.dashed {
+		dashes = ` stroke-dasharray="5 4"`
 	}
-	slack := max((a.Max-a.Min)*0.08, 1e-3)
-	a.Max += slack
-	if !spec.zero {
-		a.Min -= slack
+	c.write(`<g class="line" style="--colour: %s"><path d="%s"%s/>`, line.colour, path.String(), dashes)
+	if bars.Len() > 0 {
+		c.write(`<path class="spread" d="%s"/>`, bars.String())
 	}
+	c.write("%s</g>", dots.String())
 }
 
-var (
-	prelude  = regexp.MustCompile(`(?s)^.*?<svg[^>]*>`)
-	fontName = regexp.MustCompile(`font-family:[^;"]*;`)
-)
-
-// inline makes an element of a page out of an SVG document: as wide as there is
-// room, in the page's colours and fonts, and without the addresses that stand
-// in a document's head.
-func inline(document string) template.HTML {
-	body := prelude.ReplaceAllString(document, "")
-	body = fontName.ReplaceAllString(body, "")
-	for _, replace := range []struct {
-		of color.RGBA
-		by string
-	}{{ink, "currentColor"}, {grid, "var(--grid)"}} {
-		body = strings.ReplaceAll(body, strings.ToUpper(string(cssColour(replace.of))), replace.by)
-		body = strings.ReplaceAll(body, string(cssColour(replace.of)), replace.by)
-	}
-	head := fmt.Sprintf(`<svg viewBox="0 0 %.0f %.0f" role="img">`, chartWidth.Points(), chartHeight.Points())
-	return template.HTML(head + body)
+// number is a length with a tenth of a pixel.
+func number(v float64) string {
+	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
 }
-
-// logTicks labels the powers of ten, and 2 and 5 times them where there is room.
-func logTicks(label func(float64) string) func(least, most float64) []plot.Tick {
-	return func(least, most float64) []plot.Tick {
-		decades := math.Log10(most / least)
-		var ticks []plot.Tick
-		for exponent := math.Floor(math.Log10(least)); exponent <= math.Ceil(math.Log10(most)); exponent++ {
-			for _, factor := range []float64{1, 2, 5} {
-				value := factor * math.Pow(10, exponent)
-				if value < least || value > most || factor != 1 && decades > 3 {
-					continue
-				}
-				text := label(value)
-				if factor != 1 && decades > 1.5 {
-					text = ""
-				}
-				ticks = append(ticks, plot.Tick{Value: value, Label: text})
-			}
-		}
-		return ticks
-	}
-}
-
-// givenTicks labels certain values and no others.
-func givenTicks(values []float64, label func(float64) string) func(least, most float64) []plot.Tick {
-	return func(least, most float64) []plot.Tick {
-		var ticks []plot.Tick
-		for _, value := range values {
-			if value >= least && value <= most {
-				ticks = append(ticks, plot.Tick{Value: value, Label: label(value)})
-			}
-		}
-		return ticks
-	}
-}
-
-// linearTicks labels round values.
-func linearTicks(label func(float64) string) func(least, most float64) []plot.Tick {
-	return func(least, most float64) []plot.Tick {
-		ticks := plot.DefaultTicks{}.Ticks(least, most)
-		for i := range ticks {
-			if ticks[i].Label != "" {
-				ticks[i].Label = label(ticks[i].Value)
-			}
-		}
-		return ticks
-	}
-}
-
-// magnitude is a count for an axis: 5, 20 k, 1 M.
-func magnitude(n float64) string {
-	switch {
-	case n >= 1e6:
-		return fmt.Sprintf("%g M", n/1e6)
-	case n >= 1e3:
-		return fmt.Sprintf("%g k", n/1e3)
-	}
-	return fmt.Sprintf("%g", n)
-}
-
-// roundTime is a time for an axis: 5 µs.
-func roundTime(nanoseconds float64) string {
-	for _, unit := range []struct {
-		name string
-		size float64
-	}{{"s", 1e9}, {"ms", 1e6}, {"µs", 1e3}} {
-		if nanoseconds >= unit.size*0.999 {
-			return fmt.Sprintf("%g %s", math.Round(nanoseconds/unit.size*1000)/1000, unit.name)
-		}
-	}
-	return fmt.Sprintf("%g ns", nanoseconds)
-}
-
-// nines is where a quantile stands on an axis that has as much room between
-// 90 % and 99 % as between 99 % and 99.9 %.
-func nines(quantile float64) float64 { return -math.Log10(1 - quantile) }
-
-// quantileAxis is an axis of quantiles. Its begin has no label: there is no room
-// for one beside that of 50 %.
-func quantileAxis() axis {
-	labels := map[float64]string{}
-	var values []float64
-	for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999} {
-		labels[nines(q)] = fmt.Sprintf("%.6g %%", q*100)
-		values = append(values, nines(q))
-	}
-	slices.Sort(values)
-	return axis{label: "share of calls", ticks: givenTicks(values, func(v float64) string { return labels[v] })}
-}
-
-func timeAxis(label string) axis { return axis{label: label, log: true, ticks: logTicks(roundTime)} }

@@ -3,8 +3,8 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"image/color"
 	"slices"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/bench"
 )
@@ -32,7 +32,6 @@ type section struct {
 type drawer struct {
 	result  *bench.Result
 	colours map[string]int
-	err     error
 }
 
 func newDrawer(r *bench.Result) *drawer {
@@ -44,7 +43,7 @@ func newDrawer(r *bench.Result) *drawer {
 }
 
 // sections are all figures that the result has data for.
-func (d *drawer) sections() ([]section, error) {
+func (d *drawer) sections() []section {
 	all := []section{
 		{"Throughput by callers", "Operations a second; the bars go from the slowest round to the fastest.", d.throughputs()},
 		{"Latency percentiles", "How long a call took, by the share of calls that took no longer. Towards the right stand the rare slow ones.", d.latencies()},
@@ -52,7 +51,7 @@ func (d *drawer) sections() ([]section, error) {
 		{"Expiry lag", "The time from a key's deadline to the moment when the harness was told that it was removed (no read returns it meanwhile), and the latency of writes beside it.", d.expiries()},
 		{"Delivery", "The time from the begin of a write to the receipt of its event, over all receivers.", d.deliveries()},
 	}
-	return slices.DeleteFunc(all, func(s section) bool { return len(s.Figures) == 0 }), d.err
+	return slices.DeleteFunc(all, func(s section) bool { return len(s.Figures) == 0 })
 }
 
 // group is the cells of one workload, at one number of callers or at several.
@@ -88,13 +87,9 @@ func (g group) callers() []int {
 	return numbers
 }
 
-func (d *drawer) add(figures []figure, title, caption string, x, y axis, lines []series, names ...legend) []figure {
-	drawn, err := chart(x, y, lines)
-	if err != nil {
-		d.err = fmt.Errorf("draw %s: %w", title, err)
-		return figures
-	}
-	return append(figures, figure{title, caption, drawn, names})
+func add(figures []figure, title, caption string, x, y axis, lines []series, names ...legend) []figure {
+	spoken := strings.TrimSuffix(title+", "+caption, ", ")
+	return append(figures, figure{title, caption, chart(spoken, x, y, lines), names})
 }
 
 func (d *drawer) throughputs() (figures []figure) {
@@ -108,7 +103,7 @@ func (d *drawer) throughputs() (figures []figure) {
 		for _, cell := range g.cells {
 			line := lines[cell.Contender]
 			if line == nil {
-				line = &series{colour: colour(d.colours[cell.Contender])}
+				line = &series{name: cell.Contender, colour: colour(d.colours[cell.Contender])}
 				lines[cell.Contender] = line
 				order = append(order, line)
 			}
@@ -119,23 +114,22 @@ func (d *drawer) throughputs() (figures []figure) {
 		for _, n := range numbers {
 			ticks = append(ticks, float64(n))
 		}
-		figures = d.add(figures, g.workload, "", axis{label: "callers", log: true, ticks: givenTicks(ticks, magnitude)},
-			axis{label: "operations a second", log: true, ticks: logTicks(magnitude)}, values(order))
+		var drawn []series
+		for _, line := range order {
+			drawn = append(drawn, *line)
+		}
+		figures = add(figures, g.workload, "", axis{label: "callers", log: true, ticks: givenTicks(ticks, magnitude), value: callers},
+			axis{label: "operations a second", log: true, ticks: logTicks(magnitude), value: Count}, drawn)
 	}
 	return figures
 }
 
-func values(pointers []*series) []series {
-	lines := make([]series, len(pointers))
-	for i, p := range pointers {
-		lines[i] = *p
-	}
-	return lines
-}
+// callers are so many callers, in words.
+func callers(n float64) string { return plural(int(n), "caller") }
 
 // curve is a distribution of times as a line.
-func curve(l bench.Latency, c int, dashed bool) series {
-	line := series{colour: colour(c), dashed: dashed}
+func curve(name string, l bench.Latency, c int, dashed bool) series {
+	line := series{name: name, colour: colour(c), dashed: dashed}
 	for i, nanoseconds := range l.Curve {
 		y := float64(max(nanoseconds, 1))
 		line.points = append(line.points, point{nines(bench.Quantiles[i]), y, y, y})
@@ -155,10 +149,10 @@ func (d *drawer) latencies() (figures []figure) {
 		var lines []series
 		for _, cell := range g.cells {
 			if cell.Callers == callers {
-				lines = append(lines, curve(cell.Latency["all"], d.colours[cell.Contender], false))
+				lines = append(lines, curve(cell.Contender, cell.Latency["all"], d.colours[cell.Contender], false))
 			}
 		}
-		figures = d.add(figures, g.workload, plural(callers, "caller"), quantileAxis(), timeAxis("latency"), lines)
+		figures = add(figures, g.workload, plural(callers, "caller"), quantileAxis(), timeAxis("latency"), lines)
 	}
 	return figures
 }
@@ -174,20 +168,20 @@ func (d *drawer) batches() (figures []figure) {
 				continue
 			}
 			col := colour(len(lines))
-			names = append(names, legend{cssColour(col), fmt.Sprintf("%s: %.1f on average", plural(cell.Callers, "caller"), MeanBatch(cell.Batches))})
-			lines = append(lines, batchCurve(cell.Batches, col))
+			names = append(names, legend{col, fmt.Sprintf("%s: %.1f on average", plural(cell.Callers, "caller"), MeanBatch(cell.Batches))})
+			lines = append(lines, batchCurve(plural(cell.Callers, "caller"), cell.Batches, col))
 		}
 		if lines != nil {
-			figures = d.add(figures, c.Name, "", axis{label: "writes in a commit", log: true, ticks: logTicks(magnitude)},
-				axis{label: "share of writes", ticks: givenTicks([]float64{0, 0.25, 0.5, 0.75, 1}, func(v float64) string { return fmt.Sprintf("%g %%", v*100) })},
+			figures = add(figures, c.Name, "", axis{label: "writes in a commit", log: true, ticks: logTicks(magnitude), value: writes},
+				axis{label: "share of writes", ticks: givenTicks([]float64{0, 0.25, 0.5, 0.75, 1}, share), value: share},
 				lines, names...)
 		}
 	}
 	return figures
 }
 
-func batchCurve(buckets []bench.Bucket, c color.RGBA) series {
-	line := series{colour: c}
+func batchCurve(name string, buckets []bench.Bucket, c template.CSS) series {
+	line := series{name: name, colour: c}
 	var total, sum int64
 	for _, bucket := range buckets {
 		total += int64(bucket.Size) * bucket.Count
@@ -201,19 +195,23 @@ func batchCurve(buckets []bench.Bucket, c color.RGBA) series {
 	return line
 }
 
+// writes are so many writes, in words.
+func writes(n float64) string { return plural(int(n), "write") }
+
 func (d *drawer) expiries() (figures []figure) {
 	for _, g := range d.groups(func(c bench.Cell) bool { return c.Expiry != nil }) {
 		var lines []series
 		var names []legend
 		for _, cell := range g.cells {
 			c := d.colours[cell.Contender]
-			lines = append(lines, curve(cell.Expiry.Latency, c, false), curve(cell.Latency["all"], c, true))
+			lines = append(lines, curve(cell.Contender+", expiry lag", cell.Expiry.Latency, c, false),
+				curve(cell.Contender+", writes meanwhile", cell.Latency["all"], c, true))
 			names = append(names,
-				legend{cssColour(colour(c)), fmt.Sprintf("%s, line: expiry lag of %s, p99 %s", cell.Contender, plural(int(cell.Expiry.Received), "key"), Time(float64(cell.Expiry.Latency.P99)))},
-				legend{cssColour(colour(c)), fmt.Sprintf("%s, dashes: writes meanwhile, p99 %s", cell.Contender, Time(float64(cell.Latency["all"].P99)))})
+				legend{colour(c), fmt.Sprintf("%s, line: expiry lag of %s, p99 %s", cell.Contender, plural(int(cell.Expiry.Received), "key"), Time(float64(cell.Expiry.Latency.P99)))},
+				legend{colour(c), fmt.Sprintf("%s, dashes: writes meanwhile, p99 %s", cell.Contender, Time(float64(cell.Latency["all"].P99)))})
 		}
 		if lines != nil {
-			figures = d.add(figures, g.workload, plural(g.cells[0].Callers, "caller"), quantileAxis(), timeAxis("lag, latency"), lines, names...)
+			figures = add(figures, g.workload, plural(g.cells[0].Callers, "caller"), quantileAxis(), timeAxis("lag, latency"), lines, names...)
 		}
 	}
 	return figures
@@ -225,11 +223,11 @@ func (d *drawer) deliveries() (figures []figure) {
 		var names []legend
 		for _, cell := range g.cells {
 			c := d.colours[cell.Contender]
-			lines = append(lines, curve(cell.Delivery.Latency, c, false))
+			lines = append(lines, curve(cell.Contender, cell.Delivery.Latency, c, false))
 			dropped := 100 * float64(cell.Delivery.Dropped) / float64(max(cell.Delivery.Expected, 1))
-			names = append(names, legend{cssColour(colour(c)), fmt.Sprintf("%s: %.3g %% dropped%s", cell.Contender, dropped, silently(cell.Delivery))})
+			names = append(names, legend{colour(c), fmt.Sprintf("%s: %.3g %% dropped%s", cell.Contender, dropped, silently(cell.Delivery))})
 		}
-		figures = d.add(figures, g.workload, plural(g.cells[0].Delivery.Receivers, "receiver"), quantileAxis(), timeAxis("write to receipt"), lines, names...)
+		figures = add(figures, g.workload, plural(g.cells[0].Delivery.Receivers, "receiver"), quantileAxis(), timeAxis("write to receipt"), lines, names...)
 	}
 	return figures
 }

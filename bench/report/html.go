@@ -2,7 +2,6 @@ package report
 
 import (
 	"embed"
-	"fmt"
 	"html/template"
 	"io"
 	"math"
@@ -19,17 +18,13 @@ var page = template.Must(template.ParseFS(files, "page.html", "style.html"))
 // network, no script, no other file.
 func HTML(out io.Writer, r *bench.Result) error {
 	d := newDrawer(r)
-	sections, err := d.sections()
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
 	data := pageData{
-		Result: r, Sections: sections, Workloads: d.rows(),
+		Result: r, Sections: d.sections(), Workloads: d.rows(),
 		Harness: Harness(r), Setting: Setting(r), Failures: r.Failures(),
 		Started: r.Started.Format("2 January 2006, 15:04 MST"), Elapsed: Time(r.Elapsed * 1e9),
 	}
 	for i, c := range r.Contenders {
-		data.Contenders = append(data.Contenders, contender{legend{cssColour(colour(i)), c.Name}, c.Durability, c.Note})
+		data.Contenders = append(data.Contenders, contender{legend{colour(i), c.Name}, c.Durability, c.Note})
 	}
 	return page.Execute(out, data)
 }
@@ -86,7 +81,7 @@ func (d *drawer) rows() []workloadRows {
 }
 
 func (d *drawer) row(cell bench.Cell) row {
-	shown := row{legend: legend{cssColour(colour(d.colours[cell.Contender])), cell.Contender}, Callers: Count(float64(cell.Callers))}
+	shown := row{legend: legend{colour(d.colours[cell.Contender]), cell.Contender}, Callers: Count(float64(cell.Callers))}
 	switch {
 	case cell.Cannot != "":
 		shown.Message = "can't: " + cell.Cannot

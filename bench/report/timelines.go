@@ -1,10 +1,10 @@
 package report
 
 import (
-	"fmt"
 	"html/template"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"forge.lthn.ai/core/go-store/bench"
@@ -54,11 +54,7 @@ func (t Timelines) HTML(out io.Writer) error {
 		Figures     []timelineFigure
 	}{Timelines: t, When: t.Started.Format("2 January 2006, 15:04 MST"), Where: Machine(t.Machine)}
 	for _, line := range t.Lines {
-		drawn, err := line.chart(t.Warm)
-		if err != nil {
-			return fmt.Errorf("report: %s: %w", line.Name, err)
-		}
-		data.Figures = append(data.Figures, timelineFigure{line, drawn})
+		data.Figures = append(data.Figures, timelineFigure{line, line.chart(t.Warm)})
 	}
 	return timelines.Execute(out, data)
 }
@@ -66,9 +62,9 @@ func (t Timelines) HTML(out io.Writer) error {
 // grey is what is not judged.
 var grey = palette[7]
 
-func (l Timeline) chart(warm float64) (template.HTML, error) {
+func (l Timeline) chart(warm float64) template.HTML {
 	if len(l.Points) == 0 {
-		return "", nil
+		return ""
 	}
 	unit, label := 1.0, "seconds"
 	if l.Points[len(l.Points)-1].At > 180 {
@@ -79,7 +75,7 @@ func (l Timeline) chart(warm float64) (template.HTML, error) {
 		scale, y = 1<<20, "MiB"
 	}
 	at := func(m Moment) point { v := m.Value / scale; return point{m.At / unit, v, v, v} }
-	cold, line := series{colour: grey, dotless: true}, series{colour: colour(0), dotless: true}
+	cold, line := series{name: "warm-up", colour: grey, dotless: true}, series{name: "then", colour: colour(0), dotless: true}
 	for _, m := range l.Points {
 		if m.At < warm {
 			cold.points = append(cold.points, at(m))
@@ -98,11 +94,14 @@ func (l Timeline) chart(warm float64) (template.HTML, error) {
 	}
 	if l.Judged {
 		end := l.Points[len(l.Points)-1].At
-		drawn = append(drawn, series{colour: colour(1), dashed: true, dotless: true,
+		drawn = append(drawn, series{name: "at most", colour: colour(1), dashed: true, dotless: true,
 			points: []point{at(Moment{warm, l.Limit}), at(Moment{end, l.Limit})}})
 	}
+	moment := func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) + " " + label }
 	plain := func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
-	return chart(axis{label: label, zero: true, ticks: linearTicks(plain)}, axis{label: y, zero: true, ticks: linearTicks(thousandsOf)}, drawn)
+	amount := func(v float64) string { return strings.TrimSpace(thousandsOf(v) + " " + y) }
+	return chart(l.Name+", over time", axis{label: label, zero: true, ticks: linearTicks(plain), value: moment},
+		axis{label: y, zero: true, ticks: linearTicks(thousandsOf), value: amount}, drawn)
 }
 
 // thousandsOf is a number for an axis of any size.

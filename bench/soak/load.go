@@ -173,7 +173,7 @@ func value(noise string, random *rand.Rand) string {
 	return string([]byte(noise[offset : offset+valueSize])) // not a window into what lives anyhow
 }
 
-// calls are the calls of each kind. Nobody may be calling.
+// calls are the calls of each kind. No caller may be at work.
 func (l *load) calls() map[string]uint64 {
 	calls := make(map[string]uint64)
 	for _, c := range l.callers {

@@ -97,7 +97,7 @@ func median(samples []Sample, of func(Sample) int64) float64 {
 	return (float64(values[(n-1)/2]) + float64(values[n/2])) / 2
 }
 
-// Summary says what grew, or why nobody can tell.
+// Summary says what grew, or why that can't be told.
 func (r Result) Summary() string {
 	if r.Verdict == Unjudged {
 		return fmt.Sprintf("not judged: it ended %s after its begin, too soon after a warm-up of %s", seconds(r.Seconds), seconds(r.Warm))

@@ -41,7 +41,7 @@ func (t *target) gateway() (*api.PID, error) {
 	return t.store.PID()
 }
 
-// crowd are actors at work: they count what they have done, and whoever waits is told.
+// crowd are actors at work: they count what they have done, and tell the goroutine that waits.
 type crowd struct {
 	system *api.ActorSystem
 	pids   []*api.PID
@@ -123,7 +123,7 @@ func (t *target) stopCrowds() error {
 	t.mu.crowds = nil
 	t.mu.Unlock()
 	for _, c := range crowds {
-		_ = c.Stop() // who awaited it was told
+		_ = c.Stop() // the goroutine that awaited it was told
 	}
 	return nil
 }

@@ -11,10 +11,10 @@ import (
 type audience struct {
 	run     *run
 	members []*member
-	leaving chan struct{} // closed when nobody writes any more
+	leaving chan struct{} // closed after the last write
 	end     atomic.Uint64 // the revision of the last commit, once it is known
 	group   sync.WaitGroup
-	cells   map[[2]string]*cell
+	owned   map[[2]string]*ownedKey
 }
 
 // pause is how long a slow watcher rests after each event.
@@ -22,10 +22,10 @@ const pause = 5 * time.Millisecond
 
 // gather registers the watchers. It is called before anybody writes.
 func (r *run) gather() *audience {
-	a := &audience{run: r, leaving: make(chan struct{}), cells: map[[2]string]*cell{}}
+	a := &audience{run: r, leaving: make(chan struct{}), owned: map[[2]string]*ownedKey{}}
 	for _, c := range r.callers {
-		for _, k := range slices.Concat(c.cells, c.tenant, c.stamps.groups[:]) {
-			a.cells[[2]string{k.group, k.key}] = k
+		for _, k := range slices.Concat(c.owned, c.tenant, c.whole.groups[:]) {
+			a.owned[[2]string{k.group, k.key}] = k
 		}
 	}
 	for _, m := range []*member{
@@ -34,7 +34,7 @@ func (r *run) gather() *audience {
 		newMember("watcher of a group", &account{group: "own-0000", key: "*"}, false),
 		newMember("watcher of a key", &account{group: "own-0000", key: "key-01"}, false),
 		newMember("watcher of a key of any group", &account{group: "*", key: "key-02"}, false),
-		newMember("watcher of the keys of all", &account{group: hotGroup, key: "*"}, false),
+		newMember("watcher of the keys of all", &account{group: sharedGroup, key: "*"}, false),
 		newMember("watcher of the sessions", &account{group: sessionGroup, key: "*"}, false),
 		newMember("watcher of a group under the quota", &account{group: quotaPrefix + "team-0000", key: "*"}, false),
 	} {

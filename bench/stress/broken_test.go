@@ -286,3 +286,39 @@ func TestRun_CatchesAnExpiredKeyThatIsRead(t *testing.T) {
 	assert.NotZero(t, result.Violations[ExpiredRead], result.Findings)
 	assert.Len(t, result.Violations, 1, result.Findings)
 }
+
+// spoiler answers reads of one key with something else.
+type spoiler struct {
+	Target
+	answer Answer
+}
+
+func (s *spoiler) Do(call Call) Answer {
+	if call.Group == "data" && call.Key == "a" && call.Kind == Get {
+		return s.answer
+	}
+	return s.Target.Do(call)
+}
+
+// Entries that were there from the beginning are never missing, nor others.
+func TestRun_CatchesWhatHappensToTheDataSet(t *testing.T) {
+	config := untilCaught(16_000)
+	config.Data = []api.Item{{Group: "data", Key: "a", Value: "1"}}
+	for violation, answer := range map[Violation]Answer{LostWrite: {Err: api.NotFoundError}, PhantomWrite: {Value: "2"}} {
+		result := Run(context.Background(), &spoiler{openTarget(t, ":memory:"), answer}, config)
+		assert.NotZero(t, result.Violations[violation], result.Findings)
+	}
+	swept := &dropper{Target: openTarget(t, ":memory:")}
+	swept.matches = func(call Call) bool {
+		if call.Kind == Transfer {
+			assert.NoError(t, swept.Target.Do(Call{Kind: Delete, Group: "data", Key: "b"}).Err)
+		}
+		return false
+	}
+	config.Data = []api.Item{{Group: "data", Key: "b", Value: "1"}}
+	result := Run(context.Background(), swept, config)
+	assert.False(t, result.Passed())
+	config.Enough = 0
+	result = Run(context.Background(), openTarget(t, ":memory:"), config)
+	assert.Empty(t, result.Findings)
+}

@@ -22,16 +22,16 @@ type caller struct {
 	*run
 	number int
 	random *rand.Rand
-	group  string  // of its own keys
-	cells  []*cell // its own keys
+	group  string      // of its own keys
+	owned  []*ownedKey // its own keys
 
-	tenant        []*cell            // its keys under the quota
-	stamps        *stampSet          // its groups that are written as a whole
-	hotWrites     uint64             // of registers, so far
-	sums          [counterKeys]int64 // that it made, of each counter
-	sessions      []session          // not known to be over
-	sessionsBegun uint64
-	touches       uint64 // that it made
+	tenant         []*ownedKey        // its keys under the quota
+	whole          *wholeGroups       // its groups that are written as a whole
+	registerWrites uint64             // of registers, so far
+	sums           [counterKeys]int64 // that it made, of each counter
+	sessions       []session          // not known to be over
+	sessionsBegun  uint64
+	touches        uint64 // that it made
 
 	kills uint64       // of the target, as far as it has noticed
 	since atomic.Int64 // when its present call began, in Unix nanoseconds; 0 between calls
@@ -41,10 +41,10 @@ func newCaller(r *run, number int) *caller {
 	c := &caller{run: r, number: number, random: rand.New(rand.NewPCG(r.config.Seed, uint64(number))),
 		group: fmt.Sprintf("own-%04d", number)}
 	for i := range ownKeys {
-		c.cells = append(c.cells, newCell(c.group, fmt.Sprintf("key-%02d", i), ownDeletes))
+		c.owned = append(c.owned, newOwnedKey(c.group, fmt.Sprintf("key-%02d", i), ownDeletes))
 	}
 	c.tenant = newTenant(c.number, r.config.Callers)
-	c.stamps = newStampSet(number)
+	c.whole = newWholeGroups(number)
 	return c
 }
 
@@ -73,17 +73,17 @@ func (c *caller) afterKills(kills uint64) {
 // verifyOwn compares all groups that only this caller writes with what it
 // knows of them.
 func (c *caller) verifyOwn() {
-	c.verifyGroup(c.group, c.cells)
+	c.verifyGroup(c.group, c.owned)
 	c.verifyGroup(c.tenant[0].group, c.tenant)
-	for _, g := range c.stamps.groups {
+	for _, g := range c.whole.groups {
 		g.checked = 0
 	}
-	c.verifyStamps()
+	c.verifyWholeGroups()
 }
 
 // verifyGroup reads a whole group. Keys that are not as they ought to be are
 // read once more each, to tell why.
-func (c *caller) verifyGroup(group string, cells []*cell) {
+func (c *caller) verifyGroup(group string, owned []*ownedKey) {
 	rows, ok := c.rows(Call{Kind: GetAll, Group: group})
 	if !ok {
 		return
@@ -92,7 +92,7 @@ func (c *caller) verifyGroup(group string, cells []*cell) {
 	for _, row := range rows {
 		values[row.Key] = row.Value
 	}
-	for _, k := range cells {
+	for _, k := range owned {
 		value, found := values[k.key]
 		delete(values, k.key)
 		if k.checked = k.number(); !c.expects(k, value, found) {
@@ -106,7 +106,11 @@ func (c *caller) verifyGroup(group string, cells []*cell) {
 
 // step does one thing.
 func (c *caller) step() {
-	own := c.cells[c.random.IntN(len(c.cells))]
+	if len(c.data.items) > 0 && c.random.IntN(8) == 0 {
+		c.readData()
+		return
+	}
+	own := c.owned[c.random.IntN(len(c.owned))]
 	switch dice := c.random.IntN(100); {
 	case dice < 26:
 		c.write(own)
@@ -125,15 +129,15 @@ func (c *caller) step() {
 	case dice < 51:
 		c.revise()
 	case dice < 56:
-		c.writeHot()
+		c.writeRegister()
 	case dice < 66:
-		c.readHot()
+		c.readRegister()
 	case dice < 71:
 		c.writeTenant()
 	case dice < 76:
-		c.writeStamps()
+		c.writeWholeGroups()
 	case dice < 83:
-		c.scanStamps()
+		c.scanWholeGroups()
 	case dice < 88:
 		c.addOne()
 	case dice < 92:
@@ -147,9 +151,13 @@ func (c *caller) step() {
 
 // do makes one call and leaves a trace of it for the watchdog.
 func (c *caller) do(call Call) Answer {
-	c.since.Store(time.Now().UnixNano())
+	began := time.Now()
+	c.since.Store(began.UnixNano())
 	answer := c.run.target.Do(call)
 	c.since.Store(0)
+	if call.Kind.Writes() && answer.Err == nil {
+		c.settle(began)
+	}
 	c.calls[call.Kind].Add(1)
 	return answer
 }
@@ -161,7 +169,7 @@ func (c *caller) unexpected(call Call, err error) {
 
 // write makes the next write of a key of the caller's own. The last one was
 // read by then, so that no lost write is covered up by the next.
-func (c *caller) write(k *cell) {
+func (c *caller) write(k *ownedKey) {
 	if k.checked != k.number() {
 		c.verify(k)
 	}
@@ -171,7 +179,7 @@ func (c *caller) write(k *cell) {
 }
 
 // finish notes what became of write n.
-func (c *caller) finish(k *cell, n, started uint64, call Call, answer Answer) {
+func (c *caller) finish(k *ownedKey, n, started uint64, call Call, answer Answer) {
 	if answer.Err == nil {
 		c.acknowledged(k, n, started, call)
 		k.revision = answer.Revision
@@ -185,7 +193,7 @@ func (c *caller) finish(k *cell, n, started uint64, call Call, answer Answer) {
 }
 
 // acknowledged notes that write n of a key took place, and its event.
-func (c *caller) acknowledged(k *cell, n, started uint64, call Call) {
+func (c *caller) acknowledged(k *ownedKey, n, started uint64, call Call) {
 	was := k.present()
 	k.acknowledge(n, started, c.now())
 	k.revision, k.expires = 0, call.Kind == SetWithTTL
@@ -199,7 +207,7 @@ func (c *caller) acknowledged(k *cell, n, started uint64, call Call) {
 
 // resolve finds out whether a write took place whose call did not say so. Its
 // caller is the only one to write the key.
-func (c *caller) resolve(k *cell, n, started uint64, call Call) {
+func (c *caller) resolve(k *ownedKey, n, started uint64, call Call) {
 	value, found, ok := c.get(k.group, k.key)
 	if !ok {
 		return
@@ -238,7 +246,7 @@ func (c *caller) look(call Call) (answer Answer, found, ok bool) {
 }
 
 // verify reads a key of the caller's own, of which it knows exactly what is there.
-func (c *caller) verify(k *cell) {
+func (c *caller) verify(k *ownedKey) {
 	read := c.get
 	if c.random.IntN(2) == 0 || k.touched(k.number()) { // Get does not tell when it expires
 		read = func(string, string) (string, bool, bool) { return c.entry(k) }
@@ -254,14 +262,14 @@ func (c *caller) verify(k *cell) {
 }
 
 // mismatch reports that a key of the caller's own was not as it ought to be.
-func (c *caller) mismatch(k *cell, value string, found bool) {
+func (c *caller) mismatch(k *ownedKey, value string, found bool) {
 	want := brief(valueOf(k.group, k.key, k.number(), k.started), k.present())
 	c.findings.add(c.diagnose(k, value, found), "%v: found %s right after write %d was acknowledged, which left %s",
 		k, brief(value, found), k.number(), want)
 }
 
 // expects reports whether the last acknowledged write left this.
-func (c *caller) expects(k *cell, value string, found bool) bool {
+func (c *caller) expects(k *ownedKey, value string, found bool) bool {
 	if !k.present() {
 		return !found
 	}
@@ -270,7 +278,7 @@ func (c *caller) expects(k *cell, value string, found bool) bool {
 
 // diagnose looks again, by other ways too, to tell a read that was stale from
 // a write that is gone.
-func (c *caller) diagnose(k *cell, value string, found bool) Violation {
+func (c *caller) diagnose(k *ownedKey, value string, found bool) Violation {
 	for range 3 {
 		if value, found, ok := c.get(k.group, k.key); ok && c.expects(k, value, found) {
 			return StaleRead
@@ -292,10 +300,10 @@ func (c *caller) diagnose(k *cell, value string, found bool) Violation {
 	return LostWrite
 }
 
-// readOther reads a key that somebody else may be writing.
+// readOther reads a key that another caller may be writing.
 func (c *caller) readOther() {
 	other := c.callers[c.random.IntN(len(c.callers))]
-	k := other.cells[c.random.IntN(len(other.cells))]
+	k := other.owned[c.random.IntN(len(other.owned))]
 	c.lookAgain(func() (Violation, string) {
 		before := k.acked.Load()
 		value, found, ok := c.get(k.group, k.key)
@@ -327,7 +335,7 @@ func (c *caller) lookAgain(look func() (Violation, string)) {
 // count compares the store's counts with the caller's own.
 func (c *caller) count() {
 	want := int64(0)
-	for _, k := range c.cells {
+	for _, k := range c.owned {
 		if k.present() {
 			want++
 		}
@@ -350,7 +358,7 @@ func (c *caller) count() {
 
 // writeWatched writes a key while watching it: when the call returns, the
 // event has to be there.
-func (c *caller) writeWatched(k *cell) {
+func (c *caller) writeWatched(k *ownedKey) {
 	watcher := c.target.Watch(k.group, k.key)
 	if watcher == nil {
 		c.write(k)

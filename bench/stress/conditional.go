@@ -10,7 +10,7 @@ import (
 // callOf is the call that makes write n of a key of the caller's own. Which of
 // several it is follows from n, but for the conditional ones, which need the
 // key's revision.
-func (c *caller) callOf(k *cell, n, started uint64) Call {
+func (c *caller) callOf(k *ownedKey, n, started uint64) Call {
 	call := Call{Kind: Set, Group: k.group, Key: k.key}
 	variant := mix(hash(k.group, k.key), n, 1) % 10
 	known := k.revision != 0 && k.present()
@@ -34,7 +34,7 @@ func (c *caller) callOf(k *cell, n, started uint64) Call {
 
 // entry reads a key of the caller's own with its revision and its expiry,
 // which only the caller's writes change.
-func (c *caller) entry(k *cell) (value string, found, ok bool) {
+func (c *caller) entry(k *ownedKey) (value string, found, ok bool) {
 	answer, found, ok := c.look(Call{Kind: Entry, Group: k.group, Key: k.key})
 	if !found {
 		return "", false, ok
@@ -54,7 +54,7 @@ func (c *caller) entry(k *cell) (value string, found, ok bool) {
 
 // tryInVain makes a conditional write whose condition does not hold, as only
 // the caller itself writes the key.
-func (c *caller) tryInVain(k *cell) {
+func (c *caller) tryInVain(k *ownedKey) {
 	if k.checked != k.number() || k.present() && k.revision == 0 {
 		if value, found, ok := c.entry(k); !ok || !c.expects(k, value, found) {
 			return // verify will say so
@@ -87,7 +87,7 @@ func (c *caller) tryInVain(k *cell) {
 }
 
 // touch changes when a key expires and back, which leaves its value alone.
-func (c *caller) touch(k *cell) {
+func (c *caller) touch(k *ownedKey) {
 	// The same expiry again, to the millisecond, would change nothing.
 	c.touches++
 	for _, call := range []Call{
@@ -117,7 +117,7 @@ func (c *caller) touch(k *cell) {
 }
 
 // settleTouch finds out whether a key expires after a call that did not say so.
-func (c *caller) settleTouch(k *cell) {
+func (c *caller) settleTouch(k *ownedKey) {
 	call := Call{Kind: Entry, Group: k.group, Key: k.key}
 	answer := c.do(call)
 	if answer.Err != nil && !errors.Is(answer.Err, api.NotFoundError) {

@@ -9,7 +9,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// member is somebody who follows the store's events as long as the run lasts:
+// member follows the store's events as long as the run lasts:
 // a watcher or a subscriber, and what it has seen.
 type member struct {
 	*account
@@ -20,8 +20,8 @@ type member struct {
 	received atomic.Uint64
 
 	tenants  tenantSet      // the keys under the quota, by the events
-	seen     map[any]uint64 // by cell, or register and writer: the last write that an event told of
-	stamps   int            // how many events of stamps being written the present revision had
+	seen     map[any]uint64 // by ownedKey, or register and writer: the last write that an event told of
+	whole    int            // how many events of whole groups being written the present revision had
 	latest   uint64         // the latest beginning of a write that an event told of
 	at       time.Time      // of the last event
 	revision uint64         // of the last event
@@ -59,18 +59,22 @@ func (a *audience) judge(m *member, event api.Event) {
 		a.run.findings.add(EventExtra, "%s: got an event of %s/%s", m.name, event.Group, event.Key)
 	}
 	switch event.Group {
-	case hotGroup:
-		a.followsHot(m, event)
+	case sharedGroup:
+		a.followsRegister(m, event)
 		return
 	case counterGroup:
 		a.followsCounter(m, event)
 		return
-	case bankGroup, sessionGroup, endGroup:
+	case accountGroup, sessionGroup, endGroup:
 		return // they are counted
 	}
-	k := a.cells[[2]string{event.Group, event.Key}]
+	if a.run.data.groups[event.Group] != nil {
+		a.followsData(m, event)
+		return
+	}
+	k := a.owned[[2]string{event.Group, event.Key}]
 	if k == nil {
-		k = a.cells[[2]string{event.Group, ""}] // a group that is written as a whole
+		k = a.owned[[2]string{event.Group, ""}] // a group that is written as a whole
 	}
 	if k != nil {
 		a.follows(m, k, event)
@@ -80,22 +84,22 @@ func (a *audience) judge(m *member, event api.Event) {
 }
 
 // endOfCommit judges what the events of whole commits come to, which is exact
-// as long as none was missed: the keys under the quota, and that stamps are
+// as long as none was missed: the keys under the quota, and that whole groups are
 // written as a whole.
 func (a *audience) endOfCommit(m *member) {
 	if n := len(m.tenants); n > quotaKeys && !m.missed() {
 		a.run.findings.add(QuotaExceeded, "%s: %d keys after revision %d, the quota allows %d", m.name, n, m.revision, quotaKeys)
 	}
-	if m.stamps%(2*stampKeys) != 0 && m.everything() && !m.missed() {
-		a.run.findings.add(EventMissing, "%s: %d events of revision %d, which wrote %d keys", m.name, m.stamps, m.revision, 2*stampKeys)
+	if m.whole%(2*wholeKeys) != 0 && m.everything() && !m.missed() {
+		a.run.findings.add(EventMissing, "%s: %d events of revision %d, which wrote %d keys", m.name, m.whole, m.revision, 2*wholeKeys)
 	}
-	m.stamps = 0
+	m.whole = 0
 }
 
 // follows judges an event of a key that one caller writes: its events come in
 // the order of its writes. A group that is written as a whole has one event for
 // each key, all of the same write.
-func (a *audience) follows(m *member, k *cell, event api.Event) {
+func (a *audience) follows(m *member, k *ownedKey, event api.Event) {
 	last, issued := m.seen[k], k.issued.Load()
 	var n, tick uint64
 	var ok, again bool
@@ -104,7 +108,7 @@ func (a *audience) follows(m *member, k *cell, event api.Event) {
 		n, tick, ok = parse(k.group, event.Key, event.Value)
 		again = event.Key != k.key || k.touched(n)
 		if k.key == "" {
-			m.stamps++
+			m.whole++
 		}
 	case api.EventExpire:
 		n, tick, ok = parse(k.group, event.Key, event.Value)
@@ -127,11 +131,11 @@ func (a *audience) follows(m *member, k *cell, event api.Event) {
 	a.inTime(m, event, tick, ended, known && event.Type != api.EventExpire)
 }
 
-// followsHot judges an event of a register: each caller's writes of it come in
+// followsRegister judges an event of a register: each caller's writes of it come in
 // their order.
-func (a *audience) followsHot(m *member, event api.Event) {
+func (a *audience) followsRegister(m *member, event api.Event) {
 	number, tick, ok := parse(event.Group, event.Key, event.Value)
-	writer, write := ofHotNumber(number)
+	writer, write := ofRegisterNumber(number)
 	var h *register
 	for _, each := range a.run.registers {
 		if each.key == event.Key {

@@ -8,7 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// change is an event that the store owes to whoever watches.
+// change is an event that the store owes to its watchers.
 type change struct {
 	what       api.EventType
 	group, key string
@@ -37,10 +37,20 @@ func (a *account) matches(c change) bool {
 func (a *account) everything() bool { return a.group == "*" && a.key == "*" && a.prefixes == nil }
 
 // ledger keeps the accounts of the watchers that last as long as the run.
-type ledger struct{ accounts []*account }
+type ledger struct {
+	accounts []*account
+	changes  atomic.Uint64 // that took place
+	expiries atomic.Uint64 // of these
+}
 
 // committed notes changes that took place.
 func (l *ledger) committed(changes ...change) {
+	l.changes.Add(uint64(len(changes)))
+	for _, c := range changes {
+		if c.what == api.EventExpire {
+			l.expiries.Add(1)
+		}
+	}
 	for _, a := range l.accounts {
 		for _, c := range changes {
 			if a.matches(c) {
@@ -50,7 +60,7 @@ func (l *ledger) committed(changes ...change) {
 	}
 }
 
-// doubtful notes changes of which nobody will ever know.
+// doubtful notes changes whose outcome stays unknown.
 func (l *ledger) doubtful(changes ...change) {
 	for _, a := range l.accounts {
 		for _, c := range changes {

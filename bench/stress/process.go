@@ -121,7 +121,7 @@ func (p *process) ask(r request) (answer response, answered, sent bool) {
 	return answer, answered, true
 }
 
-// forget tells the process that nobody is interested in a subscription any more.
+// forget tells the process that a subscription is over.
 func (p *process) forget(id uint64) {
 	p.mu.Lock()
 	delete(p.mu.waiting, id)
@@ -130,7 +130,7 @@ func (p *process) forget(id uint64) {
 }
 
 // inbox is where the answers to a request gather. It takes any number, so that
-// one who does not fetch his holds up nobody else's.
+// a caller that does not fetch its answers holds up no other.
 type inbox struct {
 	ready chan struct{} // holds something when there may be something new
 	mu    struct {

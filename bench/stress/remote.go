@@ -106,7 +106,7 @@ func (t *remote) ask(r request) (answer response, lost bool, err error) {
 	}
 }
 
-// forget notes that a process has ended, which whoever killed it knows already.
+// forget notes that a process has ended, which its killer knows already.
 func (t *remote) forget(p *process) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -23,9 +23,11 @@ type Result struct {
 	Calls        map[string]uint64 `json:"calls"`        // by name
 	Acknowledged uint64            `json:"acknowledged"` // writes whose call returned without an error
 	Refused      uint64            `json:"refused"`      // writes that the quota refused
-	Conflicts    uint64            `json:"conflicts"`    // conditional writes that somebody else got ahead of
+	Conflicts    uint64            `json:"conflicts"`    // conditional writes that another caller got ahead of
 	Unknown      uint64            `json:"unknown"`      // writes whose call could not say what became of them
 	Expired      uint64            `json:"expired"`      // sessions that were looked for after their time
+	Changes      uint64            `json:"changes"`      // that took place: an event each, of expiries too
+	Expiries     uint64            `json:"expiries"`     // of these
 	Watchers     []Seen            `json:"watchers"`     // subscribers too
 	Reopened     bool              `json:"reopened"`     // all was verified again after closing and opening the store
 
@@ -44,7 +46,7 @@ type Result struct {
 }
 
 // Seen is the account of one watcher or subscriber: Received and Dropped
-// together are Committed, but for those who were told of Gaps.
+// together are Committed, but for those that were told of Gaps.
 type Seen struct {
 	Name      string `json:"name"`
 	Received  uint64 `json:"received"`
@@ -80,6 +82,7 @@ func (r *run) conclude(result Result, m *monitor) Result {
 	}
 	result.Acknowledged, result.Refused = r.writes.Load(), r.refused.Load()
 	result.Conflicts = r.conflicts.Load()
+	result.Changes, result.Expiries = r.ledger.changes.Load(), r.ledger.expiries.Load()
 	result.Unknown, result.Expired = r.doubts.Load(), r.sessionsOver.Load()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -101,7 +104,7 @@ func (r Result) Print(out io.Writer) error {
 	row("calls", calls, "by %d callers in %.1f s; what each returned was judged", r.Callers, r.Seconds)
 	row("writes acknowledged", r.Acknowledged, "each read back")
 	row("writes refused", r.Refused, "by the quota of %d keys", quotaKeys)
-	row("conflicts", r.Conflicts, "conditional writes that somebody else got ahead of")
+	row("conflicts", r.Conflicts, "conditional writes that another caller got ahead of")
 	row("outcomes unknown", r.Unknown, "writes whose call could not say; read to find out")
 	row("sessions over", r.Expired, "looked for after their time")
 	if r.Killed != nil {

@@ -23,6 +23,7 @@ type Config struct {
 	// a store that breaks one promise often breaks thousands.
 	Enough   int
 	Limits   Limits
+	Data     []api.Item                  // entries to be there from the beginning, in groups of their own; may be none
 	Log      string                      // the path of the write-ahead log, whose size is watched; may be empty
 	Progress func(elapsed time.Duration) // called ten times a second; may be nil
 }
@@ -39,23 +40,40 @@ type run struct {
 	ledger  ledger
 	began   time.Time
 
+	data      dataSet
 	registers []*register
 	counters  []*counter
-	revisions atomic.Uint64 // the highest that anybody has seen
+	revisions atomic.Uint64 // the highest that any caller has seen
 	tenants   atomic.Int64  // keys under the quota that are there for certain
 
 	marked bool // the run's last commit was made
 
 	clock        atomic.Uint64 // the logical clock: see now
+	settled      atomic.Int64  // when the last write began that has returned, since began: see settle
 	steps        atomic.Uint64
 	writes       atomic.Uint64 // acknowledged
 	refused      atomic.Uint64 // by the quota
-	conflicts    atomic.Uint64 // conditional writes that somebody else got ahead of
+	conflicts    atomic.Uint64 // conditional writes that another caller got ahead of
 	doubts       atomic.Uint64 // writes whose call did not say what became of them
 	sessionsOver atomic.Uint64 // reads that found a session to be over
 	calls        [len(kindNames)]atomic.Uint64
 	findings     findings
 }
+
+// settle notes that a write which began then has returned: whoever reads from now on judges
+// expiry at that moment, or later. (Not at the present one: a commit that takes its time is
+// judged at its beginning, and so are the reads meanwhile.)
+func (r *run) settle(began time.Time) {
+	for since := int64(began.Sub(r.began)); ; {
+		last := r.settled.Load()
+		if since <= last || r.settled.CompareAndSwap(last, since) {
+			return
+		}
+	}
+}
+
+// judged is the earliest moment at which a read that begins now judges expiry.
+func (r *run) judged() time.Time { return r.began.Add(time.Duration(r.settled.Load())) }
 
 // now is a tick of the logical clock: of two, the larger was taken later.
 func (r *run) now() uint64 { return r.clock.Add(1) }
@@ -67,11 +85,11 @@ func (r *run) inDoubt(err error) bool {
 }
 
 func newRun(target Target, config Config) *run {
-	r := &run{config: config, target: target, began: time.Now()}
+	r := &run{config: config, target: target, data: newDataSet(config.Data), began: time.Now()}
 	if r.findings.most = uint64(config.Enough); config.Enough == 0 {
 		r.findings.most = 1000
 	}
-	for i := range hotKeys {
+	for i := range sharedKeys {
 		r.registers = append(r.registers, newRegister(i))
 	}
 	for i := range counterKeys {
@@ -100,7 +118,7 @@ func Run(ctx context.Context, target Target, config Config) Result {
 	}
 }
 
-// What some targets can do besides. Nobody else calls them while they do.
+// What some targets can do besides. No caller calls them meanwhile.
 type (
 	// reopener ends the store, kindly or not, and opens it again.
 	reopener interface{ Reopen() error }
@@ -115,7 +133,8 @@ type (
 // stress is all of a run.
 func (r *run) stress(ctx context.Context) (result Result) {
 	audience := r.gather()
-	r.openBank()
+	r.writeData()
+	r.openAccounts()
 	r.load(ctx)
 	result.loading = time.Since(r.began)
 	r.fillTenants()

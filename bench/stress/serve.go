@@ -11,8 +11,8 @@ import (
 )
 
 // Serve opens the store at path and carries out what comes in until there is
-// no more: then whoever sent it has closed it, or has ended himself, however
-// he did. It is what a process does that Spawn starts.
+// no more: then the process that sent it has closed its end, or has ended,
+// however it did. It is what a process does that Spawn starts.
 func Serve(path string, in io.Reader, out io.Writer) error {
 	target, err := Open(path)
 	if err != nil {

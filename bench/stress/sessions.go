@@ -28,7 +28,7 @@ type session struct {
 // one that ought not to be, or starts one.
 func (c *caller) keepSession() {
 	for i, s := range c.sessions {
-		if time.Since(s.returned) > s.life+slack {
+		if c.judged().Sub(s.returned) > s.life+slack {
 			c.readSession(s)
 			c.sessions = append(c.sessions[:i], c.sessions[i+1:]...)
 			return
@@ -64,9 +64,10 @@ func (c *caller) startSession() {
 	}
 }
 
-// readSession judges a session by the time before the read began, or after it ended.
+// readSession judges a session by the time at which the read has judged it at the
+// earliest, or by that after it ended.
 func (c *caller) readSession(s session) {
-	before := time.Now()
+	before := c.judged()
 	value, found, ok := c.get(sessionGroup, s.key)
 	after := time.Now()
 	if !ok || c.clockWasSet() {
@@ -104,14 +105,14 @@ func (r *run) endSessions() {
 		}
 	}
 	time.Sleep(time.Until(last) + time.Millisecond)
+	call := Call{Kind: PurgeExpired}
+	if err := r.callers[0].do(call).Err; err != nil {
+		r.callers[0].unexpected(call, err)
+	}
 	for _, c := range r.callers {
 		for _, s := range c.sessions {
 			c.readSession(s)
 		}
 		c.sessions = nil
-	}
-	call := Call{Kind: PurgeExpired}
-	if err := r.callers[0].do(call).Err; err != nil {
-		r.callers[0].unexpected(call, err)
 	}
 }

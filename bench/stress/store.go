@@ -57,7 +57,7 @@ func open(path string) (*storeTarget, error) {
 // Footprint is that of this process, whatever store it has open.
 func (t *fileTarget) Footprint() (Footprint, error) { return ownFootprint(), nil }
 
-// Reopen closes the store and opens it again. Nobody may be calling it.
+// Reopen closes the store and opens it again. No call may be under way.
 func (t *fileTarget) Reopen() error {
 	if err := t.Close(); err != nil {
 		return err

@@ -44,7 +44,7 @@ type subscriber struct {
 // subscribe starts the subscribers that the target can have.
 func (a *audience) subscribe() {
 	everything := func() *account { return &account{group: "*", key: "*"} }
-	some := []string{"own-", "stamps-", endGroup}
+	some := []string{"own-", "whole-", endGroup}
 	for i, each := range []*subscriber{
 		{member: newMember("subscriber to everything", everything(), false)},
 		{member: newMember("slow subscriber", everything(), true), wish: Wish{Buffer: 16}},
@@ -209,10 +209,10 @@ func (s *subscriber) gap(event api.Event) {
 	}
 	s.gaps.Add(event.Gap.To - event.Gap.From + 1)
 	s.last, s.same = event.Gap.To, nil
-	s.member.stamps = 0
+	s.member.whole = 0
 }
 
-// take judges a new event. Who follows everything sees every revision.
+// take judges a new event. A subscriber to everything sees every revision.
 func (s *subscriber) take(event api.Event) {
 	switch whole := s.member.everything(); {
 	case event.Revision < s.last:
@@ -247,7 +247,7 @@ func (s *subscriber) apply(event api.Event) {
 	}
 }
 
-// compare compares the replica with the store, to which nobody writes any more.
+// compare compares the replica with the store, after the last write.
 func (s *subscriber) compare() {
 	if s.missed() || !s.member.everything() {
 		return

@@ -32,11 +32,11 @@ func (s tenantSet) follow(event api.Event) {
 
 // newTenant is the keys that a caller would like to have in the namespace with
 // the quota. All callers together would like twice as many as it allows.
-func newTenant(number, callers int) (cells []*cell) {
+func newTenant(number, callers int) (owned []*ownedKey) {
 	for i := range 2*quotaKeys/callers + 2 {
-		cells = append(cells, newCell(fmt.Sprintf("%steam-%04d", quotaPrefix, number), fmt.Sprintf("key-%03d", i), tenantDeletes))
+		owned = append(owned, newOwnedKey(fmt.Sprintf("%steam-%04d", quotaPrefix, number), fmt.Sprintf("key-%03d", i), tenantDeletes))
 	}
-	return cells
+	return owned
 }
 
 // writeTenant writes a key under the quota.
@@ -50,7 +50,7 @@ func (c *caller) writeTenant() {
 
 // putTenant makes write n of a key under the quota. The quota may refuse a key
 // that is new, never one that is there.
-func (c *caller) putTenant(k *cell, n uint64) (refused bool) {
+func (c *caller) putTenant(k *ownedKey, n uint64) (refused bool) {
 	started, was := c.now(), k.present()
 	call := Call{Kind: Delete, Group: k.group, Key: k.key}
 	if !k.deletes(n) {
@@ -102,7 +102,7 @@ func (r *run) fillTenants() {
 		r.misfilled("", present)
 		return
 	}
-	var expired []*cell
+	var expired []*ownedKey
 	for _, c := range r.callers {
 		for _, k := range c.tenant {
 			if k.present() && len(expired) < expiring {
@@ -147,7 +147,7 @@ func (r *run) askForTenants() (present int) {
 }
 
 // expireTenant writes a key anew, so that it expires at once.
-func (c *caller) expireTenant(k *cell) {
+func (c *caller) expireTenant(k *ownedKey) {
 	n := k.issued.Add(1)
 	for k.deletes(n) {
 		n = k.issued.Add(1)

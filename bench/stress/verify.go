@@ -5,15 +5,16 @@ import (
 	"strconv"
 )
 
-// verify reads everything when nobody writes any more.
+// verify reads everything after the last write.
 func (r *run) verify() {
 	for _, c := range r.callers {
-		for _, k := range slices.Concat(c.cells, c.tenant) {
+		for _, k := range slices.Concat(c.owned, c.tenant) {
 			c.verify(k)
 		}
 		c.verifyOwn()
 		c.count()
 	}
+	r.verifyData()
 	r.callers[0].audit()
 	r.callers[0].revise()
 	r.verifyCounters()
@@ -23,22 +24,25 @@ func (r *run) verify() {
 // verifyWhole compares the list of groups and the count of all keys with what
 // all models together hold.
 func (r *run) verifyWhole() {
-	keys, groups := map[string]int{bankGroup: accounts}, []string{}
+	keys, groups := map[string]int{accountGroup: accounts}, []string{}
 	for _, c := range r.callers {
-		for _, k := range slices.Concat(c.cells, c.tenant) {
+		for _, k := range slices.Concat(c.owned, c.tenant) {
 			if k.present() {
 				keys[k.group]++
 			}
 		}
-		for _, g := range c.stamps.groups {
+		for _, g := range c.whole.groups {
 			if g.present() {
-				keys[g.group] = stampKeys
+				keys[g.group] = wholeKeys
 			}
 		}
 	}
+	for group, entries := range r.data.groups {
+		keys[group] = len(entries)
+	}
 	for _, h := range r.registers {
 		if h.border() > 0 {
-			keys[hotGroup]++
+			keys[sharedGroup]++
 		}
 	}
 	for _, h := range r.counters {

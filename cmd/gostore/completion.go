@@ -26,7 +26,7 @@ func complete(command *cobra.Command, flag string, values ...string) {
 // completeNames has a shell offer the names in the database: groups for the
 // first argument and, with two, keys of that group for the second. Names that
 // don't stand on a command line as they are aren't offered; a database that
-// can't be read as it is has none: who presses a key writes nothing.
+// can't be read as it is has none: a key that is pressed writes nothing.
 func (a *app) completeNames(arguments int) cobra.CompletionFunc {
 	return func(command *cobra.Command, given []string, begun string) ([]string, cobra.ShellCompDirective) {
 		var names []string

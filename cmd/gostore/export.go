@@ -179,7 +179,7 @@ func (a *app) export(ctx context.Context, store *api.Store, flags *exportFlags, 
 	return exported, errors.New("the store ended the export early; try again") // a subscription ends with an error or goes on
 }
 
-// exportBar is a progress bar, if there is anybody to see it: for him the
+// exportBar is a progress bar, if the output of errors is a terminal: then the
 // entries are counted first.
 func (a *app) exportBar(store *api.Store, flags *exportFlags, out io.Writer) (*progress.Bar, error) {
 	if !progress.IsTerminal(a.stderr) || progress.IsTerminal(out) {

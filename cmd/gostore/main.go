@@ -16,7 +16,7 @@ func main() {
 	// The first signal asks for an orderly end. From then on the system's own
 	// handling is back: a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	// Whoever reads the output may have seen enough: the write says so then, and
+	// The reader of the output may have seen enough: the write says so then, and
 	// the database is closed in order, where the signal would end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

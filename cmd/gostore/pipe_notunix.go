@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// untilReaderGone would end a context when whoever read the output has gone.
-// Windows tells that only to who writes.
+// untilReaderGone would end a context when the reader of the output has gone.
+// Windows tells that only when something is written.
 func untilReaderGone(ctx context.Context, _ io.Writer) (until context.Context, stop func()) {
 	return context.WithCancel(ctx)
 }

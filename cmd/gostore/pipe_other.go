@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// isBrokenPipe reports whether whoever read the output has gone.
+// isBrokenPipe reports whether the reader of the output has gone.
 func isBrokenPipe(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }

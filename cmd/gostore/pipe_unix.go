@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilReaderGone ends a context when whoever read the output has gone, so that a
+// untilReaderGone ends a context when the reader of the output has gone, so that a
 // command that waits for something to write needn't wait for it in vain. Call
 // stop in any case.
 //
@@ -45,7 +45,7 @@ func untilReaderGone(ctx context.Context, out io.Writer) (until context.Context,
 	})
 }
 
-// waitForHangUp reports whether nobody reads the output any more; not so, when
+// waitForHangUp reports whether the output has no reader any more; not so, when
 // the other end of the pipe was closed first.
 func waitForHangUp(out, ended *os.File) (gone bool) {
 	outConn, err := out.SyscallConn()

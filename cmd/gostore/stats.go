@@ -95,7 +95,7 @@ func (s *statistics) logBegins(stats api.Stats) {
 	}
 }
 
-// databaseSizes asks the file system: nobody may open a database that is in use
+// databaseSizes asks the file system: no file of a database may be opened that is in use
 // but through SQLite.
 func databaseSizes(database string) (file, wal int64, err error) {
 	if database, err = filepath.EvalSymlinks(database); err != nil {

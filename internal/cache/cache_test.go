@@ -356,7 +356,7 @@ func TestEndedContextsAreObeyedByHitsToo(t *testing.T) {
 func TestEveryMethodOfTheWriterIsAccountedFor(t *testing.T) {
 	noted := strings.Fields("Begin Commit Rollback Savepoint RollbackTo Resynchronise Upsert Update Insert Delete DeleteGroup")
 	changesNoRow := strings.Fields(`InTransaction Release Get HasGroup HasLiveRow NextGroup Expired DeadIn CountDead Earliest
-		AppendLog ReadLog OldestLog TrimLog LogExtent Snapshot Probe IsWriteFault IsDamage`)
+		AppendLog ReadLog OldestLog TrimLog LogExtent Snapshot Probe IsWriteFault IsDamage Fold Folded`)
 	port := reflect.TypeFor[storage.Writer]()
 	for i := range port.NumMethod() {
 		assert.Contains(t, append(noted, changesNoRow...), port.Method(i).Name)

@@ -35,9 +35,13 @@ type user struct {
 	model  *testkit.Model
 	writes int
 	wrong  []error
+
+	overlay int64 // see api.WithOverlay
 }
 
-func (u *user) options() []api.Option { return []api.Option{api.WithReadCache(0), api.WithReaders(2)} }
+func (u *user) options() []api.Option {
+	return []api.Option{api.WithReadCache(0), api.WithReaders(2), api.WithOverlay(u.overlay)}
+}
 
 func (u *user) failf(format string, arguments ...any) {
 	u.wrong = append(u.wrong, fmt.Errorf(format, arguments...))
@@ -173,6 +177,33 @@ var uses = map[string]func(u *user){
 		if u.store != nil {
 			_, _ = u.store.Compact(background)
 		}
+		u.look()
+		u.close()
+	},
+	// An overlay so small that some sets fill a half of it, and are folded beside those that follow.
+	"overlay": func(u *user) {
+		u.overlay = 64 << 10
+		u.open()
+		for i := range 6 {
+			u.set(fmt.Sprint(i), 12_000)
+		}
+		u.remove("1")
+		u.setAll("3", "4", "5")
+		u.look()
+		if u.store != nil {
+			_ = u.store.Fold(background)
+		}
+		u.set("2", 20_000)
+		u.look()
+		u.close()
+		u.open()
+		u.look()
+		u.set("6", 10)
+		u.remove("2")
+		if u.store != nil {
+			_, _ = u.store.Compact(background)
+		}
+		u.set("7", 10)
 		u.look()
 		u.close()
 	},

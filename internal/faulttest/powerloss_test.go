@@ -30,6 +30,7 @@ type reference struct {
 	durability api.Durability
 	before     map[[2]string]string // what was there before, which no log tells of
 	truth      contents             // what the store at store.db came to hold
+	overlay    int64                // see api.WithOverlay
 	mu         sync.Mutex
 	written    int
 }
@@ -43,7 +44,7 @@ type finished string
 func (r *reference) path(name string) string { return filepath.Join(r.folder, name) }
 
 func (r *reference) options() []api.Option {
-	return []api.Option{api.WithDurability(r.durability), api.WithReaders(2)}
+	return []api.Option{api.WithDurability(r.durability), api.WithReaders(2), api.WithOverlay(r.overlay)}
 }
 
 func (r *reference) open() *api.Store {
@@ -124,6 +125,48 @@ var scenarios = map[string]scenario{
 			})
 		}
 		callers.Wait()
+		r.close(store)
+	}},
+	"overlay": {run: func(r *reference) {
+		r.overlay = 64 << 10
+		store := r.open()
+		for i := range 40 { // each half is full after some
+			r.set(store, fmt.Sprint("group ", i%3), fmt.Sprint(i%11), 3000+i*50)
+			switch i {
+			case 13, 33:
+				require.NoError(r.t, store.Fold(background))
+			case 20:
+				require.NoError(r.t, store.DeleteGroup("group 1"))
+			case 22:
+				_, err := store.Compact(background)
+				require.NoError(r.t, err)
+			case 30:
+				require.NoError(r.t, store.Close())
+				r.overlay = 0 // who writes directly folds first
+				store = r.open()
+			case 31:
+				require.NoError(r.t, store.Close())
+				r.overlay = 64 << 10
+				store = r.open()
+			}
+		}
+		r.sets(store, 10)
+		r.close(store)
+	}},
+	"overlay left by a kill": {before: func(r *reference) {
+		killed := &reference{t: r.t, folder: filepath.Join(r.t.TempDir()), durability: r.durability, overlay: 64 << 10}
+		killed.recording = faultfs.Record(r.t, killed.folder)
+		store := killed.open()
+		for i := range 30 {
+			killed.set(store, "g", fmt.Sprint(i%7), 3000)
+		}
+		killed.recording.Stop()
+		player := killed.recording.Play()
+		require.NoError(r.t, player.Kill(r.folder))
+		require.NoError(r.t, store.Close())
+	}, run: func(r *reference) {
+		store := r.open()
+		r.sets(store, 4)
 		r.close(store)
 	}},
 	"checkpoints": {run: func(r *reference) {

@@ -127,6 +127,9 @@ func optionsOf(seed uint64) []api.Option {
 	faults := testkit.NewFaults()
 	options := []api.Option{api.WithReadCache([]int{0, 2 << 10, 64 << 10, 16 << 20}[seed%4]), api.WithMmap(seed/16%2 == 0),
 		func(c *engine.Config) error { c.Failpoint = faults.Hook; return nil }}
+	if seed/32%2 == 0 {
+		options = append(options, api.WithOverlay(64<<10))
+	}
 	if seed/4%2 == 0 {
 		options = append(options, api.WithDurability(api.DurabilityBuffered))
 	}

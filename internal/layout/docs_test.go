@@ -73,11 +73,53 @@ func TestEveryDecisionIsListed(t *testing.T) {
 	require.Equal(t, len(files), strings.Count(index, "\n| ["), "one that there is not")
 }
 
+var (
+	superseded = regexp.MustCompile(`^\*Superseded( in part)? by ([^*]*)\*`)
+	supersedes = regexp.MustCompile(`^\*Supersedes( in part)? ([^*]*)\*`)
+	decision   = regexp.MustCompile(`\[([0-9]{4})\]\(`)
+)
+
+// TestDecisionsThatHoldNoMore: what a decision says below its title of later ones the index
+// says too, and what a later one says of it is said there.
+func TestDecisionsThatHoldNoMore(t *testing.T) {
+	index := page(t, "docs/adr/README.md")
+	files, err := filepath.Glob(filepath.Join(testkit.Root(t), "docs/adr/[0-9]*.md"))
+	require.NoError(t, err)
+	marks, by := map[string]string{}, map[string]string{}
+	for _, file := range files {
+		name := filepath.Base(file)
+		_, text, _ := strings.Cut(page(t, "docs/adr/"+name), "\n\n")
+		mark := ""
+		if m := superseded.FindStringSubmatch(text); m != nil {
+			var later []string
+			for _, number := range decision.FindAllStringSubmatch(m[2], -1) {
+				later = append(later, number[1])
+			}
+			mark = "superseded" + m[1] + " by " + strings.Join(later, ", ")
+		}
+		marks[name[:4]] = mark
+		if m := supersedes.FindStringSubmatch(text); m != nil {
+			for _, number := range decision.FindAllStringSubmatch(m[2], -1) {
+				by[number[1]+" by "+name[:4]] = m[1]
+			}
+		}
+		_, row, _ := strings.Cut(index, "("+name+") | ")
+		row, _, _ = strings.Cut(row, "\n")
+		_, row, _ = strings.Cut(row, " |")
+		require.Equal(t, mark, strings.Trim(row, " |"), name)
+	}
+	for pair, part := range by {
+		earlier, later, _ := strings.Cut(pair, " by ")
+		require.Contains(t, marks[earlier], "superseded"+part+" by ", pair)
+		require.Contains(t, marks[earlier], later, pair)
+	}
+}
+
 // TestLinksLeadSomewhere: those of the documentation to files of ours.
 func TestLinksLeadSomewhere(t *testing.T) {
 	root := testkit.Root(t)
 	var pages []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "examples/*.md", "contrib/*/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "docs/benchmarks/*.md", "examples/*.md", "contrib/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		pages = append(pages, found...)

@@ -124,6 +124,15 @@ type Writer interface {
 	// LogExtent is what the log holds.
 	LogExtent() (LogExtent, error)
 
+	// Fold moves some of what was committed to where it stays, if a commit leaves that to
+	// be done: between transactions, once callers were answered, as much as keeps up with
+	// commits, or at rest what takes some milliseconds. again is when it is to be called
+	// next, at rest, if nothing is committed meanwhile; 0: there is nothing left to be moved.
+	// What fails is tried again, and told by Health.
+	Fold(rest bool) (again time.Duration)
+	// Folded is the revision up to which all is where it stays.
+	Folded() uint64
+
 	// Earliest is the earliest deadline stored, kv.NoDeadline if there is none.
 	Earliest() (int64, error)
 
@@ -171,6 +180,10 @@ type Database interface {
 	// Figures is how the database is. It waits for nobody, but for the length of a list's
 	// lock, and may be called at any time.
 	Figures() Figures
+
+	// Unfolded is about how many bytes of memory have what was committed and is not where it
+	// stays yet: see Writer.Fold.
+	Unfolded() int64
 
 	// Backup writes a whole copy to a file that is not there.
 	Backup(ctx context.Context, path string, progress Progress) error

@@ -17,6 +17,9 @@ func (e *indeterminateError) Unwrap() error { return e.cause }
 // can know whether the transaction was committed: the disk failed while its
 // frames were written or synced, so that a crash may still find them whole.
 func IsIndeterminate(err error) bool {
+	if err == nil { // of almost every COMMIT; what follows allocates
+		return false
+	}
 	var indeterminate *indeterminateError
 	return errors.As(err, &indeterminate)
 }

@@ -34,6 +34,7 @@ type WAL struct {
 	original  uintptr                 // where they are
 	table     uintptr                 // ours, outside the Go heap, and behind them the buffer
 	gathering bool
+	unsynced  bool  // what is gathered is written, and synced by whoever syncs next
 	from      int64 // where in the file the buffer belongs
 	held      int   // bytes in it
 
@@ -109,6 +110,14 @@ func (w *WAL) Begin() {
 	}
 }
 
+// BeginUnsynced is Begin for a commit that need not be durable before the next one is. It
+// must not be the first of a WAL, whose header has to be on the disk before its frames count.
+func (w *WAL) BeginUnsynced() {
+	if w != nil {
+		w.gathering, w.unsynced = true, true
+	}
+}
+
 // End ends it, and reports whether everything has been written. What has not is
 // forgotten: after a COMMIT that failed nobody misses it.
 func (w *WAL) End() (written bool) {
@@ -116,7 +125,7 @@ func (w *WAL) End() (written bool) {
 		return true
 	}
 	written = w.held == 0
-	w.gathering, w.held = false, 0
+	w.gathering, w.unsynced, w.held = false, false, 0
 	return written
 }
 
@@ -182,6 +191,9 @@ func xSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if code := w.flush(tls); code != lib.SQLITE_OK {
 		return code
 	}
+	if w.unsynced {
+		return lib.SQLITE_OK
+	}
 	if w.Synced != nil {
 		defer func(began time.Time) { w.Synced(time.Since(began)) }(time.Now())
 	}
@@ -202,6 +214,6 @@ func xClose(tls *libc.TLS, file uintptr) int32 {
 	wals.Delete(file)
 	cabi.At[lib.Tsqlite3_file](file).FpMethods = w.original
 	libc.Xfree(tls, w.table)
-	w.gathering, w.held, w.table = false, 0, 0
+	w.gathering, w.unsynced, w.held, w.table = false, false, 0, 0
 	return cabi.Call[func(*libc.TLS, uintptr) int32](w.methods.FxClose)(tls, file)
 }

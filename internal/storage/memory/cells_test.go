@@ -225,3 +225,53 @@ func TestReadsInMemorySeeOneCommit(t *testing.T) {
 	done.Wait()
 	require.Empty(t, w.memory.pins.mu.counts)
 }
+
+// The writer finds a key's cell by itself: it is what the tree has, whatever came, went or was
+// rolled back, and its memory goes with the keys.
+func TestTheWriterFindsWhatTheTreeHas(t *testing.T) {
+	_, w := openMemoryWriter(t)
+	same := func() {
+		t.Helper()
+		require.Equal(t, w.working.rows.tree.Len(), len(w.cells))
+		w.working.rows.tree.Scan(func(c *cell) bool { return assert.Same(t, c, w.find(c.group, c.key)) })
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 400 {
+		require.NoError(t, w.Begin())
+		for range random.IntN(10) {
+			require.NoError(t, w.Savepoint())
+			group, key := fmt.Sprint(random.IntN(3)), fmt.Sprint(random.IntN(30))
+			switch random.IntN(8) {
+			case 0:
+				_, err := w.DeleteGroup(group)
+				require.NoError(t, err)
+			case 1, 2:
+				_, err := w.Delete(group, key)
+				require.NoError(t, err)
+			default:
+				require.NoError(t, w.Upsert(kv.Row{Group: group, Key: key, Deadline: kv.NoDeadline}))
+			}
+			if random.IntN(4) == 0 {
+				require.NoError(t, w.RollbackTo())
+			}
+			same()
+		}
+		if random.IntN(3) == 0 {
+			require.NoError(t, w.Rollback())
+		} else {
+			require.NoError(t, w.Commit())
+		}
+		same()
+	}
+	require.NoError(t, w.Begin())
+	for i := range 10 * fewCells {
+		require.NoError(t, w.Upsert(kv.Row{Group: "many", Key: fmt.Sprint(i), Deadline: kv.NoDeadline}))
+	}
+	require.GreaterOrEqual(t, w.most, 10*fewCells)
+	_, err := w.DeleteGroup("many")
+	require.NoError(t, err)
+	require.LessOrEqual(t, w.most, fewCells)
+	same()
+	require.NoError(t, w.Rollback())
+	same()
+}

@@ -24,7 +24,9 @@ func (c Contents) Expiring() int { return c.forest.expiring.Len() }
 // Log visits the rows of the log, the oldest first, each with what the records of the log
 // are together at its end, counting those removed. It ends with the first error.
 func (c Contents) Log(visit func(row kv.LogRow, end int64) error) error {
-	for _, row := range c.forest.log.rows {
+	l := &c.forest.log
+	for i := range l.n {
+		row := l.at(i)
 		if err := visit(row.LogRow, row.end); err != nil {
 			return err
 		}
@@ -37,8 +39,8 @@ func (c Contents) Last() uint64 { return c.forest.log.last }
 
 // Base is the revision that the log goes on from.
 func (c Contents) Base() uint64 {
-	if rows := c.forest.log.rows; len(rows) > 0 {
-		return rows[0].First - 1
+	if l := &c.forest.log; l.n > 0 {
+		return l.at(0).First - 1
 	}
 	return c.Last()
 }

@@ -10,38 +10,120 @@ import (
 )
 
 // changeLog is the log of a ":memory:" database. It is a value: what readers
-// hold of it stays as it was while the writer appends behind their end, in the
-// same array, or cuts its own view shorter.
+// hold of it stays as it was while the writer adds rows behind their end, in the
+// same chunk, or cuts its own view shorter.
 type changeLog struct {
-	rows    []logRow // dense, oldest first
+	chunks  []*logChunk // all of them full but the last
+	first   int         // rows that were cut of the first chunk
+	n       int         // rows that there are: dense, oldest first
 	end     int64
 	last    uint64
-	trimmed int64 // bytes of the rows before these in the same array
-	cut     int   // how many those are
+	trimmed int64 // bytes of the rows that were cut and are in the first chunk yet
 }
+
+// chunkRows is how many rows lie together. An array that grows would be copied again and
+// again: at a Set each that was 300 bytes of them.
+const chunkRows = 128
+
+type logChunk [chunkRows]logRow
 
 type logRow struct {
 	kv.LogRow
 	end int64
 }
 
+// at is a row, counted from the oldest.
+func (l *changeLog) at(i int) *logRow {
+	i += l.first
+	return &l.chunks[i/chunkRows][i%chunkRows]
+}
+
+// add appends a row.
+func (l *changeLog) add(row logRow) {
+	place := l.first + l.n
+	if place == len(l.chunks)*chunkRows {
+		l.chunks = append(l.chunks, new(logChunk))
+	}
+	l.chunks[place/chunkRows][place%chunkRows] = row
+	l.n, l.end, l.last = l.n+1, row.end, row.Last
+}
+
+// cut removes the oldest rows. Readers may still look at them, so they stay in their chunk,
+// until they are as much as what is left: then that gets a chunk of its own.
+func (l *changeLog) cut(n int) {
+	for i := range n {
+		l.trimmed += int64(len(l.at(i).Record))
+	}
+	l.first, l.n = l.first+n, l.n-n
+	if whole := l.first / chunkRows; whole > 0 {
+		l.chunks, l.first, l.trimmed = slices.Clone(l.chunks[whole:]), l.first%chunkRows, 0
+		for _, row := range l.cutOf() {
+			l.trimmed += int64(len(row.Record))
+		}
+	}
+	left := int64(0)
+	if l.n > 0 {
+		left = l.end - l.at(0).end + int64(len(l.at(0).Record))
+	}
+	if l.trimmed > left {
+		anew := new(logChunk)
+		copy(anew[l.first:], l.chunks[0][l.first:])
+		l.chunks, l.trimmed = slices.Clone(l.chunks), 0
+		l.chunks[0] = anew
+	}
+}
+
+// cutOf are the rows of the first chunk that were cut.
+func (l *changeLog) cutOf() []logRow {
+	if l.first == 0 {
+		return nil
+	}
+	return l.chunks[0][:l.first]
+}
+
 // from is the rows from a revision on.
 func (l *changeLog) from(revision uint64, bytes int) (rows []kv.LogRow) {
-	at := sort.Search(len(l.rows), func(i int) bool { return l.rows[i].Last >= revision })
-	for ; at < len(l.rows) && bytes > 0; at++ {
-		rows = append(rows, l.rows[at].LogRow)
-		bytes -= len(l.rows[at].Record)
+	for i := l.find(revision); i < l.n && bytes > 0; i++ {
+		row := l.at(i).LogRow
+		rows = append(rows, row)
+		bytes -= len(row.Record)
 	}
 	return rows
+}
+
+// find is the first row that ends at a revision, or behind it.
+func (l *changeLog) find(revision uint64) int {
+	return sort.Search(l.n, func(i int) bool { return l.at(i).Last >= revision })
+}
+
+// records keeps those of the log together, as long as they are small: of many a garbage
+// collector would have to look at each.
+type records struct{ block []byte }
+
+const (
+	recordBlock = 16 << 10
+	largeRecord = 2 << 10
+)
+
+// keep is a copy of a record.
+func (r *records) keep(record []byte) []byte {
+	if len(record) > largeRecord {
+		return slices.Clone(record)
+	}
+	if cap(r.block)-len(r.block) < len(record) {
+		r.block = make([]byte, 0, recordBlock)
+	}
+	from := len(r.block)
+	r.block = append(r.block, record...)
+	return r.block[from:len(r.block):len(r.block)]
 }
 
 func (w *Writer) AppendLog(row kv.LogRow, end int64) error {
 	if err := w.check(true); err != nil {
 		return err
 	}
-	row.Record = slices.Clone(row.Record) // the caller's buffer is used again
-	l := &w.working.log
-	l.rows, l.end, l.last = append(l.rows, logRow{row, end}), end, row.Last
+	row.Record = w.records.keep(row.Record) // the caller's buffer is used again
+	w.working.log.add(logRow{row, end})
 	w.logged = true
 	return nil
 }
@@ -57,32 +139,22 @@ func (w *Writer) OldestLog(rows int) (marks []storage.LogMark, err error) {
 	if err := w.check(false); err != nil {
 		return nil, err
 	}
-	for _, row := range w.working.log.rows[:min(rows, len(w.working.log.rows))] {
+	l := &w.working.log
+	for i := range min(rows, l.n) {
+		row := l.at(i)
 		marks = append(marks, storage.LogMark{First: row.First, Last: row.Last, At: row.At, Bytes: int64(len(row.Record))})
 	}
 	return marks, nil
 }
 
-// TrimLog removes the rows up to a revision. Readers may still look at them, so
-// they stay in the array until there are as many, or as much, as those that are
-// left: those then get an array of their own.
+// TrimLog removes the rows up to a revision.
 func (w *Writer) TrimLog(through uint64) error {
 	if err := w.check(true); err != nil {
 		return err
 	}
 	l := &w.working.log
-	n := sort.Search(len(l.rows), func(i int) bool { return l.rows[i].Last > through })
-	for _, row := range l.rows[:n] {
-		l.trimmed += int64(len(row.Record))
-	}
-	l.rows, l.cut, w.logged = l.rows[n:], l.cut+n, true
-	left := int64(0)
-	if len(l.rows) > 0 {
-		left = l.end - l.rows[0].end + int64(len(l.rows[0].Record))
-	}
-	if l.cut > len(l.rows) || l.trimmed > left {
-		l.rows, l.cut, l.trimmed = slices.Clone(l.rows), 0, 0
-	}
+	l.cut(sort.Search(l.n, func(i int) bool { return l.at(i).Last > through }))
+	w.logged = true
 	return nil
 }
 
@@ -95,8 +167,8 @@ func (w *Writer) LogExtent() (extent storage.LogExtent, err error) {
 
 func (l *changeLog) extent() storage.LogExtent {
 	extent := storage.LogExtent{First: l.last + 1, Last: l.last, Begin: l.end, End: l.end}
-	if len(l.rows) > 0 {
-		oldest := &l.rows[0]
+	if l.n > 0 {
+		oldest := l.at(0)
 		extent.First, extent.Begin, extent.Oldest = oldest.First, oldest.end-int64(len(oldest.Record)), oldest.At
 	}
 	return extent

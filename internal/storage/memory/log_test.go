@@ -1,7 +1,10 @@
 package memory
 
 import (
+	"math/rand/v2"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"weak"
 
@@ -48,4 +51,63 @@ func TestTrimmedRowsAreLetGo(t *testing.T) {
 	require.GreaterOrEqual(t, alive, kept)
 	require.LessOrEqual(t, alive, 3*kept, "large records that nobody can reach")
 	runtime.KeepAlive(d)
+}
+
+// What readers hold of a log stays as it was, whatever is added, cut or rolled back since,
+// and what the writer has is what a slice would have.
+func TestLogsThatReadersHold(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	type held struct {
+		log  changeLog
+		want []logRow
+	}
+	var views []held
+	committed := held{}
+	working := committed
+	same := func(h held) {
+		t.Helper()
+		require.Equal(t, len(h.want), h.log.n)
+		for i := range h.want {
+			require.Equal(t, h.want[i], *h.log.at(i))
+		}
+		if len(h.want) > 0 {
+			from := random.IntN(len(h.want))
+			rows := h.log.from(h.want[from].First, 1000)
+			require.Equal(t, h.want[from].LogRow, rows[0])
+			require.Equal(t, h.want[0].end-int64(len(h.want[0].Record)), h.log.extent().Begin)
+		}
+		require.Equal(t, h.log.last+1-uint64(len(h.want)), h.log.extent().First)
+	}
+	var w Writer
+	for range 3000 {
+		switch random.IntN(20) {
+		case 0:
+			working = committed // a rollback
+		case 1:
+			n := random.IntN(len(working.want) + 1)
+			working.log.cut(n)
+			working.want = slices.Clone(working.want[n:])
+		case 2:
+			views = append(views, committed)
+		default:
+			for range random.IntN(60) {
+				record := []byte(strings.Repeat(string(rune('a'+random.IntN(26))), random.IntN(100)))
+				if random.IntN(50) == 0 {
+					record = make([]byte, 5000)
+				}
+				row := logRow{kv.LogRow{First: working.log.last + 1, Last: working.log.last + 1, At: 1, Record: w.records.keep(record)}, working.log.end + int64(len(record))}
+				working.log.add(row)
+				row.Record = slices.Clone(record)
+				working.want = append(slices.Clip(working.want), row)
+			}
+		}
+		if random.IntN(3) > 0 {
+			committed = working
+		}
+		same(working)
+	}
+	require.Greater(t, len(views), 50)
+	for _, view := range views {
+		same(view)
+	}
 }

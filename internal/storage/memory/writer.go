@@ -2,8 +2,10 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"math"
 	"strings"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -15,15 +17,17 @@ import (
 type Writer struct {
 	memory  *Store
 	working forest
-	changes []undo     // of the open transaction, oldest first
-	mark    int        // length of changes at Savepoint
-	open    bool       // a transaction is
-	logged  bool       // working.log differs from what is published
-	keys    bool       // working.rows has other keys than what is published
-	key     cell       // what is looked for
-	kept    []*version // whose before somebody may have pinned
-	swept   int        // how many there were after the last sweep
-	expiry  bool       // working.expiring differs from what is published
+	changes []undo           // of the open transaction, oldest first
+	mark    int              // length of changes at Savepoint
+	open    bool             // a transaction is
+	logged  bool             // working.log differs from what is published
+	keys    bool             // working.rows has other keys than what is published
+	cells   map[kv.Key]*cell // those of working.rows, for the writer alone: a search of the tree costs ten times as much
+	most    int              // of them since cells was made
+	kept    []*version       // whose before somebody may have pinned
+	swept   int              // how many there were after the last sweep
+	expiry  bool             // working.expiring differs from what is published
+	records records          // of the log
 }
 
 // undo is one change: what stands at a key now, and what stood there before; nil for
@@ -34,7 +38,7 @@ type undo struct {
 }
 
 func newWriter(m *Store) *Writer {
-	w := &Writer{memory: m, working: newForest(), expiry: true, keys: true}
+	w := &Writer{memory: m, working: newForest(), cells: make(map[kv.Key]*cell), expiry: true, keys: true}
 	m.committed.Store(new(forest))
 	w.publish()
 	return w
@@ -162,11 +166,9 @@ func (w *Writer) undo(keep int) {
 		c := w.changes[i]
 		switch {
 		case c.now == nil:
-			w.working.rows.tree.Set(c.cell)
-			w.keys = true
+			w.enter(c.cell)
 		case c.before == nil:
-			w.working.rows.tree.Delete(c.cell)
-			w.keys = true
+			w.leave(c.cell)
 		default:
 			c.cell.newest.Store(c.before)
 		}
@@ -248,20 +250,36 @@ func (w *Writer) Upsert(row kv.Row) error {
 	now.before.Store(before)
 	c.newest.Store(now)
 	if before == nil {
-		w.working.rows.tree.Set(c)
-		w.keys = true
+		w.enter(c)
 	}
 	w.changed(undo{c, now, before})
 	return nil
 }
 
 // find is a key's cell, or nil.
-func (w *Writer) find(group, key string) *cell {
-	w.key.group, w.key.key = group, key
-	c, _ := w.working.rows.tree.Get(&w.key)
-	w.key.group, w.key.key = "", ""
-	return c
+func (w *Writer) find(group, key string) *cell { return w.cells[kv.Key{Group: group, Key: key}] }
+
+// enter and leave are for keys that come and go.
+func (w *Writer) enter(c *cell) {
+	w.working.rows.tree.Set(c)
+	w.cells[kv.Key{Group: c.group, Key: c.key}] = c
+	w.most = max(w.most, len(w.cells))
+	w.keys = true
 }
+
+func (w *Writer) leave(c *cell) {
+	w.working.rows.tree.Delete(c)
+	delete(w.cells, kv.Key{Group: c.group, Key: c.key})
+	w.keys = true
+	if n := len(w.cells); n < w.most/4 && w.most > fewCells { // a map keeps its memory
+		cells := make(map[kv.Key]*cell, n)
+		maps.Copy(cells, w.cells)
+		w.cells, w.most = cells, n
+	}
+}
+
+// fewCells are not worth another map.
+const fewCells = 1 << 12
 
 func (w *Writer) Insert(row kv.Row) error { return w.Upsert(row) }
 
@@ -285,8 +303,7 @@ func (w *Writer) Delete(group, key string) (changed bool, err error) {
 }
 
 func (w *Writer) remove(c *cell) {
-	w.working.rows.tree.Delete(c)
-	w.keys = true
+	w.leave(c)
 	w.changed(undo{c, nil, c.newest.Load()})
 }
 
@@ -396,6 +413,12 @@ func (w *Writer) CountDead(after, now int64, limit int) (n int, err error) {
 	})
 	return n, nil
 }
+
+// Fold has nothing to do: what is committed is where it stays.
+func (w *Writer) Fold(bool) (again time.Duration) { return 0 }
+
+// Folded is beyond every revision.
+func (w *Writer) Folded() uint64 { return math.MaxUint64 }
 
 func (w *Writer) Earliest() (int64, error) {
 	if err := w.check(false); err != nil {

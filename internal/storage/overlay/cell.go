@@ -51,17 +51,18 @@ func prefixOf(key string) (prefix uint64) {
 type version struct {
 	value    string
 	deadline int64
-	revision uint64
+	revision uint64                  // of the row
+	number   uint64                  // of the publication that shows it first
 	gone     bool                    // the key has no row
 	before   atomic.Pointer[version] // what it replaced; nil: there was nothing, or nobody needs it any more
 	place    int                     // among the overlay's kept, from 1; 0: it is not there
 }
 
-// at is the version that a state of a revision shows, nil if there is none. Of a state
+// at is the version that a state of a number shows, nil if there is none. Of a state
 // that is not pinned it may have been taken away: see Overlay.Get.
-func (c *cell) at(revision uint64) *version {
+func (c *cell) at(number uint64) *version {
 	v := c.newest.Load()
-	for v != nil && v.revision > revision {
+	for v != nil && v.number > number {
 		v = v.before.Load()
 	}
 	return v

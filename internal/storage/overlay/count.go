@@ -21,7 +21,7 @@ type Base interface {
 //
 // It costs a walk of what the overlay has in the range, some questions to the base for each
 // group there, and one for each key that was not looked up before. With groups false only
-// rows are counted, which asks less.
+// rows are counted, which asks less. With math.MinInt64 as now all rows count as live.
 func (s *State) Delta(r kv.Range, now int64, folded Cursor, base Base, groups bool) (delta kv.Usage, err error) {
 	d := counter{state: s, now: now, folded: folded, base: base}
 	bounds := GroupBounds(r)
@@ -34,6 +34,29 @@ func (s *State) Delta(r kv.Range, now int64, folded Cursor, base Base, groups bo
 		delta.Groups += n
 	}
 	return delta, nil
+}
+
+// NextGroup is the first group of a range, from a name on, of which the state may say
+// something.
+func (s *State) NextGroup(from string, r kv.Range) (group string, found bool) {
+	bounds := GroupBounds(r)
+	return s.touched(max(from, r.From), &bounds)
+}
+
+// Touches reports whether the state may say something of what lies within bounds.
+func (s *State) Touches(b Bounds) bool {
+	for _, r := range []*run{s.active, s.frozen} {
+		if r == nil {
+			continue
+		}
+		if c := r.rows.seek(b.From.Group, b.From.Key); c != nil && b.contains(c, false) {
+			return true
+		}
+		if c := r.marks.seek(b.From.Group, ""); c != nil && b.contains(c, false) {
+			return true
+		}
+	}
+	return false
 }
 
 // touched is the first group from a name on of which a run says something.
@@ -64,9 +87,9 @@ type counter struct {
 func (d *counter) group(group string, groups bool) (keys, more int64, err error) {
 	s := d.state
 	d.lives, d.covers = 0, 0
-	hidden := s.active.hides(group, s.revision)
+	hidden := s.active.hides(group, s.number)
 	if !hidden && s.frozen != nil {
-		mark := s.frozen.mark(group, s.revision)
+		mark := s.frozen.mark(group, s.number)
 		hidden = mark != nil && !d.folded.hasMark(s.frozen, mark)
 	}
 	bounds := GroupBounds(kv.GroupRange(group))
@@ -95,7 +118,7 @@ func (d *counter) key(c *cell, v *version, frozen, hidden bool) error {
 	if frozen && d.folded.hasRow(d.state.frozen, c) {
 		return nil // the base has it as the overlay says
 	}
-	if !v.gone && v.deadline > d.now {
+	if !v.gone && d.live(v.deadline) {
 		d.lives++
 	}
 	if hidden {
@@ -105,11 +128,14 @@ func (d *counter) key(c *cell, v *version, frozen, hidden bool) error {
 	if err != nil {
 		return err
 	}
-	if found && deadline > d.now {
+	if found && d.live(deadline) {
 		d.covers++
 	}
 	return nil
 }
+
+// live reports whether a row counts.
+func (d *counter) live(deadline int64) bool { return deadline > d.now || d.now == math.MinInt64 }
 
 // below is the row that the base's snapshot has of a key that the overlay decides, in a
 // group of which it shows something.
@@ -122,11 +148,14 @@ func (d *counter) below(group, key string) (deadline int64, found bool, err erro
 		case said && d.folded.hasRow(s.frozen, c):
 			v := c.newest.Load()
 			return v.deadline, !v.gone, nil
-		case s.frozen.hides(group, s.revision):
+		case s.frozen.hides(group, s.number):
 			return 0, false, nil // the base has removed it with its group
 		case said:
 			cell = c // what the base has lies under the frozen run
 		}
+	}
+	if s.active.shifts {
+		return d.base.Deadline(group, key)
 	}
 	if deadline, found, known := cell.under.what(); known {
 		return deadline, found, nil

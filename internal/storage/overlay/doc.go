@@ -14,8 +14,8 @@
 // run. It never says less than before: a run is only added to, until it leaves memory
 // whole. So its keys lie in a skip list, of which nothing is ever taken out or copied.
 //
-// What is said of a key are versions, the newest first, each with the revision that made
-// it. A state shows, of each key, the newest version up to its own revision.
+// What is said of a key are versions, the newest first, each with the number of the
+// commit that made it. A state shows, of each key, the newest version up to its own number.
 //
 // The rule that a read goes by, with the active run first and then the frozen one:
 //
@@ -25,7 +25,7 @@
 //
 // A group's deletion leaves a mark, and a version in each key of the group that the run has
 // already, so that a mark concerns what lies below its run and nothing else, and no read
-// has to compare revisions of marks and versions.
+// has to compare numbers of marks and versions.
 //
 // # Who may do what
 //

@@ -1,6 +1,8 @@
 package overlay
 
 import (
+	"math"
+
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/tidwall/btree"
@@ -16,7 +18,7 @@ func (o *Overlay) Expired(r kv.Range, after, now int64, rows, bytes int) (expire
 		if v.deadline > now || len(expired) >= rows || bytes <= 0 {
 			return false
 		}
-		if v.deadline > after && r.Contains(c.group) {
+		if later(v.deadline, after) && r.Contains(c.group) {
 			expired = append(expired, c.row(v))
 			bytes -= len(c.group) + len(c.key) + len(v.value)
 		}
@@ -24,6 +26,9 @@ func (o *Overlay) Expired(r kv.Range, after, now int64, rows, bytes int) (expire
 	})
 	return expired
 }
+
+// later reports whether a deadline lies behind a moment; behind the least one all do.
+func later(deadline, after int64) bool { return deadline > after || after == math.MinInt64 }
 
 // CountDead is how many rows that the writer sees in the overlay have
 // after < deadline <= now, at most limit.
@@ -33,7 +38,7 @@ func (o *Overlay) CountDead(after, now int64, limit int) (n int) {
 		if d > now || n >= limit {
 			return false
 		}
-		if d > after {
+		if later(d, after) {
 			n++
 		}
 		return true

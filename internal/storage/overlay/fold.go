@@ -31,6 +31,10 @@ func (c *Cursor) hasRow(r *run, row *cell) bool {
 type Change struct {
 	Kind Kind
 	Row  kv.Row // of Remove: its names; of RemoveGroup: its group
+	// Where the base had a row of the key when the run was arranged, if that was found: see
+	// Place.
+	At    int64
+	Found bool
 }
 
 // Kind is the kind of a Change.
@@ -51,7 +55,7 @@ func (o *Overlay) Freeze() *Frozen {
 	o.working.frozen = o.working.active
 	o.working.active = newRun(o.working.frozen.number + 1)
 	o.arranged = nil
-	o.publish(o.published.Load().revision)
+	o.publish(o.published.Load().revision, 0)
 	return &Frozen{run: o.working.frozen}
 }
 
@@ -79,10 +83,11 @@ func (f *Frozen) Arrange(locate func(group, key string) (Place, error)) (*Arrang
 			a.marks = append(a.marks, c)
 		}
 	}
-	var places map[*cell]int64
-	if locate != nil {
-		places = make(map[*cell]int64, f.run.rows.length)
+	type placed struct {
+		cell *cell
+		at   int64
 	}
+	var found []placed
 	var news []*cell
 	for c := f.run.rows.first(); c != nil; c = c.follows() {
 		v := c.newest.Load()
@@ -90,7 +95,7 @@ func (f *Frozen) Arrange(locate func(group, key string) (Place, error)) (*Arrang
 		case v == nil || v.gone && f.run.hides(c.group, math.MaxUint64):
 			// It says nothing, or what the mark says.
 		case locate == nil:
-			a.rows = append(a.rows, c)
+			news = append(news, c)
 		default:
 			place, err := locate(c.group, c.key)
 			if err != nil {
@@ -99,15 +104,16 @@ func (f *Frozen) Arrange(locate func(group, key string) (Place, error)) (*Arrang
 			c.under.know(place.Deadline, place.Found)
 			switch {
 			case place.Found:
-				places[c] = place.At
-				a.rows = append(a.rows, c)
+				found = append(found, placed{c, place.At})
 			case !v.gone:
 				news = append(news, c)
 			}
 		}
 	}
-	if locate != nil {
-		slices.SortFunc(a.rows, func(a, b *cell) int { return cmp.Compare(places[a], places[b]) })
+	slices.SortFunc(found, func(a, b placed) int { return cmp.Compare(a.at, b.at) })
+	a.rows, a.places = make([]*cell, 0, len(found)+len(news)), make([]int64, 0, len(found))
+	for _, p := range found {
+		a.rows, a.places = append(a.rows, p.cell), append(a.places, p.at)
 	}
 	a.rows = append(a.rows, news...)
 	return a, nil
@@ -117,6 +123,7 @@ func (f *Frozen) Arrange(locate func(group, key string) (Place, error)) (*Arrang
 type Arrangement struct {
 	run         *run
 	marks, rows []*cell
+	places      []int64 // of the first so many rows
 }
 
 // Arranged takes an arrangement of the frozen run over.
@@ -132,6 +139,38 @@ func (o *Overlay) Arranged(a *Arrangement) {
 	}
 	o.arranged = a
 	o.folded = Cursor{Run: a.run.number}
+}
+
+// Unarranged is the frozen run while it has no arrangement, nil if there is none.
+func (o *Overlay) Unarranged() *Frozen {
+	if o.working.frozen == nil || o.arranged != nil {
+		return nil
+	}
+	return &Frozen{run: o.working.frozen}
+}
+
+// Empty reports whether the base has all that there is.
+func (o *Overlay) Empty() bool {
+	r := o.working.active
+	return o.working.frozen == nil && r.rows.length == 0 && r.marks.length == 0
+}
+
+// Gathered is how many keys and groups the active run says something of, or has said.
+func (o *Overlay) Gathered() int { return o.working.active.rows.length + o.working.active.marks.length }
+
+// FrozenKeys is how many keys and groups the frozen run says something of.
+func (o *Overlay) FrozenKeys() int {
+	r := o.working.frozen
+	return r.rows.length + r.marks.length
+}
+
+// Left is how many changes of the frozen run the base has not got, once it is arranged.
+func (o *Overlay) Left() int {
+	a := o.arranged
+	if a == nil || o.folded.Run > a.run.number {
+		return 0
+	}
+	return len(a.marks) - o.folded.Marks + len(a.rows) - o.folded.Rows
 }
 
 // Frozen reports whether there is a frozen run.
@@ -163,8 +202,12 @@ func (o *Overlay) Slice(after Cursor, changes, bytes int) (slice []Change, end C
 		for end.Rows < len(a.rows) && len(slice) < changes && bytes > 0 {
 			c := a.rows[end.Rows]
 			v := c.newest.Load()
+			change := Change{Kind: kindOf(v), Row: c.row(v)}
+			if change.Found = end.Rows < len(a.places); change.Found {
+				change.At = a.places[end.Rows]
+			}
 			end.Rows++
-			slice = append(slice, Change{Kind: kindOf(v), Row: c.row(v)})
+			slice = append(slice, change)
 			bytes -= len(c.group) + len(c.key) + len(v.value)
 		}
 	}
@@ -191,5 +234,5 @@ func (o *Overlay) Retire() {
 		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded, or with %d changes that are not committed", o.folded.Run, len(o.changes)))
 	}
 	o.working.frozen, o.arranged = nil, nil
-	o.publish(o.published.Load().revision)
+	o.publish(o.published.Load().revision, 0)
 }

@@ -119,7 +119,7 @@ func (i *Iterator) settle(c *cursor, frozen bool) {
 			c.cell = nil
 			return
 		}
-		if c.version = c.cell.at(i.state.revision); c.version != nil && (!frozen || !i.covered(c.cell.group)) {
+		if c.version = c.cell.at(i.state.number); c.version != nil && (!frozen || !i.covered(c.cell.group)) {
 			return
 		}
 		if i.reverse {
@@ -134,7 +134,7 @@ func (i *Iterator) settle(c *cursor, frozen bool) {
 // group.
 func (i *Iterator) covered(group string) bool {
 	if !i.asked || i.group != group {
-		i.group, i.hidden, i.asked = group, i.state.active.hides(group, i.state.revision), true
+		i.group, i.hidden, i.asked = group, i.state.active.hides(group, i.state.number), true
 	}
 	return i.hidden
 }

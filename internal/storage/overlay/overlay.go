@@ -15,7 +15,7 @@ type Overlay struct {
 	loaded    func() // called when a reader has loaded a state and not pinned it; nil but in tests
 
 	// All that follows is the writer's.
-	working State    // at the last revision of all
+	working State    // at the last number of all
 	changes []change // of the open transaction, the oldest first
 	old     []*State // that were published before: pinned ones, and those since the last Prune
 	kept    []kept   // versions whose before somebody may see who has pinned
@@ -41,9 +41,17 @@ type kept struct {
 // New is an overlay that is empty, over a base of a revision.
 func New(revision uint64) *Overlay {
 	o := &Overlay{}
-	o.working.active, o.working.revision = newRun(1), math.MaxUint64
+	o.working.active, o.working.number = newRun(1), math.MaxUint64
 	o.folded.Run = 1
-	o.published.Store(&State{active: o.working.active, revision: revision})
+	o.published.Store(&State{active: o.working.active, revision: revision, number: 1})
+	return o
+}
+
+// NewOver is New for who does not fold it, but somebody else does so elsewhere: the base gets
+// what the overlay says at any time, which a count must not take for what was there before.
+func NewOver(revision uint64) *Overlay {
+	o := New(revision)
+	o.working.active.shifts = true
 	return o
 }
 
@@ -84,7 +92,7 @@ func (o *Overlay) DeleteGroup(group string, revision uint64) {
 		return // what lies below is hidden already, and for good
 	}
 	r.marked.Store(true) // before there is one
-	v := &version{gone: true, revision: revision}
+	v := &version{gone: true, revision: revision, number: o.published.Load().number + 1}
 	o.changes = append(o.changes, change{cell: mark, now: v, mark: true})
 	r.bytes.Add(v.weight())
 	mark.newest.Store(v)
@@ -133,6 +141,7 @@ func (o *Overlay) outlive(c *cell) bool {
 // say gives a cell of the active run a version.
 func (o *Overlay) say(c *cell, v *version) {
 	r, before := o.working.active, c.newest.Load()
+	v.number = o.published.Load().number + 1
 	v.before.Store(before)
 	o.changes = append(o.changes, change{cell: c, now: v, before: before})
 	r.bytes.Add(v.weight())
@@ -173,9 +182,9 @@ func (o *Overlay) Undo(mark int) {
 }
 
 // Commit publishes what was changed: whoever pins sees it from now on. The revision is the
-// last of those that it was changed with. Prune must follow.
+// log's last; what is shown goes by numbers of its own, which need nothing of it. Prune must follow.
 func (o *Overlay) Commit(revision uint64) *State {
-	o.publish(revision)
+	o.publish(revision, 1)
 	return o.published.Load()
 }
 
@@ -202,10 +211,11 @@ func (o *Overlay) Prune() {
 // keptChanges is the longest list of changes that is kept between transactions.
 const keptChanges = 8 << 10
 
-// publish shows everybody the runs as they are.
-func (o *Overlay) publish(revision uint64) {
-	o.old = append(o.old, o.published.Load())
-	o.published.Store(&State{active: o.working.active, frozen: o.working.frozen, revision: revision})
+// publish shows everybody the runs as they are, and what was changed, by so much more.
+func (o *Overlay) publish(revision, more uint64) {
+	before := o.published.Load()
+	o.old = append(o.old, before)
+	o.published.Store(&State{active: o.working.active, frozen: o.working.frozen, revision: revision, number: before.number + more})
 }
 
 // Bytes is about what the runs weigh.
@@ -213,6 +223,18 @@ func (o *Overlay) Bytes() int64 {
 	n := o.working.active.bytes.Load()
 	if o.working.frozen != nil {
 		n += o.working.frozen.bytes.Load()
+	}
+	return n
+}
+
+// Active is about what the active run weighs.
+func (o *Overlay) Active() int64 { return o.working.active.bytes.Load() }
+
+// Bytes is about what the runs weigh that the state shows, now.
+func (s *State) Bytes() int64 {
+	n := s.active.bytes.Load()
+	if s.frozen != nil {
+		n += s.frozen.bytes.Load()
 	}
 	return n
 }

@@ -11,7 +11,7 @@ func (o *Overlay) prune() {
 		if b == nil {
 			continue
 		}
-		if b.revision > newest { // it is seen by no pin
+		if b.number > newest { // it is seen by no pin
 			r.bytes.Add(-b.weight())
 			v.before.Store(b.before.Load())
 			if v.place, b.place = b.place, 0; v.place > 0 {
@@ -27,12 +27,12 @@ func (o *Overlay) prune() {
 	}
 }
 
-// pinned is the least revision of a state that somebody may read, and the greatest of one
+// pinned is the least number of a state that somebody may read, and the greatest of one
 // that is pinned and no longer what is published, 0 if there is none.
 func (o *Overlay) pinned() (oldest, newest uint64) {
-	oldest = o.published.Load().revision
+	oldest = o.published.Load().number
 	for _, s := range o.old {
-		oldest, newest = min(oldest, s.revision), max(newest, s.revision)
+		oldest, newest = min(oldest, s.number), max(newest, s.number)
 	}
 	return oldest, newest
 }
@@ -44,7 +44,7 @@ const fewKept = 64
 func (o *Overlay) sweep(oldest uint64) {
 	left := o.kept[:0]
 	for _, k := range o.kept {
-		if k.version.revision > oldest {
+		if k.version.number > oldest {
 			left = append(left, k)
 			k.version.place = len(left)
 			continue

@@ -17,6 +17,7 @@ type run struct {
 	dying  *btree.BTreeG[*dying] // the writer's: versions with a deadline that are the newest of their cells
 	bytes  atomic.Int64          // what it weighs; the writer counts
 	number uint64                // of the runs, in their order, from 1
+	shifts bool                  // what lies under the run changes: it is not to be remembered
 }
 
 // dying is a row that has a deadline.
@@ -42,27 +43,27 @@ func newRun(number uint64) *run {
 	return r
 }
 
-// mark is the mark of a group, if a state of a revision shows it.
-func (r *run) mark(group string, revision uint64) *cell {
+// mark is the mark of a group, if a state of a number shows it.
+func (r *run) mark(group string, number uint64) *cell {
 	if !r.marked.Load() {
 		return nil
 	}
-	if mark := r.marks.find(group, ""); mark != nil && mark.at(revision) != nil {
+	if mark := r.marks.find(group, ""); mark != nil && mark.at(number) != nil {
 		return mark
 	}
 	return nil
 }
 
 // hides reports whether there is such a mark.
-func (r *run) hides(group string, revision uint64) bool { return r.mark(group, revision) != nil }
+func (r *run) hides(group string, number uint64) bool { return r.mark(group, number) != nil }
 
-// get is what the run says of a key to a state of a revision. spoiled: the key has later
+// get is what the run says of a key to a state of a number. spoiled: the key has later
 // versions, so that the one that the state should show may have been taken away.
-func (r *run) get(group, key string, revision uint64) (row kv.Row, verdict Verdict, spoiled bool) {
+func (r *run) get(group, key string, number uint64) (row kv.Row, verdict Verdict, spoiled bool) {
 	if c := r.rows.find(group, key); c != nil {
 		v := c.newest.Load()
-		if v != nil && v.revision > revision {
-			v, spoiled = c.at(revision), true
+		if v != nil && v.number > number {
+			v, spoiled = c.at(number), true
 		}
 		switch {
 		case v == nil:
@@ -72,7 +73,7 @@ func (r *run) get(group, key string, revision uint64) (row kv.Row, verdict Verdi
 			return c.row(v), Present, spoiled
 		}
 	}
-	if r.hides(group, revision) {
+	if r.hides(group, number) {
 		return row, Absent, spoiled
 	}
 	return row, Below, spoiled

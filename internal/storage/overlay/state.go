@@ -20,6 +20,7 @@ const (
 type State struct {
 	active, frozen *run // frozen may be nil
 	revision       uint64
+	number         uint64 // what is shown: versions up to it
 	pins           atomic.Int32
 }
 
@@ -48,17 +49,38 @@ func (s *State) Try(group, key string) (row kv.Row, verdict Verdict, sure bool) 
 }
 
 func (s *State) get(group, key string) (row kv.Row, verdict Verdict, spoiled bool) {
-	row, verdict, spoiled = s.active.get(group, key, s.revision)
+	row, verdict, spoiled = s.active.get(group, key, s.number)
 	if verdict != Below || s.frozen == nil {
 		return row, verdict, spoiled
 	}
-	row, verdict, later := s.frozen.get(group, key, s.revision)
+	row, verdict, later := s.frozen.get(group, key, s.number)
 	return row, verdict, spoiled || later
+}
+
+// NextMark is the first group of which nothing is left that the base has, or the first behind
+// a name, and the revision that removed it.
+func (s *State) NextMark(from string, behind bool) (group string, revision uint64, found bool) {
+	if behind {
+		from += "\x00"
+	}
+	for _, r := range []*run{s.active, s.frozen} {
+		if r == nil {
+			continue
+		}
+		c := r.marks.seek(from, "")
+		for c != nil && !r.hides(c.group, s.number) {
+			c = c.follows()
+		}
+		if c != nil && (!found || c.group < group) {
+			group, revision, found = c.group, c.at(s.number).revision, true
+		}
+	}
+	return group, revision, found
 }
 
 // Hides reports whether nothing that the base has of a group is left.
 func (s *State) Hides(group string) bool {
-	return s.active.hides(group, s.revision) || s.frozen != nil && s.frozen.hides(group, s.revision)
+	return s.active.hides(group, s.number) || s.frozen != nil && s.frozen.hides(group, s.number)
 }
 
 // Pin is what is committed now. What it shows stays until it is released.

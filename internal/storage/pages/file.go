@@ -118,4 +118,4 @@ func (f *File) Page(n uint32) ([]byte, error) {
 }
 
 // pending reports whether a page is the one that is never used.
-func (f *File) pending(n uint32) bool { return int64(n) == pendingByte/int64(f.Size)+1 }
+func (f *File) pending(n uint32) bool { return n == Pending(f.Size) }

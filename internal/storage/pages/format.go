@@ -66,6 +66,10 @@ func ParseHeader(page []byte) (h Header) {
 	return h
 }
 
+// Pending is the page that is never used where pages are of that size: SQLite's locks lie
+// there. Only databases of more than a gibibyte have one.
+func Pending(size int) uint32 { return uint32(pendingByte/size) + 1 }
+
 // Varint reads SQLite's variable-length integer: seven bits a byte, the most
 // significant ones first, and all eight of a ninth. n is 0 if there is none.
 func Varint(b []byte) (value uint64, n int) {

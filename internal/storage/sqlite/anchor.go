@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -65,18 +66,31 @@ func (a *anchor) pinned() bool {
 
 // pin keeps a view as it is until it is released, once.
 type pin struct {
-	view *view
-	n    *atomic.Int64
+	view  *view
+	n     *atomic.Int64
+	state *overlay.State // that is retained with it, if any
 }
 
 // pinned keeps a view, which may have been replaced meanwhile.
 func (v *view) pinned() pin {
+	p := v.pinPages()
+	if p.state = v.over; p.state != nil {
+		p.state.Retain()
+	}
+	return p
+}
+
+// pinPages is pinned without what the overlay has: see State.Try.
+func (v *view) pinPages() pin {
 	n := &v.anchor.pins[rand.Uint32()%anchorStripes].n
 	n.Add(1)
-	return pin{v, n}
+	return pin{view: v, n: n}
 }
 
 func (p pin) release() {
+	if p.state != nil {
+		p.state.Release()
+	}
 	p.n.Add(-1)
 	if p.view.anchor.retired.Load() {
 		select {

@@ -87,7 +87,7 @@ func (d *Database) copyTo(ctx context.Context, t *target, progress storage.Progr
 	}); err != nil {
 		return err
 	}
-	return finishCopy(ctx, t.temp)
+	return finishCopy(ctx, t.temp, d.events)
 }
 
 // copyPages writes every page that the connection sees to a file that is there.
@@ -167,13 +167,17 @@ func (w *pageWriter) flush() error {
 // was in a WAL is in the copy.
 func leaveWALMode(page []byte) { page[18], page[19] = 1, 1 }
 
-// finishCopy gives a copy a generation of its own, and verifies it.
-func finishCopy(ctx context.Context, path string) (err error) {
+// finishCopy makes a copy one plain file: its table has what its log has, and it has a
+// generation of its own. It verifies it.
+func finishCopy(ctx context.Context, path string, events func(kv.LogRow) ([]kv.Event, error)) (err error) {
 	conn, err := openCopy(path, ctx.Done())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := foldCopy(conn, events); err != nil {
+		return damaged(path, err)
+	}
 	if err := freshStamp(conn); err != nil {
 		return damaged(path, err)
 	}

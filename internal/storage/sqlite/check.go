@@ -11,6 +11,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/memory"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -50,7 +51,8 @@ type checker struct {
 	verify   func(kv.LogRow) error
 	events   func(kv.LogRow) ([]kv.Event, error) // nil: entries are not compared with the log
 	progress storage.Progress
-	left     int64 // findings of the present kind that may still be reported
+	left     int64          // findings of the present kind that may still be reported
+	tail     *overlay.State // what the log has and entries have not; nil: nothing
 }
 
 func (c *checker) found(kind, format string, arguments ...any) {
@@ -70,7 +72,7 @@ func (c *checker) all() error {
 		return err
 	}
 	c.report.Pages = count
-	parts := []func() error{c.schema, c.log, c.rows, c.differing, c.counts, c.namespaces, c.structure}
+	parts := []func() error{c.schema, c.log, c.unfolded, c.rows, c.differing, c.counts, c.namespaces, c.structure}
 	for i, part := range parts {
 		c.left = mostFindings
 		if err := part(); isDamage(err) {
@@ -266,6 +268,23 @@ func (w *logWalk) next(row kv.LogRow, end int64, types string) {
 	w.begun, w.last, w.end, w.time = true, row.Last, end, row.At
 }
 
+// unfolded reads what entries have not got yet: it counts like them.
+func (c *checker) unfolded() error {
+	t, err := newTail(c.conn, c.events)
+	if err != nil {
+		return err
+	}
+	o, _, err := t.load()
+	if corrupt := (*kv.CorruptLogError)(nil); errors.As(err, &corrupt) {
+		c.found(kv.FindingLog, "%v", err)
+		return nil
+	}
+	if err == nil && o != nil {
+		c.tail = o.Published()
+	}
+	return err
+}
+
 // rowFaults are what makes a row one that can't be read, found, or expired.
 var rowFaults = []struct{ what, condition string }{
 	{"a NULL as group, key or value", "group_name IS NULL OR entry_key IS NULL OR entry_value IS NULL"},
@@ -294,12 +313,53 @@ func (c *checker) rows() error {
 		return err
 	}
 	c.report.Entries = numbers[0]
+	if err := c.countTail(); err != nil {
+		return err
+	}
 	for i, fault := range rowFaults {
 		if n := numbers[i+1]; n > 0 {
 			c.found(kv.FindingRow, "%d of %d entries have %s%s", n, c.report.Entries, fault.what, c.examples(fault.condition))
 		}
 	}
 	return nil
+}
+
+// countTail has the report's number of entries be that of what is committed.
+func (c *checker) countTail() (err error) {
+	if c.tail == nil {
+		return nil
+	}
+	has, _, err := c.conn.PrepareTransient("SELECT 1 FROM entries WHERE group_name = ?1 AND entry_key = ?2")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, has.Finalize()) }()
+	for group, _, found := c.tail.NextMark("", false); found; group, _, found = c.tail.NextMark(group, true) {
+		n, err := queryInt(c.conn, "SELECT count(*) FROM entries WHERE group_name = ?1", group)
+		if err != nil {
+			return err
+		}
+		c.report.Entries -= n
+	}
+	walk := c.tail.Iterate(overlay.Bounds{Unbounded: true}, false)
+	for e, ok := walk.Next(); ok; e, ok = walk.Next() {
+		if !e.Gone {
+			c.report.Entries++
+		}
+		if c.tail.Hides(e.Row.Group) {
+			continue
+		}
+		has.BindText(1, e.Row.Group)
+		has.BindText(2, e.Row.Key)
+		there, err := exists(has)
+		if err != nil {
+			return err
+		}
+		if there {
+			c.report.Entries--
+		}
+	}
+	return storage.ContextError(c.ctx)
 }
 
 // examples says which rows have a fault, as far as the table has rowids.
@@ -344,7 +404,7 @@ func (c *checker) differing() (err error) {
 					continue
 				}
 				seen[at] = true
-				is, found, err := getRow(get, e.Group, e.Key)
+				is, found, err := c.get(get, e.Group, e.Key)
 				if storage.IsDamagedRow(err) {
 					continue // a finding of the rows'
 				}
@@ -361,6 +421,16 @@ func (c *checker) differing() (err error) {
 			}
 			return storage.ContextError(c.ctx)
 		}})
+}
+
+// get is a row as it is committed.
+func (c *checker) get(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err error) {
+	if c.tail != nil {
+		if row, verdict := c.tail.Get(group, key); verdict != overlay.Below {
+			return row, verdict == overlay.Present, nil
+		}
+	}
+	return getRow(stmt, group, key)
 }
 
 // counts counts in several ways what must come to the same.

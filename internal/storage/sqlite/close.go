@@ -98,6 +98,7 @@ func (w *fileWriter) setStamp(s stamp) error {
 // readers': while those are connected SQLite neither moves the WAL nor removes by
 // name what lies in its place.
 func (w *fileWriter) closeIfLost() error {
+	w.stopArranging()
 	if w.conn == nil || w.guard.last() == nil {
 		return nil
 	}
@@ -135,6 +136,9 @@ func (w *fileWriter) leave() error {
 		if err := w.resync(); err != nil {
 			return stays(err)
 		}
+	}
+	if err := w.foldTail(); err != nil {
+		return stays(err)
 	}
 	// The checkpoint that follows syncs.
 	if err := execute(w.conn, "PRAGMA synchronous = NORMAL"); err != nil {

@@ -70,6 +70,9 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 			return err
 		}
 	}
+	if err := w.foldTail(); err != nil {
+		return err
+	}
 	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
@@ -82,8 +85,10 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 		return err
 	}
 	path := filepath.Join(folder, "new")
+	made := int64(0) // one way may be given up for another one, which begins anew
 	if err := d.compactInto(ctx, path, func(done, total int64) {
-		progress.Report(int64(float64(before/2)*float64(done)/float64(total)), before)
+		made = max(made, int64(float64(before/2)*float64(done)/float64(total)))
+		progress.Report(made, before)
 	}); err != nil {
 		return err
 	}

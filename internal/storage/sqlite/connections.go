@@ -36,6 +36,7 @@ func (p *pool) connect() (r *reader, err error) {
 // disconnect closes a connection. Whoever calls has it alone, and nobody finds it.
 func (p *pool) disconnect(r *reader) {
 	p.steps.Hit("pool.close")
+	r.letGo()
 	p.gone(r.conn.Close())
 }
 

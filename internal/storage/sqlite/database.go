@@ -10,6 +10,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -25,6 +26,8 @@ type Config struct {
 	readIndex  bool          // read the index of the WAL with calls of the system, as on Windows: for tests
 	NoPages    bool          // read through SQLite alone: for tests, and for measuring
 	DiscardLog bool          // begin the log anew, at the next revision
+	Overlay    int64         // bytes of what may be committed and not be in the table yet; 0: everything is written to it at once
+	loose      bool          // what has no row in the log goes into the overlay too, and is lost with the process: for tests
 	LockWait   time.Duration // how long to wait for another owner to close; default not at all
 	Logger     *slog.Logger  // default: nothing is logged
 
@@ -72,9 +75,12 @@ type Database struct {
 	writer    storage.Writer // nil if read-only
 	reads     kind
 	changes   sequence.Sequence
-	guard     *guard // nil in memory
-	parameter string // a parameter of SQLite's for connections that read; empty: none
-	left      bool   // the file was closed whole
+	guard     *guard           // nil in memory
+	over      *overlay.Overlay // what is committed and not in the table yet; nil: nothing
+	limbo     *limbo           // goes with it
+	follower  *sqlFollower     // of a database that is read-only
+	parameter string           // a parameter of SQLite's for connections that read; empty: none
+	left      bool             // the file was closed whole
 	events    func(kv.LogRow) ([]kv.Event, error)
 	done      chan struct{} // closed first of all by Close
 
@@ -107,8 +113,22 @@ func (d *Database) Health() (since time.Time, err error) {
 		if lost := d.guard.lost.Load(); lost != nil {
 			since = lost.since
 		}
+		return since, err
+	}
+	if w, ok := d.writer.(*fileWriter); ok {
+		if fault := w.fault.Load(); fault != nil {
+			return fault.since, fault.err
+		}
 	}
 	return since, err
+}
+
+// Unfolded is about how many bytes of memory have what was committed and is not in the table.
+func (d *Database) Unfolded() int64 {
+	if d.over == nil {
+		return 0
+	}
+	return d.over.Published().Bytes()
 }
 
 // Close interrupts running reads, takes the connections of open scans, rolls

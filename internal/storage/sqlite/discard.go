@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -21,12 +22,22 @@ const skippedRevisions = 1_000_000
 type survey struct {
 	last   uint64 // the revision that new ones go on behind
 	damage string // empty: the log can be removed like any rows
+
+	tail *overlay.Overlay // what entries have not, as far as it can be read; nil: nothing
+	lost []lostRevisions  // what can't
 }
 
 // surveyLog looks whether a log can be removed row by row.
 func (d *Database) surveyLog(conn *sqlite.Conn) (s survey, err error) {
 	there, err := columns(conn, "log")
 	if err != nil || len(there) == 0 {
+		return s, err
+	}
+	t, err := newTail(conn, d.events)
+	if err == nil {
+		s.tail, s.lost, err = t.rescue()
+	}
+	if err != nil {
 		return s, err
 	}
 	err = sqlitex.ExecuteTransient(conn, "PRAGMA integrity_check('log')", &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
@@ -67,7 +78,22 @@ func impossibleRevisions(conn *sqlite.Conn) (string, error) {
 // discardLog begins the log anew, in the open transaction. One that is damaged is left
 // behind without being looked at: its pages are no longer part of any table, and the
 // next Compact gives their space back.
+//
+// What it had and entries had not they get first.
 func (d *Database) discardLog(conn *sqlite.Conn, s survey, logger *slog.Logger) error {
+	if s.tail != nil {
+		a, err := newApplier(conn, nil)
+		if err == nil {
+			err = foldAll(s.tail, a, func(f func() error) error { return f() })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(s.lost) > 0 {
+		logger.Error("revisions are lost: their part of the log can't be read, and the table had not got what they did",
+			"path", d.path, "revisions", fmt.Sprint(s.lost))
+	}
 	if s.damage == "" {
 		last, err := lastRevision(conn)
 		if err == nil {

@@ -18,7 +18,7 @@ func (w *fileWriter) disown() (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.Rollback()) }()
+	defer func() { err = errors.Join(err, w.rollbackSQL()) }()
 	file, err := openNoFollow(w.file+walSuffix, os.O_RDWR, 0)
 	if err != nil {
 		return err

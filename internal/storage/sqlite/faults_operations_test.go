@@ -41,7 +41,7 @@ func TestFaultsInOperations(t *testing.T) {
 		},
 		"restore": func(d *Database, folder string) (string, error) {
 			made := filepath.Join(folder, "restored.db")
-			return made, Restore(background, made, d.Path(), judge, false, nil)
+			return made, Restore(background, made, d.Path(), judge, nil, false, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,7 +52,7 @@ var ourOwn = map[string][]string{
 	"log": {"last_revision INTEGER PRIMARY KEY", "first_revision INTEGER NOT NULL", "committed_at INTEGER NOT NULL",
 		"log_end INTEGER NOT NULL", "record BLOB NOT NULL"},
 	"store_meta": {"id INTEGER PRIMARY KEY CHECK ( id = 1 )", "uuid TEXT NOT NULL",
-		"base_revision INTEGER NOT NULL DEFAULT 0", "stamp BLOB"},
+		"base_revision INTEGER NOT NULL DEFAULT 0", "stamp BLOB", "folded_revision INTEGER"},
 }
 
 // checkOurSchema refuses a schema of which something would run in our statements, or

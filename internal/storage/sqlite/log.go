@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -27,6 +28,7 @@ func (w *fileWriter) AppendLog(row kv.LogRow, end int64) error {
 		return err
 	}
 	w.last = row.Last
+	w.logged += int64(len(row.Record))
 	w.checkpoints.wrote(0, len(row.Record))
 	return nil
 }
@@ -78,13 +80,24 @@ func (w *fileWriter) OldestLog(rows int) (marks []storage.LogMark, err error) {
 		marks = append(marks, storage.LogMark{
 			Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)),
 			At: stmt.ColumnInt64(2), Bytes: stmt.ColumnInt64(3)})
+		if w.keepsLog(marks[len(marks)-1].Last) {
+			return marks, stmt.Reset() // which is not to be removed, nor what follows
+		}
 	}
+}
+
+// keepsLog reports whether the table lacks something of what the log has up to a revision.
+func (w *fileWriter) keepsLog(through uint64) bool {
+	return w.over != nil && through > w.folded
 }
 
 // TrimLog removes the rows up to a revision.
 func (w *fileWriter) TrimLog(through uint64) error {
 	if err := w.writable(); err != nil {
 		return err
+	}
+	if w.keepsLog(through) {
+		return fmt.Errorf("storage: the log was to be removed up to revision %d, and the table has what it says up to %d", through, w.folded)
 	}
 	w.trimLog.BindInt64(1, int64(through))
 	if err := run(w.trimLog); err != nil {
@@ -187,6 +200,19 @@ func (d *Database) checkLog(conn *sqlite.Conn, config Config) error {
 		return err
 	}
 	return config.CheckLog(rows)
+}
+
+// readTail is what the log has and entries have not, nil if it is nothing.
+func (d *Database) readTail(conn *sqlite.Conn) (*overlay.Overlay, error) {
+	t, err := newTail(conn, d.events)
+	var o *overlay.Overlay
+	if err == nil {
+		o, _, err = t.load()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", d.explain(err))
+	}
+	return o, nil
 }
 
 // checkExtent reads the log's ends as an open store will.

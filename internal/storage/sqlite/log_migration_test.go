@@ -111,3 +111,36 @@ func TestRowsOfAnotherProgramHaveRevisions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), revision, "the log is still there")
 }
+
+// A file of before there was a fold lacks nothing in its table, whatever its log has: closed,
+// and left by a crash with commits in its WAL.
+func TestFilesOfBeforeTheFold(t *testing.T) {
+	made := []string{migrations[0], migrations[1], migrations[2], "INSERT INTO store_meta (id, uuid) VALUES (1, 'the one that it has')",
+		fmt.Sprintf("PRAGMA application_id = %d", applicationID), "PRAGMA user_version = 3",
+		"INSERT INTO entries (group_name, entry_key, entry_value, revision) VALUES ('g', 'k', 'v', 2)",
+		"INSERT INTO log VALUES (2, 1, 1, 3, x'010203')"} // a record that nobody can read
+	for name, make := range map[string]func(t *testing.T, path string){
+		"closed": func(t *testing.T, path string) { program(t, path, made...) },
+		"crashed": func(t *testing.T, path string) {
+			program(t, path, made[:6]...)
+			crash(t, path, append([]string{"PRAGMA journal_mode = WAL"}, made[6:]...)...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := temporary(t)
+			make(t, path)
+			if name == "closed" {
+				d := openWith(t, Config{Path: path, ReadOnly: true, Events: decodeLog})
+				require.Len(t, everythingIn(t, d.Reads()), 1)
+				require.NoError(t, d.Close())
+			}
+			d := openWith(t, Config{Path: path, Events: decodeLog})
+			require.Len(t, everythingIn(t, d.Reads()), 1)
+			revision, err := d.Reads().Revision(background)
+			require.NoError(t, err)
+			require.Equal(t, uint64(2), revision)
+			require.NoError(t, d.Close())
+			require.Equal(t, []string{"4|NULL"}, query(t, path, "SELECT (SELECT user_version FROM pragma_user_version), folded_revision FROM store_meta"))
+		})
+	}
+}

@@ -152,7 +152,7 @@ func TestExtentOfAnEmptyLog(t *testing.T) {
 // What was trimmed within a transaction is seen by the writer at once, by
 // others from COMMIT on.
 func TestTrimIsSeenFromCommitOn(t *testing.T) {
-	eachKind(t, func(t *testing.T, d *Database) {
+	eachTableKind(t, func(t *testing.T, d *Database) {
 		m, w := logModel{}, d.Writer()
 		require.NoError(t, appendRows(w, &m, 3, 10))
 		require.NoError(t, w.Begin())
@@ -245,7 +245,7 @@ func checkSealed(rows []kv.LogRow) error {
 // Readers hold what they have read, whole and dense, while the writer appends,
 // trims, and rolls either back.
 func TestReadersHoldTheirViewOfTheLog(t *testing.T) {
-	eachKind(t, func(t *testing.T, d *Database) {
+	eachTableKind(t, func(t *testing.T, d *Database) {
 		const readers, kept = 2, 40
 		var stop atomic.Bool
 		failures := make(chan error, readers)

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
@@ -86,11 +88,26 @@ func open(t testing.TB, path string) *Database {
 
 func openWith(t testing.TB, config Config) *Database {
 	t.Helper()
-	d, err := Open(config)
+	d, err := Open(overlaying(config))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.Close() })
 	return d
 }
+
+// overlaying is a configuration as the tests that run over an overlay have it.
+func overlaying(config Config) Config {
+	if overlayBytes > 0 && config.Overlay == 0 {
+		config.Overlay, config.loose = overlayBytes, true
+		if config.Events == nil {
+			config.Events = decodeLog
+		}
+	}
+	return config
+}
+
+// overlayBytes is the bound of the overlay of every database that a test opens; 0: there is
+// none.
+var overlayBytes, _ = strconv.ParseInt(os.Getenv("OVERLAY"), 10, 64)
 
 // impatient keeps a test from waiting for a foreign lock that stays.
 func impatient(t testing.TB) {
@@ -101,6 +118,15 @@ func impatient(t testing.TB) {
 
 // eachKind runs a test on both kinds of database.
 func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
+	eachTableKind(t, test)
+	t.Run("file with an overlay", func(t *testing.T) {
+		test(t, openWith(t, Config{Path: temporary(t), Overlay: 16 << 10, loose: true, Events: decodeLog}))
+	})
+}
+
+// eachTableKind is eachKind for what the table has at once: of which the log is cut, and
+// which other programs read.
+func eachTableKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, storage.MemoryPath)) })
 	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
 	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })
@@ -121,7 +147,26 @@ func write(d *Database, rows ...kv.Row) error {
 			return err
 		}
 	}
+	if err := keepLog(d, rows); err != nil {
+		return err
+	}
 	return w.Commit()
+}
+
+// keepLog adds the row of the log that an overlay's transaction needs.
+func keepLog(d *Database, rows []kv.Row) error {
+	w, ok := d.Writer().(*fileWriter)
+	if !ok || w.over == nil || len(rows) == 0 {
+		return nil
+	}
+	last := w.over.Published().Revision() + 1
+	var events []kv.Event
+	for _, row := range rows {
+		events = append(events, kv.Event{Type: kv.EventSet, Group: row.Group, Key: row.Key, Value: row.Value,
+			ExpiresAt: kv.DeadlineTime(row.Deadline), Revision: last})
+	}
+	record := commitlog.Append(nil, time.UnixMilli(1), events)
+	return w.AppendLog(kv.LogRow{First: last, Last: last, At: 1, Record: record}, int64(last)*int64(len(record)))
 }
 
 // row is a row that never expires.

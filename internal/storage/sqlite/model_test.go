@@ -13,15 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever is done to them, a file and a memory database agree with each other
+// Whatever is done to them, a file, one with an overlay and a memory database agree with each other
 // and with a map.
-func TestFileAndMemoryAgreeWithAModel(t *testing.T) {
+func TestAllKindsAgreeWithAModel(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{
 				random: rand.New(rand.NewPCG(seed, seed)),
-				both:   []*Database{open(t, storage.MemoryPath), openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})},
-				rows:   map[[2]string]kv.Row{},
+				all: []*Database{open(t, storage.MemoryPath), openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered}),
+					openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered, Overlay: 8 << 20, loose: true}),
+					openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered, Overlay: 4 << 10, loose: true})},
+				rows: map[[2]string]kv.Row{},
 			}
 			for range 80 {
 				m.transaction(t)
@@ -33,7 +35,7 @@ func TestFileAndMemoryAgreeWithAModel(t *testing.T) {
 
 type model struct {
 	random *rand.Rand
-	both   []*Database
+	all    []*Database
 	rows   map[[2]string]kv.Row
 }
 
@@ -52,7 +54,7 @@ func (m *model) row() kv.Row {
 func (m *model) now() int64 { return int64(m.random.IntN(22)) - 1 }
 
 func (m *model) each(t *testing.T, f func(storage.Writer) error) {
-	for _, d := range m.both {
+	for _, d := range m.all {
 		require.NoError(t, f(d.Writer()))
 	}
 }
@@ -99,7 +101,11 @@ func (m *model) request(t *testing.T) {
 	r := m.row()
 	at := [2]string{r.Group, r.Key}
 	stored, exists := m.rows[at]
-	switch m.random.IntN(6) {
+	switch m.random.IntN(8) {
+	case 6:
+		m.purge(t)
+	case 7:
+		m.ask(t, m.group(), m.now())
 	case 0:
 		m.each(t, func(w storage.Writer) error {
 			changed, err := w.Delete(r.Group, r.Key)
@@ -148,6 +154,84 @@ func (m *model) request(t *testing.T) {
 	}
 }
 
+// purge removes some of what has expired, as the writer does.
+func (m *model) purge(t *testing.T) {
+	now, limit, some := m.now(), 1+m.random.IntN(8), []kv.Row(nil)
+	rng := m.ranges()[m.random.IntN(5)]
+	m.each(t, func(w storage.Writer) error {
+		rows, err := w.Expired(rng, math.MinInt64, now, limit)
+		require.NoError(t, err)
+		if some == nil { // those that share the last one's deadline may come in any order
+			some = rows
+		}
+		require.Len(t, rows, len(some))
+		for i := range rows {
+			require.Equal(t, some[i].Deadline, rows[i].Deadline)
+		}
+		for _, row := range some {
+			changed, err := w.Delete(row.Group, row.Key)
+			require.NoError(t, err)
+			require.True(t, changed)
+		}
+		return nil
+	})
+	for _, row := range some {
+		delete(m.rows, [2]string{row.Group, row.Key})
+	}
+}
+
+// ask compares what the writer is asked within a transaction.
+func (m *model) ask(t *testing.T, group string, now int64) {
+	has, live, dead, earliest := false, false, 0, kv.NoDeadline
+	var groups []string
+	for at, row := range m.rows {
+		has = has || at[0] == group
+		live = live || at[0] == group && row.Live(now)
+		if !row.Live(now) {
+			dead++
+		}
+		earliest = min(earliest, row.Deadline)
+		if !slices.Contains(groups, at[0]) {
+			groups = append(groups, at[0])
+		}
+	}
+	slices.Sort(groups)
+	rng := kv.PrefixRange("a")
+	m.each(t, func(w storage.Writer) error {
+		got, err := w.HasGroup(group)
+		require.NoError(t, err)
+		require.Equal(t, has, got)
+		got, err = w.HasLiveRow(group, now)
+		require.NoError(t, err)
+		require.Equal(t, live, got)
+		n, err := w.CountDead(math.MinInt64, now, 1000)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, n, dead)
+		least, err := w.Earliest()
+		require.NoError(t, err)
+		require.Equal(t, earliest, least)
+		var names []string
+		for name, found, err := w.NextGroup(everything, "", false); found; name, found, err = w.NextGroup(everything, name, true) {
+			require.NoError(t, err)
+			names = append(names, name)
+		}
+		require.Equal(t, groups, names)
+		rows, err := w.DeadIn(rng, nil, math.MinInt64, now, 1000)
+		require.NoError(t, err)
+		var want []kv.Row
+		for at, row := range m.rows {
+			if rng.Contains(at[0]) && !row.Live(now) {
+				want = append(want, row)
+			}
+		}
+		require.ElementsMatch(t, want, rows)
+		require.True(t, slices.IsSortedFunc(rows, func(a, b kv.Row) int {
+			return kv.Key{Group: a.Group, Key: a.Key}.Compare(kv.Key{Group: b.Group, Key: b.Key})
+		}))
+		return nil
+	})
+}
+
 // ranges are what the model is looked at through.
 func (m *model) ranges() []kv.Range {
 	return []kv.Range{everything, kv.PrefixRange("a"), kv.NamespaceRange("a"), kv.PrefixRange("\xff"), kv.GroupRange(m.group())}
@@ -176,7 +260,7 @@ func (m *model) compare(t *testing.T) {
 	for _, row := range sorted {
 		earliest = min(earliest, row.Deadline)
 	}
-	for _, d := range m.both {
+	for _, d := range m.all {
 		rows, err := rowsOf(d, group, now)
 		require.NoError(t, err)
 		require.Equal(t, live, rows)
@@ -216,7 +300,7 @@ func (m *model) compareCounts(t *testing.T, sorted []kv.Row, r kv.Range, now int
 	}
 	live.Groups, physical.Groups = int64(len(liveGroups)), int64(len(groups))
 	dead.Groups = physical.Groups - live.Groups
-	for _, d := range m.both {
+	for _, d := range m.all {
 		usage, err := d.Reads().Usage(background, r, now)
 		require.NoError(t, err)
 		require.Equal(t, live, usage)

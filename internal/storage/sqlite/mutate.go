@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"math"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -13,6 +14,9 @@ import (
 func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) {
 	if w.conn == nil {
 		return row, false, kv.ClosedError
+	}
+	if w.over != nil {
+		return w.getOver(group, key)
 	}
 	w.effort.begin() // a request may look any number of keys up
 	return getRow(w.get, group, key)
@@ -46,6 +50,9 @@ func (w *fileWriter) Upsert(row kv.Row) error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
+	if w.over != nil {
+		return w.setOver(row)
+	}
 	if w.upsert == nil {
 		stmt, err := w.conn.Prepare(sqlUpsert)
 		if err != nil {
@@ -59,12 +66,18 @@ func (w *fileWriter) Upsert(row kv.Row) error {
 
 // Insert writes a row whose key must not exist.
 func (w *fileWriter) Insert(row kv.Row) error {
+	if w.over != nil {
+		return w.setOver(row)
+	}
 	_, err := w.write(w.insert, row)
 	return err
 }
 
 // Update writes a row if its key exists.
 func (w *fileWriter) Update(row kv.Row) (changed bool, err error) {
+	if w.over != nil {
+		return w.updateOver(row)
+	}
 	return w.write(w.update, row)
 }
 
@@ -86,6 +99,9 @@ func (w *fileWriter) write(stmt *sqlite.Stmt, row kv.Row) (changed bool, err err
 
 // Delete removes a row, dead or alive.
 func (w *fileWriter) Delete(group, key string) (changed bool, err error) {
+	if w.over != nil {
+		return w.deleteOver(group, key)
+	}
 	if err := w.writable(); err != nil {
 		return false, err
 	}
@@ -104,6 +120,9 @@ func (w *fileWriter) Delete(group, key string) (changed bool, err error) {
 
 // DeleteGroup removes every row of a group, dead or alive.
 func (w *fileWriter) DeleteGroup(group string) (removed int64, err error) {
+	if w.over != nil {
+		return w.deleteGroupOver(group)
+	}
 	if err := w.writable(); err != nil {
 		return 0, err
 	}
@@ -127,6 +146,9 @@ func (w *fileWriter) writable() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack
 	}
+	if w.over != nil {
+		return w.beginLogged()
+	}
 	w.effort.begin() // the file does not grow before COMMIT by what a large batch writes
 	w.wrote = true
 	return nil
@@ -137,6 +159,9 @@ func (w *fileWriter) HasGroup(group string) (bool, error) {
 	if w.conn == nil {
 		return false, kv.ClosedError
 	}
+	if w.over != nil {
+		return w.hasRow(group, math.MinInt64)
+	}
 	w.hasGroup.BindText(1, group)
 	return exists(w.hasGroup)
 }
@@ -145,6 +170,9 @@ func (w *fileWriter) HasGroup(group string) (bool, error) {
 func (w *fileWriter) HasLiveRow(group string, now int64) (bool, error) {
 	if w.conn == nil {
 		return false, kv.ClosedError
+	}
+	if w.over != nil {
+		return w.hasRow(group, now)
 	}
 	w.isLive.BindText(1, group)
 	w.isLive.BindInt64(2, now)
@@ -160,6 +188,9 @@ func exists(stmt *sqlite.Stmt) (bool, error) {
 func (w *fileWriter) NextGroup(r kv.Range, after string, started bool) (group string, found bool, err error) {
 	if w.conn == nil {
 		return "", false, kv.ClosedError
+	}
+	if w.over != nil {
+		return w.nextGroupOver(r, after, started)
 	}
 	stmt := w.firstGroup
 	stmt.BindText(1, r.From)
@@ -183,6 +214,9 @@ func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv
 	if w.conn == nil {
 		return nil, kv.ClosedError
 	}
+	if w.over != nil {
+		return w.expiredOver(r, after, now, limit)
+	}
 	stmt := w.expired
 	bindRange(stmt, r)
 	bindAfter(stmt, 3, after)
@@ -196,6 +230,9 @@ func (w *fileWriter) Expired(r kv.Range, after, now int64, limit int) (rows []kv
 func (w *fileWriter) DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) (rows []kv.Row, err error) {
 	if w.conn == nil {
 		return nil, kv.ClosedError
+	}
+	if w.over != nil {
+		return w.deadInOver(r, from, after, now, limit)
 	}
 	stmt := w.deadIn
 	if from == nil || from.Group < r.From {
@@ -216,6 +253,13 @@ func (w *fileWriter) CountDead(after, now int64, limit int) (n int, err error) {
 	if w.conn == nil {
 		return 0, kv.ClosedError
 	}
+	if w.over != nil {
+		return w.countDeadOver(after, now, limit)
+	}
+	return w.countDeadSQL(after, now, limit)
+}
+
+func (w *fileWriter) countDeadSQL(after, now int64, limit int) (n int, err error) {
 	bindAfter(w.countDead, 1, after)
 	w.countDead.BindInt64(2, now)
 	w.countDead.BindInt64(3, int64(max(limit, 0)))
@@ -252,6 +296,9 @@ func readSome(stmt *sqlite.Stmt) (rows []kv.Row, err error) {
 func (w *fileWriter) Earliest() (earliest int64, err error) {
 	if w.conn == nil {
 		return 0, kv.ClosedError
+	}
+	if w.over != nil {
+		return w.earliestOver()
 	}
 	earliest = kv.NoDeadline
 	_, err = one(w.earliest, func(stmt *sqlite.Stmt) error {

@@ -12,6 +12,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/memory"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/google/uuid"
@@ -79,7 +80,8 @@ type opening struct {
 	lock   *lockFile
 	inode  *inode
 	exists bool
-	found  found // what lay there, if anything did
+	found  found            // what lay there, if anything did
+	tail   *overlay.Overlay // what its log has and entries have not; nil: nothing
 	opened bool
 }
 
@@ -119,6 +121,7 @@ func (d *Database) openOwned(config Config) error {
 	if err := d.prepareSchema(conn, o); err != nil {
 		return err
 	}
+	writer.tail = o.tail
 	writer.guard.safe.Store(o.synced(d.path))
 	if err := d.enterWAL(conn); err != nil {
 		return err
@@ -155,6 +158,9 @@ func (d *Database) openOwned(config Config) error {
 	checkpoints.unsynced.Store(writer.unsynced)
 	writer.checkpoints = checkpoints
 	d.writer = writer
+	if err := d.overlay(writer, config); err != nil {
+		return d.explain(err)
+	}
 	o.opened = true
 	go d.guard.run(d.done)
 	d.onClose(d.guard.stop)
@@ -361,6 +367,8 @@ func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
 			return fmt.Errorf("discard the log: %w", d.explain(err))
 		}
 	} else if err := d.checkLog(conn, o.config); err != nil {
+		return err
+	} else if o.tail, err = d.readTail(conn); err != nil {
 		return err
 	}
 	if err := adoptRows(conn); err != nil {

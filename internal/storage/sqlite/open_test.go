@@ -31,7 +31,7 @@ func TestNewFileIsPrivateAndStamped(t *testing.T) {
 	require.NoError(t, d.Close())
 
 	assert.Equal(t, []string{"1198478196"}, query(t, path, "PRAGMA application_id"))
-	assert.Equal(t, []string{"3"}, query(t, path, "PRAGMA user_version"))
+	assert.Equal(t, []string{"4"}, query(t, path, "PRAGMA user_version"))
 	assert.Equal(t, []string{"4096"}, query(t, path, "PRAGMA page_size"))
 	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
 	assert.Equal(t, uuid, open(t, path).UUID(), "a database keeps its UUID")

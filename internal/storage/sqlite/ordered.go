@@ -22,8 +22,9 @@ import (
 // key's index. Everything else, and who knows what others keep in a file, stays VACUUM's
 // business. See docs/adr/0060-rows-in-key-order.md.
 //
-// It takes several times as long as VACUUM, which copies pages, and writes wait for it. So
-// a table that is in order, or almost, is left to VACUUM.
+// Of the tables that we make the rows are read and written by their pages (orderedpages.go).
+// Others have SQLite copy them one by one, which takes several times as long as VACUUM, and
+// writes wait for it. A table that is in order, or almost, is left to VACUUM.
 
 // errUnordered says that a table's rows are for VACUUM to copy as they lie.
 var errUnordered = errors.New("the rows can't be put in order")
@@ -40,12 +41,17 @@ func (d *Database) compactInto(ctx context.Context, path string, progress storag
 	if err := execute(conn, "PRAGMA query_only = OFF"); err != nil {
 		return err
 	}
-	switch err := vacuumInOrder(ctx, conn, path, progress); {
+	switch err := d.vacuumInOrder(ctx, conn, path, progress); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, errUnordered) && !isDamagedPage(err) && code(err) != sqlite.ResultConstraint:
 		return err
 	}
+	return vacuumAnew(conn, path)
+}
+
+// vacuumAnew is vacuumInto in place of a file that is not whole.
+func vacuumAnew(conn *sqlite.Conn, path string) error {
 	if err := disk.RemoveAll(path); err != nil {
 		return err
 	}
@@ -59,9 +65,15 @@ func vacuumInto(conn *sqlite.Conn, path string) error {
 // vacuumInOrder makes a new database with the rows of entries in order, of rowids without
 // gaps. errUnordered, a constraint that fails and damage mean that VACUUM must copy them:
 // by its way a table and its index may say different things, and go on to.
-func vacuumInOrder(ctx context.Context, from *sqlite.Conn, path string, progress storage.Progress) error {
+func (d *Database) vacuumInOrder(ctx context.Context, from *sqlite.Conn, path string, progress storage.Progress) error {
 	o, err := orderedOf(from)
 	if err != nil {
+		return err
+	}
+	if err := d.vacuumByPages(ctx, from, &o, path, progress); !errors.Is(err, errUnread) {
+		return err
+	}
+	if err := disk.RemoveAll(path); err != nil {
 		return err
 	}
 	switch lie, err := o.lie(ctx, from); {
@@ -69,6 +81,9 @@ func vacuumInOrder(ctx context.Context, from *sqlite.Conn, path string, progress
 		return err
 	case lie:
 		return vacuumInto(from, path)
+	}
+	if o.rows, err = queryInt(from, sqlEntriesCount); err != nil {
+		return err
 	}
 	if err := vacuumRest(from, path); err != nil {
 		return err
@@ -98,13 +113,17 @@ type ordered struct {
 	names       [3]int // which columns are the group, the key and the value
 	index       string
 	read, write string
-	rows        int64
+	pages       bool  // the rows can be read and written by their pages
+	rows        int64 // once they were counted
 }
 
 const (
-	sqlEntriesColumns = `SELECT name FROM pragma_table_info('entries')`
+	sqlEntriesColumns = `SELECT name, dflt_value FROM pragma_table_info('entries')`
 	sqlEntriesIndex   = `SELECT name FROM pragma_index_list('entries') WHERE origin = 'pk'`
+	sqlEntriesIndexes = `SELECT count(*) || ' ' || coalesce(sum(partial), 0) FROM pragma_index_list('entries')`
 	sqlEntriesCount   = `SELECT count(*) FROM entries NOT INDEXED` // not of an index, which may have another number
+	sqlEntriesLeast   = `SELECT min(rowid) FROM entries NOT INDEXED`
+	sqlEntriesMost    = `SELECT max(rowid) FROM entries NOT INDEXED`
 )
 
 // mostOrderedColumns is less than a statement may have parameters.
@@ -120,10 +139,13 @@ func orderedOf(conn *sqlite.Conn) (o ordered, err error) {
 		return o, errUnordered
 	}
 	o.names = [3]int{s.columns[columnGroup], s.columns[columnKey], s.columns[columnValue]}
+	o.pages = true
 	var columns, values []string
 	if err := sqlitex.ExecuteTransient(conn, sqlEntriesColumns, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
 		columns = append(columns, quoteName(stmt.ColumnText(0)))
 		values = append(values, fmt.Sprintf("?%d", len(columns)))
+		// Rows that have no such column have its default.
+		o.pages = o.pages && (!strings.EqualFold(stmt.ColumnText(0), columnNames[columnDeadline]) || stmt.ColumnIsNull(1))
 		return nil
 	}}); err != nil {
 		return o, err
@@ -143,7 +165,9 @@ func orderedOf(conn *sqlite.Conn) (o ordered, err error) {
 		ON t.rowid = i.rowid AND t.group_name IS i.group_name AND t.entry_key IS i.entry_key
 		ORDER BY i.group_name, i.entry_key`, strings.Join(columns, ", t."), o.index)
 	o.write = fmt.Sprintf("INSERT INTO entries (%s) VALUES (%s)", strings.Join(columns, ", "), strings.Join(values, ", "))
-	o.rows, err = queryInt(conn, sqlEntriesCount)
+	// The primary key's, which is not partial, and that of deadlines.
+	indexes, err := queryText(conn, sqlEntriesIndexes)
+	o.pages = o.pages && (indexes == "1 0" && s.deadlines == 0 || indexes == "2 1" && s.deadlines != 0)
 	return o, err
 }
 
@@ -151,32 +175,63 @@ func orderedOf(conn *sqlite.Conn) (o ordered, err error) {
 // reads one page more than it must.
 const rowsForABreak = 128
 
+// breaks are the places in the order of keys where rowids fall.
+type breaks struct {
+	n, seen, last int64
+	most          int64 // more are too many, however many rows there are
+}
+
+// breaksOf is for rows whose rowids lie between the two: there are no more of them. To count
+// them would be to go through all of them, where a hundredth of those in no order is enough.
+func breaksOf(least, greatest int64) breaks {
+	const all = math.MaxInt64
+	return breaks{last: math.MinInt64, most: int64(min((uint64(greatest)-uint64(least))/rowsForABreak+1, all))}
+}
+
+// add takes the next rowid, and reports whether the rows may lie in order still.
+func (b *breaks) add(rowid int64) bool {
+	if rowid < b.last {
+		b.n++
+	}
+	b.last = rowid
+	b.seen++
+	return b.n <= b.most
+}
+
+// few reports whether the rows lie in order, once all were seen.
+func (b *breaks) few() bool { return b.n <= b.seen/rowsForABreak }
+
 // lie reports whether the rows lie in order already, but for some. It ends as soon as it
 // is known that they don't.
 func (o *ordered) lie(ctx context.Context, conn *sqlite.Conn) (bool, error) {
+	least, err := queryInt(conn, sqlEntriesLeast)
+	if err != nil {
+		return false, err
+	}
+	most, err := queryInt(conn, sqlEntriesMost)
+	if err != nil {
+		return false, err
+	}
 	stmt, _, err := conn.PrepareTransient(fmt.Sprintf("SELECT rowid FROM entries INDEXED BY %s ORDER BY group_name, entry_key", o.index))
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = stmt.Finalize() }()
-	last, breaks := int64(math.MinInt64), int64(0)
-	for seen := 1; breaks <= o.rows/rowsForABreak; seen++ {
+	b := breaksOf(least, most)
+	for {
 		found, err := stmt.Step()
 		if err != nil || !found {
-			return err == nil, err
+			return err == nil && b.few(), err
 		}
-		rowid := stmt.ColumnInt64(0)
-		if rowid < last {
-			breaks++
+		if !b.add(stmt.ColumnInt64(0)) {
+			return false, nil
 		}
-		last = rowid
-		if seen%firstChunkRows == 0 {
+		if b.seen%firstChunkRows == 0 {
 			if err := storage.ContextError(ctx); err != nil {
 				return false, err
 			}
 		}
 	}
-	return false, nil
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -33,9 +33,8 @@ func inRange(rng kv.Range, group []byte) bool {
 	return string(group) >= rng.From && (rng.Unbounded || string(group) < rng.To)
 }
 
-// count is how many rows of a range are live. Of everything, rows whose group nobody can
-// name are counted too.
-func (v *view) count(rng kv.Range, now int64, p *pace) (n int, err error) {
+// countBelow is count of the pages alone.
+func (v *view) countBelow(rng kv.Range, now int64, p *pace) (n int, err error) {
 	from, to := ends(rng)
 	if isEverything(rng) {
 		from, to = nil, nil
@@ -274,9 +273,9 @@ func (v *view) eachDead(now int64, p *pace, row func(*btree.Record) error) error
 	}
 }
 
-// usage counts live rows, and groups that have one.
-func (v *view) usage(rng kv.Range, now int64, p *pace) (usage kv.Usage, err error) {
-	n, err := v.count(rng, now, p)
+// usageBelow is usage of the pages alone.
+func (v *view) usageBelow(rng kv.Range, now int64, p *pace) (usage kv.Usage, err error) {
+	n, err := v.countBelow(rng, now, p)
 	if err != nil {
 		return usage, err
 	}
@@ -289,10 +288,9 @@ func (v *view) usage(rng kv.Range, now int64, p *pace) (usage kv.Usage, err erro
 	return usage, err
 }
 
-// physical counts the rows that are stored, and their groups.
-func (v *view) physical(rng kv.Range, p *pace) (usage kv.Usage, err error) {
-	from, to := ends(rng)
-	n, err := v.index.Count(from, to, p.one)
+// physicalBelow is physical of the pages alone.
+func (v *view) physicalBelow(rng kv.Range, p *pace) (usage kv.Usage, err error) {
+	n, err := v.countStored(rng, p)
 	if err != nil {
 		return usage, err
 	}
@@ -305,8 +303,8 @@ func (v *view) physical(rng kv.Range, p *pace) (usage kv.Usage, err error) {
 	return usage, err
 }
 
-// expired counts dead rows, and groups that have such rows and no live one.
-func (v *view) expired(rng kv.Range, now int64, p *pace) (usage kv.Usage, err error) {
+// expiredBelow is expired of the pages alone.
+func (v *view) expiredBelow(rng kv.Range, now int64, p *pace) (usage kv.Usage, err error) {
 	if v.shape.deadlines == 0 {
 		return usage, errUnread
 	}
@@ -325,7 +323,7 @@ func (v *view) expired(rng kv.Range, now int64, p *pace) (usage kv.Usage, err er
 		return usage, err
 	}
 	for name := range names {
-		live, err := v.groupExists(name, now, p)
+		live, err := v.groupExistsBelow(name, now, p)
 		if err != nil {
 			return usage, err
 		}

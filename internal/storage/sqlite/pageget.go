@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -14,12 +15,29 @@ import (
 // is errUnread.
 func (s *views) get(group, key string) (row kv.Row, found bool, sequence uint64, err error) {
 	defer onFault(debug.SetPanicOnFault(true), &err)
-	p, ok := s.look()
+	p, ok := s.lookBy((*view).pinPages)
 	if !ok {
 		return row, false, 0, errUnread
 	}
-	defer s.leave(p)
-	row, found, err = p.view.get(group, key)
+	defer func() { s.leave(p) }() // which may be another by then
+	if p.view.over == nil {
+		row, found, err = p.view.stored(group, key)
+		return row, found, p.view.sequence, err
+	}
+	row, verdict, sure := p.view.over.Try(group, key)
+	if !sure && s.current.Load() != p.view { // what it should have shown may be gone
+		again, ok := s.look()
+		if !ok {
+			return row, false, 0, errUnread
+		}
+		p.release()
+		p = again
+		row, verdict = p.view.over.Get(group, key)
+	}
+	if verdict != overlay.Below {
+		return named(row, verdict, group, key), verdict == overlay.Present, p.view.sequence, nil
+	}
+	row, found, err = p.view.stored(group, key)
 	return row, found, p.view.sequence, err
 }
 
@@ -59,7 +77,8 @@ func (s *views) leave(p pin) {
 	}
 }
 
-func (v *view) get(group, key string) (row kv.Row, found bool, err error) {
+// stored is a row that the pages have.
+func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
 	rowid, found, err := v.index.Find(group, key)
 	if err != nil || !found {
 		return row, false, unread(err)

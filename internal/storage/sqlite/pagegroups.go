@@ -231,13 +231,13 @@ func (s *pageGroups) behind(last *string) source[string] {
 	if last != nil {
 		rest.From = kv.GroupRange(*last).To
 	}
-	groups := newGroupScan(rest, s.now)
+	groups := newMergedNames(rest, s.now)
 	groups.everything = s.everything
 	return groups
 }
 
-// groupExists reports whether a group has a live row.
-func (v *view) groupExists(group string, now int64, p *pace) (bool, error) {
+// groupExistsBelow is groupExists of the pages alone.
+func (v *view) groupExistsBelow(group string, now int64, p *pace) (bool, error) {
 	s := newPageGroups(kv.GroupRange(group), now)
 	s.doubts.all = true // a look at one row is less than one at what is dead
 	if err := s.seek(v); err != nil {

@@ -10,9 +10,9 @@ import (
 // be behind the end of a group.
 const skipped = 4096
 
-// page is limit rows of a group, after the first offset. Where nothing of the group is
+// pageBelow is page of the pages alone. Where nothing of the group is
 // dead it goes there by the index alone.
-func (v *view) page(group string, offset, limit int, now int64, p *pace) (page []kv.KeyValue, err error) {
+func (v *view) pageBelow(group string, offset, limit int, now int64, p *pace) (page []kv.KeyValue, err error) {
 	if limit <= 0 {
 		return nil, nil
 	}

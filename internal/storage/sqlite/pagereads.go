@@ -161,12 +161,12 @@ func (f *fileReads) Scan(ctx context.Context, q storage.Query, now int64) iter.S
 	if f.pool.views == nil {
 		return f.sqlReads.Scan(ctx, q, now)
 	}
-	return streamPages(ctx, f.pool, func() pageSource[kv.Row] { return newPageScan(q, now) })
+	return streamPages(ctx, f.pool, func() pageSource[kv.Row] { return newScan(q, now) })
 }
 
 func (f *fileReads) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
 	if f.pool.views == nil {
 		return f.sqlReads.Groups(ctx, rng, now)
 	}
-	return streamPages(ctx, f.pool, func() pageSource[string] { return newPageGroups(rng, now) })
+	return streamPages(ctx, f.pool, func() pageSource[string] { return newGroups(rng, now) })
 }

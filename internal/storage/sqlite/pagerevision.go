@@ -5,8 +5,11 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 )
 
-// revision is sqlRevision: that of the log's last row, or what an empty log goes on from.
+// revision is the last one that the view shows: that of the log's last row, or what an empty log goes on from.
 func (v *view) revision() (revision uint64, err error) {
+	if v.over != nil {
+		return v.over.Revision(), nil
+	}
 	if v.shape.log == 0 || v.shape.meta == 0 {
 		return 0, errUnread
 	}

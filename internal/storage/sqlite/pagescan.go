@@ -156,7 +156,7 @@ func (s *pageScan) behind(last *kv.Row) source[kv.Row] {
 	if last != nil && !s.anyOrder() {
 		q.After = &kv.Key{Group: last.Group, Key: last.Key}
 	}
-	return newRowScan(q, s.now)
+	return newMergedRows(q, s.now)
 }
 
 // gathered is how many rows are looked for at a time.

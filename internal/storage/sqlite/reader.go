@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -17,6 +18,10 @@ type reader struct {
 	conn     *sqlite.Conn
 	effort   *effort
 	sequence *sequence.Sequence
+	database *Database
+
+	state *overlay.State // that belongs to the transaction, if there is an overlay
+	tail  *tail          // of a store that does not own its file; nil: it does
 
 	open     bool   // a transaction is
 	began    uint64 // the sequence before it began
@@ -50,7 +55,7 @@ func openReader(d *Database, settings []string) (*reader, error) {
 	if err := d.guard.check(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	r := &reader{conn: conn, sequence: &d.changes}
+	r := &reader{conn: conn, sequence: &d.changes, database: d}
 	if r.effort, err = boundEffort(conn, d.path); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -82,12 +87,27 @@ func openReader(d *Database, settings []string) (*reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	if d.follower != nil {
+		if r.tail, err = newTail(conn, d.events); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
 	return r, nil
 }
 
 // start begins a transaction. It shows what is committed at its first read, not at BEGIN:
 // so the sequence is older than what is seen, never newer.
 func (r *reader) start() error {
+	switch {
+	case r.database.over != nil:
+		return r.startOver()
+	case r.tail != nil:
+		return r.startFollowing()
+	}
+	return r.startSQL()
+}
+
+func (r *reader) startSQL() error {
 	r.effort.begin()
 	r.began = r.sequence.Now()
 	if err := run(r.begin); err != nil {
@@ -119,6 +139,7 @@ func (r *reader) finish() {
 		return
 	}
 	r.open = false
+	r.letGo()
 	if err := run(r.end); err != nil && !r.conn.AutocommitEnabled() {
 		r.broken = execute(r.conn, "ROLLBACK") != nil
 	}
@@ -126,15 +147,27 @@ func (r *reader) finish() {
 
 // getRow looks one row up.
 func (r *reader) getRow(group, key string) (row kv.Row, found bool, err error) {
+	if r.state != nil {
+		if row, verdict := r.state.Get(group, key); verdict != overlay.Below {
+			return named(row, verdict, group, key), verdict == overlay.Present, nil
+		}
+	}
 	return getRow(r.get, group, key)
 }
 
 func (r *reader) groupExists(group string, now int64) (bool, error) {
+	if r.touches(kv.GroupRange(group)) {
+		return r.groupExistsOver(group, now)
+	}
 	bindGroup(r.isLive, group, now)
 	return exists(r.isLive)
 }
 
 func (r *reader) countLive(rng kv.Range, now int64) (n int, err error) {
+	if r.touches(rng) {
+		usage, err := r.usageOver(rng, now)
+		return int(usage.Keys), err
+	}
 	n, err = r.countNamed(rng, now)
 	if err != nil || !isEverything(rng) {
 		return n, err
@@ -182,6 +215,9 @@ func (r *reader) countNamed(rng kv.Range, now int64) (n int, err error) {
 // countFew is countLive of a group that has no more than fewRows, while no more are
 // dead; otherwise it says so.
 func (r *reader) countFew(group kv.Range, now int64) (n int, few bool, err error) {
+	if r.touches(group) {
+		return 0, false, nil
+	}
 	r.few.BindInt64(4, fewRows)
 	err = numbers(r.few, group, &now, func(stmt *sqlite.Stmt) {
 		n, few = stmt.ColumnInt(0), !stmt.ColumnIsNull(0)
@@ -203,6 +239,9 @@ const littleDead = 64
 // readPage reads limit rows behind the first offset, all in one transaction. It
 // asks check now and then whether to go on.
 func (r *reader) readPage(group string, offset, limit int, now int64, check func() error) (page []kv.KeyValue, err error) {
+	if r.touches(kv.GroupRange(group)) {
+		return r.pageOver(group, offset, limit, now)
+	}
 	page, _, err = r.readPart(group, offset, limit, now, func(rows, _ int) (bool, error) {
 		if rows%firstChunkRows != 0 {
 			return false, nil
@@ -215,6 +254,9 @@ func (r *reader) readPage(group string, offset, limit int, now int64, check func
 // readShortPage is readPage if that takes no longer than the first chunk of a scan;
 // otherwise it says so.
 func (r *reader) readShortPage(group string, offset, limit int, now int64) (page []kv.KeyValue, short bool, err error) {
+	if r.touches(kv.GroupRange(group)) {
+		return nil, false, nil
+	}
 	passes := offset > fewRows
 	if !passes {
 		// What is dead is passed over, however much of it there is.

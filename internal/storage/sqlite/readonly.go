@@ -99,6 +99,8 @@ func (d *Database) tryReadOnly(config Config) error {
 		return err
 	}
 	d.changes.Unsettle() // odd for good: nobody here knows what the owner commits
+	d.follower = new(sqlFollower)
+	d.follower.mu.follower = *newFollower(config)
 	if err := d.openReaders(config); err != nil {
 		return err
 	}

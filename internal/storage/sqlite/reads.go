@@ -99,6 +99,10 @@ func (f sqlReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, er
 
 func (f sqlReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
 	err = f.pool.aside(ctx, func(r *reader) error {
+		if r.touches(rng) {
+			usage, err = r.usageOver(rng, now)
+			return err
+		}
 		err := numbers(r.usage, rng, &now, usageInto(&usage))
 		if err != nil || !isEverything(rng) {
 			return err
@@ -114,9 +118,18 @@ func (f sqlReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.
 // waits for no turn.
 func (f sqlReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
 	few := false
-	count := func(r *reader) error { return numbers(r.expired, rng, &now, usageInto(&usage)) }
+	count := func(r *reader) (err error) {
+		if r.touches(rng) {
+			usage, err = r.expiredOver(rng, now)
+			return err
+		}
+		return numbers(r.expired, rng, &now, usageInto(&usage))
+	}
 	err = f.pool.with(ctx, func(r *reader) (err error) {
 		if few, err = r.fewDead(now); err == nil && few {
+			few = !r.touches(rng) // which is counted by a walk
+		}
+		if err == nil && few {
 			err = count(r)
 		}
 		return err
@@ -150,9 +163,9 @@ func (f sqlReads) Page(ctx context.Context, group string, offset, limit int, now
 }
 
 func (f sqlReads) Scan(ctx context.Context, q storage.Query, now int64) iter.Seq2[kv.Row, error] {
-	return stream(ctx, f.pool, func() source[kv.Row] { return newRowScan(q, now) })
+	return stream(ctx, f.pool, func() source[kv.Row] { return newMergedRows(q, now) })
 }
 
 func (f sqlReads) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
-	return stream(ctx, f.pool, func() source[string] { return newGroupScan(rng, now) })
+	return stream(ctx, f.pool, func() source[string] { return newMergedNames(rng, now) })
 }

@@ -13,17 +13,18 @@ import (
 )
 
 // Restore puts a verified copy of the database at from in the place of to, whose
-// ownership it holds meanwhile. verify judges a row of the log by itself. Until
+// ownership it holds meanwhile. verify judges a row of the log by itself, decode reads it. Until
 // the copy takes its name to is as it was; then what belonged to the old file is
 // removed. Force has it replace a file that can't be recognised.
 //
 // Errors: those of Backup for to, but that to may be damaged, and those of Open
 // for from.
-func Restore(ctx context.Context, to, from string, verify func(kv.LogRow) error, force bool, progress storage.Progress) (err error) {
+func Restore(ctx context.Context, to, from string, verify func(kv.LogRow) error,
+	decode func(kv.LogRow) ([]kv.Event, error), force bool, progress storage.Progress) (err error) {
 	if err := storage.ContextError(ctx); err != nil {
 		return err
 	}
-	source, err := Open(Config{Path: from, ReadOnly: true})
+	source, err := Open(Config{Path: from, ReadOnly: true, Events: decode})
 	if err != nil {
 		return err
 	}

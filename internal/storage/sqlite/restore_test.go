@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func restore(to, from string) error { return Restore(background, to, from, anyRecord, false, nil) }
+func restore(to, from string) error { return Restore(background, to, from, anyRecord, nil, false, nil) }
 
 // made is a closed store in a folder of its own.
 func made(t testing.TB, rows ...kv.Row) (path string) {
@@ -32,7 +32,7 @@ func TestRestore(t *testing.T) {
 	require.NoError(t, os.Chmod(to, 0o640))
 	before := folder(t, filepath.Dir(from))
 	var last, whole int64
-	require.NoError(t, Restore(background, to, from, anyRecord, false, func(done, total int64) {
+	require.NoError(t, Restore(background, to, from, anyRecord, nil, false, func(done, total int64) {
 		assert.LessOrEqual(t, last, done)
 		last, whole = done, total
 	}))
@@ -95,7 +95,7 @@ func TestRestoreOverDamage(t *testing.T) {
 			if c.force {
 				require.ErrorIs(t, err, kv.NotADatabaseError)
 				assert.Equal(t, before, folder(t, filepath.Dir(to)))
-				err = Restore(background, to, from, anyRecord, true, nil)
+				err = Restore(background, to, from, anyRecord, nil, true, nil)
 			}
 			require.NoError(t, err)
 			assert.Equal(t, []string{"old"}, query(t, to, values))
@@ -125,8 +125,8 @@ func TestRestoreRefuses(t *testing.T) {
 	require.NoError(t, os.Remove(to+".other"))
 
 	ctx, cancel := context.WithCancel(background)
-	require.ErrorIs(t, Restore(ctx, to, from, anyRecord, false, func(int64, int64) { cancel() }), context.Canceled)
-	require.ErrorIs(t, Restore(ctx, to, from, anyRecord, false, nil), context.Canceled)
+	require.ErrorIs(t, Restore(ctx, to, from, anyRecord, nil, false, func(int64, int64) { cancel() }), context.Canceled)
+	require.ErrorIs(t, Restore(ctx, to, from, anyRecord, nil, false, nil), context.Canceled)
 
 	bad := made(t, numbered("g", 5000)...)
 	damage(t, bad, 3)

@@ -68,7 +68,7 @@ func (w *fileWriter) resync() (err error) {
 	if frames > 0 {
 		err = rewriteWAL(w.file+walSuffix, frames)
 	}
-	if err = errors.Join(err, w.Rollback()); err != nil {
+	if err = errors.Join(err, w.rollbackSQL()); err != nil {
 		return &resyncError{err}
 	}
 	c.unsynced.Store(false)

@@ -13,6 +13,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -65,7 +66,7 @@ func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv
 	if doubt != "" {
 		report.Findings = append(report.Findings, kv.Finding{Kind: kv.FindingLog, Text: doubt})
 	}
-	if err := finishCopy(ctx, t.temp); err != nil {
+	if err := finishCopy(ctx, t.temp, decode); err != nil {
 		return report, operationError(ctx, err)
 	}
 	return report, t.publishNew(0o600)
@@ -173,6 +174,9 @@ type salvage struct {
 	others                 []*pages.Tree
 	uuid                   string
 	base                   uint64 // what store_meta says of it
+	told                   bool   // store_meta could be read
+	unfolded               bool   // the log may have what entries have not
+	folded                 uint64 // up to here they have it
 	freeKnown              bool
 	part                   string // what is being read
 	lost                   map[string]int64
@@ -227,11 +231,18 @@ func (s *salvage) into(path string) (err error) {
 	if err := s.readAll(); err != nil {
 		return err
 	}
+	tail, err := s.tail()
+	if err != nil {
+		return err
+	}
 	base, err := s.joinLog()
 	if err != nil {
 		return err
 	}
 	if err := s.merge(); err != nil {
+		return err
+	}
+	if err := s.fold(tail); err != nil {
 		return err
 	}
 	if base, err = s.count(base); err != nil {
@@ -312,6 +323,13 @@ func (s *salvage) outline() error {
 	}
 	return s.scan.Rows(meta, func(r pages.Row) error {
 		if v := r.Values; len(v) >= 2 && v[1].Kind == pages.Text {
+			s.told = true
+			if len(v) >= 5 && v[4].Kind != pages.Null {
+				s.unfolded = true
+				if v[4].Kind == pages.Integer && v[4].Int > 0 && v[4].Int <= mostRevision {
+					s.folded = uint64(v[4].Int)
+				}
+			}
 			if id, err := uuid.ParseBytes(v[1].Bytes); err == nil {
 				s.uuid = id.String()
 			}
@@ -534,11 +552,77 @@ func (s *salvage) merge() error {
 	return err
 }
 
+// tail is what the log says that entries may not have, as far as it can be read, nil if they
+// have all of it: as does a file that nobody was at when it was left.
+func (s *salvage) tail() (*overlay.Overlay, error) {
+	if !s.unfolded && (s.told || s.file.Header.Valid && !s.file.Header.WAL) {
+		return nil, nil
+	}
+	o := overlay.New(s.folded)
+	err := s.eachRecord(s.folded, func(row kv.LogRow, events []kv.Event) error {
+		applyEvents(o, row.Last, events)
+		return nil
+	})
+	return o, err
+}
+
+// fold brings into entries what the tail says. Where a part of that is lost they may be ahead
+// of what is left of it: what is newer stays.
+func (s *salvage) fold(tail *overlay.Overlay) (err error) {
+	if tail == nil || tail.Empty() {
+		return nil
+	}
+	var put, remove, group *sqlite.Stmt
+	if err := prepareAll(s.b.conn, []statement{{&put, sqlUpsert + ` WHERE excluded.revision >= entries.revision`},
+		{&remove, sqlDelete + ` AND revision <= ?3`}, {&group, sqlDeleteGroup + ` AND revision <= ?2`}}); err != nil {
+		return err
+	}
+	before, err := queryInt(s.b.conn, "SELECT count(*) FROM entries")
+	if err != nil {
+		return err
+	}
+	says := tail.Published()
+	for name, revision, found := says.NextMark("", false); found; name, revision, found = says.NextMark(name, true) {
+		if err := bindAndRun(group, name, revision); err != nil {
+			return err
+		}
+	}
+	walk := says.Iterate(overlay.Bounds{Unbounded: true}, false)
+	for e, ok := walk.Next(); ok; e, ok = walk.Next() {
+		if e.Gone {
+			err = bindAndRun(remove, e.Row.Group, e.Row.Key, e.Row.Revision)
+		} else {
+			err = s.b.put(put, e.Row)
+		}
+		if err == nil {
+			err = storage.ContextError(s.ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	after, err := queryInt(s.b.conn, "SELECT count(*) FROM entries")
+	s.report.Replayed += max(after-before, 0)
+	return err
+}
+
 // replay goes through what is left of the log: what it removed is no stray, and
 // what it wrote last is what an entry was.
 func (s *salvage) replay() error {
-	return sqlitex.ExecuteTransient(s.b.conn, "SELECT last_revision, first_revision, committed_at, record FROM log ORDER BY last_revision",
-		&sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+	return s.eachRecord(0, func(_ kv.LogRow, events []kv.Event) error {
+		for i := range events {
+			if err := s.replayEvent(&events[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachRecord calls do with what each record did that was read, behind a revision.
+func (s *salvage) eachRecord(behind uint64, do func(row kv.LogRow, events []kv.Event) error) error {
+	return sqlitex.ExecuteTransient(s.b.conn, "SELECT last_revision, first_revision, committed_at, record FROM log WHERE last_revision > ?1 ORDER BY last_revision",
+		&sqlitex.ExecOptions{Args: []any{int64(behind)}, ResultFunc: func(stmt *sqlite.Stmt) error {
 			row := kv.LogRow{Last: uint64(stmt.ColumnInt64(0)), First: uint64(stmt.ColumnInt64(1)), At: stmt.ColumnInt64(2),
 				Record: make([]byte, stmt.ColumnLen(3))}
 			stmt.ColumnBytes(3, row.Record)
@@ -546,10 +630,8 @@ func (s *salvage) replay() error {
 			if err != nil {
 				return err // it was whole when it came in
 			}
-			for i := range events {
-				if err := s.replayEvent(&events[i]); err != nil {
-					return err
-				}
+			if err := do(row, events); err != nil {
+				return err
 			}
 			return storage.ContextError(s.ctx)
 		}})
@@ -629,6 +711,10 @@ func (s *salvage) describe() {
 		if n := s.lost[part]; n > 0 {
 			say(kv.FindingStructure, "%s: %d rows or pages could not be read", part, n)
 		}
+	}
+	if s.unfolded && s.lost[partLog] > 0 {
+		say(kv.FindingLog, "the table had not got what the log has behind revision %d: what the records did that could not be read is lost, "+
+			"if they lay there", s.folded)
 	}
 	for _, run := range s.report.Unreadable {
 		if run.First == run.Last {

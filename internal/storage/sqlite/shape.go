@@ -18,6 +18,7 @@ type shape struct {
 	deadlines uint32 // root page of the index of deadlines; 0: there is none
 	log, meta uint32 // root pages of both tables; 0: SQLite alone reads the revision
 	base      int    // the column base_revision of store_meta
+	folded    int    // its column folded_revision; -1: it has none
 }
 
 // The columns, by what is asked for: where a record has them.
@@ -52,6 +53,7 @@ const (
 		WHERE s.type = 'table' AND s.name = 'store_meta' AND c.name = 'base_revision' AND c.dflt_value = '0'
 			AND (SELECT wr FROM pragma_table_list('store_meta') WHERE schema = 'main') = 0
 			AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo('store_meta') WHERE hidden <> 0)`
+	sqlShapeFolded = `SELECT cid FROM pragma_table_info('store_meta') WHERE name = 'folded_revision'`
 )
 
 // readShape looks the tables up, in the transaction that is open. It is nil if entries
@@ -111,6 +113,10 @@ func readShape(conn *sqlite.Conn, cookie uint32) (s *shape, err error) {
 	if err := each(sqlShapeMeta, func(stmt *sqlite.Stmt) {
 		s.meta, s.base = uint32(stmt.ColumnInt64(0)), stmt.ColumnInt(1)
 	}); err != nil {
+		return nil, err
+	}
+	s.folded = -1
+	if err := each(sqlShapeFolded, func(stmt *sqlite.Stmt) { s.folded = stmt.ColumnInt(0) }); err != nil {
 		return nil, err
 	}
 	size, err := queryInt(conn, "PRAGMA page_size")

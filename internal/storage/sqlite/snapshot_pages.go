@@ -162,11 +162,11 @@ func (s pageMoment) Page(ctx context.Context, group string, offset, limit int, n
 }
 
 func (s pageMoment) Scan(ctx context.Context, q storage.Query, now int64) iter.Seq2[kv.Row, error] {
-	return streamHeldPages(ctx, s.hold, func() pageSource[kv.Row] { return newPageScan(q, now) })
+	return streamHeldPages(ctx, s.hold, func() pageSource[kv.Row] { return newScan(q, now) })
 }
 
 func (s pageMoment) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
-	return streamHeldPages(ctx, s.hold, func() pageSource[string] { return newPageGroups(rng, now) })
+	return streamHeldPages(ctx, s.hold, func() pageSource[string] { return newGroups(rng, now) })
 }
 
 func (s pageMoment) Usage(rng kv.Range) (usage kv.Usage, err error) {

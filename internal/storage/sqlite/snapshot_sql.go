@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"iter"
+	"math"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -130,18 +131,22 @@ func (s sqlMoment) Page(ctx context.Context, group string, offset, limit int, no
 }
 
 func (s sqlMoment) Scan(ctx context.Context, q storage.Query, now int64) iter.Seq2[kv.Row, error] {
-	return streamHeld(ctx, s.hold, func() source[kv.Row] { return newRowScan(q, now) })
+	return streamHeld(ctx, s.hold, func() source[kv.Row] { return newMergedRows(q, now) })
 }
 
 func (s sqlMoment) Groups(ctx context.Context, rng kv.Range, now int64) iter.Seq2[string, error] {
-	return streamHeld(ctx, s.hold, func() source[string] { return newGroupScan(rng, now) })
+	return streamHeld(ctx, s.hold, func() source[string] { return newMergedNames(rng, now) })
 }
 
 func (s sqlMoment) Usage(rng kv.Range) (usage kv.Usage, err error) {
 	if err := s.hold.pool.check(context.Background()); err != nil {
 		return usage, err
 	}
-	err = s.hold.useNow(func(r *reader) error {
+	err = s.hold.useNow(func(r *reader) (err error) {
+		if r.touches(rng) {
+			usage, err = r.usageOver(rng, math.MinInt64)
+			return err
+		}
 		return numbers(r.physical, rng, nil, usageInto(&usage))
 	})
 	return usage, err

@@ -7,6 +7,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
 	"forge.lthn.ai/core/go-store/internal/storage/frames"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 )
 
@@ -26,9 +27,15 @@ type view struct {
 	frames        *frames.Index
 	wal, database mapped.Extent
 	cache         *frames.Cache
-	shape         *shape
-	table         btree.Table
-	index         btree.Index
+
+	// What was committed and is not in the table yet, and how much of the frozen run is: nil,
+	// and of no meaning, where everything is written to the table at once.
+	over   *overlay.State
+	folded overlay.Cursor
+
+	shape *shape
+	table btree.Table
+	index btree.Index
 }
 
 // ready has the trees be read from the view's pages. It is called once the view is what

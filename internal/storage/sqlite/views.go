@@ -13,7 +13,9 @@ import (
 	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage/frames"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -59,6 +61,11 @@ type views struct {
 	indexed       uint32        // frames of it that are in frames
 	cache         *frames.Cache // of what views since it was made have read
 	shape         *shape
+	state         *overlay.State // that belongs to what is committed; nil: there is no overlay
+	folded        overlay.Cursor
+	blind         bool                                // nobody knows which: there is no view
+	follower      *follower                           // of a store that does not own its file
+	events        func(kv.LogRow) ([]kv.Event, error) // what it reads the log's records with
 	idle, retired []*anchor
 	warned        bool
 	ownsWAL       bool        // the WAL's descriptor is nobody else's
@@ -113,9 +120,12 @@ func newViews(s *sequence.Sequence, index *walIndex, database, wal mapped.File, 
 }
 
 // look pins what is committed now. Not ok: SQLite is to be asked.
-func (s *views) look() (p pin, ok bool) {
+func (s *views) look() (p pin, ok bool) { return s.lookBy((*view).pinned) }
+
+// lookBy is look with what pins a view.
+func (s *views) lookBy(pinned func(*view) pin) (p pin, ok bool) {
 	if s.brief > 0 {
-		return s.fetch()
+		return s.fetch(pinned)
 	}
 	const tries = 4
 	for i := range tries + 1 {
@@ -123,7 +133,7 @@ func (s *views) look() (p pin, ok bool) {
 		if v == nil {
 			return pin{}, false
 		}
-		if p, ok = s.try(v); ok {
+		if p, ok = s.try(v, pinned); ok {
 			return p, true
 		}
 		if i < tries-1 {
@@ -139,8 +149,8 @@ func (s *views) look() (p pin, ok bool) {
 // anchor publishes another view first, and looks for pins after it. It is the view that is
 // compared, and not its anchor, which may have served another view meanwhile; and the
 // index is there for as long as a view is published.
-func (s *views) try(v *view) (p pin, ok bool) {
-	p = v.pinned()
+func (s *views) try(v *view, pinned func(*view) pin) (p pin, ok bool) {
+	p = pinned(v)
 	defer func() {
 		if !ok { // or there was a fault
 			p.release()
@@ -188,9 +198,18 @@ func (s *views) keepUp() {
 }
 
 // committing calls commit and publishes what has come of it.
-func (s *views) committing(commit func() error) error {
+func (s *views) committing(commit func() error) error { return s.publishing(commit, nil) }
+
+// publishing is committing for what the overlay takes part in: shown says, after commit,
+// what of it belongs to what is committed now. If commit fails nobody may know, and there
+// is no view until sighted.
+func (s *views) publishing(commit func() error, shown func() (*overlay.State, overlay.Cursor)) error {
 	if s == nil {
-		return commit()
+		err := commit()
+		if err == nil && shown != nil {
+			shown()
+		}
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,9 +220,44 @@ func (s *views) committing(commit func() error) error {
 			s.current.Store(&early)
 		}
 	}
+	known := shown == nil
+	defer func() {
+		if !known { // or there was a panic
+			s.blind = true
+			s.replace(nil)
+			s.end()
+		}
+	}()
 	err := commit()
+	switch {
+	case shown == nil:
+	case err != nil:
+		return err
+	default:
+		known = true
+		s.state, s.folded = shown()
+		if s.blind { // by one before, of which it is known now what has become of it
+			s.blind, s.cache = false, nil
+			s.renewed(s.renew())
+			return nil
+		}
+	}
 	s.publish(s.sequence.After())
 	return err
+}
+
+// sighted has views again, of what the overlay shows.
+func (s *views) sighted(shown func() (*overlay.State, overlay.Cursor)) {
+	if s == nil {
+		shown()
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blind = false
+	s.state, s.folded = shown()
+	s.cache = nil // who knows what was committed meanwhile
+	s.renewed(s.renew())
 }
 
 // busy says whether the writer has something to do.
@@ -221,9 +275,9 @@ func (s *views) publish(sequence uint64) {
 		return
 	}
 	v := *old
-	v.sequence = sequence
+	v.sequence, v.over, v.folded = sequence, s.state, s.folded
 	if err := s.advance(&v, false); err != nil {
-		if errors.Is(err, errBusy) {
+		if errors.Is(err, errBusy) && v.over == old.over {
 			return // by another program: the next one
 		}
 		s.cache = nil // who knows what was committed meanwhile
@@ -231,6 +285,7 @@ func (s *views) publish(sequence uint64) {
 		return
 	}
 	s.current.Store(&v)
+	s.follower.prune()
 	s.end()
 }
 
@@ -276,6 +331,9 @@ func (s *views) advance(v *view, anew bool) (err error) {
 		return errShape
 	}
 	v.ready(header.Size - header.Reserved)
+	if s.follower != nil {
+		return s.follow(v)
+	}
 	return nil
 }
 
@@ -326,6 +384,9 @@ func (s *views) renew() error {
 	if s.shut {
 		return nil
 	}
+	if s.blind {
+		return errUnread
+	}
 	// A fault in SQLite's own code would leave its locks behind.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(false))
 	a, err := s.anchor()
@@ -339,6 +400,7 @@ func (s *views) renew() error {
 		return err
 	}
 	s.replace(v)
+	s.follower.prune()
 	s.end()
 	return nil
 }
@@ -386,7 +448,7 @@ func (s *views) begin(a *anchor) (*view, error) {
 		// page may have been written that nobody has heard of.
 		s.cache = frames.NewCache(s.shape.pageSize)
 	}
-	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape, cache: s.cache}
+	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape, cache: s.cache, over: s.state, folded: s.folded}
 	const tries = 100
 	for range tries { // another program commits at this moment, or begins the WAL anew
 		if err = s.advance(v, true); !errors.Is(err, errBusy) && !errors.Is(err, errStands) {

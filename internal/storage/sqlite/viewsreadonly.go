@@ -38,6 +38,7 @@ func (d *Database) openViewsToRead(inode *inode, f *found, config Config) (*view
 	}
 	plain := !mapped.CanMap || config.NoMmap
 	s := newViews(&d.changes, nil, mapped.File{File: file, Plain: plain}, mapped.File{Plain: plain}, config.Logger, d.anchorConnection(config))
+	s.follower, s.events = newFollower(config), d.events
 	open := func() error { return s.openBeside(d.path, inode, config) }
 	if d.parameter == immutable {
 		open = s.openStill
@@ -111,15 +112,15 @@ func (s *views) still(conn *sqlite.Conn) (*view, error) {
 		return nil, err
 	}
 	v.ready(header.Size - header.Reserved)
-	return v, nil
+	return v, s.follow(v)
 }
 
 // fetch is look for a store that does not own its file.
-func (s *views) fetch() (p pin, ok bool) {
+func (s *views) fetch(pinned func(*view) pin) (p pin, ok bool) {
 	const tries = 8
 	for range tries {
 		if v := s.current.Load(); v != nil {
-			if p, ok = s.tryBrief(v); ok {
+			if p, ok = s.tryBrief(v, pinned); ok {
 				return p, true
 			}
 		}
@@ -135,8 +136,8 @@ func (s *views) fetch() (p pin, ok bool) {
 
 // tryBrief is try, unless the view is one to give up for the next. It is pinned first: Close
 // takes the index's memory away once nothing is.
-func (s *views) tryBrief(v *view) (p pin, ok bool) {
-	if p, ok = s.try(v); !ok || s.inTheWay(p) && s.giveWay(p) {
+func (s *views) tryBrief(v *view, pinned func(*view) pin) (p pin, ok bool) {
+	if p, ok = s.try(v, pinned); !ok || s.inTheWay(p) && s.giveWay(p) {
 		return pin{}, false
 	}
 	if !s.looked.Load() {

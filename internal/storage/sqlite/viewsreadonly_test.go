@@ -409,7 +409,7 @@ func TestTheIndexIsNotLookedAtWithoutAPin(t *testing.T) {
 	require.NotZero(t, v.last)
 	require.NoError(t, d.Close())
 	s.index = nil // who looks at it panics
-	_, ok := s.tryBrief(v)
+	_, ok := s.tryBrief(v, (*view).pinned)
 	require.False(t, ok)
 	require.False(t, v.anchor.pinned())
 }
@@ -426,11 +426,11 @@ func TestReadOnlyViewsGiveWay(t *testing.T) {
 	v := s.current.Load()
 	require.NotZero(t, v.last)
 	movePassively(t, owner)
-	p, ok := s.tryBrief(v)
+	p, ok := s.tryBrief(v, (*view).pinned)
 	require.True(t, ok, "somebody else changes the anchor")
 	p.release()
 	s.mu.Unlock()
-	_, ok = s.tryBrief(v)
+	_, ok = s.tryBrief(v, (*view).pinned)
 	require.False(t, ok)
 	awaitRest(t, s, 0)
 	requireValue(t, d, "g", "000042", "42")

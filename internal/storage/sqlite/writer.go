@@ -8,6 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/gather"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -38,12 +39,15 @@ type fileWriter struct {
 	last        uint64 // the last revision that was written; 0: unknown
 	left        func() // called once the file is complete by itself
 
-	wrote     bool   // the open transaction has changed something
-	restamp   bool   // the open transaction may begin the WAL anew
-	seen      uint64 // the checkpoints that had been when it began
-	stampedAt uint64 // the same, of the last transaction that was stamped
-	unsynced  bool   // a sync has failed while the database was opened
-	planted   int    // transactions, if they are counted
+	wrote     bool             // the open transaction has changed something
+	restamp   bool             // the open transaction may begin the WAL anew
+	seen      uint64           // the checkpoints that had been when it began
+	stampedAt uint64           // the same, of the last transaction that was stamped
+	unsynced  bool             // a sync has failed while the database was opened
+	tail      *overlay.Overlay // that entries are to have before anything else is committed; nil: none
+	planted   int              // transactions, if they are counted
+
+	laid // what is not in the table yet
 
 	begin, commit, rollback       *sqlite.Stmt
 	mark, release, rollbackTo     *sqlite.Stmt
@@ -124,15 +128,27 @@ func (w *fileWriter) Begin() error {
 		}
 	}
 	w.views.busy(true)
-	if err := run(w.begin); err != nil {
+	begin := w.beginSQL
+	if w.over != nil {
+		begin = w.beginOver
+	}
+	if err := begin(); err != nil {
 		w.views.busy(false)
+		return err
+	}
+	w.last = 0 // what a transaction that failed has appended is not to be acknowledged
+	return nil
+}
+
+// beginSQL begins a transaction of SQLite's.
+func (w *fileWriter) beginSQL() error {
+	if err := run(w.begin); err != nil {
 		return err
 	}
 	// The WAL begins anew if all of it had been moved when this transaction began.
 	// The order of the two: a checkpoint counts as completed before it ends.
 	running := w.checkpoints.running.Load() > 0
 	w.seen = w.checkpoints.completed.Load()
-	w.last = 0                                                                                 // what a transaction that failed has appended is not to be acknowledged
 	w.wrote, w.restamp = false, running || w.seen != w.stampedAt || w.guard.walIs() != walSame // other programs checkpoint too
 	return nil
 }
@@ -145,15 +161,23 @@ func (w *fileWriter) Commit() error {
 		return kv.ClosedError
 	}
 	defer w.views.busy(false)
-	stamped := w.wrote && w.restamp && w.InTransaction()
+	if w.over != nil {
+		return w.commitOver()
+	}
+	return w.commitSQL(nil)
+}
+
+// commitSQL commits the transaction that SQLite has; shown is what the overlay has of it.
+func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) error {
+	stamped := w.wrote && w.restamp && w.sqlOpen()
 	if stamped {
 		if err := replaceStamp(w.conn, w.present()); err != nil {
 			return fmt.Errorf("stamp: %w", err)
 		}
 	}
-	if err := w.changes.Moving(func() error { return w.views.committing(w.runCommit) }); err != nil {
+	if err := w.changes.Moving(func() error { return w.views.publishing(w.runCommit, shown) }); err != nil {
 		w.checkpoints.noteSync(err)
-		open := w.InTransaction()
+		open := w.sqlOpen()
 		if !open && code(err) == sqlite.ResultFull {
 			if undone := w.disown(); undone != nil {
 				return storage.Indeterminate(errors.Join(err, undone))
@@ -173,7 +197,11 @@ func (w *fileWriter) Commit() error {
 // runCommit runs COMMIT. Its frames are written some at a time where all of them are
 // there, and synced, before anybody can see it.
 func (w *fileWriter) runCommit() error {
-	w.wal.Begin()
+	if w.unsyncedSlice {
+		w.wal.BeginUnsynced()
+	} else {
+		w.wal.Begin()
+	}
 	defer w.wal.End() // also if there was a panic
 	err := run(w.commit)
 	if !w.wal.End() && err == nil {
@@ -201,11 +229,15 @@ func (w *fileWriter) gather() {
 // database can be written to again. (SQLite writes the header's page for this, though
 // the number is the same.)
 func (w *fileWriter) Probe() error {
-	if err := w.Begin(); err != nil {
-		return err
+	err := w.Begin()
+	if err == nil && w.over != nil {
+		err = w.beginLogged()
+	}
+	if err != nil {
+		return errors.Join(err, w.Rollback())
 	}
 	w.wrote = true
-	err := execute(w.conn, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+	err = execute(w.conn, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 	if err == nil {
 		err = w.Commit()
 	}
@@ -254,20 +286,38 @@ func (w *fileWriter) skipFsync() error {
 // a storage fault that made SQLite roll back by itself.
 func (w *fileWriter) Rollback() error {
 	w.views.busy(false)
-	if !w.InTransaction() {
+	w.undoOver()
+	return w.rollbackSQL()
+}
+
+func (w *fileWriter) rollbackSQL() error {
+	if !w.sqlOpen() {
 		return nil
 	}
 	return run(w.rollback)
 }
 
+// sqlOpen reports whether a transaction of SQLite's is open.
+func (w *fileWriter) sqlOpen() bool { return w.conn != nil && !w.conn.AutocommitEnabled() }
+
 // InTransaction reports whether a transaction is open.
-func (w *fileWriter) InTransaction() bool { return w.conn != nil && !w.conn.AutocommitEnabled() }
+func (w *fileWriter) InTransaction() bool {
+	if w.over != nil {
+		return w.conn != nil && w.open && (!w.begun || w.sqlOpen())
+	}
+	return w.sqlOpen()
+}
 
 // Savepoint marks the state that RollbackTo goes back to. There is one level:
 // Release or RollbackTo ends it.
 func (w *fileWriter) Savepoint() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack // SAVEPOINT would begin a transaction of its own
+	}
+	if w.over != nil {
+		w.savepoint = w.over.Mark()
+		w.sought = w.from
+		return nil
 	}
 	w.effort.begin()
 	return run(w.mark)
@@ -278,6 +328,9 @@ func (w *fileWriter) Release() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack
 	}
+	if w.over != nil {
+		return nil
+	}
 	return run(w.release)
 }
 
@@ -286,6 +339,11 @@ func (w *fileWriter) Release() error {
 func (w *fileWriter) RollbackTo() error {
 	if !w.InTransaction() {
 		return storage.ErrRolledBack
+	}
+	if w.over != nil {
+		w.over.Undo(w.savepoint)
+		w.from = w.sought
+		return nil
 	}
 	if err := run(w.rollbackTo); err != nil {
 		return err
@@ -302,6 +360,9 @@ func (w *fileWriter) Resynchronise() error {
 	for _, s := range w.statements() {
 		// Reset repeats the error of the last Step, which was answered then.
 		_ = (*s.into).Reset()
+	}
+	if w.over != nil {
+		return w.resynchroniseOver()
 	}
 	return w.Rollback()
 }

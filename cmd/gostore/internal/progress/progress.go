@@ -1,4 +1,4 @@
-// Package progress draws a progress bar where somebody looks at it: on a
+// Package progress draws a progress bar where it can be seen: on a
 // terminal. In a pipe, a file or a log there is none.
 package progress
 
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Unknown is the total of work whose size nobody knows: a spinner turns
+// Unknown is the total of work whose size is not known: a spinner turns
 // instead of a bar.
 const Unknown = -1
 
@@ -75,7 +75,7 @@ func (b *Bar) Close() {
 	}
 }
 
-// IsTerminal reports whether somebody looks at what is written.
+// IsTerminal reports whether what is written goes to a terminal.
 func IsTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

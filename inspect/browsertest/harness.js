@@ -1,0 +1,125 @@
+// What the tests and the screenshots have in common: a store that is served, and a browser.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { after, before } from "node:test";
+import { chromium } from "playwright-core";
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let browser;
+
+export const launch = () => chromium.launch({
+	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+	args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+// browsing has the tests of a file share a browser.
+export function browsing() {
+	before(async () => { browser = await launch(); });
+	after(async () => { await browser.close(); });
+}
+
+// serve starts a store of its own for a test: {url, token, ask, stop}. What fills it, and
+// more, is said by the flags of the command in serve/.
+export async function serve(t, ...flags) {
+	const process_ = spawn(process.env.SERVE, flags, { stdio: ["pipe", "pipe", "inherit"] });
+	const lines = createInterface({ input: process_.stdout });
+	const ended = new Promise((done) => process_.once("exit", done));
+	const url = await Promise.race([
+		new Promise((done) => lines.once("line", done)),
+		ended.then(() => { throw new Error("the server has ended"); }),
+	]);
+	const stop = async () => {
+		process_.stdin.end();
+		await ended;
+	};
+	t?.after(stop);
+	const at = flags.indexOf("-token");
+	const token = at < 0 ? null : flags[at + 1];
+	// ask is what another program does: it has the routes for programs.
+	const ask = async (method, path, { body, headers = {} } = {}) => {
+		const response = await fetch(new URL(path, url), {
+			method, body, headers: { ...headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) },
+		});
+		const text = await response.text();
+		assert.ok(response.ok || response.status === 404, `${method} ${path}: ${response.status} ${text}`);
+		return { status: response.status, text, revision: Number(response.headers.get("go-store-revision")) };
+	};
+	return { url, token, ask, stop };
+}
+
+// Messages of the browser's own about answers that are no 200: the page shows those itself.
+const expected = /Failed to load resource/;
+
+// open shows the page. A test fails if the page throws, is refused something by its policy,
+// or asks anybody but its own server for anything.
+export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
+	const context = await browser.newContext({ viewport: { width: 1360, height: 800 }, reducedMotion: "reduce", ...options });
+	context.setDefaultTimeout(45_000); // they are ended by what is waited for; the machine may be busy
+	const page = await context.newPage();
+	const wrong = [];
+	page.on("pageerror", (error) => wrong.push(`thrown: ${error.stack}`));
+	page.on("console", (message) => {
+		if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) wrong.push(`${message.type()}: ${message.text()}`);
+	});
+	page.on("request", (request) => {
+		if (!request.url().startsWith(server.url)) wrong.push(`asks ${request.url()}`);
+	});
+	page.on("dialog", (dialog) => {
+		wrong.push(`alert: ${dialog.message()}`);
+		dialog.dismiss();
+	});
+	t.after(async () => {
+		await context.close();
+		assert.deepEqual(wrong, []);
+	});
+	await page.goto(server.url + hash);
+	if (ready) await page.getByText("live", { exact: true }).waitFor();
+	return page;
+}
+
+// accessible fails where axe finds anything.
+export async function accessible(page, what) {
+	await page.evaluate(axeSource);
+	const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+	assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id}: ${nodes.map(({ html, failureSummary }) => html.slice(0, 160) + " " + failureSummary).join(" | ")}`), []);
+}
+
+// FROZEN is how long the page may not answer at a time, in milliseconds. Drawing a million
+// rows takes minutes.
+const FROZEN = 500;
+
+// watchFreezes notes how long the page does not answer; what it returns ends that, and
+// fails if it was too long. How long this process had to wait for a processor meanwhile is
+// allowed for, since the page had to as well.
+export async function watchFreezes(page) {
+	const waits = monitorEventLoopDelay({ resolution: 5 });
+	waits.enable();
+	await page.evaluate(() => {
+		globalThis.frozen = 0;
+		let last = performance.now();
+		setInterval(() => {
+			const now = performance.now();
+			globalThis.frozen = Math.max(globalThis.frozen, now - last);
+			last = now;
+		}, 5);
+	});
+	return async () => {
+		const longest = Math.round(await page.evaluate(() => globalThis.frozen));
+		const waited = Math.round(waits.max / 1e6);
+		assert.ok(longest < FROZEN + 4 * waited, `the page did not answer for ${longest} ms, while this process waited ${waited} ms at most`);
+		return longest;
+	};
+}
+
+// treeItem is an item of the tree, by its whole name.
+export const treeItem = (page, name) => page.locator(`#tree [role=treeitem][title=${JSON.stringify(name)}]`);
+
+export const key = (page, name) => page.locator("#keys .row", { has: page.locator(".key", { hasText: name }) });
+
+export const shown = (page) => page.locator("#entry pre").first();

@@ -1,0 +1,99 @@
+// Command serve shows a store that it fills itself, for the browser's tests and for the
+// pictures in the documentation. It prints the page's address and serves until it is
+// interrupted, or its standard input ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/inspect"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whoever has started this has ended
+		cancel()
+	}()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "serve:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, arguments []string) (err error) {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	kind := flags.String("fill", "shop", "what the store holds: empty, shop, million or hostile")
+	address := flags.String("addr", "127.0.0.1:0", "where to serve")
+	writes := flags.Bool("write", false, "allow changes")
+	traffic := flags.Bool("traffic", false, "read and write all the time")
+	token := flags.String("token", "", "what callers have to know")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "inspect-serve-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	store, err := api.New(filepath.Join(folder, "shop.db"), api.WithDurability(api.DurabilityBuffered))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	fill, found := fills[*kind]
+	if !found {
+		return fmt.Errorf("-fill %s: there is no such thing", *kind)
+	}
+	if err := fill(store); err != nil {
+		return err
+	}
+	if *traffic {
+		end := trade(ctx, store)
+		defer end()
+	}
+	var options []inspect.Option
+	options = append(options, inspect.WithName("shop.db"))
+	if *writes {
+		options = append(options, inspect.WithWrites())
+	}
+	if *token != "" {
+		options = append(options, inspect.WithToken(*token))
+	}
+	return serve(ctx, *address, inspect.Handler(store, options...))
+}
+
+func serve(ctx context.Context, address string, handler http.Handler) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("http://%s/inspect/\n", listener.Addr())
+	mux := http.NewServeMux()
+	mux.Handle("/inspect/", http.StripPrefix("/inspect", handler))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	_ = server.Close()
+	<-ended
+	return nil
+}

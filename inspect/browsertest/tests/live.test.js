@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { accessible, browsing, key, open, serve, shown, watchFreezes } from "../harness.js";
+
+browsing();
+
+test("what is committed appears at once, everywhere it is shown", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/a", { body: "one" });
+	const page = await open(t, server, { hash: "#/browse?g=g&k=a" });
+	assert.equal(await shown(page).textContent(), "one");
+	await server.ask("PUT", "v1/g/a", { body: "two" });
+	await page.locator("#entry pre", { hasText: /^two$/ }).waitFor();
+	await key(page, "a").locator(".value", { hasText: "two" }).waitFor();
+	await server.ask("PUT", "v1/g/b", { body: "new" });
+	await key(page, "b").waitFor();
+	await server.ask("DELETE", "v1/g/a");
+	await page.getByText("This key was deleted.").waitFor();
+	await page.waitForFunction(() => document.querySelectorAll("#keys .row").length === 1);
+	await page.getByRole("link", { name: "Changes" }).click();
+	const rows = page.locator("#changes-list li");
+	await rows.nth(2).waitFor();
+	assert.deepEqual(await rows.locator(".kind").allTextContents(), ["delete", "set", "set"]);
+	await page.locator("#revision", { hasText: "4" }).waitFor();
+	await accessible(page, "changes");
+	await rows.nth(1).click();
+	await page.locator("#entry h2", { hasText: /^b$/ }).waitFor();
+});
+
+test("paused is paused, and nothing of it is lost", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, { hash: "#/changes" });
+	await page.getByText("Nothing has been committed since").waitFor();
+	await page.keyboard.press("p");
+	for (const name of ["a", "b", "c"]) await server.ask("PUT", "v1/g/" + name, { body: "v" });
+	await page.getByRole("button", { name: "Go on (3 new)" }).waitFor();
+	assert.equal(await page.locator("#changes-list li").count(), 0);
+	await page.keyboard.press("p");
+	await page.locator("#changes-list li").nth(2).waitFor();
+	assert.match(await page.locator("#changes-list li").first().textContent(), /›c/);
+});
+
+test("only groups with a prefix", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, { hash: "#/changes" });
+	await page.getByLabel("Only of groups that begin with").fill("shop:");
+	await server.ask("PUT", "v1/other/k", { body: "v" });
+	await server.ask("PUT", "v1/shop:orders/k", { body: "v" });
+	await page.locator("#changes-list li").first().waitFor();
+	assert.equal(await page.locator("#changes-list li").count(), 1);
+});
+
+test("after an interruption the page goes on where it was", async (t) => {
+	const first = await serve(t, "-fill", "empty", "-write");
+	const address = new URL(first.url).host;
+	await first.ask("PUT", "v1/g/a", { body: "one" });
+	const page = await open(t, first, { hash: "#/changes" });
+	await first.stop();
+	await page.getByText("The program does not answer.").waitFor();
+	const second = await serve(t, "-fill", "empty", "-write", "-addr", address);
+	await page.getByRole("button", { name: "Try now" }).click();
+	await page.getByText("live", { exact: true }).waitFor();
+	await page.locator("#lost").waitFor({ state: "hidden" });
+	// It is another store, whose revisions have not come as far.
+	await page.locator(".gap", { hasText: "The store is another one" }).waitFor();
+	await second.ask("PUT", "v1/g/b", { body: "two" });
+	await page.locator("#changes-list li", { hasText: "›b" }).waitFor();
+	await accessible(page, "gap");
+});
+
+test("a flood of changes does not freeze the page", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, { hash: "#/changes" });
+	const freezes = await watchFreezes(page);
+	let n = 0;
+	const writer = async () => {
+		while (n < 4000) await server.ask("PUT", `v1/g/k${n++ % 100}`, { body: String(n) });
+	};
+	await Promise.all(Array.from({ length: 16 }, writer));
+	await page.waitForFunction(() => document.querySelector("#changes-list .revision")?.textContent === "r" + document.querySelector("#revision").textContent.replaceAll(",", ""));
+	await freezes();
+	assert.ok(await page.locator("#changes-list li").count() <= 300);
+});
+
+test("the metrics view draws what it is told", async (t) => {
+	const page = await open(t, await serve(t, "-traffic"), { hash: "#/metrics" });
+	const chart = page.getByRole("img", { name: /^Changes a second, the last five minutes: now/ });
+	await chart.waitFor();
+	await page.waitForFunction(() => document.querySelector(".chart:not([hidden]) path.line")?.getAttribute("d")?.includes("L"));
+	await page.locator("#listeners tbody tr").nth(3).waitFor();
+	const table = await page.locator("#listeners tbody").textContent();
+	assert.match(table, /watcher/);
+	assert.match(table, /subscriber/);
+	assert.match(table, /shop:orders\/eu/);
+	await accessible(page, "metrics");
+});

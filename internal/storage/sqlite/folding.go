@@ -1,0 +1,381 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// The frozen run comes into the table between commits, so that it is done when the active one
+// is full: each commit is followed by a slice in proportion to what it added. If the active run
+// is full first, the next transaction waits until there is room. A store that rests folds all.
+//
+// Where the rows lie is looked up by a goroutine, in the pages of the last view: until it is
+// done nothing of the run is folded, and nobody else changes the table.
+
+const (
+	// foldLeast is how many rows a slice has at least: to commit fewer costs more than they do.
+	foldLeast = 128
+	// foldTime is what a slice between two commits may take, and foldRest what one may for
+	// which nobody waits yet.
+	foldTime = time.Millisecond
+	foldRest = 5 * time.Millisecond
+	// restTime is how long a store must be without commits until all is folded.
+	restTime = 250 * time.Millisecond
+	// fewPlaces is how many rows are looked up at once by the writer itself.
+	fewPlaces = 512
+	// pinnedPlaces is how many are looked up by one pin, which keeps checkpoints waiting.
+	pinnedPlaces = 256
+)
+
+// Only tests change these.
+var (
+	// foldLogged is how many bytes of records lie behind a run at most: keys that are written
+	// again and again fill the log and not the run.
+	foldLogged int64 = 16 << 20
+	// foldPause is how long a slice that failed is not tried again.
+	foldPause = time.Second
+)
+
+// folding is the writer's, but for what is atomic.
+type folding struct {
+	applier       *applier
+	unsyncedSlice bool          // the commit under way need not be synced
+	logged        int64         // bytes of records since the active run began
+	arranging     chan arranged // from the goroutine; nil: there is none
+	stopped       atomic.Bool   // it is to end
+	before        int64         // what the active run weighed, and the log had, after the last slice
+	beforeLogged  int64
+	rows          float64   // that a slice can have within foldTime, by what the last ones took
+	again         time.Time // the next slice is not before this
+	changed       func()    // Health may say something else; nil: nobody asks
+	fault         atomic.Pointer[foldFault]
+}
+
+// foldFault is why the table does not get what it lacks.
+type foldFault struct {
+	since time.Time
+	err   error
+}
+
+// arranged is what has become of an arrangement.
+type arranged struct {
+	arrangement *overlay.Arrangement
+	err         error
+}
+
+// foldBy is what changes the table.
+func (w *fileWriter) foldBy() (_ *applier, err error) {
+	if w.applier == nil {
+		w.applier, err = newApplier(w.conn, w.effort)
+	}
+	return w.applier, err
+}
+
+// half is what the active run may weigh: the other half of the bound is the frozen one's.
+func (w *fileWriter) half() int64 { return w.bound / 2 }
+
+// full reports whether the active run, or the part of the log that it stands for, has come to
+// its bound.
+func (w *fileWriter) full() bool { return w.over.Active() >= w.half() || w.logged >= foldLogged }
+
+// Fold moves some of what was committed into the table, between transactions. It answers when
+// it is to be asked again, at rest, if nothing is committed meanwhile; 0: there is nothing left.
+func (w *fileWriter) Fold(rest bool) (again time.Duration) {
+	if w.conn == nil || w.over == nil || w.doubt || w.InTransaction() {
+		return 0
+	}
+	if w.over.Empty() && !w.behind {
+		return 0
+	}
+	if wait := time.Until(w.again); wait > 0 {
+		return wait
+	}
+	more, err := w.foldPart(rest)
+	w.noteFold(err)
+	switch {
+	case err != nil:
+		return foldPause
+	case !more:
+		if rest { // the file is to be whole
+			w.checkpoints.requested.Store(true)
+			w.checkpoints.signal()
+		}
+		return 0
+	case !rest:
+		return restTime
+	default:
+		return time.Microsecond
+	}
+}
+
+// Folded is the revision up to which the table has all that was committed.
+func (w *fileWriter) Folded() uint64 {
+	if w.over == nil || !w.behind {
+		return math.MaxUint64
+	}
+	return w.folded
+}
+
+// foldPart folds as much as it may now. more: there is more.
+func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
+	w.prune()
+	if w.checkpoints.unsynced.Load() {
+		if !rest {
+			return true, nil // the next transaction writes the WAL again, first of all
+		}
+		if err := w.resync(); err != nil {
+			return true, err
+		}
+	}
+	if err := w.guard.before(); err != nil {
+		return true, err
+	}
+	if !w.over.Frozen() {
+		if w.over.Gathered() > 0 && (rest || w.full()) {
+			w.freeze()
+		} else if !rest || w.over.Gathered() > 0 {
+			return true, nil
+		} else {
+			return false, w.foldOver() // the file says so
+		}
+	}
+	if ready, err := w.arrange(false); err != nil || !ready {
+		return true, err
+	}
+	if w.checkpoints.due() {
+		if err := w.Checkpoint(); err != nil {
+			w.checkpoints.report(err)
+		}
+	}
+	if err := w.slices(rest); err != nil {
+		return true, err
+	}
+	return !w.over.Empty() || w.behind, nil
+}
+
+// slices folds a part of the frozen run: one slice, or as many as may be at rest.
+func (w *fileWriter) slices(rest bool) error {
+	a, err := w.foldBy()
+	if err != nil {
+		return err
+	}
+	w.views.busy(true)
+	defer w.views.busy(false)
+	for began := time.Now(); ; {
+		rows := w.quota(rest)
+		if rows == 0 {
+			return nil
+		}
+		from, left := time.Now(), w.over.Left()
+		if err := w.foldSlice(a, rows, foldBytes); err != nil {
+			return err
+		}
+		w.took(left-w.over.Left(), time.Since(from))
+		if !rest || !w.over.Frozen() || time.Since(began) > foldRest {
+			return nil
+		}
+	}
+}
+
+// quota is how many rows the next slice has.
+func (w *fileWriter) quota(rest bool) int {
+	most := max(foldLeast, int(w.rows))
+	if rest {
+		return most
+	}
+	added, addedLogged := w.over.Active()-w.before, w.logged-w.beforeLogged
+	w.before, w.beforeLogged = w.over.Active(), w.logged
+	part := func(added, left int64) float64 {
+		if added <= 0 {
+			return 0
+		}
+		return float64(added) / float64(max(left, added))
+	}
+	share := max(part(added, w.half()-w.before+added), part(addedLogged, foldLogged-w.logged+addedLogged))
+	rows := int(share * float64(w.over.Left()))
+	return min(max(rows, foldLeast), most)
+}
+
+// took notes how long a slice took.
+func (w *fileWriter) took(rows int, took time.Duration) {
+	if rows < foldLeast || took <= 0 {
+		return
+	}
+	can := float64(rows) * float64(foldTime) / float64(took)
+	if w.rows == 0 {
+		w.rows = can
+	}
+	w.rows = min(w.rows+(can-w.rows)/4, foldRows)
+}
+
+// makeRoom has the next transaction's changes find room: if the active run is full before the
+// frozen one has been folded, what is left of that is folded now.
+func (w *fileWriter) makeRoom() error {
+	if !w.full() {
+		return nil
+	}
+	if w.over.Frozen() {
+		err := w.foldRun()
+		w.noteFold(err)
+		if err != nil {
+			return fmt.Errorf("there is no more room for what the table has not got: move what the log has into the table: %w", err)
+		}
+	}
+	if w.over.Gathered() > 0 {
+		w.freeze()
+		w.before, w.beforeLogged = 0, 0
+		_, _ = w.arrange(false) // begins it
+	}
+	return nil
+}
+
+// foldRun folds all of a run: the frozen one, or else the active one.
+func (w *fileWriter) foldRun() error {
+	if !w.over.Frozen() {
+		w.freeze()
+	}
+	if _, err := w.arrange(true); err != nil {
+		return err
+	}
+	a, err := w.foldBy()
+	if err != nil {
+		return err
+	}
+	for w.over.Frozen() {
+		if w.checkpoints.due() {
+			if err := w.Checkpoint(); err != nil {
+				w.checkpoints.report(err)
+			}
+		}
+		if err := w.foldSlice(a, foldRows, foldBytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrange has the frozen run be arranged, by a goroutine if it is large. ready: it is.
+func (w *fileWriter) arrange(wait bool) (ready bool, err error) {
+	run := w.over.Unarranged()
+	if run == nil {
+		return true, nil
+	}
+	if w.arranging == nil {
+		if w.over.FrozenKeys() <= fewPlaces {
+			return true, w.arrangeBy(w.locateAll(run))
+		}
+		made := make(chan arranged, 1)
+		w.arranging = made
+		go func() { made <- w.locateAll(run) }()
+	}
+	if !wait {
+		select {
+		case made := <-w.arranging:
+			w.arranging = nil
+			return true, w.arrangeBy(made)
+		default:
+			return false, nil
+		}
+	}
+	made := <-w.arranging
+	w.arranging = nil
+	return true, w.arrangeBy(made)
+}
+
+// arrangeBy takes an arrangement over, or has SQLite make one where the pages tell no places.
+func (w *fileWriter) arrangeBy(made arranged) error {
+	if made.err != nil {
+		a, err := w.foldBy()
+		if err != nil {
+			return err
+		}
+		if made.arrangement, err = a.arrange(w.over.Unarranged()); err != nil {
+			return err
+		}
+	}
+	w.over.Arranged(made.arrangement)
+	w.before, w.beforeLogged = w.over.Active(), w.logged
+	return nil
+}
+
+var errEnded = errors.New("the store is being closed")
+
+// locateAll arranges a run by where the pages have its rows. Any goroutine may call it.
+func (w *fileWriter) locateAll(run *overlay.Frozen) (made arranged) {
+	if w.views == nil {
+		return arranged{err: errUnread}
+	}
+	defer onFault(debug.SetPanicOnFault(true), &made.err)
+	var p pin
+	looked := 0
+	release := func() {
+		if p.view != nil {
+			w.views.leave(p)
+			p = pin{}
+		}
+	}
+	defer release()
+	made.arrangement, made.err = run.Arrange(func(group, key string) (place overlay.Place, err error) {
+		if looked++; looked%pinnedPlaces == 0 {
+			release()
+		}
+		if p.view == nil {
+			if w.stopped.Load() {
+				return place, errEnded
+			}
+			ok := false
+			if p, ok = w.views.lookBy((*view).pinPages); !ok {
+				p = pin{}
+				return place, errUnread
+			}
+		}
+		return p.view.place(group, key)
+	})
+	return made
+}
+
+// stopArranging ends the goroutine, if there is one.
+func (w *fileWriter) stopArranging() {
+	if w.arranging == nil {
+		return
+	}
+	w.stopped.Store(true)
+	<-w.arranging
+	w.arranging = nil
+	w.stopped.Store(false)
+}
+
+// noteFold notes whether the table gets what it lacks.
+func (w *fileWriter) noteFold(err error) {
+	was := w.fault.Load()
+	if err == nil {
+		w.again = time.Time{}
+		if was == nil {
+			return
+		}
+		w.fault.Store(nil)
+		w.logger.Info("what was committed is written to the table again", "after", time.Since(was.since))
+	} else {
+		w.again = time.Now().Add(foldPause)
+		is := &foldFault{since: time.Now(), err: fmt.Errorf("%w: %w", kv.UnfoldedError, err)}
+		if was != nil {
+			is.since = was.since
+		} else {
+			w.logger.Error("what was committed can't be written to the table; it is in the log, and it is tried again", "error", err)
+		}
+		w.fault.Store(is)
+		if was != nil {
+			return
+		}
+	}
+	if w.changed != nil {
+		w.changed()
+	}
+}
