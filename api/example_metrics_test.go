@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"sync"
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
@@ -145,4 +146,118 @@ func ExampleWithTracer() {
 	// Output:
 	// set in "config": ok, commit 1 of 1, revision 1, it waited: false
 	// get in "config": not_found
+}
+
+// health prints what somebody on call looks at first.
+func health(cache api.CacheMetrics, wal api.WALMetrics, checkpoints api.CheckpointMetrics, views api.ViewMetrics, expiry api.ExpiryMetrics) {
+	fmt.Println("keys in the cache:", cache.Rows, "hits:", cache.Hits > 0)
+	fmt.Println("the WAL is behind:", wal.Behind > 1000, "checkpoints failed:", checkpoints.Failures)
+	fmt.Println("snapshots:", views.Open, "expired keys are left for long:", expiry.Lag > time.Minute)
+}
+
+// losses prints what listeners have lost, and which actors failed.
+func losses(watchers api.ListenerMetrics, callbacks api.CallbackMetrics, actors []api.ActorMetrics) {
+	fmt.Println("events lost by watchers:", watchers.Drops, "and by callbacks:", callbacks.Drops)
+	for _, actor := range actors {
+		if actor.Restarts > 0 {
+			fmt.Println(actor.Name, "was started anew")
+		}
+	}
+}
+
+// What a store does is collected from its opening on.
+func ExampleWithMetrics() {
+	store, err := api.New(":memory:", api.WithMetrics())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Set("config", "theme", "dark"); err != nil {
+		log.Fatal(err)
+	}
+	m := store.Metrics()
+	health(m.Cache, m.WAL, m.Checkpoints, m.Views, m.Expiry)
+	losses(m.Watchers, m.Callbacks, m.Actors)
+	if len(m.Quotas) == api.MaxQuotaMetrics {
+		fmt.Println("there may be more namespaces")
+	}
+	for s := range m.Samples() {
+		if s.Kind == api.SampleGauge && s.Name == "gostore.healthy" {
+			fmt.Println(s.Name, s.Value)
+		}
+	}
+	// Output:
+	// keys in the cache: 0 hits: false
+	// the WAL is behind: false checkpoints failed: 0
+	// snapshots: 0 expired keys are left for long: false
+	// events lost by watchers: 0 and by callbacks: 0
+	// gostore.healthy 1
+}
+
+// Results are counted by names that do not change.
+func ExampleRequestMetrics() {
+	store, err := api.New(":memory:", api.WithMetrics())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.CompareAndSet("config", "theme", "dark", 7); err == nil {
+		log.Fatal("there is no revision 7")
+	}
+	for _, r := range store.Metrics().Requests {
+		for result, n := range r.Results {
+			fault := "of a later version"
+			switch result {
+			case api.ResultOK, api.ResultNotFound:
+				fault = "nobody's"
+			case api.ResultConflict, api.ResultQuota, api.ResultInvalid, api.ResultCancelled, api.ResultClosed:
+				fault = "the caller's"
+			case api.ResultBusy:
+				fault = "the load's"
+			case api.ResultDegraded, api.ResultUnknown:
+				fault = "the disk's"
+			case api.ResultError:
+				fault = "to be looked into"
+			}
+			fmt.Println(r.Kind, result, n, "fault:", fault)
+		}
+	}
+	// Output: set conflict 1 fault: the caller's
+}
+
+// tracing is a Tracer that is a function.
+type tracing func(ctx context.Context, r api.TracedRequest) (context.Context, func(api.TracedResult))
+
+func (t tracing) Begin(ctx context.Context, r api.TracedRequest) (context.Context, func(api.TracedResult)) {
+	return t(ctx, r)
+}
+
+// A tracer that remembers the request that took longest. Any number of goroutines use it.
+func ExampleTracer() {
+	var (
+		mu      sync.Mutex
+		longest time.Duration
+		slowest api.TracedRequest
+		batch   *api.TracedBatch // nil: it was no write, or changed nothing
+	)
+	var tracer api.Tracer = tracing(func(ctx context.Context, r api.TracedRequest) (context.Context, func(api.TracedResult)) {
+		began := time.Now()
+		return ctx, func(result api.TracedResult) {
+			mu.Lock()
+			defer mu.Unlock()
+			if took := time.Since(began); took > longest {
+				longest, slowest, batch = took, r, result.Batch
+			}
+		}
+	})
+	store, err := api.New(":memory:", api.WithTracer(tracer))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Set("config", "theme", "dark"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(slowest.Kind, longest > 0, batch.Requests)
+	// Output: set true 1
 }

@@ -33,7 +33,7 @@ var layers = []struct {
 	{"internal/storage", []string{"kv"}},
 	{"internal/storage/sequence", nil},
 	{"internal/storage/memory", []string{"kv", "internal/storage", "internal/storage/sequence"}},
-	{"internal/storage/overlay", []string{"kv"}},
+	{"internal/storage/overlay", []string{"kv", "internal/planted"}},
 	{"internal/storage/pages", nil},
 	{"internal/storage/btree", []string{"internal/storage/pages"}},
 	{"internal/storage/bulk", []string{"internal/storage/disk", "internal/storage/pages"}},
