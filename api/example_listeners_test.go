@@ -26,24 +26,9 @@ func ExampleStore_Listeners() {
 		log.Fatal(err)
 	}
 	for _, l := range listeners {
-		switch l.Kind {
-		case api.ListenerWatcher, api.ListenerActor:
-			fmt.Printf("%v: %d of %d wait, %d lost\n", l.Kind, l.Waiting, l.Capacity, l.Dropped)
-		case api.ListenerSubscriber:
-			fmt.Printf("%v: %d wait, it reads the log: %v\n", l.Kind, l.Waiting, l.Behind)
-		}
-		switch group := l.Filters[0].Group; group.Kind() {
-		case api.MatchExactly:
-			fmt.Printf("it wants the group %q\n", group.Text())
-		case api.MatchPrefix:
-			fmt.Printf("it wants groups that begin with %q\n", group.Text())
-		case api.MatchAny:
-			fmt.Println("it wants every group")
-		}
+		fmt.Printf("%v of %q: %d of %d wait, %d lost\n", l.Kind, l.Filters[0].Group.Text(), l.Waiting, l.Capacity, l.Dropped)
 	}
-	// Output:
-	// watcher: 2 of 2 wait, 1 lost
-	// it wants the group "config"
+	// Output: watcher of "config": 2 of 2 wait, 1 lost
 }
 
 func ExampleStore_Callbacks() {
@@ -130,24 +115,4 @@ func ExampleStore_GroupsFrom() {
 	// Output:
 	// eu
 	// us
-}
-
-// The names come without the namespace, and from begins without it too.
-func ExampleScopedStore_GroupsFrom() {
-	store, err := api.New(":memory:")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer store.Close()
-	tenant, err := api.NewScoped(store, "tenant-1")
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := errors.Join(tenant.Set("carts", "1", "…"), tenant.Set("orders", "1", "…"), store.Set("orders", "1", "…")); err != nil {
-		log.Fatal(err)
-	}
-	for group, err := range tenant.GroupsFrom("", "d") {
-		fmt.Println(group, err)
-	}
-	// Output: orders <nil>
 }
