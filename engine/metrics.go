@@ -85,7 +85,7 @@ func (e *Engine) Metrics(ctx context.Context) kv.Metrics {
 	}
 	m.Callbacks.Drops = e.callbacks.Overflow()
 	health := e.Health()
-	m.Health, m.Unhealthy = health.Err, health.Since
+	m.Health, m.Unhealthy, m.Log.Unfolded = health.Err, health.Since, health.Unfolded
 	return m
 }
 

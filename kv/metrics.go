@@ -126,6 +126,7 @@ type LogMetrics struct {
 	OldestRevision uint64    // the first one in the log; Revision + 1 if the log is empty
 	Bytes          int64     // of its records
 	Begins         time.Time // when OldestRevision was committed; the zero time if the log is empty
+	Unfolded       int64     // bytes of memory that have what is not in the table of entries yet: WithOverlay
 }
 
 // ExpiryMetrics is the removal of expired keys.
