@@ -45,27 +45,3 @@ func ExampleStore_Fold() {
 	fmt.Println(value)
 	// Output: dark
 }
-
-// Commits of a store with an overlay write the log of changes alone.
-func ExampleWithOverlay() {
-	folder, err := os.MkdirTemp("", "example")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(folder)
-	store, err := api.New(filepath.Join(folder, "store.db"), api.WithOverlay(32<<20))
-	if err != nil {
-		panic(err)
-	}
-	for i := range 1000 {
-		if err := store.Set("counter", "n", fmt.Sprint(i)); err != nil {
-			panic(err)
-		}
-	}
-	value, err := store.Get("counter", "n")
-	fmt.Println(value, err)
-	fmt.Println(store.Close()) // which leaves a plain file
-	// Output:
-	// 999 <nil>
-	// <nil>
-}

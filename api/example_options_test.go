@@ -136,26 +136,6 @@ func ExampleWithDurability() {
 	// Output: <nil>
 }
 
-// Many durable writes a second: each commit writes the log alone.
-func ExampleWithOverlay() {
-	folder, err := os.MkdirTemp("", "go-store")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	store, err := api.New(filepath.Join(folder, "sessions.db"), api.WithOverlay(32<<20))
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(store.Set("sessions", "id", "alice"))
-	fmt.Println(store.Get("sessions", "id"))
-	fmt.Println(store.Close()) // a plain file
-	// Output:
-	// <nil>
-	// alice <nil>
-	// <nil>
-}
-
 // The store's actors in a system of the caller's, which goes on without them.
 func ExampleWithActorSystem() {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(silent))

@@ -46,4 +46,6 @@ func (s *Store) WatchHealth() iter.Seq[Health] {
 	}
 }
 
-func healthOf(h engine.Health) Health { return Health{Err: wrap("Health", h.Err), Since: h.Since, Unfolded: h.Unfolded} }
+func healthOf(h engine.Health) Health {
+	return Health{Err: wrap("Health", h.Err), Since: h.Since, Unfolded: h.Unfolded}
+}

@@ -12,7 +12,11 @@ import (
 // cache. The smaller the better.
 func BenchmarkRatio_Overlay(b *testing.B) {
 	open := func(bytes int64) benchDesign {
-		return benchDesign{fmt.Sprint("overlay of ", bytes>>20, " MiB"), func(path string) (benchStore, error) {
+		name := "overlay"
+		if bytes == 0 {
+			name = "table"
+		}
+		return benchDesign{name, func(path string) (benchStore, error) {
 			return api.New(path, api.WithOverlay(bytes), api.WithReadCache(0))
 		}}
 	}

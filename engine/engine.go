@@ -141,13 +141,21 @@ func (e *Engine) Now() time.Time {
 // callbacks for what it changed in the caller's goroutine. It blocks while the
 // store is at its limit of requests in flight and until the commit is durable.
 func (e *Engine) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
-	if e.observed() {
-		return e.applyObserved(ctx, m)
+	if err := e.usable(); err != nil {
+		return kv.Outcome{}, err
+	}
+	var o observation
+	if e.meter != nil || e.tracer != nil {
+		ctx = e.beginMutation(ctx, &m, &o)
 	}
 	if err := e.admissible(&m); err != nil {
+		o.end(err)
 		return kv.Outcome{}, err
 	}
 	outcome, err := e.actors.writer.Apply(ctx, m)
+	if err != nil || o.timer.Weight != 0 || o.ended != nil {
+		o.endIn(err, outcome.Batch)
+	}
 	if err == nil && len(outcome.Events) > 0 {
 		e.callbacks.Run(outcome.Events)
 	}

@@ -3,10 +3,13 @@ package engine
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
@@ -119,3 +122,32 @@ func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
 }
 func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
 func (f handlerFunc) WithGroup(string) slog.Handler      { return f }
+
+// TestLogsAreNotFlooded: of a text that is said again and again some records pass, those that
+// did not are told of with the next one that does, and at the end; other texts pass meanwhile.
+func TestLogsAreNotFlooded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		logger, logs := startLogs(slog.New(slog.NewTextHandler(&text, nil)))
+		defer logs.stop()
+		said := func(what string) int {
+			synctest.Wait()
+			return strings.Count(text.String(), what)
+		}
+		for i := range 10 * logBurst {
+			logger.With("n", i).Warn("the disk is slow")
+		}
+		logger.Error("the disk is full")
+		require.Equal(t, logBurst, said(`msg="the disk is slow"`))
+		require.Equal(t, 1, said(`msg="the disk is full"`))
+		require.Zero(t, said("left_out"))
+		time.Sleep(logInterval)
+		logger.Warn("the disk is slow")
+		require.Equal(t, 1, said(fmt.Sprintf("left_out=%d", 9*logBurst)))
+		for range logBurst + 2 {
+			logger.Warn("the disk is slow")
+		}
+		logs.stop()
+		require.Equal(t, 1, said(`msg="records that were said too often were left out" text="the disk is slow" left_out=3`))
+	})
+}

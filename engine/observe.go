@@ -40,7 +40,9 @@ func (o *observation) end(err error) { o.endIn(err, nil) }
 // endIn is end of what was in a batch.
 func (o *observation) endIn(err error, batch *kv.TracedBatch) {
 	if o.meter != nil {
-		o.meter.Fail(o.kind, err)
+		if err != nil {
+			o.meter.Fail(o.kind, err)
+		}
 		o.took()
 	}
 	if o.ended != nil {
@@ -56,24 +58,18 @@ func (o *observation) took() {
 	}
 }
 
-// applyObserved is Apply. A request counts from before it is looked at.
-func (e *Engine) applyObserved(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
-	if err := e.usable(); err != nil {
-		return kv.Outcome{}, err
+// beginMutation is begin, with the mutation measured on its way.
+func (e *Engine) beginMutation(ctx context.Context, m *kv.Mutation, o *observation) context.Context {
+	o.meter, o.kind = e.meter, metrics.Of(m.Kind)
+	if e.meter != nil {
+		if o.timer = e.meter.Begin(o.kind); o.timer.Weight != 0 {
+			m.Began, m.Weight = o.timer.Began, o.timer.Weight
+		}
 	}
-	ctx, o := e.begin(ctx, metrics.Of(m.Kind), m.Group, m.Namespace)
-	err := e.admissible(&m)
-	if err != nil {
-		o.end(err)
-		return kv.Outcome{}, err
+	if e.tracer != nil {
+		ctx, o.ended = e.trace(ctx, o.kind, m.Group, m.Namespace)
 	}
-	m.Began, m.Weight = o.timer.Began, o.timer.Weight
-	outcome, err := e.actors.writer.Apply(ctx, m)
-	o.endIn(err, outcome.Batch)
-	if err == nil && len(outcome.Events) > 0 {
-		e.callbacks.Run(outcome.Events)
-	}
-	return outcome, err
+	return ctx
 }
 
 // answered notes what came of a mutation that nobody waits for. Whoever answers calls it.

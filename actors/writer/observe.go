@@ -10,22 +10,34 @@ import (
 )
 
 // slowCommit is how long a COMMIT may take until an operator is told. A disk that is well
-// syncs in milliseconds.
-const slowCommit = time.Second
+// syncs in milliseconds. Only tests change it.
+var slowCommit = time.Second
 
 // noted is what outlives a restart.
 type noted struct {
-	batches uint64        // that were traced; owned by the writer
-	slow    *seldom.Limit // of what is said of slow commits
+	slow *seldom.Limit // of what is said of slow commits
+
+	// Owned by the writer.
+	batches uint64      // that were traced
+	lot     metrics.Lot // of those that are measured
+	weight  uint64      // of the batch in hand; 0: it is not measured
 }
 
-func newNoted() *noted { return &noted{slow: seldom.New(1, 10*time.Second)} }
+func newNoted(m *metrics.Recorder) *noted {
+	n := &noted{slow: seldom.New(1, 10*time.Second)}
+	if m != nil {
+		n.lot = m.Commits()
+	}
+	return n
+}
 
 // observe notes what is about to be committed. What waited for something else meanwhile, and
 // comes again, has been noted.
 func (a *Actor) observe() {
 	if m := a.Metrics; m != nil {
-		m.Batch.Had(len(a.batch))
+		if a.weight = a.lot.Draw(); a.weight != 0 {
+			m.Batched(len(a.batch), a.weight)
+		}
 		now := int64(0)
 		for i := range a.batch {
 			if j := &a.batch[i]; j.mutation.Weight != 0 && j.ahead == nil {
@@ -44,8 +56,8 @@ func (a *Actor) observe() {
 
 // observeCommit notes a COMMIT that has returned.
 func (a *Actor) observeCommit(began time.Time) {
-	if a.Metrics != nil && len(a.tx.events) > 0 { // else nothing was written, which takes no time
-		a.Metrics.Commit.Took(a.committing)
+	if a.weight != 0 && len(a.tx.events) > 0 { // else nothing was written, which takes no time
+		a.Metrics.Committed(a.committing, a.weight)
 	}
 	if a.traced != nil {
 		a.traced.Committing, a.traced.Ended = began, began.Add(a.committing)

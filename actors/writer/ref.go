@@ -27,7 +27,7 @@ type Ref struct {
 // spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	dispatcher := actorsystem.NewDispatcher()
-	config.noted = newNoted()
+	config.noted = newNoted(config.Metrics)
 	done, watched, alone, mailbox := make(chan struct{}), newWatched(), new(alone), new(actorsystem.Mailbox)
 	pid, err := actorsystem.Spawn(system, "go-store-writer-",
 		func() actor.Actor { return newActor(config, done, watched, alone) },

@@ -36,7 +36,7 @@ const (
 	// getShift and memoryShift are how many are measured then: one in 1<<shift, of single
 	// keys read, and of mutations in memory.
 	getShift    = 6
-	memoryShift = 4
+	memoryShift = 6
 
 	stripesEach = 8 // for each processor
 	mostStripes = 512
@@ -88,6 +88,29 @@ func New(memory bool) *Recorder {
 		}
 	}
 	return r
+}
+
+// Lot says of what one goroutine at a time does which times are measured.
+type Lot struct {
+	n     uint64
+	shift uint8
+}
+
+// Commits is a Lot for those of a store's writer: a commit in memory takes no longer than to
+// note two figures of it would cost in a hundredth of that.
+func (r *Recorder) Commits() Lot { return Lot{shift: r.lots[Of(kv.Set)]} }
+
+// Draw is as how many this time counts; 0: it is not measured.
+func (l *Lot) Draw() (weight uint64) {
+	l.n++
+	switch {
+	case l.n <= measuredFirst:
+		return 1
+	case l.n*odd>>(64-l.shift) != 0:
+		return 0
+	default:
+		return 1 << l.shift
+	}
 }
 
 // odd is 2^64 divided by the golden ratio: its multiples are spread evenly.
@@ -148,6 +171,12 @@ func (r *Recorder) Fail(k Kind, err error) {
 	}
 	r.failed[k][result].Add(1)
 }
+
+// Batched notes the requests of a batch, and Committed how long its COMMIT took.
+func (r *Recorder) Batched(requests int, weight uint64) { r.Batch.add(2*int64(requests), weight) }
+
+// Committed is as Batched says.
+func (r *Recorder) Committed(took time.Duration, weight uint64) { r.Commit.add(int64(took), weight) }
 
 // Waited notes that a request, measured since it began, has waited until now.
 func (r *Recorder) Waited(now, began int64, weight uint32) {

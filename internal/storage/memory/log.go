@@ -140,7 +140,9 @@ func (w *Writer) OldestLog(rows int) (marks []storage.LogMark, err error) {
 		return nil, err
 	}
 	l := &w.working.log
-	for i := range min(rows, l.n) {
+	rows = min(rows, l.n)
+	marks = make([]storage.LogMark, 0, rows)
+	for i := range rows {
 		row := l.at(i)
 		marks = append(marks, storage.LogMark{First: row.First, Last: row.Last, At: row.At, Bytes: int64(len(row.Record))})
 	}

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -68,7 +69,10 @@ func TestLogsThatReadersHold(t *testing.T) {
 		t.Helper()
 		require.Equal(t, len(h.want), h.log.n)
 		for i := range h.want {
-			require.Equal(t, h.want[i], *h.log.at(i))
+			want, got := &h.want[i], h.log.at(i)
+			if got.First != want.First || got.Last != want.Last || got.end != want.end || !bytes.Equal(got.Record, want.Record) {
+				t.Fatalf("row %d is %v", i, got)
+			}
 		}
 		if len(h.want) > 0 {
 			from := random.IntN(len(h.want))
@@ -79,7 +83,7 @@ func TestLogsThatReadersHold(t *testing.T) {
 		require.Equal(t, h.log.last+1-uint64(len(h.want)), h.log.extent().First)
 	}
 	var w Writer
-	for range 3000 {
+	for range 1000 {
 		switch random.IntN(20) {
 		case 0:
 			working = committed // a rollback
@@ -106,7 +110,7 @@ func TestLogsThatReadersHold(t *testing.T) {
 		}
 		same(working)
 	}
-	require.Greater(t, len(views), 50)
+	require.Greater(t, len(views), 20)
 	for _, view := range views {
 		same(view)
 	}

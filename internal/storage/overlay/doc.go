@@ -2,7 +2,7 @@
 // table of rows yet. Below an overlay lies a base, of which this package knows nothing but
 // that it has rows: whoever reads asks the overlay first, and the base for what that says
 // nothing of; whoever has time moves what is in the overlay into the base, a slice at a
-// time. Nothing uses it yet: docs/adr/0062 says what will.
+// time. See docs/adr/0062.
 //
 // It knows neither SQLite nor files, it never blocks, and it starts no goroutine.
 //

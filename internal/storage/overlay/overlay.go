@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -72,7 +73,11 @@ func (o *Overlay) Delete(group, key string, revision uint64) {
 // DeleteGroup has all keys of a group have no rows, here and below.
 func (o *Overlay) DeleteGroup(group string, revision uint64) {
 	r := o.working.active
-	for c := r.rows.seek(group, ""); c != nil && c.group == group; c = c.follows() {
+	first := r.rows.seek(group, "")
+	if planted.MarkMissesKey && first != nil && first.group == group {
+		first = first.follows()
+	}
+	for c := first; c != nil && c.group == group; c = c.follows() {
 		if v := c.newest.Load(); v != nil && !v.gone {
 			o.say(c, &version{gone: true, revision: revision})
 		}

@@ -30,9 +30,12 @@ func logged(t testing.TB, d *Database, rows ...kv.Row) {
 	require.NoError(t, err)
 	require.NoError(t, w.Begin())
 	record := []byte(fmt.Sprintf("record of %d", extent.Last+1))
-	for _, row := range rows {
-		row.Revision = extent.Last + 1
-		require.NoError(t, w.Upsert(row))
+	for i := range rows {
+		rows[i].Revision = extent.Last + 1
+		require.NoError(t, w.Upsert(rows[i]))
+	}
+	if f, ok := w.(*fileWriter); ok && f.over != nil { // whose log is read
+		record = recordOf(extent.Last+1, rows)
 	}
 	require.NoError(t, w.AppendLog(kv.LogRow{First: extent.Last + 1, Last: extent.Last + 1, At: 7, Record: record},
 		extent.End+int64(len(record))))

@@ -113,9 +113,10 @@ func (c *checker) structure() error {
 
 var unusedPage = regexp.MustCompile(`^Page \d+: never used$`)
 
-// integrity runs one of SQLite's checks.
-func integrity(conn *sqlite.Conn, pragma string, most int) (findings []kv.Finding, err error) {
-	err = sqlitex.ExecuteTransient(conn, fmt.Sprintf("PRAGMA %s(%d)", pragma, most), &sqlitex.ExecOptions{
+// integrity runs one of SQLite's checks: of a table by its name, or of everything, with so
+// many findings.
+func integrity(conn *sqlite.Conn, pragma string, of any) (findings []kv.Finding, err error) {
+	err = sqlitex.ExecuteTransient(conn, fmt.Sprintf("PRAGMA %s(%v)", pragma, of), &sqlitex.ExecOptions{
 		ResultFunc: func(stmt *sqlite.Stmt) error {
 			for _, line := range strings.Split(stmt.ColumnText(0), "\n") {
 				// A heading of what follows.

@@ -25,7 +25,7 @@ func check(t testing.TB, d *Database) kv.CheckReport {
 }
 
 func TestCheckOfAWholeStore(t *testing.T) {
-	eachKind(t, func(t *testing.T, d *Database) {
+	eachTableKind(t, func(t *testing.T, d *Database) {
 		assert.True(t, new(check(t, d)).Whole(), "an empty one")
 		logged(t, d, row("n:g", "k", "v"), mortal("g", "l", 42))
 		logged(t, d, row("g", "m", strings.Repeat("v", 100_000)))

@@ -99,7 +99,15 @@ func (w *fileWriter) setStamp(s stamp) error {
 // name what lies in its place.
 func (w *fileWriter) closeIfLost() error {
 	w.stopArranging()
-	if w.conn == nil || w.guard.last() == nil {
+	if w.conn == nil {
+		return nil
+	}
+	if w.guard.last() == nil {
+		if w.over != nil && w.Rollback() == nil {
+			// While there are views they tell where rows lie. What fails is tried again, and
+			// told, by close.
+			_ = w.foldTail()
+		}
 		return nil
 	}
 	err := errors.Join(w.guard.err(), w.Rollback(), w.conn.Close())

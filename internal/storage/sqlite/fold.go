@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
@@ -108,6 +109,9 @@ func (a *applier) make(c *overlay.Change) (more bool, err error) {
 }
 
 func (a *applier) put(c *overlay.Change) error {
+	if planted.FoldStale && c.Found {
+		return nil
+	}
 	a.bytes += storage.RowSize(&c.Row)
 	try := func(stmt *sqlite.Stmt) (bool, error) {
 		bindRow(stmt, c.Row)

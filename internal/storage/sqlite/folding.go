@@ -20,14 +20,14 @@ import (
 // done nothing of the run is folded, and nobody else changes the table.
 
 const (
-	// foldLeast is how many rows a slice has at least: to commit fewer costs more than they do.
-	foldLeast = 128
 	// foldTime is what a slice between two commits may take, and foldRest what one may for
 	// which nobody waits yet.
 	foldTime = time.Millisecond
 	foldRest = 5 * time.Millisecond
 	// restTime is how long a store must be without commits until all is folded.
 	restTime = 250 * time.Millisecond
+	// arrangeTime is how long a store that rests leaves the goroutine alone.
+	arrangeTime = 2 * time.Millisecond
 	// fewPlaces is how many rows are looked up at once by the writer itself.
 	fewPlaces = 512
 	// pinnedPlaces is how many are looked up by one pin, which keeps checkpoints waiting.
@@ -36,6 +36,9 @@ const (
 
 // Only tests change these.
 var (
+	// foldLeast is how many rows a slice has at least, but at the end: to commit fewer costs
+	// more than they do.
+	foldLeast = 128
 	// foldLogged is how many bytes of records lie behind a run at most: keys that are written
 	// again and again fill the log and not the run.
 	foldLogged int64 = 16 << 20
@@ -50,7 +53,7 @@ type folding struct {
 	logged        int64         // bytes of records since the active run began
 	arranging     chan arranged // from the goroutine; nil: there is none
 	stopped       atomic.Bool   // it is to end
-	before        int64         // what the active run weighed, and the log had, after the last slice
+	before        int64         // what the active run weighed, and the log had, at the last slice
 	beforeLogged  int64
 	rows          float64   // that a slice can have within foldTime, by what the last ones took
 	again         time.Time // the next slice is not before this
@@ -110,6 +113,8 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 		return 0
 	case !rest:
 		return restTime
+	case w.arranging != nil:
+		return arrangeTime
 	default:
 		return time.Microsecond
 	}
@@ -190,16 +195,19 @@ func (w *fileWriter) quota(rest bool) int {
 	if rest {
 		return most
 	}
-	added, addedLogged := w.over.Active()-w.before, w.logged-w.beforeLogged
-	w.before, w.beforeLogged = w.over.Active(), w.logged
-	part := func(added, left int64) float64 {
-		if added <= 0 {
+	active, left := w.over.Active(), w.over.Left()
+	part := func(before, now, full int64) float64 {
+		if now <= before {
 			return 0
 		}
-		return float64(added) / float64(max(left, added))
+		return float64(now-before) / float64(max(full-before, now-before))
 	}
-	share := max(part(added, w.half()-w.before+added), part(addedLogged, foldLogged-w.logged+addedLogged))
-	rows := int(share * float64(w.over.Left()))
+	share := max(part(w.before, active, w.half()), part(w.beforeLogged, w.logged, foldLogged))
+	rows := int(share * float64(left))
+	if rows < min(foldLeast, left) {
+		return 0 // what is owed by some commits together is worth a transaction
+	}
+	w.before, w.beforeLogged = active, w.logged
 	return min(max(rows, foldLeast), most)
 }
 
@@ -331,8 +339,7 @@ func (w *fileWriter) locateAll(run *overlay.Frozen) (made arranged) {
 				return place, errEnded
 			}
 			ok := false
-			if p, ok = w.views.lookBy((*view).pinPages); !ok {
-				p = pin{}
+			if p, ok = w.views.pinAny(); !ok {
 				return place, errUnread
 			}
 		}

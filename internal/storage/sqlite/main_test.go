@@ -160,13 +160,18 @@ func keepLog(d *Database, rows []kv.Row) error {
 		return nil
 	}
 	last := w.over.Published().Revision() + 1
+	record := recordOf(last, rows)
+	return w.AppendLog(kv.LogRow{First: last, Last: last, At: 1, Record: record}, int64(last)*int64(len(record)))
+}
+
+// recordOf is what the log has of rows that were written.
+func recordOf(revision uint64, rows []kv.Row) []byte {
 	var events []kv.Event
 	for _, row := range rows {
 		events = append(events, kv.Event{Type: kv.EventSet, Group: row.Group, Key: row.Key, Value: row.Value,
-			ExpiresAt: kv.DeadlineTime(row.Deadline), Revision: last})
+			ExpiresAt: kv.DeadlineTime(row.Deadline), Revision: revision})
 	}
-	record := commitlog.Append(nil, time.UnixMilli(1), events)
-	return w.AppendLog(kv.LogRow{First: last, Last: last, At: 1, Record: record}, int64(last)*int64(len(record)))
+	return commitlog.Append(nil, time.UnixMilli(1), events)
 }
 
 // row is a row that never expires.

@@ -164,6 +164,21 @@ func (s *views) try(v *view, pinned func(*view) pin) (p pin, ok bool) {
 	return p, ok
 }
 
+// pinAny pins the view that was published last, which may be about to be followed by another:
+// for what does not change between the two.
+func (s *views) pinAny() (p pin, ok bool) {
+	for {
+		v := s.current.Load()
+		if v == nil {
+			return pin{}, false
+		}
+		if p = v.pinPages(); s.current.Load() == v {
+			return p, true
+		}
+		p.release()
+	}
+}
+
 // catchUp publishes what nobody has published: commits of other programs, and those
 // that the store makes of its own accord.
 func (s *views) catchUp() (done bool) {
@@ -228,6 +243,10 @@ func (s *views) publishing(commit func() error, shown func() (*overlay.State, ov
 			s.end()
 		}
 	}()
+	if planted.OverlayEarly && shown != nil {
+		s.state, s.folded = shown()
+		s.publish(s.sequence.Before())
+	}
 	err := commit()
 	switch {
 	case shown == nil:
