@@ -13,6 +13,7 @@ const browser = await launch();
 // picture opens the page at a place, has it brought about, and draws it.
 async function picture(name, { hash, ...options }, work = async () => {}) {
 	const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+	context.setDefaultTimeout(120_000);
 	const page = await context.newPage();
 	await page.goto(server.url + hash);
 	await page.locator("html[data-feed=live]").waitFor();
