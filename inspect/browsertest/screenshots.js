@@ -1,7 +1,7 @@
 // Draws the pictures of the documentation: docs/inspector*.png, of a store that is at work.
 
 import { fileURLToPath } from "node:url";
-import { key, launch, serve, treeItem } from "./harness.js";
+import { key, launch, serve } from "./harness.js";
 
 const docs = fileURLToPath(new URL("../../docs/", import.meta.url));
 const wide = { viewport: { width: 1360, height: 800 }, deviceScaleFactor: 1.5 };
@@ -24,8 +24,6 @@ async function picture(name, { hash, ...options }, work = async () => {}) {
 }
 
 const order = async (page) => {
-	await treeItem(page, "shop:orders/").click();
-	await treeItem(page, "shop:orders/eu").click();
 	await page.locator("#keys .row:not(.waiting)").nth(7).click();
 	await page.locator("#entry pre.json").waitFor();
 };
