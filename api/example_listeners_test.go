@@ -26,9 +26,22 @@ func ExampleStore_Listeners() {
 		log.Fatal(err)
 	}
 	for _, l := range listeners {
-		fmt.Printf("%v of %q: %d of %d wait, %d lost\n", l.Kind, l.Filters[0].Group.Text(), l.Waiting, l.Capacity, l.Dropped)
+		switch l.Kind {
+		case api.ListenerWatcher, api.ListenerActor:
+			fmt.Printf("%v: %d of %d wait, %d lost\n", l.Kind, l.Waiting, l.Capacity, l.Dropped)
+		case api.ListenerSubscriber:
+			fmt.Printf("%v: %d wait, reads the log: %v\n", l.Kind, l.Waiting, l.Behind)
+		}
+		switch group := l.Filters[0].Group; group.Kind() {
+		case api.MatchAny:
+			fmt.Println("of every group")
+		case api.MatchExactly, api.MatchPrefix:
+			fmt.Printf("of group %q\n", group.Text())
+		}
 	}
-	// Output: watcher of "config": 2 of 2 wait, 1 lost
+	// Output:
+	// watcher: 2 of 2 wait, 1 lost
+	// of group "config"
 }
 
 func ExampleStore_Callbacks() {
@@ -115,4 +128,30 @@ func ExampleStore_GroupsFrom() {
 	// Output:
 	// eu
 	// us
+}
+
+func ExampleScopedStore_GroupsFrom() {
+	store, err := api.New(":memory:")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	tenant, err := api.NewScoped(store, "tenant-1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, group := range []string{"orders", "sessions", "users"} {
+		if err := tenant.Set(group, "k", "…"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for group, err := range tenant.GroupsFrom("", "p") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(group)
+	}
+	// Output:
+	// sessions
+	// users
 }

@@ -186,11 +186,13 @@ func ExampleWithMaxBody() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	server := httptest.NewServer(inspect.Handler(store, inspect.WithWrites(), inspect.WithMaxBody(1<<10)))
+	server := httptest.NewServer(inspect.Handler(store, inspect.WithWrites(), inspect.WithMaxBody(1<<10))) // instead of DefaultMaxBody
 	defer server.Close()
-
+	fmt.Println(inspect.DefaultMaxBody)
 	ask("PUT", server.URL+"/v1/config/theme", strings.Repeat("x", 2<<10))
-	// Output: PUT 413  {"title":"Request Entity Too Large","status":413,"code":"too_large","detail":"the body has more than the 1024 bytes that are accepted"}
+	// Output:
+	// 16777216
+	// PUT 413  {"title":"Request Entity Too Large","status":413,"code":"too_large","detail":"the body has more than the 1024 bytes that are accepted"}
 }
 
 func ExampleOption() {

@@ -1,7 +1,7 @@
 // Draws the pictures of the documentation: docs/inspector*.png, of a store that is at work.
 
 import { fileURLToPath } from "node:url";
-import { key, launch, serve, treeItem } from "./harness.js";
+import { key, launch, serve } from "./harness.js";
 
 const docs = fileURLToPath(new URL("../../docs/", import.meta.url));
 const wide = { viewport: { width: 1360, height: 800 }, deviceScaleFactor: 1.5 };
@@ -13,6 +13,7 @@ const browser = await launch();
 // picture opens the page at a place, has it brought about, and draws it.
 async function picture(name, { hash, ...options }, work = async () => {}) {
 	const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+	context.setDefaultTimeout(120_000);
 	const page = await context.newPage();
 	await page.goto(server.url + hash);
 	await page.locator("html[data-feed=live]").waitFor();
@@ -23,8 +24,6 @@ async function picture(name, { hash, ...options }, work = async () => {}) {
 }
 
 const order = async (page) => {
-	await treeItem(page, "shop:orders/").click();
-	await treeItem(page, "shop:orders/eu").click();
 	await page.locator("#keys .row:not(.waiting)").nth(7).click();
 	await page.locator("#entry pre.json").waitFor();
 };

@@ -1,4 +1,4 @@
-// Charts of what changes by the second: lines over the last five minutes, drawn as SVG. Their
+// Charts of what changes by the second, drawn as SVG: a minute at first, five at most. Their
 // colours are classes, so that the theme holds for them too.
 
 import { el, svg } from "./dom.js";
@@ -53,7 +53,8 @@ export class Chart {
 		this.draw();
 	}
 
-	#x(i) { return WIDTH - (this.#times.length - 1 - i) * WIDTH / (POINTS - 1); }
+	#x(i) { return WIDTH - (this.#times.length - 1 - i) * WIDTH / this.#span(); }
+	#span() { return Math.max(59, this.#times.length - 1); }
 
 	draw() {
 		if (this.node.hidden || !this.node.offsetParent) return;
@@ -95,7 +96,7 @@ export class Chart {
 	#point(event) {
 		const box = this.#svg.getBoundingClientRect();
 		const x = (event.clientX - box.left) / box.width * WIDTH;
-		const i = this.#times.length - 1 - Math.round((WIDTH - x) / WIDTH * (POINTS - 1));
+		const i = this.#times.length - 1 - Math.round((WIDTH - x) / WIDTH * this.#span());
 		this.#at = Math.max(0, Math.min(this.#times.length - 1, i));
 		this.draw();
 	}

@@ -1,4 +1,4 @@
-// Small things that every view needs. What comes out of the store reaches the page as text
+// What every view needs. What comes out of the store reaches the page as text
 // nodes only: there is no innerHTML here, and no other way to markup.
 
 export const $ = (selector, within = document) => within.querySelector(selector);

@@ -27,6 +27,7 @@ var public = []struct {
 	worked []string
 }{
 	{"api", []string{"Store", "Typed"}},
+	{"inspect", nil},
 	{"outbox", []string{"Outbox"}},
 	{"persistence", []string{"Provider"}},
 	{"protocol", nil},

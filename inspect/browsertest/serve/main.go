@@ -50,7 +50,7 @@ func run(ctx context.Context, arguments []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	store, err := api.New(filepath.Join(folder, "shop.db"), api.WithDurability(api.DurabilityBuffered))
+	store, err := api.New(filepath.Join(folder, "shop.db"), api.WithDurability(api.DurabilityBuffered), api.WithMetrics())
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ test("everything is done by the keyboard", async (t) => {
 	await press("h");
 	await page.getByRole("tab", { name: "History", selected: true }).waitFor();
 	await press("h", "e");
-	await page.getByLabel("The value").fill("by keyboard");
+	await page.getByLabel("The value", { exact: true }).fill("by keyboard");
 	await press("Control+Enter");
 	await page.locator("#entry pre", { hasText: "by keyboard" }).waitFor();
 	await press("Delete");
