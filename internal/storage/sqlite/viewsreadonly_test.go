@@ -41,7 +41,9 @@ func testReadOnlyPagesAgreeWithSQLite(t *testing.T, access Config) {
 		var rows []kv.Row
 		for range 1 + random.IntN(30) {
 			group, key := names()
-			rows = append(rows, row(group, key, strings.Repeat(fmt.Sprint(n%10), random.IntN(600))))
+			changed := row(group, key, strings.Repeat(fmt.Sprint(n%10), random.IntN(600)))
+			changed.Revision = uint64(n + 2) // the commit's, as the log has it
+			rows = append(rows, changed)
 		}
 		require.NoError(t, write(owner, rows...))
 		switch random.IntN(8) {
