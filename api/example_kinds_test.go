@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 
@@ -107,26 +106,6 @@ func ExampleNamespaceUsage() {
 	usage := api.NamespaceUsage{Namespace: "tenant-a", Usage: api.Usage{Keys: 3, Groups: 1}, Quota: api.QuotaConfig{MaxKeys: 4}}
 	fmt.Printf("%s: %d of %d keys\n", usage.Namespace, usage.Usage.Keys, usage.Quota.MaxKeys)
 	// Output: tenant-a: 3 of 4 keys
-}
-
-// A namespace's groups, from one on.
-func ExampleScopedStore_GroupsFrom() {
-	store, err := api.New(":memory:")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer store.Close()
-	tenant, err := api.NewScoped(store, "tenant-a")
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := errors.Join(tenant.Set("config", "theme", "dark"), tenant.Set("users", "ada", "admin")); err != nil {
-		log.Fatal(err)
-	}
-	for group, err := range tenant.GroupsFrom("", "d") {
-		fmt.Println(group, err)
-	}
-	// Output: users <nil>
 }
 
 // largest keeps how many requests shared the largest commit.
