@@ -56,7 +56,7 @@ test: ## every test
 
 .PHONY: race
 race: ## every test under the race detector, with its files on a disk
-	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -race -timeout 30m ./...
+	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -race -timeout 60m ./...
 
 .PHONY: cover
 cover: ## coverage of the core packages together; fails under 93 %
