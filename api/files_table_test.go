@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -226,7 +227,8 @@ func (s *scene) judge(path, when, said string, acknowledged int) {
 	if readErr == nil {
 		require.NoError(t, reader.Close())
 	}
-	store, err := api.New(path)
+	// A process that another test starts has every lock of this one until it is itself.
+	store, err := api.New(path, api.WithLockTimeout(10*time.Second))
 	if err != nil {
 		require.True(t, isNamed(err), "an error without a name: %v", err)
 		return

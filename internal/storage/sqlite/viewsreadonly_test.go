@@ -42,7 +42,10 @@ func testReadOnlyPagesAgreeWithSQLite(t *testing.T, access Config) {
 		for range 1 + random.IntN(30) {
 			group, key := names()
 			changed := row(group, key, strings.Repeat(fmt.Sprint(n%10), random.IntN(600)))
-			changed.Revision = uint64(n + 2) // the commit's, as the log has it
+			changed.Revision = uint64(n + 2)
+			if over := fileOf(owner).over; over != nil { // the commit's, as the log has it
+				changed.Revision = over.Published().Revision() + 1
+			}
 			rows = append(rows, changed)
 		}
 		require.NoError(t, write(owner, rows...))
