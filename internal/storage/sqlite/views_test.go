@@ -28,8 +28,19 @@ func viewsOf(t testing.TB, d *Database) *views {
 	return v
 }
 
-// readBoth is a query's rows by pages and by SQLite.
+// readBoth is a query's rows in the table by pages and by SQLite.
 func readBoth(t *testing.T, d *Database, q storage.Query, now int64) (pages, sqlite []kv.Row) {
+	t.Helper()
+	return readBy(t, d, newPageScan(q, now), newRowScan(q, now))
+}
+
+// readBothMerged is readBoth with what the log has and the table has not.
+func readBothMerged(t *testing.T, d *Database, q storage.Query, now int64) (pages, sqlite []kv.Row) {
+	t.Helper()
+	return readBy(t, d, newScan(q, now), newMergedRows(q, now))
+}
+
+func readBy(t *testing.T, d *Database, byPages pageSource[kv.Row], bySQLite source[kv.Row]) (pages, sqlite []kv.Row) {
 	t.Helper()
 	p := d.reads.(*fileReads).pool
 	read := func(rows iter.Seq2[kv.Row, error]) (all []kv.Row) {
@@ -39,8 +50,8 @@ func readBoth(t *testing.T, d *Database, q storage.Query, now int64) (pages, sql
 		}
 		return all
 	}
-	pages = read(streamPages(background, p, func() pageSource[kv.Row] { return newPageScan(q, now) }))
-	sqlite = read(stream(background, p, func() source[kv.Row] { return newRowScan(q, now) }))
+	pages = read(streamPages(background, p, func() pageSource[kv.Row] { return byPages }))
+	sqlite = read(stream(background, p, func() source[kv.Row] { return bySQLite }))
 	return pages, sqlite
 }
 
