@@ -174,7 +174,7 @@ export class EntryPane {
 		const generation = this.#generation;
 		button.disabled = true;
 		try {
-			const all = await this.#api.entry(group, key, 2 ** 31 - 1);
+			const all = await this.#api.entry(group, key, 2 ** 30);
 			if (generation !== this.#generation) return;
 			this.#seen = all ?? { group, key, gone: true };
 			this.#draw();
