@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-let browser, hooked;
+let browser, usual, hooked;
 const shared = new Map(); // flags → a server that nobody changes
 
 export const launch = () => chromium.launch({
@@ -23,7 +23,11 @@ export const launch = () => chromium.launch({
 export function browsing() {
 	if (hooked) return;
 	hooked = true;
-	before(async () => { browser = await launch(); });
+	before(async () => {
+		browser = await launch();
+		usual = await contextWith({});
+		await usual.newPage(); // keeps the window open
+	});
 	after(async () => {
 		await browser.close();
 		for (const server of shared.values()) await (await server).stop();
@@ -69,11 +73,19 @@ async function start(t, flags) {
 // Messages of the browser's own about answers that are no 200: the page shows those itself.
 const expected = /Failed to load resource/;
 
-// open shows the page. A test fails if the page throws, is refused something by its policy,
-// or asks anybody but its own server for anything.
-export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
+async function contextWith(options) {
 	const context = await browser.newContext({ viewport: { width: 1360, height: 800 }, reducedMotion: "reduce", ...options });
 	context.setDefaultTimeout(45_000); // they are ended by what is waited for; the machine may be busy
+	return context;
+}
+
+// open shows the page, in a window that the tests share: what a page keeps is kept by the
+// server's address, or by the tab. With options a page has a window of its own. A test fails
+// if the page throws, is refused something by its policy, or asks anybody but its own server
+// for anything.
+export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
+	const own = Object.keys(options).length > 0;
+	const context = own ? await contextWith(options) : usual;
 	const page = await context.newPage();
 	const wrong = [];
 	page.on("pageerror", (error) => wrong.push(`thrown: ${error.stack}`));
@@ -88,7 +100,8 @@ export async function open(t, server, { hash = "", ready = true, ...options } = 
 		dialog.dismiss();
 	});
 	t.after(async () => {
-		await context.close();
+		if (own) await context.close();
+		else await page.close();
 		assert.deepEqual(wrong, []);
 	});
 	await page.goto(server.url + hash);

@@ -23,6 +23,7 @@ test("a token is asked for, and kept in the tab alone", async (t) => {
 	const other = await page.context().newPage();
 	await other.goto(server.url);
 	await other.getByRole("dialog", { name: "A token is needed" }).waitFor();
+	await other.close();
 });
 
 test("a token behind the address is taken, and taken away from there", async (t) => {
