@@ -41,7 +41,7 @@ try {
 	await picture("inspector-dark", { ...wide, colorScheme: "dark", hash: "#/browse?g=config&k=feature-flags" }, flags);
 	await picture("inspector-phone", { ...phone, hash: "#/browse?g=config&k=feature-flags" }, (page) => page.locator("#entry pre.json").waitFor());
 	await picture("inspector-metrics", { ...wide, colorScheme: "dark", hash: "#/metrics" }, (page) => page.waitForTimeout(60_000));
-	await picture("inspector-namespaces", { ...wide, hash: "#/namespaces" }, (page) => page.locator(".card").nth(2).waitFor());
+	await picture("inspector-namespaces", { ...wide, viewport: { width: 1360, height: 400 }, hash: "#/namespaces" }, (page) => page.locator(".card").nth(2).waitFor());
 } finally {
 	await browser.close();
 	await server.stop();
