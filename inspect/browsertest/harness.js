@@ -11,22 +11,39 @@ import { chromium } from "playwright-core";
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-let browser;
+let browser, usual, hooked;
+const shared = new Map(); // flags → a server that nobody changes
 
 export const launch = () => chromium.launch({
 	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
 	args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 
-// browsing has the tests of a file share a browser.
+// browsing has the tests of all files share a browser: to start one takes seconds.
 export function browsing() {
-	before(async () => { browser = await launch(); });
-	after(async () => { await browser.close(); });
+	if (hooked) return;
+	hooked = true;
+	before(async () => {
+		browser = await launch();
+		usual = await contextWith({});
+		await usual.newPage(); // keeps the window open
+	});
+	after(async () => {
+		await browser.close();
+		for (const server of shared.values()) await (await server).stop();
+	});
 }
 
-// serve starts a store of its own for a test: {url, token, ask, stop}. What fills it, and
-// more, is said by the flags of the command in serve/.
-export async function serve(t, ...flags) {
+// serve starts a store for a test: {url, token, ask, stop}. What fills it, and more, is said
+// by the flags of the command in serve/. Where nothing can be changed, it is shared.
+export function serve(t, ...flags) {
+	if (!t || flags.some((flag) => ["-write", "-traffic", "-addr"].includes(flag))) return start(t, flags);
+	const name = flags.join(" ");
+	if (!shared.has(name)) shared.set(name, start(null, flags));
+	return shared.get(name);
+}
+
+async function start(t, flags) {
 	const process_ = spawn(process.env.SERVE, flags, { stdio: ["pipe", "pipe", "inherit"] });
 	const lines = createInterface({ input: process_.stdout });
 	const ended = new Promise((done) => process_.once("exit", done));
@@ -56,11 +73,19 @@ export async function serve(t, ...flags) {
 // Messages of the browser's own about answers that are no 200: the page shows those itself.
 const expected = /Failed to load resource/;
 
-// open shows the page. A test fails if the page throws, is refused something by its policy,
-// or asks anybody but its own server for anything.
-export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
+async function contextWith(options) {
 	const context = await browser.newContext({ viewport: { width: 1360, height: 800 }, reducedMotion: "reduce", ...options });
 	context.setDefaultTimeout(45_000); // they are ended by what is waited for; the machine may be busy
+	return context;
+}
+
+// open shows the page, in a window that the tests share: what a page keeps is kept by the
+// server's address, or by the tab. With options a page has a window of its own. A test fails
+// if the page throws, is refused something by its policy, or asks anybody but its own server
+// for anything.
+export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
+	const own = Object.keys(options).length > 0;
+	const context = own ? await contextWith(options) : usual;
 	const page = await context.newPage();
 	const wrong = [];
 	page.on("pageerror", (error) => wrong.push(`thrown: ${error.stack}`));
@@ -75,7 +100,8 @@ export async function open(t, server, { hash = "", ready = true, ...options } = 
 		dialog.dismiss();
 	});
 	t.after(async () => {
-		await context.close();
+		if (own) await context.close();
+		else await page.close();
 		assert.deepEqual(wrong, []);
 	});
 	await page.goto(server.url + hash);
@@ -85,8 +111,8 @@ export async function open(t, server, { hash = "", ready = true, ...options } = 
 
 // accessible fails where axe finds anything.
 export async function accessible(page, what) {
-	await page.evaluate(axeSource);
-	const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+	if (!await page.evaluate(() => "axe" in globalThis)) await page.evaluate(axeSource);
+	const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"], preload: false, iframes: false }));
 	assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id}: ${nodes.map(({ html, failureSummary }) => html.slice(0, 160) + " " + failureSummary).join(" | ")}`), []);
 }
 
@@ -122,4 +148,5 @@ export const treeItem = (page, name) => page.locator(`#tree [role=treeitem][titl
 
 export const key = (page, name) => page.locator("#keys .row", { has: page.locator(".key", { hasText: name }) });
 
-export const shown = (page) => page.locator("#entry pre").first();
+// shown is the value of the key that is shown; what an editor or a conflict shows is none.
+export const shown = (page) => page.locator("#entry .panel pre").first();

@@ -1,4 +1,5 @@
-// Draws the pictures of the documentation: docs/inspector*.png, of a store that is at work.
+// Draws the pictures of the documentation: docs/inspector*.png, of a store that is at work;
+// those that are named, or all.
 
 import { fileURLToPath } from "node:url";
 import { key, launch, serve } from "./harness.js";
@@ -12,6 +13,7 @@ const browser = await launch();
 
 // picture opens the page at a place, has it brought about, and draws it.
 async function picture(name, { hash, ...options }, work = async () => {}) {
+	if (process.argv.length > 2 && !process.argv.includes(name)) return;
 	const context = await browser.newContext({ reducedMotion: "reduce", ...options });
 	context.setDefaultTimeout(120_000);
 	const page = await context.newPage();
@@ -39,7 +41,7 @@ try {
 	await picture("inspector-dark", { ...wide, colorScheme: "dark", hash: "#/browse?g=config&k=feature-flags" }, flags);
 	await picture("inspector-phone", { ...phone, hash: "#/browse?g=config&k=feature-flags" }, (page) => page.locator("#entry pre.json").waitFor());
 	await picture("inspector-metrics", { ...wide, colorScheme: "dark", hash: "#/metrics" }, (page) => page.waitForTimeout(60_000));
-	await picture("inspector-namespaces", { ...wide, hash: "#/namespaces" }, (page) => page.locator(".card").nth(3).waitFor());
+	await picture("inspector-namespaces", { ...wide, viewport: { width: 1360, height: 400 }, hash: "#/namespaces" }, (page) => page.locator(".card").nth(2).waitFor());
 } finally {
 	await browser.close();
 	await server.stop();

@@ -140,9 +140,9 @@ export class API {
 	}
 }
 
-// segment is a name in a path; in base64url where a browser might take it for something else.
+// segment is a name in a path; in base64url where it might be taken for something else.
 export function segment(bytes) {
-	if (/^[A-Za-z0-9_~:-][A-Za-z0-9_.~:-]*$/.test(bytes)) return bytes;
+	if (/^(?!watch$)[\w~:-][\w.~:-]*$/.test(bytes)) return bytes;
 	return "," + btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 

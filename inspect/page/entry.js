@@ -77,7 +77,7 @@ export class EntryPane {
 			return;
 		}
 		const generation = this.#generation;
-		const fresh = event.type === "set" && !event.cut && event.value !== null ? { ...event, kind: undefined } : await this.#api.entry(seen.group, seen.key).catch(() => null);
+		const fresh = event.type !== "set" ? null : !event.cut && event.value !== null ? { ...event, kind: undefined } : await this.#api.entry(seen.group, seen.key).catch(() => null);
 		if (generation !== this.#generation || this.#editor) return;
 		this.#seen = fresh ?? { group: seen.group, key: seen.key, gone: true, revision: event.revision, type: event.type };
 		this.#draw();
@@ -174,7 +174,7 @@ export class EntryPane {
 		const generation = this.#generation;
 		button.disabled = true;
 		try {
-			const all = await this.#api.entry(group, key, 2 ** 31 - 1);
+			const all = await this.#api.entry(group, key, 2 ** 30);
 			if (generation !== this.#generation) return;
 			this.#seen = all ?? { group, key, gone: true };
 			this.#draw();

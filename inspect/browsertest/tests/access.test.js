@@ -18,11 +18,12 @@ test("a token is asked for, and kept in the tab alone", async (t) => {
 	await page.getByText("live", { exact: true }).waitFor();
 	assert.equal(await shown(page).textContent(), "dark");
 	await page.reload();
-	await page.locator("#entry pre", { hasText: "dark" }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: "dark" }).waitFor();
 	assert.deepEqual(await page.evaluate(() => [localStorage.length, document.cookie, location.href.includes("sesame")]), [0, "", false]);
 	const other = await page.context().newPage();
 	await other.goto(server.url);
 	await other.getByRole("dialog", { name: "A token is needed" }).waitFor();
+	await other.close();
 });
 
 test("a token behind the address is taken, and taken away from there", async (t) => {

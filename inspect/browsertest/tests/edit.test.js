@@ -14,7 +14,7 @@ test("a value is edited, and keeps its expiry", async (t) => {
 	await page.getByLabel("The value", { exact: true }).fill("one\nthree");
 	await accessible(page, "editor");
 	await page.keyboard.press("Control+Enter");
-	await page.locator("#entry pre", { hasText: "three" }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: "three" }).waitFor();
 	assert.equal(await value(server, "v1/g/k"), "one\nthree");
 	await page.locator(".expiry", { hasText: /^in 59m/ }).waitFor();
 });
@@ -41,7 +41,7 @@ test("who was first is shown, and nothing of theirs is lost by accident", async 
 	await page.getByRole("button", { name: "Save" }).click();
 	await conflict.waitFor();
 	await conflict.getByRole("button", { name: "Write mine over it" }).click();
-	await page.locator("#entry pre", { hasText: /^mine$/ }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: /^mine$/ }).waitFor();
 	assert.equal(await value(server, "v1/g/k"), "mine");
 });
 
@@ -55,7 +55,7 @@ test("theirs can be taken, and a key that is gone written anew", async (t) => {
 	await server.ask("PUT", "v1/g/k", { body: "theirs" });
 	await page.keyboard.press("Control+Enter");
 	await page.getByRole("button", { name: "Take theirs" }).click();
-	await page.locator("#entry pre", { hasText: /^theirs$/ }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: /^theirs$/ }).waitFor();
 
 	await page.keyboard.press("e");
 	await page.getByLabel("The value", { exact: true }).fill("mine");
@@ -63,7 +63,7 @@ test("theirs can be taken, and a key that is gone written anew", async (t) => {
 	await page.getByRole("button", { name: "Save" }).click();
 	await page.getByText("The key was deleted, or has expired").waitFor();
 	await page.getByRole("button", { name: "Write mine over it" }).click();
-	await page.locator("#entry pre", { hasText: /^mine$/ }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: /^mine$/ }).waitFor();
 	assert.equal(await value(server, "v1/g/k"), "mine");
 });
 
@@ -82,7 +82,7 @@ test("delete and touch hold for what was seen only", async (t) => {
 	await page.getByRole("dialog", { name: "Delete this key?" }).waitFor();
 	await accessible(page, "delete");
 	await server.ask("PUT", "v1/g/k", { body: "newer" });
-	await page.locator("#entry pre", { hasText: "newer" }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: "newer" }).waitFor();
 	await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
 	assert.equal(await value(server, "v1/g/k"), "newer");
 	await page.getByRole("button", { name: "Delete" }).click();
@@ -100,7 +100,7 @@ test("a new key is written, and none that is there", async (t) => {
 	await page.getByRole("button", { name: "Write its value" }).click();
 	await page.getByLabel("The value", { exact: true }).fill("first");
 	await page.getByRole("button", { name: "Save" }).click();
-	await page.locator("#entry pre", { hasText: /^first$/ }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: /^first$/ }).waitFor();
 	assert.equal(await value(server, "v1/fresh/a%2Fb"), "first");
 	await treeItem(page, "fresh").waitFor();
 	await key(page, "a/b").waitFor();
@@ -118,7 +118,7 @@ test("bytes that are no text are edited as bytes", async (t) => {
 	await page.getByText("That is not hex").waitFor();
 	await page.getByLabel("The value, in hex").fill("ff0d0a63");
 	await page.getByRole("button", { name: "Save" }).click();
-	await page.locator("pre.hex", { hasText: "ff 0d 0a 63" }).waitFor();
+	await page.locator("#entry .panel pre.hex", { hasText: "ff 0d 0a 63" }).waitFor();
 });
 
 test("what was typed is not lost by going elsewhere", async (t) => {

@@ -30,13 +30,13 @@ test("markup is text, wherever it comes from", async (t) => {
 test("every group and key of the collection can be opened", async (t) => {
 	const server = await serve(t, "-fill", "hostile");
 	const page = await open(t, server);
-	const rows = [["", ""], [".", ".."], ["..", "."], ["a/b", "c/d"], ["a%2Fb", "c%2Fd"], [",", ",x"], ["watch", "watch"], ["\0", "\0\x01"],
-		["line\nend", "tab\tCR\r\n"], ["\u202eevil", "\u202egnp.exe"], ["שלום", "مرحبا"], ["zero\u200bwidth", "\ufeffbom"], ["emoji", "👩‍👩‍👧‍👦"], ["__proto__", "constructor"],
-		["long", "k".repeat(10_000)], ["g".repeat(10_000), "k"]];
-	for (const [group, name] of rows) {
+	const rows = [["", "", "empty name"], [".", ".."], ["..", "."], ["a/b", "c/d"], ["a%2Fb", "c%2Fd"], [",", ",x"], ["watch", "watch"], ["\0", "\0\x01", "\\0U+0001"],
+		["line\nend", "tab\tCR\r\n", "tab\\tCR\\r\\n"], ["\u202eevil", "\u202egnp.exe", "U+202Egnp.exe"], ["שלום", "مرحبا"], ["zero\u200bwidth", "\ufeffbom", "U+FEFFbom"],
+		["emoji", "👩‍👩‍👧‍👦"], ["__proto__", "constructor"], ["long", "k".repeat(10_000), "k".repeat(200) + "…"], ["g".repeat(10_000), "k"]];
+	for (const [group, name, title = name] of rows) {
 		await page.goto(`${server.url}#/browse?g=${percent(group)}&k=${percent(name)}`);
-		await page.locator("#entry .facts").waitFor();
-		await page.waitForFunction(([group]) => document.querySelectorAll("#keys .row:not(.waiting)").length > 0 || group === null, [group]);
+		await page.locator(`#entry:has(h2[title=${JSON.stringify(title)}]) .facts`).waitFor();
+		await page.locator("#keys .row[aria-selected=true]:not(.waiting)").waitFor();
 	}
 	await page.goto(`${server.url}#/browse?g=%ff%fe&k=%c3`);
 	await page.locator("#entry h2", { hasText: "\\xc3" }).waitFor();
@@ -51,11 +51,11 @@ test("what would not show is shown, and what turns the text around does not", as
 	await page.goto(`${server.url}#/browse?g=emoji&k=${percent("👩‍👩‍👧‍👦")}`);
 	await page.locator("#entry h2", { hasText: /^👩‍👩‍👧‍👦$/ }).waitFor();
 	await page.goto(`${server.url}#/browse?g=${percent("שלום")}&k=${percent("مرحبا")}`);
-	await page.locator("#entry pre", { hasText: "بالعالم" }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: "بالعالم" }).waitFor();
 	await accessible(page, "right to left");
 });
 
-test("large values are shown in parts", { timeout: 60_000 }, async (t) => {
+test("large values are shown in parts", { timeout: 150_000 }, async (t) => {
 	const server = await serve(t, "-fill", "hostile");
 	const page = await open(t, server, { hash: "#/browse?g=big&k=line" });
 	await page.getByText("These are the first 256 KiB of 3.0 MiB.").waitFor();

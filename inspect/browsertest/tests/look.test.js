@@ -80,7 +80,7 @@ test("everything is done by the keyboard", async (t) => {
 	await press("h", "e");
 	await page.getByLabel("The value", { exact: true }).fill("by keyboard");
 	await press("Control+Enter");
-	await page.locator("#entry pre", { hasText: "by keyboard" }).waitFor();
+	await page.locator("#entry .panel pre", { hasText: "by keyboard" }).waitFor();
 	await press("Delete");
 	await page.getByRole("dialog", { name: "Delete this key?" }).waitFor();
 	await press("Escape", "Escape");
