@@ -150,8 +150,8 @@ type treeNode struct {
 	Segment         string
 	Extent          *struct {
 		Keys, Bytes int
-		Keys_Exact  bool `json:"keys_exact"`
-		Bytes_Exact bool `json:"bytes_exact"`
+		KeysExact   bool `json:"keys_exact"`
+		BytesExact  bool `json:"bytes_exact"`
 	}
 }
 
@@ -191,7 +191,7 @@ func TestTree(t *testing.T) {
 		require.NotNil(t, n.Extent, name)
 		require.Equal(t, count, n.Extent.Keys, name)
 		require.Equal(t, 8*count, n.Extent.Bytes, name)
-		require.True(t, n.Extent.Keys_Exact && n.Extent.Bytes_Exact, name)
+		require.True(t, n.Extent.KeysExact && n.Extent.BytesExact, name)
 	}
 	for _, query := range []string{"delimiters=123456789", "delimiters=%C3%A9", "prefix=a&prefix_base64=YQ"} {
 		s.problem(http.StatusBadRequest, "bad_request", s.get("ui/tree?"+query))

@@ -61,7 +61,7 @@ func WritePrometheus(w io.Writer, m api.Metrics, labels ...api.Label) error {
 		name := prometheusName(s.SampleType)
 		if s.SampleType != last {
 			last = s.SampleType
-			out.WriteString("# HELP " + name + " " + helpText.Replace(s.Help) + ".\n# TYPE " + name + " " + prometheusKind(s.Kind) + "\n")
+			_, _ = out.WriteString("# HELP " + name + " " + helpText.Replace(s.Help) + ".\n# TYPE " + name + " " + prometheusKind(s.Kind) + "\n")
 		}
 		all := append(common[:len(common):len(common)], s.Labels...)
 		if s.Kind != api.SampleHistogram {
@@ -88,21 +88,21 @@ func writeHistogram(out *bufio.Writer, name string, labels []api.Label, h *api.H
 	line(out, name+"_count", labels, float64(below))
 }
 
-// line writes one sample.
+// line writes one sample. What goes wrong is what Flush says.
 func line(out *bufio.Writer, name string, labels []api.Label, value float64) {
-	out.WriteString(name)
+	_, _ = out.WriteString(name)
 	for i, l := range labels {
 		if i == 0 {
-			out.WriteByte('{')
+			_ = out.WriteByte('{')
 		} else {
-			out.WriteByte(',')
+			_ = out.WriteByte(',')
 		}
-		out.WriteString(l.Name + `="` + labelText.Replace(strings.ToValidUTF8(l.Value, "\uFFFD")) + `"`)
+		_, _ = out.WriteString(l.Name + `="` + labelText.Replace(strings.ToValidUTF8(l.Value, "\uFFFD")) + `"`)
 	}
 	if len(labels) > 0 {
-		out.WriteByte('}')
+		_ = out.WriteByte('}')
 	}
-	out.WriteString(" " + number(value) + "\n")
+	_, _ = out.WriteString(" " + number(value) + "\n")
 }
 
 func number(v float64) string {

@@ -161,6 +161,6 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if err := server.Shutdown(patience); err != nil {
 		_ = server.Close() // who takes an answer that slowly is cut off
 	}
-	<-ended
+	_ = <-ended // that it was closed
 	return nil
 }

@@ -94,6 +94,6 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 	case <-ctx.Done():
 	}
 	_ = server.Close()
-	<-ended
+	_ = <-ended // that it was closed
 	return nil
 }

@@ -23,7 +23,8 @@ func trade(ctx context.Context, store *api.Store) (end func()) {
 		}
 	})
 	workers.Go(func() {
-		for range store.Subscribe(ctx, api.SubscribeOptions{Filters: []api.Filter{{Group: api.Prefix("billing:")}}}) {
+		for _, err := range store.Subscribe(ctx, api.SubscribeOptions{Filters: []api.Filter{{Group: api.Prefix("billing:")}}}) {
+			_ = err // it ends with the context
 		}
 	})
 	for worker := range 4 {

@@ -104,10 +104,6 @@ const logVersion = 2
 // brought up to it, without a WAL: all of its tables are in the file itself.
 const stampedVersion = 3
 
-// foldedVersion is the first schema that tells which part of the log entries lack. What was
-// written by an older one lacks nothing.
-const foldedVersion = 4
-
 // sqlAddRevision is the migration's, for a table that another program has put
 // in the place of ours.
 const sqlAddRevision = "ALTER TABLE entries ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"
