@@ -105,8 +105,8 @@ func ExampleStore_GetBytes() {
 		log.Fatal(err)
 	}
 	value, err := store.GetBytes("blobs", "a")
-	fmt.Println(value, err)
-	// Output: [0 1 255] <nil>
+	fmt.Printf("%x %v\n", value, err)
+	// Output: 0001ff <nil>
 }
 
 // A group exists while it has a key that has not expired.
