@@ -161,6 +161,8 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if err := server.Shutdown(patience); err != nil {
 		_ = server.Close() // who takes an answer that slowly is cut off
 	}
-	_ = <-ended // that it was closed
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }

@@ -94,6 +94,8 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 	case <-ctx.Done():
 	}
 	_ = server.Close()
-	_ = <-ended // that it was closed
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
