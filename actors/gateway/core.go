@@ -140,17 +140,22 @@ func (c *core) stop() {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		whole := false
-		defer func() {
-			if reason := recover(); !whole {
-				c.failure(reason)
-			}
-			c.close()
-		}()
-		c.Failpoint.Hit("gateway.stop")
-		whole = true
+		defer c.close()
+		guarded(func() { c.Failpoint.Hit("gateway.stop") }, c.failure)
 	}()
 	<-stopped
+}
+
+// guarded calls f, and failed if f panics, with the reason, or ends the goroutine, without one.
+func guarded(f func(), failed func(reason any)) {
+	whole := false
+	defer func() {
+		if reason := recover(); !whole {
+			failed(reason)
+		}
+	}()
+	f()
+	whole = true
 }
 
 // close ends everything with the store, which it closes if it is the actor's own. What

@@ -248,15 +248,10 @@ func (a *Actor) read(sender *actor.PID, id uint64, read func() any) {
 	}
 	message := a.hand.message
 	r.read = func() {
-		whole := false
-		defer func() {
-			if reason := recover(); !whole {
-				a.failure(reason)
-				r.answer = a.refusal(message, kv.RolledBackError)
-			}
-		}()
-		r.answer = read()
-		whole = true
+		guarded(func() { r.answer = read() }, func(reason any) {
+			a.failure(reason)
+			r.answer = a.refusal(message, kv.RolledBackError)
+		})
 	}
 	if wait, busy := a.reads.take(r); busy {
 		a.finish(r, protocol.Busy{ID: id, RetryAfter: wait})

@@ -265,15 +265,10 @@ func (s *subscription) conclude(err error) {
 
 // follow sends events until there are no more.
 func (s *subscription) follow() (err error) {
-	whole := false
-	defer func() {
-		if reason := recover(); !whole {
-			s.core.failure(reason)
-			err = kv.RolledBackError
-		}
-	}()
-	err = s.sendAll()
-	whole = true
+	guarded(func() { err = s.sendAll() }, func(reason any) {
+		s.core.failure(reason)
+		err = kv.RolledBackError
+	})
 	return err
 }
 
