@@ -30,19 +30,10 @@ func (d *drops) one() {
 // Figures is how many watchers and subscribers there are, and how far they lag. It waits for
 // nobody; of those that come or go meanwhile it may miss some.
 func (r Ref) Figures() (watchers, subscribers kv.ListenerMetrics) {
-	r.index.visit(func(w *Watcher) { note(&watchers, len(w.events), false) })
-	for _, s := range *r.subscribed.everything.Load() {
+	r.index.all(func(w *Watcher) { note(&watchers, len(w.events), false) })
+	r.subscribed.visit(func(s *Subscription) bool {
 		note(&subscribers, s.waiting(), s.Behind() != 0)
-	}
-	several := make(map[*Subscription]struct{}) // those with more than one filter stand in the index as often
-	r.subscribed.changes.visit(func(s *Subscription) {
-		if len(s.filters) > 1 {
-			if _, seen := several[s]; seen {
-				return
-			}
-			several[s] = struct{}{}
-		}
-		note(&subscribers, s.waiting(), s.Behind() != 0)
+		return true
 	})
 	watchers.Drops = r.drops.events.Load()
 	return watchers, subscribers

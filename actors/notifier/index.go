@@ -261,21 +261,32 @@ func (x *index[T]) has(group, key string) bool {
 	return !x.each(group, key, func([]T) bool { return false })
 }
 
-// all is visit for the notifier, whose function may remove the listener.
-func (x *index[T]) all(visit func(T)) { x.visit(visit) }
+// all calls visit with every listener, once for each of its filters. That may remove the
+// listener.
+func (x *index[T]) all(visit func(T)) {
+	x.visit(func(listener T) bool {
+		visit(listener)
+		return true
+	})
+}
 
-// visit calls visit with every listener, once for each of its filters. Of those that come or go
+// visit is all until visit returns false. Anybody may call it; of those that come or go
 // meanwhile it may miss some.
-func (x *index[T]) visit(visit func(T)) {
+func (x *index[T]) visit(visit func(T) bool) {
+	going := true
 	each := func(listeners []T) {
 		for _, listener := range listeners {
-			visit(listener)
+			if going = going && visit(listener); !going {
+				return
+			}
 		}
 	}
 	for i := range x.shards {
 		if m := x.shards[i].Load(); m != nil {
 			for _, listeners := range *m {
-				each(listeners)
+				if each(listeners); !going {
+					return
+				}
 			}
 		}
 	}

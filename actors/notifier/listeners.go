@@ -6,7 +6,7 @@ import "forge.lthn.ai/core/go-store/kv"
 // in no order. It reads what the notifier publishes, and neither waits for it nor holds
 // it up; while listeners come and go, one may be missing or be there already.
 func (r Ref) Listeners(limit int) (all []kv.Listener, more bool) {
-	r.index.some(func(w *Watcher) bool {
+	r.index.visit(func(w *Watcher) bool {
 		if more = len(all) == limit; !more {
 			all = append(all, w.listener())
 		}
@@ -15,23 +15,12 @@ func (r Ref) Listeners(limit int) (all []kv.Listener, more bool) {
 	if more {
 		return all, true
 	}
-	seen := make(map[*Subscription]bool) // one with several filters stands in the index as often
-	add := func(s *Subscription) bool {
-		if seen[s] {
-			return true
-		}
+	r.subscribed.visit(func(s *Subscription) bool {
 		if more = len(all) == limit; !more {
-			seen[s] = true
 			all = append(all, s.listener())
 		}
 		return !more
-	}
-	for _, s := range *r.subscribed.everything.Load() {
-		if !add(s) {
-			return all, true
-		}
-	}
-	r.subscribed.changes.some(add)
+	})
 	return all, more
 }
 
@@ -46,38 +35,5 @@ func (w *Watcher) listener() kv.Listener {
 }
 
 func (s *Subscription) listener() kv.Listener {
-	l := kv.Listener{Kind: kv.ListenerSubscriber, Filters: s.filters, Capacity: int(s.limit), Behind: s.behind.Load() != 0}
-	l.Waiting = int(s.queued.Load())
-	if l.Behind {
-		l.Waiting += int(max(s.past.Load()-s.read.Load(), 0))
-	}
-	return l
-}
-
-// some calls visit with every listener, once for each of its filters, until it returns
-// false. Anybody may call it.
-func (x *index[T]) some(visit func(T) bool) {
-	going := true
-	each := func(listeners []T) {
-		for _, listener := range listeners {
-			if going = going && visit(listener); !going {
-				return
-			}
-		}
-	}
-	for i := range x.shards {
-		if m := x.shards[i].Load(); m != nil {
-			for _, listeners := range *m {
-				each(listeners)
-				if !going {
-					return
-				}
-			}
-		}
-	}
-	if p := x.prefixes.Load(); p != nil && going {
-		p.groups.each(func(k keys[T]) { k.visit(each) })
-		p.exact.each(func(k keys[T]) { k.visit(each) })
-		p.any.each(each)
-	}
+	return kv.Listener{Kind: kv.ListenerSubscriber, Filters: s.filters, Capacity: int(s.limit), Waiting: s.waiting(), Behind: s.Behind() != 0}
 }

@@ -219,6 +219,26 @@ func (s *subscriptions) empty() bool {
 	return len(*s.everything.Load()) == 0 && s.changes.empty()
 }
 
+// visit calls visit with every subscriber once, until it returns false. Anybody may call it;
+// of those that come or go meanwhile it may miss some.
+func (s *subscriptions) visit(visit func(*Subscription) bool) {
+	for _, one := range *s.everything.Load() {
+		if !visit(one) {
+			return
+		}
+	}
+	several := make(map[*Subscription]struct{}) // those with more than one filter stand in the index as often
+	s.changes.visit(func(one *Subscription) bool {
+		if len(one.filters) > 1 {
+			if _, seen := several[one]; seen {
+				return true
+			}
+			several[one] = struct{}{}
+		}
+		return visit(one)
+	})
+}
+
 // wanted reports whether anybody wants the event.
 func (s *subscriptions) wanted(e *kv.Event) bool {
 	if e.Type == kv.EventDeleteGroup {
