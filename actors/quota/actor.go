@@ -59,9 +59,8 @@ type Config struct {
 type Actor struct {
 	Config
 	done    chan struct{}
-	link    *link // outlives a restart
-	known   map[string]kv.NamespaceUsage
-	board   *board // of known, for whoever looks
+	link    *link  // outlives a restart
+	board   *board // what is known, also for whoever looks
 	warned  map[string]bool
 	waiting map[string][]chan reply // callers whose namespace is not known yet
 	current *count                  // being counted
@@ -142,7 +141,6 @@ func (m committed) handle(a *Actor) {
 
 func (m forgotten) handle(a *Actor) {
 	for _, namespace := range m.namespaces {
-		delete(a.known, namespace)
 		a.board.forget(namespace)
 		delete(a.warned, namespace)
 	}
@@ -150,7 +148,6 @@ func (m forgotten) handle(a *Actor) {
 
 func (m resynchronise) handle(a *Actor) {
 	a.Failpoint.Hit("quota.resynchronise")
-	clear(a.known)
 	a.board.clear()
 	for _, n := range m.usage {
 		a.learn(n)
@@ -161,7 +158,6 @@ func (m resynchronise) handle(a *Actor) {
 }
 
 func (a *Actor) learn(n kv.NamespaceUsage) {
-	a.known[n.Namespace] = n
 	a.board.set(n)
 	near := nearLimit(n.Usage.Keys, n.Quota.MaxKeys) || nearLimit(n.Usage.Groups, n.Quota.MaxGroups)
 	if near && !a.warned[n.Namespace] {
@@ -184,7 +180,7 @@ func nearLimit(used int64, limit int) bool {
 func (m usage) handle(a *Actor) {
 	a.waiting[m.namespace] = append(a.waiting[m.namespace], m.reply)
 	a.Failpoint.Hit("quota.usage")
-	if _, known := a.known[m.namespace]; known {
+	if _, known := a.board.of(m.namespace); known {
 		a.answer(m.namespace, nil)
 		return
 	}
@@ -198,7 +194,8 @@ func (a *Actor) answer(namespace string, err error) {
 	if len(waiting) == 0 {
 		return
 	}
-	live := a.known[namespace].Usage
+	booked, _ := a.board.of(namespace)
+	live := booked.Usage
 	if err == nil {
 		var dead kv.Usage
 		dead, err = a.Reads.Expired(context.Background(), kv.NamespaceRange(namespace), a.Clock.Millis())

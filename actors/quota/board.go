@@ -2,6 +2,7 @@ package quota
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,21 +15,33 @@ import (
 type board struct {
 	mu struct {
 		sync.Mutex
-		known map[string]kv.QuotaMetrics
+		known map[string]kv.NamespaceUsage
 	}
 }
 
 func newBoard() *board {
 	b := new(board)
-	b.mu.known = make(map[string]kv.QuotaMetrics)
+	b.mu.known = make(map[string]kv.NamespaceUsage)
 	return b
 }
 
 func (b *board) set(n kv.NamespaceUsage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.known[n.Namespace] = kv.QuotaMetrics{Namespace: n.Namespace, Keys: n.Usage.Keys, Groups: n.Usage.Groups,
-		MaxKeys: n.Quota.MaxKeys, MaxGroups: n.Quota.MaxGroups}
+	b.mu.known[n.Namespace] = n
+}
+
+func (b *board) of(namespace string) (n kv.NamespaceUsage, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, known = b.mu.known[namespace]
+	return n, known
+}
+
+func (b *board) all() []kv.NamespaceUsage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.AppendSeq(make([]kv.NamespaceUsage, 0, len(b.mu.known)), maps.Values(b.mu.known))
 }
 
 func (b *board) forget(namespace string) {
@@ -49,9 +62,9 @@ func (r Ref) Fullest(most int) (limited []kv.QuotaMetrics, counted int) {
 	b := r.board
 	b.mu.Lock()
 	counted = len(b.mu.known)
-	for _, q := range b.mu.known {
-		if q.MaxKeys > 0 || q.MaxGroups > 0 {
-			limited = append(limited, q)
+	for _, n := range b.mu.known {
+		if n.Quota.MaxKeys > 0 || n.Quota.MaxGroups > 0 {
+			limited = append(limited, metricsOf(n))
 		}
 	}
 	b.mu.Unlock()
@@ -63,8 +76,13 @@ func (r Ref) Fullest(most int) (limited []kv.QuotaMetrics, counted int) {
 
 // Of is what is known of one namespace.
 func (r Ref) Of(namespace string) (q kv.QuotaMetrics, known bool) {
-	r.board.mu.Lock()
-	defer r.board.mu.Unlock()
-	q, known = r.board.mu.known[namespace]
-	return q, known
+	n, known := r.board.of(namespace)
+	if !known {
+		return q, false
+	}
+	return metricsOf(n), true
+}
+
+func metricsOf(n kv.NamespaceUsage) kv.QuotaMetrics {
+	return kv.QuotaMetrics{Namespace: n.Namespace, Keys: n.Usage.Keys, Groups: n.Usage.Groups, MaxKeys: n.Quota.MaxKeys, MaxGroups: n.Quota.MaxGroups}
 }

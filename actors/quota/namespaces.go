@@ -16,11 +16,7 @@ type namespaces struct {
 }
 
 func (m namespaces) handle(a *Actor) {
-	all := make([]kv.NamespaceUsage, 0, len(a.known))
-	for _, n := range a.known {
-		all = append(all, n)
-	}
-	m.reply <- all
+	m.reply <- a.board.all()
 }
 
 // Namespaces is what is booked for each namespace that is counted, in the order of

@@ -26,7 +26,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	pid, err := actorsystem.Spawn(system, "go-store-quota-", func() actor.Actor {
 		board.clear()
 		return &Actor{Config: config, done: done, link: link, board: board,
-			known: make(map[string]kv.NamespaceUsage), warned: make(map[string]bool),
+			warned:  make(map[string]bool),
 			waiting: make(map[string][]chan reply)}
 	})
 	if err != nil {
