@@ -1,6 +1,10 @@
 package writer
 
-import "time"
+import (
+	"time"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+)
 
 // A database may leave it to be done later, between two transactions, that what was
 // committed comes to where it stays. Each batch is followed by a part of that, once its
@@ -38,16 +42,13 @@ func (a *Actor) restIn(wait time.Duration) {
 func (rest) handle(a *Actor) {
 	a.resting.asked, a.resting.stop = false, nil
 	if len(a.pending) > 0 || a.commits != a.resting.commits {
-		a.restIn(restAgain)
+		a.restIn(storage.RestTime)
 		return
 	}
 	if again := a.Database.Fold(true); again > 0 {
 		a.restIn(again)
 	}
 }
-
-// restAgain is how long the writer must be without commits.
-const restAgain = 250 * time.Millisecond
 
 func (a *Actor) stopResting() {
 	if stop := a.resting.stop; stop != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -30,12 +31,12 @@ func TestTheWriterFoldsAtRest(t *testing.T) {
 	for range 3 {
 		require.NoError(t, b.apply(set("g", "k")).err)
 		require.Less(t, b.folded(), uint64(math.MaxUint64))
-		b.source.Advance(restAgain - 1)
+		b.source.Advance(storage.RestTime - 1)
 		require.Less(t, b.folded(), uint64(math.MaxUint64))
 		require.NoError(t, b.apply(set("g", "again")).err)
 		b.source.Advance(1) // it was asked for by the one before
 		require.Less(t, b.folded(), uint64(math.MaxUint64))
-		b.source.Advance(restAgain)
+		b.source.Advance(storage.RestTime)
 		for b.folded() < math.MaxUint64 {
 			runtime.Gosched()
 		}

@@ -56,6 +56,10 @@ type Reads interface {
 	LogExtent(ctx context.Context) (LogExtent, error)
 }
 
+// RestTime is how long there must be no commit until what they have left to be moved (see
+// Writer.Fold) is moved at once.
+const RestTime = 250 * time.Millisecond
+
 // Writer is the write side. It has no lock: one goroutine at a time owns it.
 // Every write happens between Begin and Commit; outside a transaction, or after
 // a storage fault has ended it, writes fail.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
@@ -64,7 +65,7 @@ func TestFoldsKeepUpWithCommits(t *testing.T) {
 			require.Less(t, w.logged, foldLogged+8<<10)
 			frozen, left := w.over.Frozen(), w.over.Left()
 			again := w.Fold(false)
-			require.Equal(t, restTime, again)
+			require.Equal(t, storage.RestTime, again)
 			if frozen && w.over.Left() < left {
 				slices++
 			}

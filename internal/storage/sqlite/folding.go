@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -24,8 +25,6 @@ const (
 	// which nobody waits yet.
 	foldTime = time.Millisecond
 	foldRest = 5 * time.Millisecond
-	// restTime is how long a store must be without commits until all is folded.
-	restTime = 250 * time.Millisecond
 	// arrangeTime is how long a store that rests leaves the goroutine alone.
 	arrangeTime = 2 * time.Millisecond
 	// fewPlaces is how many rows are looked up at once by the writer itself.
@@ -112,7 +111,7 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 		}
 		return 0
 	case !rest:
-		return restTime
+		return storage.RestTime
 	case w.arranging != nil:
 		return arrangeTime
 	default:

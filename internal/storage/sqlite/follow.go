@@ -179,11 +179,7 @@ func (t *pageTail) each(through uint64, apply func(row kv.LogRow, events []kv.Ev
 		if err != nil {
 			return last, left(err)
 		}
-		events, err := verified(t.events, last, row)
-		if err == nil {
-			err = apply(row, events)
-		}
-		if err != nil {
+		if err := applyNext(t.events, last, row, apply); err != nil {
 			return last, err
 		}
 		last = row.Last

@@ -147,11 +147,8 @@ type filler struct {
 	copied    int64
 	table     *bulk.Table
 	index     *bulk.Index
-	deadlines []deadlineOf
+	deadlines []deadlinePlace
 }
-
-// deadlineOf is a row that has a deadline.
-type deadlineOf struct{ deadline, rowid int64 }
 
 // mostDeadlines bounds the memory that they take. Of more rows SQLite makes the index.
 var mostDeadlines = 4 << 20
@@ -262,7 +259,7 @@ func (f *filler) copy(group, key []byte) error {
 		if len(f.deadlines) == mostDeadlines {
 			return fmt.Errorf("more than %d rows have a deadline: %w", mostDeadlines, errUnread)
 		}
-		f.deadlines = append(f.deadlines, deadlineOf{deadline.Int, f.copied})
+		f.deadlines = append(f.deadlines, deadlinePlace{deadline.Int, f.copied})
 	default:
 		return errUnread
 	}
@@ -283,7 +280,7 @@ func (f *filler) writeDeadlines(file *bulk.File, root uint32) error {
 	if root == 0 {
 		return nil
 	}
-	slices.SortFunc(f.deadlines, func(a, b deadlineOf) int {
+	slices.SortFunc(f.deadlines, func(a, b deadlinePlace) int {
 		return cmp.Or(cmp.Compare(a.deadline, b.deadline), cmp.Compare(a.rowid, b.rowid))
 	})
 	index := file.Index(root)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -574,7 +575,7 @@ func (w *fileWriter) expiredOver(r kv.Range, after, now int64, limit int) (rows 
 		cut = min(cut, laid[n-1].Deadline)
 	}
 	rows = append(rows, laid...)
-	slices.SortStableFunc(rows, func(a, b kv.Row) int { return compareDeadlines(a.Deadline, b.Deadline) })
+	slices.SortStableFunc(rows, func(a, b kv.Row) int { return cmp.Compare(a.Deadline, b.Deadline) })
 	for i := range rows {
 		if i == limit || rows[i].Deadline > cut {
 			return rows[:i], nil
@@ -588,17 +589,6 @@ func weight(rows []kv.Row) (n int) {
 		n += storage.RowSize(&rows[i])
 	}
 	return n
-}
-
-func compareDeadlines(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
 }
 
 // belowDeadIn gives the table's dead rows of a range by their groups and keys.

@@ -143,13 +143,13 @@ func (b pageBase) Deadline(group, key string) (deadline int64, found bool, err e
 
 func (b pageBase) Live(group string, now, limit int64) (int64, error) {
 	v, r := b.view, kv.GroupRange(group)
-	if now == math.MinInt64 || limit == math.MaxInt64 {
-		if now == math.MinInt64 {
-			n, err := v.countStored(r, b.pace)
-			return min(int64(n), limit), err
-		}
-		n, err := v.countBelow(r, now, b.pace)
+	if now == math.MinInt64 {
+		n, err := v.countStored(r, b.pace)
 		return min(int64(n), limit), err
+	}
+	if limit == math.MaxInt64 {
+		n, err := v.countBelow(r, now, b.pace)
+		return int64(n), err
 	}
 	var c btree.IndexCursor
 	c.Reset(&v.index)

@@ -97,16 +97,21 @@ func (t *tail) each(through uint64, apply func(row kv.LogRow, events []kv.Event)
 			return last, nil
 		}
 		for _, row := range rows {
-			events, err := verified(t.events, last, row)
-			if err == nil {
-				err = apply(row, events)
-			}
-			if err != nil {
+			if err := applyNext(t.events, last, row, apply); err != nil {
 				return last, err
 			}
 			last = row.Last
 		}
 	}
+}
+
+// applyNext calls apply with what a row did that has to be the next one behind a revision.
+func applyNext(read func(kv.LogRow) ([]kv.Event, error), last uint64, row kv.LogRow, apply func(kv.LogRow, []kv.Event) error) error {
+	events, err := verified(read, last, row)
+	if err != nil {
+		return err
+	}
+	return apply(row, events)
 }
 
 // verified is what a row did that has to be the next one behind a revision.
