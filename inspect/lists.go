@@ -150,11 +150,4 @@ func (l *keyList) read(store api.Storer, options api.ScanOptions, most, limit, p
 }
 
 // successor is the first name behind all that begin with the prefix; empty: there is none.
-func successor(prefix string) string {
-	for last := len(prefix) - 1; last >= 0; last-- {
-		if prefix[last] != 0xFF {
-			return prefix[:last] + string([]byte{prefix[last] + 1})
-		}
-	}
-	return ""
-}
+func successor(prefix string) string { return api.Prefix(prefix).Range().To }

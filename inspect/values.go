@@ -213,10 +213,13 @@ func whetherOrNot(store api.Storer, group, key string, write func(func(*api.Batc
 	return revision, false, err
 }
 
-// conditionally writes if the key's revision is one of the tags'. A batch has a condition
-// on one revision: what the key has, a failure tells.
+// conditionally writes if the key's revision is one of the tags', or in any case if none were
+// given. A batch has a condition on one revision: what the key has, a failure tells.
 func conditionally(store api.Storer, match tags, group, key string, write func(func(*api.Batch)) (uint64, error)) (uint64, error) {
-	if match.any {
+	switch {
+	case !match.given:
+		return write(func(*api.Batch) {})
+	case match.any:
 		return write(func(b *api.Batch) { b.IfPresent(group, key) })
 	}
 	revisions := match.revisions()
@@ -316,12 +319,7 @@ func (h *handler) patch(w http.ResponseWriter, r *http.Request, names []string) 
 		}
 		return store.Batch(&b)
 	}
-	var revision uint64
-	if on.match.given {
-		revision, err = conditionally(store, on.match, group, key, touch)
-	} else {
-		revision, err = touch(func(*api.Batch) {})
-	}
+	revision, err := conditionally(store, on.match, group, key, touch)
 	if err != nil {
 		return err
 	}
@@ -350,12 +348,7 @@ func (h *handler) delete(w http.ResponseWriter, r *http.Request, names []string)
 		b.Delete(group, key)
 		return store.Batch(&b)
 	}
-	var revision uint64
-	if on.match.given {
-		revision, err = conditionally(store, on.match, group, key, remove)
-	} else {
-		revision, err = remove(func(*api.Batch) {})
-	}
+	revision, err := conditionally(store, on.match, group, key, remove)
 	if err != nil {
 		return err
 	}
