@@ -45,3 +45,24 @@ func ExampleStore_Fold() {
 	fmt.Println(value)
 	// Output: dark
 }
+
+// Writes are acknowledged once they are in the log, and are in the table later.
+func ExampleWithOverlay() {
+	folder, err := os.MkdirTemp("", "example")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	store, err := api.New(filepath.Join(folder, "store.db"), api.WithOverlay(8<<20))
+	if err != nil {
+		panic(err)
+	}
+	if err := store.Set("config", "theme", "dark"); err != nil {
+		panic(err)
+	}
+	fmt.Println(store.Get("config", "theme"))
+	if err := store.Close(); err != nil { // from here on the table has all
+		panic(err)
+	}
+	// Output: dark <nil>
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -93,25 +91,4 @@ func ExampleWithTracer_slowest() {
 	}
 	fmt.Println(slowest.Kind, longest > 0, batch.Requests)
 	// Output: set true 1
-}
-
-// Writes are acknowledged once they are in the log, and are in the table later.
-func ExampleWithOverlay() {
-	folder, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	store, err := api.New(filepath.Join(folder, "store.db"), api.WithOverlay(8<<20))
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := store.Set("config", "theme", "dark"); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(store.Get("config", "theme"))
-	if err := store.Close(); err != nil { // from here on the table has all
-		log.Fatal(err)
-	}
-	// Output: dark <nil>
 }
