@@ -19,17 +19,29 @@ import (
 type parent struct {
 	props  *api.ActorProps
 	child  chan *api.PID
-	faults chan error // why the child has failed
+	gone   chan *api.PID // the child, once the parent has heard of its end: it stops it no more
+	faults chan error    // why the child has failed
 	decide func(error) actor.Directive
 }
 
+func newParent(props *api.ActorProps, decide func(error) actor.Directive) *parent {
+	return &parent{props: props, child: make(chan *api.PID, 1), gone: make(chan *api.PID, 1), faults: make(chan error, 100), decide: decide}
+}
+
+func (p *parent) spawn(system *api.ActorSystem) *api.PID {
+	return system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return p }, actor.WithSupervisor(p.strategy())))
+}
+
 func (p *parent) Receive(ctx actor.Context) {
-	if _, ok := ctx.Message().(*actor.Started); ok {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
 		pid, err := ctx.SpawnNamed(p.props, "store")
 		if err != nil {
 			panic(err)
 		}
 		p.child <- pid
+	case *actor.Terminated:
+		p.gone <- m.Who
 	}
 }
 
@@ -50,8 +62,8 @@ func always(d actor.Directive) func(error) actor.Directive {
 
 // family is a parent and its child in a system.
 func family(t *testing.T, system *api.ActorSystem, decide func(error) actor.Directive, path string, options ...api.Option) (*parent, *api.PID, *client) {
-	p := &parent{props: api.Props(path, options...), child: make(chan *api.PID, 1), faults: make(chan error, 100), decide: decide}
-	pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return p }, actor.WithSupervisor(p.strategy())))
+	p := newParent(api.Props(path, options...), decide)
+	pid := p.spawn(system)
 	child := testkit.Await(t, "the child", p.child)
 	t.Cleanup(func() {
 		if _, found := system.ProcessRegistry.Get(pid); found {
@@ -143,7 +155,7 @@ func TestChildThatCannotOpen(t *testing.T) {
 				var locked *api.LockedError
 				require.ErrorAs(t, reason, &locked)
 			}
-			testkit.Until(t, "the end", func() bool { _, found := system.ProcessRegistry.Get(c.store); return !found })
+			require.Equal(t, c.store, testkit.Await(t, "the end", p.gone))
 			require.Empty(t, p.faults)
 		})
 	}
@@ -274,9 +286,9 @@ func TestNamespaceOfAChild(t *testing.T) {
 // The mailbox is part of what keeps a child's promises.
 func TestChildWithAnotherMailbox(t *testing.T) {
 	system := newQuiet(t)
-	p := &parent{props: api.Props(":memory:").Configure(actor.WithMailbox(actor.Bounded(1))), child: make(chan *api.PID, 1),
-		faults: make(chan error, 10), decide: always(actor.StopDirective)}
-	pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return p }, actor.WithSupervisor(p.strategy())))
+	p := newParent(api.Props(":memory:").Configure(actor.WithMailbox(actor.Bounded(1))), always(actor.StopDirective))
+	pid := p.spawn(system.ActorSystem)
 	require.ErrorIs(t, testkit.Await(t, "the fault", p.faults), api.InvalidOptionError)
+	testkit.Await(t, "the end", p.gone)
 	require.NoError(t, system.Root.StopFuture(pid).Wait())
 }
