@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sqlite
+package ownership
 
 import (
 	"io/fs"
@@ -28,6 +28,6 @@ func unlockReading(*os.File) error      { return nil }
 func lockSharedMemory(*os.File) error   { return nil }
 func unlockSharedMemory(*os.File) error { return nil }
 func holderOf(*os.File) int             { return 0 }
-func isConnected(database string) bool  { return fileSize(database+shmSuffix) > 0 }
+func IsConnected(database string) bool  { return Size(database+SHMSuffix) > 0 }
 
-const canProtect = false
+const CanProtect = false

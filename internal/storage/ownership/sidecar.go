@@ -1,4 +1,4 @@
-package sqlite
+package ownership
 
 import (
 	"bytes"
@@ -23,18 +23,18 @@ import (
 // machine's byte order; it is three bytes long after its first opener died early.
 var (
 	walMagics    = [][]byte{{0x37, 0x7f, 0x06, 0x82}, {0x37, 0x7f, 0x06, 0x83}}
-	journalMagic = []byte{0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7}
+	JournalMagic = []byte{0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7}
 	shmVersion   = binary.NativeEndian.AppendUint32(nil, 3007000)
 )
 
-// checkSidecars refuses sidecars that don't prove to be the store's.
-func checkSidecars(database string) error {
-	for _, suffix := range []string{walSuffix, shmSuffix, journalSuffix} {
-		begin, err := readSidecar(database+suffix, 32)
+// CheckSidecars refuses sidecars that don't prove to be the store's.
+func CheckSidecars(database string) error {
+	for _, suffix := range []string{WALSuffix, SHMSuffix, JournalSuffix} {
+		begin, err := ReadSidecar(database+suffix, 32)
 		if err != nil {
 			return err
 		}
-		if !provesToBe(suffix, begin) {
+		if !ProvesToBe(suffix, begin) {
 			return fmt.Errorf("%s%s is no file that a store has left, and would be overwritten: move it away: %w",
 				database, suffix, kv.ForeignFileError)
 		}
@@ -42,38 +42,38 @@ func checkSidecars(database string) error {
 	return nil
 }
 
-// provesToBe reports whether a file that begins so is a sidecar of that kind.
-func provesToBe(suffix string, begin []byte) bool {
-	if isZero(begin) {
+// ProvesToBe reports whether a file that begins so is a sidecar of that kind.
+func ProvesToBe(suffix string, begin []byte) bool {
+	if IsZero(begin) {
 		return true // empty, or what a crash leaves of a file that was about to be written
 	}
 	switch suffix {
-	case walSuffix:
+	case WALSuffix:
 		return bytes.HasPrefix(begin, walMagics[0]) || bytes.HasPrefix(begin, walMagics[1])
-	case journalSuffix:
+	case JournalSuffix:
 		// Until a transaction's journal is synced, zeros stand for its magic and the number
 		// of its records, or for what is left of the two after a write that was cut short.
-		written := min(len(begin), len(journalMagic))
-		for written > 0 && !bytes.HasPrefix(begin, journalMagic[:written]) {
+		written := min(len(begin), len(JournalMagic))
+		for written > 0 && !bytes.HasPrefix(begin, JournalMagic[:written]) {
 			written--
 		}
-		begun := len(begin) >= 28 && isZero(begin[written:12]) && isPowerOfTwo(begin[20:]) && isPowerOfTwo(begin[24:])
-		return bytes.HasPrefix(begin, journalMagic) || begun
+		begun := len(begin) >= 28 && IsZero(begin[written:12]) && isPowerOfTwo(begin[20:]) && isPowerOfTwo(begin[24:])
+		return bytes.HasPrefix(begin, JournalMagic) || begun
 	default:
 		// SQLite cuts it to three bytes before it makes it anew, its version last.
 		version := begin[:min(len(begin), len(shmVersion))]
-		return bytes.HasPrefix(shmVersion, version) || isZero(version)
+		return bytes.HasPrefix(shmVersion, version) || IsZero(version)
 	}
 }
 
-func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+func IsZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func isPowerOfTwo(b []byte) bool { return bits.OnesCount32(binary.BigEndian.Uint32(b)) == 1 }
 
-// readSidecar is how a sidecar begins, empty if there is none. One that is a link,
+// ReadSidecar is how a sidecar begins, empty if there is none. One that is a link,
 // or no file, is an error. (Reading a -shm closes a descriptor of it, which drops
 // the process's locks on that file: see sharedMemory.)
-func readSidecar(path string, n int) ([]byte, error) {
+func ReadSidecar(path string, n int) ([]byte, error) {
 	info, err := disk.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -85,10 +85,10 @@ func readSidecar(path string, n int) ([]byte, error) {
 		return nil, fmt.Errorf("%s is a %s, not a file: remove it, or see what it is for: %w",
 			path, kindOf(info.Mode()), kv.ForeignFileError)
 	}
-	if isSharedMemory(path) && inUseHere(path) {
+	if isSharedMemory(path) && InUseHere(path) {
 		return nil, nil // by a store of this process, which has looked
 	}
-	file, err := openNoFollow(path, os.O_RDONLY, 0)
+	file, err := OpenNoFollow(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // gone in between
 	}

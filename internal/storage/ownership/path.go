@@ -1,4 +1,4 @@
-package sqlite
+package ownership
 
 import (
 	"errors"
@@ -13,19 +13,20 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
 // Files beside a database: SQLite's while it is in use, and ours.
 const (
-	walSuffix     = "-wal"
-	shmSuffix     = "-shm"
-	journalSuffix = "-journal"
-	lockSuffix    = "-lock"
+	WALSuffix     = "-wal"
+	SHMSuffix     = "-shm"
+	JournalSuffix = "-journal"
+	LockSuffix    = "-lock"
 )
 
-// sidecars are the suffixes of all of them.
-var sidecars = []string{walSuffix, shmSuffix, journalSuffix, lockSuffix}
+// Sidecars are the suffixes of all of them.
+var Sidecars = []string{WALSuffix, SHMSuffix, JournalSuffix, LockSuffix}
 
 // uri is what SQLite, and the drivers that the original used, take for more than
 // a path. Here it would silently name another file.
@@ -44,7 +45,7 @@ func checkName(path string) error {
 			"write %q, and what the parameters said as options of New (a file that is really called so can be renamed): %w",
 			path, plainPath(path), kv.InvalidOptionError)
 	}
-	for _, suffix := range sidecars {
+	for _, suffix := range Sidecars {
 		if strings.HasSuffix(path, suffix) && !standsAlone(path, suffix) {
 			return fmt.Errorf("path %s is the name of a file that stores keep beside a database: "+
 				"name the database (%s), or choose a name that does not end in %s: %w",
@@ -58,7 +59,7 @@ func checkName(path string) error {
 // that it could belong to: somebody has called their database so.
 func standsAlone(path, suffix string) bool {
 	info, err := disk.Stat(path)
-	if err != nil || info.Size() < headerSize {
+	if err != nil || info.Size() < pages.HeaderSize {
 		return false
 	}
 	_, err = disk.Lstat(strings.TrimSuffix(path, suffix))
@@ -85,10 +86,10 @@ func plainPath(path string) string {
 	return bare
 }
 
-// resolvePath is the absolute path that leads to a database without links, so
+// Resolve is the absolute path that leads to a database without links, so
 // that two names of one file share one lock, and a link to a file that is yet
 // to be made leads to where it will be.
-func resolvePath(path string) (string, error) {
+func Resolve(path string) (string, error) {
 	if err := checkName(path); err != nil {
 		return "", err
 	}
@@ -117,8 +118,8 @@ func resolvePath(path string) (string, error) {
 	return "", fmt.Errorf("%s: %w", path, syscall.ELOOP)
 }
 
-// inspectPath says whether there is a file at path, refusing what can't be one.
-func inspectPath(path string) (exists bool, err error) {
+// Inspect says whether there is a file at path, refusing what can't be one.
+func Inspect(path string) (exists bool, err error) {
 	info, err := disk.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -133,11 +134,11 @@ func inspectPath(path string) (exists bool, err error) {
 	return true, nil
 }
 
-// createFile makes an empty file that only its owner can read. O_EXCL: what
+// Create makes an empty file that only its owner can read. O_EXCL: what
 // somebody else put there in the meantime is not ours to take. It is closed
 // before SQLite opens it, and its name is safe from a power cut before SQLite makes a
 // journal beside it, which could be all that is left otherwise.
-func createFile(path string) error {
+func Create(path string) error {
 	file, err := disk.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -148,8 +149,8 @@ func createFile(path string) error {
 	return nil
 }
 
-// fileSize is the size of a file, 0 if there is none.
-func fileSize(path string) int64 {
+// Size is the size of a file, 0 if there is none.
+func Size(path string) int64 {
 	info, err := disk.Stat(path)
 	if err != nil {
 		return 0
@@ -157,12 +158,21 @@ func fileSize(path string) int64 {
 	return info.Size()
 }
 
-// databaseURI names a file for SQLite with a parameter, escaping what would be
-// taken for one.
-func databaseURI(path, query string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/… on Windows
+// databaseOf is the database that a sidecar belongs to.
+func databaseOf(path string) string {
+	for _, suffix := range Sidecars {
+		if database, cut := strings.CutSuffix(path, suffix); cut {
+			return database
+		}
 	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+	return path
+}
+
+func isSharedMemory(path string) bool { return strings.HasSuffix(path, SHMSuffix) }
+
+// ShortBase is the last element of a path, or as much of it as leaves room for
+// more in a name.
+func ShortBase(path string) string {
+	base := filepath.Base(path)
+	return base[:min(len(base), 100)]
 }

@@ -1,6 +1,6 @@
 //go:build windows
 
-package sqlite
+package ownership
 
 import (
 	"errors"
@@ -30,8 +30,8 @@ func tryLock(file *os.File) error {
 // about.
 func isAlive(pid int) bool { return pid > 0 }
 
-// openNoFollow opens a file that is no symbolic link.
-func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
+// OpenNoFollow opens a file that is no symbolic link.
+func OpenNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	if info, err := disk.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("is a symbolic link")}
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package ownership
 
 import (
 	"errors"
@@ -26,8 +26,8 @@ import (
 // Both need a descriptor, which may be closed only when no SQLite connection of
 // this process is on the file any more: hence the register of who uses what.
 
-// inode is a database file that stores of this process have open.
-type inode struct {
+// Inode is a database file that stores of this process have open.
+type Inode struct {
 	key    fileKey
 	users  int
 	owned  bool
@@ -39,12 +39,12 @@ type inode struct {
 
 var inodes = struct {
 	sync.Mutex
-	open map[fileKey]*inode
-}{open: make(map[fileKey]*inode)}
+	open map[fileKey]*Inode
+}{open: make(map[fileKey]*Inode)}
 
-// enlist registers a store on the file at a path. Call leave once all its connections
+// Enlist registers a store on the file at a path. Call leave once all its connections
 // are closed.
-func enlist(path string) (*inode, error) {
+func Enlist(path string) (*Inode, error) {
 	info, err := disk.Stat(path)
 	if err != nil {
 		return nil, err
@@ -54,16 +54,16 @@ func enlist(path string) (*inode, error) {
 	defer inodes.Unlock()
 	i := inodes.open[key]
 	if i == nil {
-		i = &inode{key: key}
+		i = &Inode{key: key}
 		inodes.open[key] = i
 	}
 	i.users++
 	return i, nil
 }
 
-// inUseHere reports whether a store of this process has a database, or the one
+// InUseHere reports whether a store of this process has a database, or the one
 // that a sidecar belongs to, open.
-func inUseHere(path string) bool {
+func InUseHere(path string) bool {
 	info, err := disk.Stat(databaseOf(path))
 	if err != nil {
 		return false
@@ -73,7 +73,7 @@ func inUseHere(path string) bool {
 	return inodes.open[keyOf(databaseOf(path), info)] != nil
 }
 
-func (i *inode) leave() error {
+func (i *Inode) Leave() error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if i.users--; i.users > 0 {
@@ -91,11 +91,11 @@ func (i *inode) leave() error {
 }
 
 // descriptor is the file's, opened once. Call it under the lock.
-func (i *inode) descriptor(path string) (*os.File, error) {
+func (i *Inode) descriptor(path string) (*os.File, error) {
 	if i.file != nil {
 		return i.file, nil
 	}
-	file, err := openNoFollow(path, os.O_RDONLY, 0)
+	file, err := OpenNoFollow(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +103,8 @@ func (i *inode) descriptor(path string) (*os.File, error) {
 	return file, nil
 }
 
-// database is the descriptor, which must not be closed.
-func (i *inode) database(path string) (*os.File, error) {
+// Database is the descriptor, which must not be closed.
+func (i *Inode) Database(path string) (*os.File, error) {
 	inodes.Lock()
 	defer inodes.Unlock()
 	file, err := i.descriptor(path)
@@ -118,15 +118,18 @@ func (i *inode) database(path string) (*os.File, error) {
 	return file, err
 }
 
-// own makes the store the file's only owner, whatever its name; otherwise it is a
-// *kv.LockedError.
-func (i *inode) own(path string) error {
-	for began := time.Now(); ; time.Sleep(firstLockPause) {
+// Opened is the descriptor, nil if there is none yet.
+func (i *Inode) Opened() *os.File { return i.file }
+
+// Own makes the store the file's only owner, whatever its name; otherwise it is a
+// *kv.LockedError. It waits so long at most for stores of this process that only read.
+func (i *Inode) Own(path string, wait time.Duration) error {
+	for began := time.Now(); ; time.Sleep(lockPause) {
 		err := i.tryOwn(path)
 		if !errors.Is(err, errFrozen) {
 			return err
 		}
-		if time.Since(began) > busyTimeout {
+		if time.Since(began) > wait {
 			return &kv.LockedError{Path: path, PID: os.Getpid()}
 		}
 	}
@@ -134,7 +137,7 @@ func (i *inode) own(path string) error {
 
 var errFrozen = errors.New("read here by a store that must not write")
 
-func (i *inode) tryOwn(path string) error {
+func (i *Inode) tryOwn(path string) error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if i.owned {
@@ -158,9 +161,9 @@ func (i *inode) tryOwn(path string) error {
 	return err
 }
 
-// freeze has the file's -shm be opened for reading only in this process, which an
+// Freeze has the file's -shm be opened for reading only in this process, which an
 // owner in it could not work with. It is refused if there is one.
-func (i *inode) freeze() bool {
+func (i *Inode) Freeze() bool {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if !i.owned {
@@ -169,26 +172,26 @@ func (i *inode) freeze() bool {
 	return !i.owned
 }
 
-func (i *inode) thaw() error {
+func (i *Inode) Thaw() error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	i.frozen--
 	return nil
 }
 
-// disown ends ownership. Other stores of the process may still read.
-func (i *inode) disown() error {
+// Disown ends ownership. Other stores of the process may still read.
+func (i *Inode) Disown() error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	i.owned = false
 	return unlockInode(i.file)
 }
 
-// awaitUnread waits for stores that read the file as one that does not change: in WAL
+// AwaitUnread waits for stores that read the file as one that does not change: in WAL
 // mode SQLite would not. They look whether there is an owner after they have their
-// lock, and this one has written down that it is.
-func (i *inode) awaitUnread(path string) error {
-	deadline := time.Now().Add(busyTimeout)
+// lock, and this one has written down that it is. After that long it is a *kv.LockedError.
+func (i *Inode) AwaitUnread(path string, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
 	for {
 		inodes.Lock()
 		still, file := i.still > 0, i.file
@@ -199,13 +202,13 @@ func (i *inode) awaitUnread(path string) error {
 		if time.Now().After(deadline) {
 			return &kv.LockedError{Path: path, PID: max(holderOf(file), 0)}
 		}
-		time.Sleep(firstLockPause)
+		time.Sleep(lockPause)
 	}
 }
 
-// protect keeps programs that use SQLite from taking the database for unused, even
+// Protect keeps programs that use SQLite from taking the database for unused, even
 // if this process's own locks on it are dropped.
-func (i *inode) protect(path string) error {
+func (i *Inode) Protect(path string) error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	file, err := i.descriptor(path)
@@ -216,7 +219,7 @@ func (i *inode) protect(path string) error {
 		return err
 	}
 	i.still++
-	shm, err := openNoFollow(path+shmSuffix, os.O_RDONLY, 0)
+	shm, err := OpenNoFollow(path+SHMSuffix, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -227,12 +230,12 @@ func (i *inode) protect(path string) error {
 	return lockSharedMemory(shm)
 }
 
-// sharedMemory is the file's -shm, which stays open for as long as the file is in use.
-func (i *inode) sharedMemory(path string) (*os.File, error) {
+// SharedMemory is the file's -shm, which stays open for as long as the file is in use.
+func (i *Inode) SharedMemory(path string) (*os.File, error) {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if n := len(i.shm); n > 0 {
-		is, err := disk.Lstat(path + shmSuffix)
+		is, err := disk.Lstat(path + SHMSuffix)
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +243,7 @@ func (i *inode) sharedMemory(path string) (*os.File, error) {
 			return i.shm[n-1], nil
 		}
 	}
-	shm, err := openNoFollow(path+shmSuffix, os.O_RDONLY, 0)
+	shm, err := OpenNoFollow(path+SHMSuffix, os.O_RDONLY, 0)
 	if err == nil {
 		i.shm = append(i.shm, shm)
 	}
@@ -249,7 +252,7 @@ func (i *inode) sharedMemory(path string) (*os.File, error) {
 
 // inWALMode reports whether the file's header says so, and true where it can't be
 // read.
-func (i *inode) inWALMode() bool {
+func (i *Inode) inWALMode() bool {
 	inodes.Lock()
 	file := i.file
 	inodes.Unlock()
@@ -264,8 +267,8 @@ func (i *inode) inWALMode() bool {
 	return n == len(versions) && versions == [2]byte{2, 2}
 }
 
-// expose ends what protect began: SQLite can't leave WAL mode under it.
-func (i *inode) expose() error {
+// Expose ends what protect began: SQLite can't leave WAL mode under it.
+func (i *Inode) Expose() error {
 	inodes.Lock()
 	defer inodes.Unlock()
 	if i.still--; i.still > 0 {
@@ -277,4 +280,26 @@ func (i *inode) expose() error {
 		err = errors.Join(err, unlockSharedMemory(shm))
 	}
 	return err
+}
+
+// RefuseOwned refuses a file that is being written: it would be read at many
+// moments.
+func RefuseOwned(path string, wait time.Duration) error {
+	if InUseHere(path) {
+		return &kv.LockedError{Path: path, PID: os.Getpid()}
+	}
+	i, err := Enlist(path)
+	if err != nil {
+		return err
+	}
+	if err := i.Own(path, wait); err != nil {
+		return errors.Join(err, i.Leave())
+	}
+	if err := errors.Join(i.Disown(), i.Leave()); err != nil {
+		return err
+	}
+	if IsHeld(path) {
+		return &kv.LockedError{Path: path, PID: ownerOf(path + LockSuffix)}
+	}
+	return nil
 }

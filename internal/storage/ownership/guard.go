@@ -1,4 +1,4 @@
-package sqlite
+package ownership
 
 import (
 	"encoding/binary"
@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -30,25 +30,24 @@ const (
 	guardInterval = 1500 * time.Millisecond
 )
 
-// guard notices that a database's files are no longer those that were opened. What
+// Guard notices that a database's files are no longer those that were opened. What
 // was committed to files that are gone would be lost, so nothing more is.
-type guard struct {
+type Guard struct {
 	database string
 	logger   *slog.Logger
-	changed  func()    // called under the lock when the files are lost, or back; nil: nobody asks
-	lock     *lockFile // nil if read-only
-	fixed    bool      // the database file never becomes shorter
+	changed  func() // called under the lock when the files are lost, or back; nil: nobody asks
+	lock     *Lock  // nil if read-only
+	fixed    bool   // the database file never becomes shorter
 
 	mu struct {
 		sync.Mutex
-		is        map[string]os.FileInfo // by suffix, those that are to stay
-		size      int64                  // of the database, when last looked at
-		frames    int                    // of the WAL, the same
-		head      [walHeaderSize]byte    // the same
-		truncated error                  // or overwritten: for good, what was there does not come back
+		is        map[string]os.FileInfo    // by suffix, those that are to stay
+		size      int64                     // of the database, when last looked at
+		frames    int                       // of the WAL, the same
+		head      [pages.WALHeaderSize]byte // the same
+		truncated error                     // or overwritten: for good, what was there does not come back
 	}
-	inode *inode   // nil if read-only
-	views *views   // nil: SQLite reads
+	inode *Inode   // nil if read-only
 	wal   *os.File // nil while there is none to look at
 	lost  atomic.Pointer[lossError]
 	began time.Time
@@ -63,10 +62,9 @@ type guard struct {
 
 	series struct {
 		sync.Mutex
-		head [walHeaderSize]byte // of the WAL when the writer last stamped it
+		head [pages.WALHeaderSize]byte // of the WAL when the writer last stamped it
 	}
-	safe    atomic.Int64 // bytes of the database that are synced: a power cut leaves as many; 0: unknown
-	closing atomic.Bool  // files that go from here on are taken by Close
+	closed atomic.Bool // files that go from here on are taken by Close
 }
 
 // lossError says what has become of a file, and since when.
@@ -78,15 +76,17 @@ type lossError struct {
 func (e *lossError) Error() string { return e.text + ": " + kv.FileLostError.Error() }
 func (e *lossError) Unwrap() error { return kv.FileLostError }
 
-func newGuard(database string, lock *lockFile, inode *inode, config Config) *guard {
-	g := &guard{database: database, lock: lock, inode: inode, logger: config.Logger, changed: config.HealthChanged, began: time.Now(), fixed: true, ended: make(chan struct{})}
+// NewGuard is one for the files of a database; lock and inode are nil for a store that does not own
+// it. changed may be nil, and is called when the files are lost or back.
+func NewGuard(database string, lock *Lock, inode *Inode, logger *slog.Logger, changed func()) *Guard {
+	g := &Guard{database: database, lock: lock, inode: inode, logger: logger, changed: changed, began: time.Now(), fixed: true, ended: make(chan struct{})}
 	g.mu.is = make(map[string]os.FileInfo)
 	return g
 }
 
-// watch takes down what the files with these suffixes are, from when on they are to
+// Watch takes down what the files with these suffixes are, from when on they are to
 // stay. One that is not there is left out.
-func (g *guard) watch(suffixes ...string) error {
+func (g *Guard) Watch(suffixes ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, suffix := range suffixes {
@@ -103,20 +103,20 @@ func (g *guard) watch(suffixes ...string) error {
 	return nil
 }
 
-// watchWAL has the WAL's length looked at. It is the writer's.
-func (g *guard) watchWAL(frameSize int64, needs func() int) (err error) {
+// WatchWAL has the WAL's length looked at. It is the writer's.
+func (g *Guard) WatchWAL(frameSize int64, needs func() int) (err error) {
 	g.walNeeds, g.frameSize = needs, frameSize
-	if g.wal, err = openNoFollow(g.database+walSuffix, os.O_RDONLY, 0); err != nil {
+	if g.wal, err = OpenNoFollow(g.database+WALSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
-	g.walBegins = mapped.NewHead(g.wal, walHeaderSize, false)
+	g.walBegins = mapped.NewHead(g.wal, pages.WALHeaderSize, false)
 	g.restarted()
 	return nil
 }
 
-// committed takes down that there was a commit, and how the WAL is if that may have
+// Committed takes down that there was a commit, and how the WAL is if that may have
 // begun it anew. Called by the writer.
-func (g *guard) committed(anew bool) {
+func (g *Guard) Committed(anew bool) {
 	g.commits++
 	if anew {
 		g.restarted()
@@ -125,54 +125,54 @@ func (g *guard) committed(anew bool) {
 
 // restarted takes down how the WAL begins. If it has become shorter, then by nobody's
 // hand but SQLite's.
-func (g *guard) restarted() {
+func (g *Guard) restarted() {
 	if g.wal == nil {
 		return
 	}
 	g.series.Lock()
 	defer g.series.Unlock()
 	if !g.walBegins.Load(g.series.head[:]) {
-		g.series.head = [walHeaderSize]byte{}
+		g.series.head = [pages.WALHeaderSize]byte{}
 	}
 }
 
 // overwritten says whether the content of a file is somebody else's by now: the
 // database's header no longer says that there is a WAL, or the lock is not signed.
-func (g *guard) overwritten() error {
+func (g *Guard) overwritten() error {
 	suffix := ""
 	switch {
 	case g.inode != nil && !g.inode.inWALMode():
 	case g.lock != nil && !g.lock.signed():
-		suffix = lockSuffix
+		suffix = LockSuffix
 	default:
 		return nil
 	}
 	return fmt.Errorf("%s%s was overwritten while the store had it open: close the store and open it anew", g.database, suffix)
 }
 
-// before is called by the writer before each transaction: nothing may be written
+// Before is called by the writer before each transaction: nothing may be written
 // after an error.
-func (g *guard) before() error {
+func (g *Guard) Before() error {
 	due := g.lost.Load() != nil || g.commits >= guardCommits || time.Since(g.began).Nanoseconds()-g.lookedAt > int64(guardPause)
 	if is := g.walIs(); !due && (is == walSame || is == walAnew) {
 		return nil
 	}
 	g.commits, g.lookedAt = 0, time.Since(g.began).Nanoseconds()
-	return g.last()
+	return g.Last()
 }
 
-// last is before without a transaction to follow: a WAL that was cut must not be
+// Last is before without a transaction to follow: a WAL that was cut must not be
 // moved into the database either.
-func (g *guard) last() error {
+func (g *Guard) Last() error {
 	if g.wal != nil {
 		g.lookAtWAL(g.walNeeds)
 	}
 	return g.look(true)
 }
 
-// sound is what a checkpoint asks first, of a WAL in which so many frames are committed:
+// Sound is what a checkpoint asks first, of a WAL in which so many frames are committed:
 // what was cut or overwritten must not be moved into the database.
-func (g *guard) sound(needs func() (frames int)) error {
+func (g *Guard) Sound(needs func() (frames int)) error {
 	if g.wal != nil {
 		g.lookAtWAL(needs)
 	}
@@ -182,12 +182,12 @@ func (g *guard) sound(needs func() (frames int)) error {
 // lookAtWAL notes that the WAL was cut or overwritten: it must have so many frames, of
 // which the last is of its series, and the one that was the last when somebody looked
 // before: where it was cut and has grown again there is a hole.
-func (g *guard) lookAtWAL(needs func() (frames int)) {
+func (g *Guard) lookAtWAL(needs func() (frames int)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	what := ""
 	for {
-		var head, still [walHeaderSize]byte
+		var head, still [pages.WALHeaderSize]byte
 		g.walBegins.Load(head[:])
 		frames := needs()
 		if what = g.walLacks(head, frames); what == "" {
@@ -201,12 +201,12 @@ func (g *guard) lookAtWAL(needs func() (frames int)) {
 		}
 	}
 	g.mu.truncated = fmt.Errorf("%s%s was %s while the store had it open: close the store, and restore a backup if it then does not open whole",
-		g.database, walSuffix, what)
+		g.database, WALSuffix, what)
 }
 
 // walLacks says what has become of a WAL that begins so and of which so many frames are
 // committed; nothing if it has them. It is called under the lock.
-func (g *guard) walLacks(head [walHeaderSize]byte, frames int) (what string) {
+func (g *Guard) walLacks(head [pages.WALHeaderSize]byte, frames int) (what string) {
 	before := g.mu.frames
 	if head != g.mu.head {
 		before = 0
@@ -222,13 +222,13 @@ func (g *guard) walLacks(head [walHeaderSize]byte, frames int) (what string) {
 
 // hasFrame reports whether the WAL has a frame, by its number from 1, that is of the
 // series that the WAL begins with. One that can't be read for another reason counts.
-func (g *guard) hasFrame(number int) bool {
-	var head [walHeaderSize]byte
-	var frame [frameHeaderSize]byte
+func (g *Guard) hasFrame(number int) bool {
+	var head [pages.WALHeaderSize]byte
+	var frame [pages.FrameHeaderSize]byte
 	if !g.walBegins.Load(head[:]) {
 		return false
 	}
-	n, err := disk.ReadAt(g.wal, frame[:], walHeaderSize+int64(number-1)*g.frameSize)
+	n, err := disk.ReadAt(g.wal, frame[:], pages.WALHeaderSize+int64(number-1)*g.frameSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return true
 	}
@@ -237,7 +237,7 @@ func (g *guard) hasFrame(number int) bool {
 
 // walIs says what the beginning of the WAL is, beside what it was when the writer last
 // stamped it.
-func (g *guard) walIs() walSeries {
+func (g *Guard) walIs() walSeries {
 	const series = 8
 	if g.wal == nil {
 		return walSame
@@ -245,13 +245,13 @@ func (g *guard) walIs() walSeries {
 	g.series.Lock()
 	was := g.series.head
 	g.series.Unlock()
-	var is [walHeaderSize]byte
+	var is [pages.WALHeaderSize]byte
 	switch {
 	case !g.walBegins.Load(is[:]):
 		return walGone
 	case is == was:
 		return walSame
-	case binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(was[16:]) <= series || was == [walHeaderSize]byte{}:
+	case binary.BigEndian.Uint32(is[16:])-binary.BigEndian.Uint32(was[16:]) <= series || was == [pages.WALHeaderSize]byte{}:
 		return walAnew
 	default:
 		return walForeign
@@ -269,20 +269,20 @@ const (
 	walForeign           // somebody else's
 )
 
-// check looks at all files, and says what is wrong with them. There is no guard
+// Check looks at all files, and says what is wrong with them. There is no guard
 // where nobody may have taken the files away.
-func (g *guard) check() error {
+func (g *Guard) Check() error {
 	if g == nil {
 		return nil
 	}
 	return g.look(false)
 }
 
-func (g *guard) look(writer bool) error {
+func (g *Guard) look(writer bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !writer && g.closing.Load() {
-		return g.err() // Close may have taken what is missing
+	if !writer && g.closed.Load() {
+		return g.Err() // Close may have taken what is missing
 	}
 	reason := g.mu.truncated
 	if reason == nil {
@@ -298,17 +298,25 @@ func (g *guard) look(writer bool) error {
 		g.logger.Error("the store has lost its file and refuses to write", "path", g.database, "reason", reason.Error())
 		g.tell()
 	}
-	return g.err()
+	return g.Err()
 }
 
-func (g *guard) tell() {
+func (g *Guard) tell() {
 	if g.changed != nil {
 		g.changed()
 	}
 }
 
-// err is what is wrong, as it was last seen.
-func (g *guard) err() error {
+// Since is when the files were lost, zero if they are not.
+func (g *Guard) Since() time.Time {
+	if lost := g.lost.Load(); lost != nil {
+		return lost.since
+	}
+	return time.Time{}
+}
+
+// Err is what is wrong, as it was last seen.
+func (g *Guard) Err() error {
 	if lost := g.lost.Load(); lost != nil {
 		return lost
 	}
@@ -316,8 +324,8 @@ func (g *guard) err() error {
 }
 
 // compare is called under the lock.
-func (g *guard) compare(writer bool) error {
-	for _, suffix := range []string{"", walSuffix, shmSuffix, lockSuffix} {
+func (g *Guard) compare(writer bool) error {
+	for _, suffix := range []string{"", WALSuffix, SHMSuffix, LockSuffix} {
 		was, watched := g.mu.is[suffix]
 		if !watched {
 			continue
@@ -336,7 +344,7 @@ func (g *guard) compare(writer bool) error {
 				return g.mu.truncated
 			}
 			g.mu.size = is.Size()
-		case suffix == lockSuffix && g.relock(writer):
+		case suffix == LockSuffix && g.relock(writer):
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s%s was removed or moved away while the store had it open: put it back, "+
 				"or close the store and open it where it is", g.database, suffix)
@@ -352,34 +360,47 @@ func (g *guard) compare(writer bool) error {
 // relock makes the lock file anew if it is gone and the store still owns the
 // database itself. Only the writer does, which notes revisions there. It is called
 // under the lock.
-func (g *guard) relock(writer bool) bool {
-	if g.lock == nil || !canProtect || !writer {
+func (g *Guard) relock(writer bool) bool {
+	if g.lock == nil || !CanProtect || !writer {
 		return false
 	}
-	l, err := acquireLock(g.database)
+	l, err := Acquire(g.database)
 	if err != nil {
 		return false
 	}
 	info, err := l.file.Stat()
 	if err != nil {
-		l.abandon()
+		l.Abandon()
 		return false
 	}
 	g.lock.become(l)
-	g.mu.is[lockSuffix] = info
+	g.mu.is[LockSuffix] = info
 	g.logger.Warn("the store's lock file was removed, and is made anew", "path", l.path)
 	return true
 }
 
-// shrinks has a database become shorter than it was, whenever a checkpoint comes to it.
-func (g *guard) shrinks() {
+// Closing says that files that go from here on are taken by the store itself.
+func (g *Guard) Closing() { g.closed.Store(true) }
+
+// WAL is the WAL that is looked at, nil if there is none.
+func (g *Guard) WAL() *os.File { return g.wal }
+
+// walSame reports whether the WAL begins as when the writer last stamped it.
+func (g *Guard) WALIsSame() bool { return g.walIs() == walSame }
+
+// MayShrink reports whether the database file may become shorter than it was.
+func (g *Guard) MayShrink() bool { return !g.fixed }
+
+// Shrinks has a database become shorter than it was, whenever a checkpoint comes to it.
+func (g *Guard) Shrinks() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.fixed = false
 }
 
-// run looks at the files of a store at rest until done is closed.
-func (g *guard) run(done <-chan struct{}) {
+// Run looks at the files of a store at rest until done is closed, and calls then each
+// time that it has.
+func (g *Guard) Run(done <-chan struct{}, then func()) {
 	defer close(g.ended)
 	timer := time.NewTicker(guardInterval)
 	defer timer.Stop()
@@ -388,20 +409,20 @@ func (g *guard) run(done <-chan struct{}) {
 		case <-done:
 			return
 		case <-timer.C:
-			_ = g.check() // it is told to who writes or asks, and logged
-			g.views.keepUp()
+			_ = g.Check() // it is told to who writes or asks, and logged
+			then()
 		}
 	}
 }
 
-// stop waits for run, which ends when the database is closed.
-func (g *guard) stop() error {
+// Stop waits for run, which ends when the database is closed.
+func (g *Guard) Stop() error {
 	<-g.ended
 	return nil
 }
 
-// release closes what was looked at. Nothing is looked at any more.
-func (g *guard) release() error {
+// Release closes what was looked at. Nothing is looked at any more.
+func (g *Guard) Release() error {
 	if g.wal == nil {
 		return nil
 	}
@@ -411,15 +432,3 @@ func (g *guard) release() error {
 func replacedError(path string) error {
 	return fmt.Errorf("%s was replaced by another file while the store had it open: put it back, or close the store and open it anew", path)
 }
-
-// databaseOf is the database that a sidecar belongs to.
-func databaseOf(path string) string {
-	for _, suffix := range sidecars {
-		if database, cut := strings.CutSuffix(path, suffix); cut {
-			return database
-		}
-	}
-	return path
-}
-
-func isSharedMemory(path string) bool { return strings.HasSuffix(path, shmSuffix) }

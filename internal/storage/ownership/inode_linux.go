@@ -1,4 +1,4 @@
-package sqlite
+package ownership
 
 import (
 	"errors"
@@ -76,13 +76,13 @@ func holderOf(file *os.File) int {
 	return int(lock.Pid)
 }
 
-// isConnected reports whether anybody is connected to the shared memory of a
+// IsConnected reports whether anybody is connected to the shared memory of a
 // database: then SQLite keeps its WAL. What can't be told counts as yes.
-func isConnected(database string) bool {
-	if inUseHere(database) {
+func IsConnected(database string) bool {
+	if InUseHere(database) {
 		return true
 	}
-	file, err := openNoFollow(database+shmSuffix, os.O_RDONLY, 0)
+	file, err := OpenNoFollow(database+SHMSuffix, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
@@ -95,5 +95,5 @@ func isConnected(database string) bool {
 	return err != nil || lock.Type != unix.F_UNLCK
 }
 
-// canProtect: a file can be kept from being changed by a lock of ours.
-const canProtect = true
+// CanProtect: a file can be kept from being changed by a lock of ours.
+const CanProtect = true

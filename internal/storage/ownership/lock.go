@@ -1,4 +1,4 @@
-package sqlite
+package ownership
 
 import (
 	"bytes"
@@ -26,12 +26,12 @@ import (
 // errLockHeld is what tryLock answers when another handle holds the lock.
 var errLockHeld = errors.New("lock is held")
 
-// lockFile is a held lock. Its content is two decimal numbers of a fixed width, each
+// Lock is a held lock. Its content is two decimal numbers of a fixed width, each
 // on a line: the owner's PID and, once there is one, the last revision that was
 // acknowledged. It is synced once, when the store opens: it tells, after the owner was
 // killed, whether somebody has cut or removed the WAL since. After a database was closed it says so:
 // then one that is empty was emptied.
-type lockFile struct {
+type Lock struct {
 	file    *os.File
 	path    string
 	created bool // by this very call
@@ -53,18 +53,17 @@ const (
 	lockContentMax = 2 * (lockNumber + 1)
 )
 
-// Waiting for a lock: it is asked for this often.
+// Who only looks (isHeld) is waited for so often, and so long.
 const (
-	firstLockPause = 2 * time.Millisecond
-	lockTries      = 3
-	maxLockPause   = 50 * time.Millisecond
+	lockPause = 2 * time.Millisecond
+	lockTries = 3
 )
 
-// acquireLock takes the lock of a database at once or not at all; held by
+// Acquire takes the lock of a database at once or not at all; held by
 // anybody else it is a *kv.LockedError. It changes nothing in a file that is no
 // lock of ours: that is a kv.ForeignFileError.
-func acquireLock(database string) (*lockFile, error) {
-	path := database + lockSuffix
+func Acquire(database string) (*Lock, error) {
+	path := database + LockSuffix
 	for {
 		l, err := openLockFile(database)
 		if err != nil {
@@ -72,7 +71,7 @@ func acquireLock(database string) (*lockFile, error) {
 		}
 		err = tryLock(l.file)
 		for try := 0; errors.Is(err, errLockHeld) && try < lockTries; try++ {
-			time.Sleep(firstLockPause) // it may be somebody who only looks (isHeld)
+			time.Sleep(lockPause)
 			err = tryLock(l.file)
 		}
 		if errors.Is(err, errLockHeld) {
@@ -98,11 +97,11 @@ func acquireLock(database string) (*lockFile, error) {
 			l.file.Close()
 			continue
 		}
-		if l.found, l.known = lastAcknowledged(database); l.known {
+		if l.found, l.known = LastAcknowledged(database); l.known {
 			return l, nil // it stays until the database has been seen to be whole
 		}
 		if err := l.sign(); err != nil {
-			l.abandon()
+			l.Abandon()
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
 		}
 		return l, nil
@@ -112,12 +111,12 @@ func acquireLock(database string) (*lockFile, error) {
 // openLockFile opens the lock of a database, or makes it. Its mode, and where
 // that is permitted its owner, are the database's: whoever may open the one may
 // open the other.
-func openLockFile(database string) (*lockFile, error) {
-	path := database + lockSuffix
-	file, err := openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func openLockFile(database string) (*Lock, error) {
+	path := database + LockSuffix
+	file, err := OpenNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		likeDatabase(file, database)
-		return &lockFile{file: file, path: path, created: true}, nil
+		return &Lock{file: file, path: path, created: true}, nil
 	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return nil, fmt.Errorf("%w: files can't be made in that folder, which a store that is written to needs; open it read-only, or change that", err)
@@ -131,7 +130,7 @@ func openLockFile(database string) (*lockFile, error) {
 			path, kindOf(info.Mode()), kv.ForeignFileError)
 	}
 	// O_CREATE still: it may vanish between the two calls.
-	file, err = openNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err = OpenNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: it was made by another user; give it the owner and mode of %s, "+
 			"or remove it while no store is open on that: %w", err, database, fs.ErrPermission)
@@ -139,13 +138,13 @@ func openLockFile(database string) (*lockFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lockFile{file: file, path: path}, nil
+	return &Lock{file: file, path: path}, nil
 }
 
 // prove reads what the file says, and refuses one that no store has left. The lock is
 // held: while it is not, its owner may be half-way through writing to it. Where the
 // database's mode has changed since the lock was made, so does the lock's.
-func (l *lockFile) prove() error {
+func (l *Lock) prove() error {
 	if l.created {
 		return nil
 	}
@@ -192,7 +191,7 @@ func sameOwner(a, b fs.FileInfo) bool {
 
 // current reports whether the file that is locked is the one that the path
 // leads to.
-func (l *lockFile) current() (bool, error) {
+func (l *Lock) current() (bool, error) {
 	locked, err := l.file.Stat()
 	if err != nil {
 		return false, err
@@ -204,17 +203,24 @@ func (l *lockFile) current() (bool, error) {
 	return err == nil && os.SameFile(locked, named), err
 }
 
+// Unclosed is the last revision that the owner before acknowledged, if it has not closed the
+// database; until that has been seen to be whole.
+func (l *Lock) Unclosed() (last uint64, known bool) { return l.found, l.known }
+
+// WasUsed reports whether the lock was left by an owner before, so that a database was there.
+func (l *Lock) WasUsed() bool { return l.known || l.before == closedMark }
+
 // sign writes the owner's PID down, and that nothing is acknowledged yet.
-func (l *lockFile) sign() error {
+func (l *Lock) sign() error {
 	l.known = false
 	return l.write(signature + "\n")
 }
 
-// adopt writes the owner's PID and the last revision down, safe from a power cut: what
+// Adopt writes the owner's PID and the last revision down, safe from a power cut: what
 // the last owner has noted and lost, as may be, is not to come back beside a stamp of
 // this one, and without a note nobody could tell a WAL that was about to begin anew from
 // one that somebody has cut.
-func (l *lockFile) adopt(last uint64) error {
+func (l *Lock) Adopt(last uint64) error {
 	l.known = false
 	note := acknowledgement(last)
 	return errors.Join(l.write(signature+"\n"+string(note[:])), disk.Sync(l.file))
@@ -222,7 +228,7 @@ func (l *lockFile) adopt(last uint64) error {
 
 // signed reports whether the file still begins with the owner's PID. Who has cut it
 // has not written anything of theirs.
-func (l *lockFile) signed() bool {
+func (l *Lock) signed() bool {
 	var text [lockNumber]byte
 	if l.text != nil && l.text.Load(text[:]) {
 		return string(text[:]) == signature || text == [lockNumber]byte{}
@@ -237,9 +243,9 @@ func (l *lockFile) signed() bool {
 // signature is the PID as owners write it.
 var signature = fmt.Sprintf("%0*d", lockNumber, os.Getpid())
 
-// acknowledge notes a revision that is about to be acknowledged. What somebody has
+// Acknowledge notes a revision that is about to be acknowledged. What somebody has
 // put into the file instead is left as it is: the guard will find it.
-func (l *lockFile) acknowledge(revision uint64) error {
+func (l *Lock) Acknowledge(revision uint64) error {
 	if !l.signed() {
 		return nil
 	}
@@ -261,8 +267,8 @@ func acknowledgement(revision uint64) (text [lockNumber + 1]byte) {
 	return text
 }
 
-// share maps a lock that has its full length, so that a note costs no system call.
-func (l *lockFile) share() {
+// Share maps a lock that has its full length, so that a note costs no system call.
+func (l *Lock) Share() {
 	if l.text == nil {
 		l.text = mapped.NewHead(l.file, lockContentMax, true)
 	}
@@ -270,39 +276,39 @@ func (l *lockFile) share() {
 
 // become has the owner hold another lock file than before, which is without a name,
 // with the same text.
-func (l *lockFile) become(other *lockFile) {
+func (l *Lock) become(other *Lock) {
 	text := make([]byte, lockContentMax)
-	old := lockFile{file: l.file, text: l.text}
+	old := Lock{file: l.file, text: l.text}
 	l.file, l.text, l.created = other.file, nil, false
 	if old.text.Load(text) && l.write(string(text)) == nil {
-		l.share()
+		l.Share()
 	}
 	_ = old.close()
 }
 
 // close closes the file. A mapping that is left would keep the lock.
-func (l *lockFile) close() error { return errors.Join(l.text.Unmap(), l.file.Close()) }
+func (l *Lock) close() error { return errors.Join(l.text.Unmap(), l.file.Close()) }
 
 // write replaces what the file says, in place: at no moment does it say nothing.
-func (l *lockFile) write(text string) error {
+func (l *Lock) write(text string) error {
 	if _, err := disk.WriteAt(l.file, []byte(text), 0); err != nil {
 		return err
 	}
 	return disk.Truncate(l.file, int64(len(text)))
 }
 
-// release gives the lock of a database that was closed up and leaves the file in
+// Release gives the lock of a database that was closed up and leaves the file in
 // place: removing it would race with the next opener for no gain.
-func (l *lockFile) release() error {
+func (l *Lock) Release() error {
 	if !l.signed() {
 		return l.close() // what is in it is somebody's
 	}
 	return errors.Join(l.write(closedMark), l.close())
 }
 
-// keep gives the lock up and leaves what it says of revisions, under nobody's number:
+// Keep gives the lock up and leaves what it says of revisions, under nobody's number:
 // the database was not closed whole.
-func (l *lockFile) keep() error {
+func (l *Lock) Keep() error {
 	var err error
 	if l.signed() {
 		_, err = disk.WriteAt(l.file, []byte(strings.Repeat("0", lockNumber)), 0)
@@ -310,9 +316,9 @@ func (l *lockFile) keep() error {
 	return errors.Join(err, l.close())
 }
 
-// abandon gives up the lock of a database that could not be opened, and leaves
+// Abandon gives up the lock of a database that could not be opened, and leaves
 // behind what was found.
-func (l *lockFile) abandon() {
+func (l *Lock) Abandon() {
 	if l.known {
 		l.close()
 		return
@@ -325,7 +331,7 @@ func (l *lockFile) abandon() {
 }
 
 // forget closes the file, and removes one that is of this very call.
-func (l *lockFile) forget() {
+func (l *Lock) forget() {
 	if !l.created {
 		l.close()
 		return
@@ -343,7 +349,7 @@ func (l *lockFile) forget() {
 // holder writes it right after taking the lock, so that it may be a moment yet.
 func ownerOf(path string) int {
 	for range 20 {
-		text, err := readSidecar(path, lockContentMax)
+		text, err := ReadSidecar(path, lockContentMax)
 		if err != nil {
 			return 0
 		}
@@ -356,10 +362,10 @@ func ownerOf(path string) int {
 	return 0
 }
 
-// isHeld reports whether somebody holds the lock right now, wherever their process is
+// IsHeld reports whether somebody holds the lock right now, wherever their process is
 // seen from. It holds the lock itself for a moment, which acquireLock allows for.
-func isHeld(database string) bool {
-	file, err := openNoFollow(database+lockSuffix, os.O_RDONLY, 0)
+func IsHeld(database string) bool {
+	file, err := OpenNoFollow(database+LockSuffix, os.O_RDONLY, 0)
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)
 	}
@@ -367,19 +373,19 @@ func isHeld(database string) bool {
 	return tryLock(file) != nil
 }
 
-// hasLiveOwner reports whether somebody owns the database whose process is still there,
+// HasLiveOwner reports whether somebody owns the database whose process is still there,
 // as far as can be told.
-func hasLiveOwner(database string) bool {
-	text, _ := readSidecar(database+lockSuffix, lockContentMax)
+func HasLiveOwner(database string) bool {
+	text, _ := ReadSidecar(database+LockSuffix, lockContentMax)
 	first, _, _ := strings.Cut(string(text), "\n")
 	pid, err := strconv.Atoi(first)
 	return err == nil && isAlive(pid)
 }
 
-// lastAcknowledged is the last revision that an owner has acknowledged who has not
+// LastAcknowledged is the last revision that an owner has acknowledged who has not
 // closed the database, if one is known.
-func lastAcknowledged(database string) (revision uint64, known bool) {
-	text, err := readSidecar(database+lockSuffix, lockContentMax)
+func LastAcknowledged(database string) (revision uint64, known bool) {
+	text, err := ReadSidecar(database+LockSuffix, lockContentMax)
 	_, second, _ := strings.Cut(string(text), "\n")
 	if err != nil || len(second) < lockNumber {
 		return 0, false

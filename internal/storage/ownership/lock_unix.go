@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package ownership
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func tryLock(file *os.File) error {
 // isAlive reports whether there is a process of this number.
 func isAlive(pid int) bool { return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
-// openNoFollow opens a file that is no symbolic link. It does not wait for a FIFO.
-func openNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
+// OpenNoFollow opens a file that is no symbolic link. It does not wait for a FIFO.
+func OpenNoFollow(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	return disk.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 }

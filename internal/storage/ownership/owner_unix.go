@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package ownership
 
 import (
 	"os"
@@ -16,8 +16,8 @@ func ownerIDs(info os.FileInfo) (uid, gid int, ok bool) {
 	return int(stat.Uid), int(stat.Gid), true
 }
 
-// linksOf is how many names a file has.
-func linksOf(info os.FileInfo) int {
+// LinksOf is how many names a file has.
+func LinksOf(info os.FileInfo) int {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return 1
