@@ -116,7 +116,7 @@ func TestFailureBetweenCommitAndHandOver(t *testing.T) {
 
 // TestNothingIsLeftOfALoop: however it ends, the notifier knows of it no more.
 func TestNothingIsLeftOfALoop(t *testing.T) {
-	e := open(t, Config{History: kv.History{Revisions: 1}})
+	e := open(t, Config{Retention: kv.Retention{Revisions: 1}})
 	for range 3 {
 		must(t, e, set("g", "k", "v"))
 	}

@@ -158,7 +158,7 @@ func TestSlowEndHasTheBufferThatWasAskedFor(t *testing.T) {
 func TestOneLargeCommitLeavesNothingBehind(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		const keys = 50_000
-		e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, History: kv.History{Bytes: 1}})
+		e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, Retention: kv.Retention{Bytes: 1}})
 		quota := kv.QuotaConfig{MaxKeys: 2 * keys}
 		large := func() {
 			commit := kv.Mutation{Kind: kv.Batch, Namespace: "n", Quota: quota}
@@ -233,7 +233,7 @@ func TestKeysDoNotKeepTheirValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStorage(t, func(t *testing.T, path string) {
-				e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, ReadCache: -1, History: kv.History{Bytes: 64 << 20}})
+				e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, ReadCache: -1, Retention: kv.Retention{Bytes: 64 << 20}})
 				before := heap()
 				commit := kv.Mutation{Kind: kv.Batch}
 				for i := range one.keys {

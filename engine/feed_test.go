@@ -144,7 +144,7 @@ func TestSubscriberAfterAnUnknownOutcome(t *testing.T) {
 func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		faults := testkit.NewFaults()
-		e := open(t, Config{Path: path, Failpoint: faults.Hook, Durability: kv.DurabilityBuffered, History: kv.History{Revisions: 20}})
+		e := open(t, Config{Path: path, Failpoint: faults.Hook, Durability: kv.DurabilityBuffered, Retention: kv.Retention{Revisions: 20}})
 		options := kv.SubscribeOptions{Filters: []kv.Filter{{Group: kv.Exactly("quiet")}}, Buffer: 1, Progress: time.Millisecond}
 		skipping := options
 		skipping.Slow = kv.SlowSkip

@@ -120,8 +120,8 @@ func (r Ref) ask(message func(done chan struct{}) Message) (answered bool) {
 	}
 }
 
-// Calling reports whether there are callbacks.
-func (r Ref) Calling() bool { return r.callbacks.Any() }
+// HasCallbacks reports whether there are callbacks.
+func (r Ref) HasCallbacks() bool { return r.callbacks.Any() }
 
 // Listening reports whether there are watchers or subscribers.
 func (r Ref) Listening() bool { return !r.index.empty() || !r.subscribed.empty() }
@@ -155,8 +155,8 @@ func (r Ref) Deliver(d admission.Delivery) {
 // Answering reports whether a delivery is on its way that has Answerers to be told.
 func (r Ref) Answering() bool { return r.answering.Load() > 0 }
 
-// Unasked runs callbacks for events that no goroutine waits for.
-func (r Ref) Unasked(events []kv.Event) { r.callbacks.Unasked(events) }
+// CallInBackground runs callbacks for events whose request no caller waits for.
+func (r Ref) CallInBackground(events []kv.Event) { r.callbacks.CallInBackground(events) }
 
 // Poison stops the notifier once it has handled what is queued, and returns at
 // once.
