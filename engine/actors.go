@@ -32,7 +32,7 @@ func (e *Engine) start() (_ *actors, err error) {
 		}
 	}()
 	logger, fail := e.config.Logger, e.config.Failpoint
-	// Whoever shares the actor system may stop an actor of ours. A store can't
+	// Other users of the actor system may stop an actor of ours. A store can't
 	// keep its promises without any of them: all end then, and callers are told.
 	orphaned := func() {
 		if a.connected.Load() {

@@ -99,8 +99,8 @@ func (c Config) complete() (Config, error) {
 			return c, fmt.Errorf("%s %d: must be between 1 and %d: %w", limit.name, limit.value, limit.most, kv.InvalidOptionError)
 		}
 	}
-	if one := c.Limits.Group + c.Limits.Key + c.Limits.Value; one > c.Limits.Commit {
-		return c, fmt.Errorf("commit size %d: one entry may take %d: %w", c.Limits.Commit, one, kv.InvalidOptionError)
+	if entry := c.Limits.Group + c.Limits.Key + c.Limits.Value; entry > c.Limits.Commit {
+		return c, fmt.Errorf("commit size %d: one entry may take %d: %w", c.Limits.Commit, entry, kv.InvalidOptionError)
 	}
 	if c.Overlay < 0 || c.Overlay > 0 && c.Overlay < minOverlay {
 		return c, fmt.Errorf("overlay %d: must be zero, or %d bytes at least: %w", c.Overlay, minOverlay, kv.InvalidOptionError)

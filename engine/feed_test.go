@@ -139,8 +139,8 @@ func TestSubscriberAfterAnUnknownOutcome(t *testing.T) {
 }
 
 // TestQuietSubscriberOfATrimmedLog: the log no longer holds the last event that
-// concerned a subscriber, but whatever does since. He has missed nothing and is
-// not told so, when the writer is started anew and when he falls behind.
+// concerned a subscriber, but whatever does since. It has missed nothing and is
+// not told so, when the writer is started anew and when it falls behind.
 func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		faults := testkit.NewFaults()

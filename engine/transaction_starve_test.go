@@ -35,7 +35,7 @@ func transact(t *testing.T, e *Engine, r kv.Range, elsewhere func(attempt int)) 
 // short the log is and however much they write.
 func TestATransactionDoesNotStarve(t *testing.T) {
 	large := strings.Repeat("v", 2<<20)
-	for name, one := range map[string]struct {
+	for name, test := range map[string]struct {
 		retention kv.Retention
 		elsewhere func(t *testing.T, e *Engine, attempt int)
 	}{
@@ -65,17 +65,17 @@ func TestATransactionDoesNotStarve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStorage(t, func(t *testing.T, path string) {
-				e := open(t, Config{Path: path, Retention: one.retention, Durability: kv.DurabilityBuffered})
+				e := open(t, Config{Path: path, Retention: test.retention, Durability: kv.DurabilityBuffered})
 				must(t, e, set("g", "k", "v"))
 				for i := range 3 {
-					attempts, err := transact(t, e, kv.GroupRange("g"), func(attempt int) { one.elsewhere(t, e, attempt) })
+					attempts, err := transact(t, e, kv.GroupRange("g"), func(attempt int) { test.elsewhere(t, e, attempt) })
 					require.NoError(t, err)
 					require.LessOrEqual(t, attempts, 2, "it is run again once at most")
 					require.Equal(t, testkit.Present("v"), value(t, e, "g", fmt.Sprint(i+1)))
 				}
 				// What is a conflict still is one, each time.
 				attempts, err := transact(t, e, kv.GroupRange("g"), func(attempt int) {
-					one.elsewhere(t, e, attempt)
+					test.elsewhere(t, e, attempt)
 					must(t, e, set("g", "k", fmt.Sprint(attempt)))
 				})
 				var conflict *kv.ConflictError
@@ -83,7 +83,7 @@ func TestATransactionDoesNotStarve(t *testing.T) {
 				require.Equal(t, maxAttempts, attempts)
 				// And one that ends.
 				attempts, err = transact(t, e, kv.PrefixRange("g"), func(attempt int) {
-					one.elsewhere(t, e, attempt)
+					test.elsewhere(t, e, attempt)
 					if attempt < 4 {
 						must(t, e, set("g2", "k", fmt.Sprint(attempt)))
 					}

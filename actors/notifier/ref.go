@@ -80,8 +80,8 @@ func (r Ref) Unwatch(w *Watcher) {
 	r.ask(func(done chan struct{}) Message { return unwatch{watcher: w, done: done} })
 }
 
-// Subscribe registers a subscriber, who has everything to read yet; limit is how
-// many events may wait for him. Every event committed by a write that begins
+// Subscribe registers a subscriber, which begins behind; limit is how
+// many events may wait for it. Every event committed by a write that begins
 // after Subscribe returned comes by Chunks, or Behind says that it is in the
 // log. On a stopped notifier Done is closed.
 func (r Ref) Subscribe(filters []kv.Filter, limit int) *Subscription {

@@ -178,7 +178,7 @@ func (a *Actor) applyJob(j *job) (outcome kv.Outcome, cleared bool, err error) {
 }
 
 // applyPurge removes chunks of expired rows. Where a commit takes long, on a slow disk,
-// those who wait for it wait little longer for some more of them: there are fewer commits
+// its callers wait little longer for some more of them: there are fewer commits
 // to come.
 func (a *Actor) applyPurge(judged bool) (outcome kv.Outcome, err error) {
 	began := time.Now()
@@ -319,7 +319,7 @@ func (a *Actor) announce() {
 	a.Audience.Deliver(delivery)
 }
 
-// queue has the notifier answer those who are told, behind what it has to answer yet:
+// queue has the notifier answer those that are told, behind what it has to answer yet:
 // a sender's answers come in the order of its writes.
 func (a *Actor) queue() {
 	var delivery admission.Delivery
