@@ -34,7 +34,7 @@ type NamespaceUsage = kv.NamespaceUsage
 // Listeners are the store's watchers, watching actors and subscribers, at most limit of
 // them and in no order; more says that there are others. It holds nobody up. A store
 // opened WithReadOnly has none: its subscribers read the log. OnChange's functions are
-// no listeners: they are called by who writes.
+// no listeners: the goroutine that writes calls them.
 func (s *Store) Listeners(limit int) (listeners []Listener, more bool, err error) {
 	listeners, more, err = s.inner().Listeners(max(limit, 0))
 	return listeners, more, wrap("Listeners", err)

@@ -157,19 +157,24 @@ func WithSizeLimits(limits SizeLimits) Option {
 	return func(c *engine.Config) error { c.Limits = engine.Limits(limits); return nil }
 }
 
-// History bounds how much the log of changes keeps, for subscriptions that
+// Retention bounds how much the log of changes keeps, for subscriptions that
 // resume and for Store.History. What exceeds one of the bounds is removed with
 // later writes, oldest first; there may be 1/16 more than the bound at a time,
 // and the newest commit always stays. A field that is zero has its default.
-type History struct {
+type Retention struct {
 	Revisions int           // default 1,000,000
 	Bytes     int64         // of the file, or of memory for ":memory:"; default 64 MiB, for ":memory:" 16 MiB
 	Age       time.Duration // default 24 hours
 }
 
+// History is the former name of Retention.
+//
+// Deprecated: use Retention.
+type History = Retention
+
 // WithHistory sets how much the log of changes keeps.
-func WithHistory(history History) Option {
-	return func(c *engine.Config) error { c.History = kv.History(history); return nil }
+func WithHistory(keep Retention) Option {
+	return func(c *engine.Config) error { c.Retention = kv.Retention(keep); return nil }
 }
 
 // WithDiscardedLog begins the log of changes anew when New opens the store: the

@@ -25,8 +25,8 @@ const (
 )
 
 // feed is one loop over a subscription. It is driven by the subscriber's own
-// goroutine: events come from the notifier while he keeps up, and from the log
-// at first and whenever he does not. Both are in the order of commits, so one
+// goroutine: events come from the notifier while it keeps up, and from the log
+// at first and whenever it does not. Both are in the order of commits, so one
 // number, the position, joins them without a gap or an event twice.
 type feed struct {
 	engine   *Engine
@@ -41,7 +41,7 @@ type feed struct {
 }
 
 // errStopped ends a loop whose subscriber wants no more.
-var errStopped = errors.New("the subscriber has left his loop")
+var errStopped = errors.New("the subscriber has left its loop")
 
 // Subscribe yields the events that match, in commit order, those of a request
 // together. An error is yielded once, last; the end of either context is one.
@@ -163,7 +163,7 @@ func (f *feed) follow() error {
 }
 
 // rejoin makes up for events that did not come by chunks: from the log, unless
-// it is the subscriber's own slowness and he would not have it so.
+// the buffer was full and the options say otherwise.
 func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 	if s.Overrun() && joined {
 		f.engine.slowSubscriber(f.options.Slow)
@@ -300,7 +300,7 @@ func (f *feed) catchUp() error {
 
 // rows yields what rows of the log hold.
 func (f *feed) rows(rows []kv.LogRow) (err error) {
-	// A subscriber who waits holds nothing.
+	// A subscriber that waits holds nothing.
 	defer func() { clear(f.events[:cap(f.events)]) }()
 	for i := range rows {
 		if err := f.check(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// observed reports whether requests are counted or traced. Who is not, pays for this question
+// observed reports whether requests are counted or traced. A store that does neither pays for this question
 // alone.
 func (e *Engine) observed() bool { return e != nil && (e.meter != nil || e.tracer != nil) }
 
@@ -72,7 +72,7 @@ func (e *Engine) beginMutation(ctx context.Context, m *kv.Mutation, o *observati
 	return ctx
 }
 
-// answered notes what came of a mutation that nobody waits for. Whoever answers calls it.
+// answered notes what came of a mutation that no caller waits for. Its answerer calls it.
 func (e *Engine) answered(m *kv.Mutation, err error) {
 	kind := metrics.Of(m.Kind)
 	e.meter.Fail(kind, err)

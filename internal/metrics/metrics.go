@@ -16,7 +16,7 @@
 // Reading the clock twice costs as much as a read from memory, so of such requests one in 64
 // is measured, and counts as 64. Which ones the stripe's own count says, multiplied by an odd
 // number: that is one in 64 of any long run of it, and falls in step with no period that
-// callers may have. The first few hundred are measured all: who has few requests wants to
+// callers may have. The first few hundred are measured all: a store with few requests is to
 // see them. See docs/adr/0070-metrics-and-traces.md.
 package metrics
 

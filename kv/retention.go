@@ -2,9 +2,9 @@ package kv
 
 import "time"
 
-// History bounds what the log keeps. Whatever exceeds one of the bounds is
+// Retention bounds what the log of changes keeps. Whatever exceeds one of the bounds is
 // removed, oldest first; the newest commit always stays.
-type History struct {
+type Retention struct {
 	Revisions int
 	Bytes     int64 // of log records
 	Age       time.Duration
