@@ -31,7 +31,9 @@ func TestGroupsAreEmptiedKeyByKeyInLinearTime(t *testing.T) {
 					require.NoError(t, w.foldOver())
 				}
 				if where == "by SQLite" {
+					w.views.mu.Lock()
 					w.views.replace(nil)
+					w.views.mu.Unlock()
 				}
 				require.NoError(t, w.Begin())
 				w.last = w.over.Published().Revision() // this transaction is given up
@@ -130,7 +132,9 @@ func TestWhetherAGroupHasRows(t *testing.T) {
 					w.freeze()
 				}
 			case 2:
+				w.views.mu.Lock()
 				w.views.replace(nil)
+				w.views.mu.Unlock()
 			case 3:
 				w.views.sighted(w.shown)
 			}

@@ -712,6 +712,7 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 		w.folded = w.frozenTo
 		w.behind = w.over.Gathered() > 0
 		w.over.Prune()
+		w.boundHeld()
 	}
 	return err
 }
