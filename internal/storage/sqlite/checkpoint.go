@@ -98,6 +98,7 @@ type checkpoints struct {
 	completed atomic.Uint64 // how many have been
 	failures  atomic.Uint64
 	expired   atomic.Uint64 // scans and snapshots that were in the way too long
+	held      heldRuns      // what they keep in memory
 	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
@@ -333,6 +334,7 @@ func (c *checkpoints) run() {
 			if pages := c.crowded.Swap(0); pages > 0 {
 				c.makeWay(int(pages))
 			}
+			c.lighten()
 			if c.requested.Swap(false) {
 				c.move()
 			}

@@ -343,7 +343,7 @@ func (w *fileWriter) RollbackTo() error {
 		return storage.ErrRolledBack
 	}
 	if w.over != nil {
-		w.over.Undo(w.savepoint)
+		w.undoTo(w.savepoint)
 		w.from = w.sought
 		return nil
 	}
