@@ -246,12 +246,12 @@ func TestReadOnlyViewsLetTheWALBeginAnew(t *testing.T) {
 			}
 		})
 	}
-	value := strings.Repeat("v", 3000)
+	value := strings.Repeat("v", 30_000)
 	random := rand.New(rand.NewPCG(1, 1))
-	for range 300 {
+	for range 150 { // of 160 pages: more than the WAL may have
 		var rows []kv.Row
-		for range 50 {
-			rows = append(rows, row("big", fmt.Sprint(random.IntN(2000)), value+fmt.Sprint(random.Int())))
+		for range 20 {
+			rows = append(rows, row("big", fmt.Sprint(random.IntN(200)), value+fmt.Sprint(random.Int())))
 		}
 		require.NoError(t, write(owner, rows...))
 	}
