@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -356,7 +357,7 @@ func (w *fileWriter) locateAll(run *overlay.Frozen) (made arranged) {
 	if w.views == nil {
 		return arranged{err: errUnread}
 	}
-	defer onFault(debug.SetPanicOnFault(true), &made.err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &made.err)
 	var p pin
 	looked := 0
 	release := func() {
