@@ -105,6 +105,9 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 	if wait := time.Until(w.again); wait > 0 {
 		return wait
 	}
+	if w.guard.Before() != nil {
+		return foldPause // which is what is wrong with the store, and not with the fold
+	}
 	more, err := w.foldPart(rest)
 	w.noteFold(err)
 	switch {
@@ -143,9 +146,6 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 		if err := w.resync(); err != nil {
 			return true, err
 		}
-	}
-	if err := w.guard.Before(); err != nil {
-		return true, err
 	}
 	if !w.over.Frozen() {
 		if w.over.Gathered() > 0 && (rest || w.full()) {
