@@ -92,6 +92,10 @@ func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
 	if err := v.readMeta(&record, &row); err != nil {
 		return row, false, err
 	}
+	if serial, value, ok := record.Near(v.shape.columns[columnValue]); ok && serial >= blobTypes {
+		row.Value = string(value)
+		return row, true, nil
+	}
 	kind, n, err := record.Measure(v.shape.columns[columnValue])
 	if err != nil || kind != pages.Text && kind != pages.Blob {
 		return row, false, faulty(err)
@@ -106,26 +110,39 @@ func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
 	return row, true, nil
 }
 
-// readMeta reads the deadline and the revision.
+// readMeta reads the deadline and the revision. Of what neither may be SQLite has the words.
 func (v *view) readMeta(record *btree.Record, row *kv.Row) error {
-	deadline, err := record.Column(v.shape.columns[columnDeadline])
-	if err != nil {
-		return faulty(err)
-	}
-	switch deadline.Kind {
-	case pages.Null, pages.Missing:
+	n, kind, err := integer(record, v.shape.columns[columnDeadline])
+	switch {
+	case err != nil:
+		return err
+	case kind == pages.Integer:
+		row.Deadline = n
+	case kind == pages.Null || kind == pages.Missing:
 		row.Deadline = kv.NoDeadline
-	case pages.Integer:
-		row.Deadline = deadline.Int
 	default:
-		return errUnread // SQLite has the words
+		return errUnread
 	}
-	revision, err := record.Column(v.shape.columns[columnRevision])
-	if err != nil || revision.Kind != pages.Integer && revision.Kind != pages.Missing {
+	n, kind, err = integer(record, v.shape.columns[columnRevision])
+	if err != nil || kind != pages.Integer && kind != pages.Missing {
 		return faulty(err)
 	}
-	row.Revision = uint64(max(revision.Int, 1))
+	row.Revision = uint64(max(n, 1))
 	return nil
+}
+
+// integer is a column's, if it is of that kind.
+func integer(record *btree.Record, column int) (n int64, kind pages.Kind, err error) {
+	if serial, b, ok := record.Near(column); ok && serial < blobTypes {
+		if serial == 0 {
+			return 0, pages.Null, nil
+		}
+		if n, size := pages.ParseInteger(byte(serial), b); size >= 0 {
+			return n, pages.Integer, nil
+		}
+	}
+	value, err := record.Column(column)
+	return value.Int, value.Kind, unread(err)
 }
 
 // owned is a string of bytes that nobody else has.

@@ -24,6 +24,10 @@ type pageSource[T any] interface {
 	// behind is what SQLite is to be asked instead: all, or what is behind the last that
 	// was yielded.
 	behind(last *T) source[T]
+	// room is a buffer for the first chunk, or none. free gives it back, and whatever else
+	// the source has: nobody uses either any more.
+	room() []T
+	free(room []T)
 }
 
 // streamPages is stream for what is read from the pages of a view: the loop's body runs
@@ -45,6 +49,7 @@ func streamPages[T any](ctx context.Context, p *pool, begin func() pageSource[T]
 func streamHeldPages[T any](ctx context.Context, h *hold, begin func() pageSource[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		s := &pageLoop[T]{pool: h.pool, hold: h, begin: begin}
+		defer s.free()
 		s.loop(ctx, s.firstHeld(ctx), yield)
 	}
 }
@@ -127,7 +132,17 @@ func (s *pageLoop[T]) start(ctx context.Context) (leave func(), err error) {
 // restart has the scan begin at its beginning.
 func (s *pageLoop[T]) restart() {
 	s.drop()
+	s.free()
 	s.scan, s.more = s.begin(), false
+	s.rows = s.scan.room()
+}
+
+// free gives back what the scan has, if there is one.
+func (s *pageLoop[T]) free() {
+	if s.scan != nil {
+		s.scan.free(s.rows)
+		s.scan, s.rows = nil, nil
+	}
 }
 
 // drop forgets a chunk that is not to be yielded.
@@ -214,6 +229,7 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 var errPage = fmt.Errorf("a page can't be read as it is: check the store, and salvage what it has if that finds something: %w", kv.DamagedError)
 
 func (s *pageLoop[T]) end() {
+	s.free()
 	if s.hold != nil {
 		s.hold.release(kv.SnapshotClosedError)
 	}
