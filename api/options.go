@@ -105,7 +105,15 @@ func WithReadCache(bytes int) Option {
 // open, and after a crash until the next opening, the table by itself lacks what is in the
 // log: other programs that read the file see it later. It is experimental.
 func WithOverlay(bytes int64) Option {
-	return func(c *engine.Config) error { c.Overlay = bytes; return nil }
+	return func(c *engine.Config) error {
+		if bytes < 0 {
+			return fmt.Errorf("overlay %d: must be zero or positive: %w", bytes, InvalidOptionError)
+		}
+		if c.Overlay = bytes; bytes == 0 {
+			c.Overlay = -1
+		}
+		return nil
+	}
 }
 
 // WithMmap says whether a file's pages are read where the system has them in memory, by

@@ -32,7 +32,7 @@ type Config struct {
 	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
 	NoMmap        bool          // files are not mapped into memory
 	NoPages       bool          // files are read by SQLite alone: for tests, and for measuring
-	Overlay       int64         // bytes of what may be committed and not be in a file's table yet; default none: it is written there at once
+	Overlay       int64         // bytes of what may be committed and not be in a file's table yet; default none: it is written there at once; negative: none
 	ReadCache     int           // bytes of rows kept in memory; default an eighth of what there is, at most 64 MiB; negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096
@@ -102,8 +102,14 @@ func (c Config) complete() (Config, error) {
 	if entry := c.Limits.Group + c.Limits.Key + c.Limits.Value; entry > c.Limits.Commit {
 		return c, fmt.Errorf("commit size %d: one entry may take %d: %w", c.Limits.Commit, entry, kv.InvalidOptionError)
 	}
-	if c.Overlay < 0 || c.Overlay > 0 && c.Overlay < minOverlay {
+	if c.Overlay == 0 {
+		c.Overlay = defaultOverlay
+	}
+	if c.Overlay > 0 && c.Overlay < minOverlay {
 		return c, fmt.Errorf("overlay %d: must be zero, or %d bytes at least: %w", c.Overlay, minOverlay, kv.InvalidOptionError)
+	}
+	if c.Overlay < 0 {
+		c.Overlay = 0
 	}
 	if c.ReadOnly && c.DiscardLog {
 		return c, fmt.Errorf("a read-only store can't discard its log: %w", kv.InvalidOptionError)

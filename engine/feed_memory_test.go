@@ -136,17 +136,24 @@ func TestSlowEndHasTheBufferThatWasAskedFor(t *testing.T) {
 		testkit.Await(t, "progress", s.joined)
 		value := strings.Repeat("v", 1<<10)
 		must(t, e, set("g", "k", value))
+		fill := func() { // by commits of several events, which are as many
+			const each = 20
+			commit := kv.Mutation{Kind: kv.Batch}
+			for i := range each {
+				commit.Operations = append(commit.Operations, kv.Operation{Kind: kv.Set, Group: "g", Key: strconv.Itoa(i), Value: value})
+			}
+			for range waiting / each {
+				must(t, e, commit)
+			}
+		}
 		for range 2 {
 			testkit.Await(t, "the loop's stop", s.reached)
-			for range waiting {
-				must(t, e, set("g", "k", value))
-			}
+			fill()
 			s.resume <- struct{}{}
 		}
 		testkit.Await(t, "the loop's stop", s.reached)
-		for range waiting + 1 {
-			must(t, e, set("g", "k", value))
-		}
+		fill()
+		must(t, e, set("g", "k", value))
 		s.resume <- struct{}{}
 		ended := testkit.Await(t, "the end", s.ended)
 		s.ended <- ended

@@ -20,7 +20,7 @@ func (d *Database) Figures() (f storage.Figures) {
 	if !ok {
 		return f
 	}
-	if info, err := w.guard.wal.Stat(); err == nil {
+	if info, err := w.guard.WAL().Stat(); err == nil {
 		f.WALBytes = info.Size()
 	}
 	f.WALFrames, f.WALBehind = w.views.walFigures()

@@ -138,7 +138,7 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 			return true, err
 		}
 	}
-	if err := w.guard.before(); err != nil {
+	if err := w.guard.Before(); err != nil {
 		return true, err
 	}
 	if !w.over.Frozen() {

@@ -78,7 +78,7 @@ type views struct {
 // openViews has the pages of an owned database be read, where the table is one that can
 // be read so. Otherwise there are none.
 func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
-	if config.NoPages || w.guard.wal == nil {
+	if config.NoPages || w.guard.WAL() == nil {
 		return nil, nil
 	}
 	index, err := openIndex(w.inode, d.path, config.readIndex)
@@ -86,7 +86,7 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 		return nil, notRead(config, err)
 	}
 	plain := !mapped.CanMap || config.NoMmap
-	s := newViews(&d.changes, index, mapped.File{File: w.inode.file, Plain: plain}, mapped.File{File: w.guard.wal, Plain: plain}, config.Logger, d.anchorConnection(config))
+	s := newViews(&d.changes, index, mapped.File{File: w.inode.Opened(), Plain: plain}, mapped.File{File: w.guard.WAL(), Plain: plain}, config.Logger, d.anchorConnection(config))
 	s.step(0)
 	return s, nil
 }
@@ -97,7 +97,7 @@ func (d *Database) anchorConnection(config Config) func() (*sqlite.Conn, error) 
 		conn, err := d.openToRead(pragmas(reading, config.Durability, anchorCacheKiB), nil)
 		if err == nil {
 			// What lies at the name may be another file by now.
-			if lost := d.guard.check(); lost != nil {
+			if lost := d.guard.Check(); lost != nil {
 				return nil, errors.Join(lost, conn.Close())
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -90,7 +91,7 @@ func (c Config) at(path string) Config {
 // SQLite says, or said at that moment.
 func TestPagesAgreeWithSQLite(t *testing.T) {
 	eachAccess(t, func(t *testing.T, access Config) {
-		for seed := range uint64(6) {
+		for seed := range uint64(report.Rounds(1, 2, 6)) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) { comparePages(t, access, seed) })
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage/frames"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -28,11 +29,11 @@ const immutable = "immutable=1"
 // rollback mode are SQLite's, as there an anchor would lock writers out, and so is a WAL
 // whose owner was killed, since what its index says is not to be trusted: SQLite makes one
 // of its own.
-func (d *Database) openViewsToRead(inode *inode, f *found, config Config) (*views, error) {
+func (d *Database) openViewsToRead(inode *ownership.Inode, f *found, config Config) (*views, error) {
 	if config.NoPages || !f.wal || d.parameter != "" && d.parameter != immutable {
 		return nil, nil
 	}
-	file, err := inode.database(d.path)
+	file, err := inode.Database(d.path)
 	if err != nil {
 		return nil, notRead(config, err)
 	}
@@ -50,7 +51,7 @@ func (d *Database) openViewsToRead(inode *inode, f *found, config Config) (*view
 }
 
 // openBeside looks at the WAL of a live owner.
-func (s *views) openBeside(path string, inode *inode, config Config) error {
+func (s *views) openBeside(path string, inode *ownership.Inode, config Config) error {
 	s.brief = brief
 	// SQLite removes neither the WAL nor its index while somebody is connected.
 	a, err := s.anchor()
@@ -61,7 +62,7 @@ func (s *views) openBeside(path string, inode *inode, config Config) error {
 	if err := errors.Join(a.open(), a.close()); err != nil {
 		return err
 	}
-	if s.wal.File, err = openNoFollow(path+walSuffix, os.O_RDONLY, 0); err != nil {
+	if s.wal.File, err = ownership.OpenNoFollow(path+ownership.WALSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
 	s.ownsWAL = true

@@ -11,6 +11,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 )
 
 // walIndex is the beginning of a database's shared memory, by which all connections of
@@ -41,14 +42,16 @@ const (
 )
 
 // openIndex looks at the shared memory of a database that is in WAL mode.
-func openIndex(i *inode, path string, read bool) (*walIndex, error) {
+func openIndex(i *ownership.Inode, path string, read bool) (*walIndex, error) {
 	x := &walIndex{Head: new(mapped.Head)}
 	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
 	// it while it is open.
 	x.owned = runtime.GOOS == "windows"
-	open := i.sharedMemory
+	open := i.SharedMemory
 	if x.owned {
-		open = func(path string) (*os.File, error) { return openNoFollow(path+shmSuffix, os.O_RDONLY, 0) }
+		open = func(path string) (*os.File, error) {
+			return ownership.OpenNoFollow(path+ownership.SHMSuffix, os.O_RDONLY, 0)
+		}
 	}
 	file, err := open(path)
 	if err != nil {
@@ -57,7 +60,7 @@ func openIndex(i *inode, path string, read bool) (*walIndex, error) {
 	x.File = file
 	info, err := file.Stat()
 	if err == nil && info.Size() < walIndexSize {
-		err = fmt.Errorf("%s%s has only %d bytes", path, shmSuffix, info.Size())
+		err = fmt.Errorf("%s%s has only %d bytes", path, ownership.SHMSuffix, info.Size())
 	}
 	if err != nil {
 		return nil, errors.Join(err, x.close())
