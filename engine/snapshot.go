@@ -42,7 +42,7 @@ func (e *Engine) snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Counted now: who waits for the WAL to start anew has none yet.
+	// Counted now: a caller that waits for the WAL to start anew has none yet.
 	if e.snapshots.Add(1) > maxSnapshots {
 		e.snapshots.Add(-1)
 		inner.Close()
@@ -107,6 +107,11 @@ func (s *Snapshot) Page(ctx context.Context, group string, offset, limit int) ([
 // Scan is Engine.Scan.
 func (s *Snapshot) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 	return s.inner.Scan(ctx, q, s.now)
+}
+
+// GetAll is Engine.GetAll.
+func (s *Snapshot) GetAll(ctx context.Context, group string) (map[string]string, error) {
+	return s.inner.GetAll(ctx, group, s.now)
 }
 
 // Groups is Engine.Groups.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -104,6 +105,9 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 	if wait := time.Until(w.again); wait > 0 {
 		return wait
 	}
+	if w.guard.Before() != nil {
+		return foldPause // which is what is wrong with the store, and not with the fold
+	}
 	more, err := w.foldPart(rest)
 	w.noteFold(err)
 	switch {
@@ -142,9 +146,6 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 		if err := w.resync(); err != nil {
 			return true, err
 		}
-	}
-	if err := w.guard.before(); err != nil {
-		return true, err
 	}
 	if !w.over.Frozen() {
 		if w.over.Gathered() > 0 && (rest || w.full()) {
@@ -356,7 +357,7 @@ func (w *fileWriter) locateAll(run *overlay.Frozen) (made arranged) {
 	if w.views == nil {
 		return arranged{err: errUnread}
 	}
-	defer onFault(debug.SetPanicOnFault(true), &made.err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &made.err)
 	var p pin
 	looked := 0
 	release := func() {
