@@ -54,6 +54,16 @@ vet: ## go vet
 test: ## every test
 	$(GO) test ./...
 
+# Tests that take long and know their own overlays, or have none.
+OVERLAID := ./api ./engine ./outbox ./persistence ./cmd/gostore
+OVERLAIDSKIP := Killed|Race|TestEverythingThatPeopleDoToFiles|TestReadersBesideOwners|Memory|Example
+
+.PHONY: overlaid
+overlaid: ## tests of stores whose commits go into an overlay: a small one, which folds all the time, and a large one
+	$(GO) test -tags overlaid -short -skip '$(OVERLAIDSKIP)' $(OVERLAID)
+	$(GO) test -tags overlaid_large -short -skip '$(OVERLAIDSKIP)' ./engine ./outbox ./persistence
+	OVERLAY=16384 $(GO) test ./internal/storage/sqlite -short -run 'Model|Reads|Snapshot|Scan|Count|Quer|Expire|Check|Backup'
+
 .PHONY: race
 race: ## every test under the race detector, with its files on a disk
 	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -race -timeout 60m ./...
@@ -177,6 +187,13 @@ inspector: ## the inspector's page in headless Chromium (CHROMIUM, /usr/bin/chro
 .PHONY: screenshots
 screenshots: ## draw docs/inspector*.png anew, of the real page
 	@$(IN_BROWSER) screenshots
+
+# Without what only a debugger reads: a third of the command.
+RELEASE := -trimpath -ldflags='-s -w'
+
+.PHONY: gostore
+gostore: ## the command-line tool as it is released, into ./gostore (OUT): at most 25 MB
+	$(GO) build $(RELEASE) -o $(or $(OUT),gostore) ./cmd/gostore
 
 .PHONY: demo
 demo: ## half a minute of everything at once, then every write verified

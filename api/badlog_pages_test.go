@@ -102,7 +102,7 @@ func TestTrimOfADamagedLog(t *testing.T) {
 		damaged := newPath(t)
 		copyFile(t, path, damaged)
 		damagePage(t, damaged, page, 0x7f)
-		store, err := api.New(damaged, api.WithHistory(api.History{Revisions: 10}))
+		store, err := api.New(damaged, api.WithHistory(api.Retention{Revisions: 10}))
 		if err != nil {
 			var corrupt *api.CorruptLogError
 			require.ErrorAs(t, err, &corrupt)

@@ -271,9 +271,9 @@ func TestDiscardedLogOfAWholeStore(t *testing.T) {
 // TestOptionsOfTheLog that can't be are refused, and nothing is made for them.
 func TestOptionsOfTheLog(t *testing.T) {
 	for text, options := range map[string][]api.Option{
-		"history revisions -1":                    {api.WithHistory(api.History{Revisions: -1})},
-		"history bytes -1":                        {api.WithHistory(api.History{Bytes: -1})},
-		"history age -1":                          {api.WithHistory(api.History{Age: -1})},
+		"history revisions -1":                    {api.WithHistory(api.Retention{Revisions: -1})},
+		"history bytes -1":                        {api.WithHistory(api.Retention{Bytes: -1})},
+		"history age -1":                          {api.WithHistory(api.Retention{Age: -1})},
 		"a read-only store can't discard its log": {api.WithReadOnly(), api.WithDiscardedLog()},
 	} {
 		t.Run(text, func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestOptionsOfTheLog(t *testing.T) {
 		})
 	}
 	// The largest ones there are: nothing overflows.
-	store := openStore(t, newPath(t), api.WithHistory(api.History{Revisions: 1_000_000_000, Bytes: 1<<63 - 1, Age: 1<<63 - 1}))
+	store := openStore(t, newPath(t), api.WithHistory(api.Retention{Revisions: 1_000_000_000, Bytes: 1<<63 - 1, Age: 1<<63 - 1}))
 	for i := range 20 {
 		require.NoError(t, store.Set("g", strconv.Itoa(i), "v"))
 	}

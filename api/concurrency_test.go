@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 )
 
 // Ten goroutines, a hundred operations each: no SQLITE_BUSY, and each
@@ -47,13 +48,13 @@ func TestConcurrentReadWrite(t *testing.T) {
 // it began.
 func TestReadsNeverGoBack(t *testing.T) {
 	forEachHandle(t, func(t *testing.T, store handle) {
-		const last = 500
+		last := int64(report.Rounds(100, 250, 500))
 		require.NoError(t, store.Set("g", "k", "0"))
 		var latest atomic.Int64 // seen by any reader
 		require.NoError(t, together(8, func(i int) error {
 			if i == 0 {
-				for n := 1; n <= last; n++ {
-					if err := store.Set("g", "k", strconv.Itoa(n)); err != nil {
+				for n := int64(1); n <= last; n++ {
+					if err := store.Set("g", "k", strconv.FormatInt(n, 10)); err != nil {
 						return err
 					}
 				}

@@ -154,8 +154,8 @@ func TestValuesAndRevisionsOfOtherPrograms(t *testing.T) {
 	}
 	page, err := store.GetPage("g", 0, 10)
 	require.NoError(t, err)
-	for _, one := range page {
-		require.Equal(t, want[one.Key], one.Value)
+	for _, pair := range page {
+		require.Equal(t, want[pair.Key], pair.Value)
 	}
 }
 

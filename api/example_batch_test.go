@@ -120,7 +120,7 @@ func ExampleScopedStore_Batch() {
 
 // A log that keeps a week, if that fits into 256 MiB of the file.
 func ExampleWithHistory() {
-	store, err := api.New(":memory:", api.WithHistory(api.History{
+	store, err := api.New(":memory:", api.WithHistory(api.Retention{
 		Revisions: 1_000_000_000, Bytes: 256 << 20, Age: 7 * 24 * time.Hour}))
 	if err != nil {
 		log.Fatal(err)

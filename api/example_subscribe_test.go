@@ -143,7 +143,7 @@ func ExampleStore_Subscribe_filters() {
 // With SlowSkip a subscriber that needs only what is recent is told which
 // revisions it missed.
 func ExampleStore_Subscribe_skip() {
-	store, err := api.New(":memory:", api.WithHistory(api.History{Revisions: 2}))
+	store, err := api.New(":memory:", api.WithHistory(api.Retention{Revisions: 2}))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func ExampleSlowPolicy() {
 
 // What the log has forgotten, and what has not happened yet, can't be had.
 func ExampleCompactedError() {
-	store, err := api.New(":memory:", api.WithHistory(api.History{Revisions: 2}))
+	store, err := api.New(":memory:", api.WithHistory(api.Retention{Revisions: 2}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -31,7 +31,7 @@ const torrentWriters = 16
 // childTorrent owns the store and writes from many goroutines. It prints the
 // value of each write that was acknowledged, until it is killed.
 func childTorrent(path string) error {
-	store, err := api.New(path, api.WithPurgeInterval(time.Millisecond), api.WithHistory(api.History{Bytes: 1 << 30}))
+	store, err := api.New(path, api.WithPurgeInterval(time.Millisecond), api.WithHistory(api.Retention{Bytes: 1 << 30}))
 	if err != nil {
 		return err
 	}

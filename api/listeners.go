@@ -32,9 +32,10 @@ const (
 type NamespaceUsage = kv.NamespaceUsage
 
 // Listeners are the store's watchers, watching actors and subscribers, at most limit of
-// them and in no order; more says that there are others. It holds nobody up. A store
-// opened WithReadOnly has none: its subscribers read the log. OnChange's functions are
-// no listeners: they are called by who writes.
+// them and in no order; more says that there are others. It delays none of them. A store
+// opened WithReadOnly has subscribers alone, which read the log: as Waiting they have the
+// revisions in it that they have not taken. OnChange's functions are no listeners: the
+// goroutine that writes calls them.
 func (s *Store) Listeners(limit int) (listeners []Listener, more bool, err error) {
 	listeners, more, err = s.inner().Listeners(max(limit, 0))
 	return listeners, more, wrap("Listeners", err)

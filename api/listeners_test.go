@@ -140,3 +140,40 @@ func TestNamespaces(t *testing.T) {
 		}
 	})
 }
+
+// TestListenersOfAReadOnlyStore: its subscribers are there while their loops last, with the
+// revisions that they have not taken yet; so they are in its metrics.
+func TestListenersOfAReadOnlyStore(t *testing.T) {
+	path := newPath(t)
+	owner := openStore(t, path)
+	reader := openStore(t, path, api.WithReadOnly())
+	require.Empty(t, listenersOf(t, reader))
+	for i := range 3 {
+		require.NoError(t, owner.Set("g", fmt.Sprint(i), "v"))
+	}
+	filters := []api.Filter{{Group: api.Exactly("g")}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for event, err := range reader.Subscribe(ctx, api.SubscribeOptions{From: 1, Filters: filters}) {
+		require.NoError(t, err)
+		last := max(3, event.Revision)
+		waiting := int(last - event.Revision + 1) // it has not taken the one that it is at
+		require.Equal(t, []api.Listener{{Kind: api.ListenerSubscriber, Filters: filters, Waiting: waiting, Behind: true}}, listenersOf(t, reader))
+		m := reader.Metrics()
+		require.Equal(t, api.ListenerMetrics{Open: 1, Waiting: waiting, Most: waiting, Behind: 1}, m.Subscribers)
+		if event.Revision == 3 {
+			require.NoError(t, owner.Set("other", "k", "v"), "which it does not want, but has to read")
+			require.NoError(t, owner.Set("g", "last", "v"))
+			require.Equal(t, 3, listenersOf(t, reader)[0].Waiting)
+		}
+		if event.Revision == 5 {
+			break
+		}
+	}
+	require.NoError(t, ctx.Err())
+	require.Empty(t, listenersOf(t, reader))
+	require.Zero(t, reader.Metrics().Subscribers)
+	require.NoError(t, reader.Close())
+	_, _, err := reader.Listeners(1)
+	require.ErrorIs(t, err, api.ClosedError)
+}

@@ -11,14 +11,22 @@ import (
 
 	"forge.lthn.ai/core/go-store/api"
 	"forge.lthn.ai/core/go-store/engine"
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
 )
 
-// unlogged is the store without its log, which is not for sale: its revisions
-// would not survive.
+// unlogged has a store keep no log. Its revisions would not outlive it, so that only what
+// is measured here has it.
 func unlogged(c *engine.Config) error {
-	c.Unlogged = true
+	c.Writer = func(writer storage.Writer) storage.Writer { return withoutLog{writer} }
 	return nil
 }
+
+// withoutLog is a database whose log takes everything and keeps nothing.
+type withoutLog struct{ storage.Writer }
+
+func (withoutLog) AppendLog(kv.LogRow, int64) error { return nil }
+func (withoutLog) TrimLog(uint64) error             { return nil }
 
 // BenchmarkRatio_Log compares Sets with those of a store that keeps no log.
 func BenchmarkRatio_Log(b *testing.B) {
@@ -55,7 +63,7 @@ func BenchmarkLog_FileSize(b *testing.B) {
 	keys := benchKeys(scaled(manyKeys))
 	for b.Loop() {
 		var sizes []float64
-		for _, history := range []api.History{{Revisions: 1}, {}} {
+		for _, history := range []api.Retention{{Revisions: 1}, {}} {
 			path := filepath.Join(b.TempDir(), "size.db")
 			store, err := api.New(path, api.WithHistory(history))
 			if err != nil {

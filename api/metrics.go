@@ -9,7 +9,7 @@ import (
 )
 
 // Metrics is what a store has done since it was opened, and how it is now. Its Samples are
-// every figure of it with a name, for whoever passes them on. docs/METRICS.md says what each
+// every figure of it with a name, for exporters. docs/METRICS.md says what each
 // is for, and at what to be alarmed.
 type Metrics = kv.Metrics
 

@@ -130,9 +130,10 @@ func TestMetricsOfAFile(t *testing.T) {
 	info, err := os.Stat(path + "-wal")
 	require.NoError(t, err)
 	require.Equal(t, info.Size(), m.WAL.Bytes)
-	testkit.Until(t, "the checkpoint of a store that rests", func() bool { m = store.Metrics(); return m.WAL.Behind == 0 })
-	require.Positive(t, m.Checkpoints.Completed)
-	require.Positive(t, m.Checkpoints.Took.Count())
+	testkit.Until(t, "the checkpoint of a store that rests", func() bool {
+		m = store.Metrics()
+		return m.WAL.Behind == 0 && m.Checkpoints.Completed > 0 && m.Checkpoints.Took.Count() > 0 // it is counted once it has ended
+	})
 	require.Zero(t, m.Checkpoints.Failures)
 
 	beside := openStore(t, path, api.WithReadOnly(), api.WithMetrics())

@@ -105,7 +105,15 @@ func WithReadCache(bytes int) Option {
 // open, and after a crash until the next opening, the table by itself lacks what is in the
 // log: other programs that read the file see it later. It is experimental.
 func WithOverlay(bytes int64) Option {
-	return func(c *engine.Config) error { c.Overlay = bytes; return nil }
+	return func(c *engine.Config) error {
+		if bytes < 0 {
+			return fmt.Errorf("overlay %d: must be zero or positive: %w", bytes, InvalidOptionError)
+		}
+		if c.Overlay = bytes; bytes == 0 {
+			c.Overlay = -1
+		}
+		return nil
+	}
 }
 
 // WithMmap says whether a file's pages are read where the system has them in memory, by
@@ -157,19 +165,24 @@ func WithSizeLimits(limits SizeLimits) Option {
 	return func(c *engine.Config) error { c.Limits = engine.Limits(limits); return nil }
 }
 
-// History bounds how much the log of changes keeps, for subscriptions that
+// Retention bounds how much the log of changes keeps, for subscriptions that
 // resume and for Store.History. What exceeds one of the bounds is removed with
 // later writes, oldest first; there may be 1/16 more than the bound at a time,
 // and the newest commit always stays. A field that is zero has its default.
-type History struct {
+type Retention struct {
 	Revisions int           // default 1,000,000
 	Bytes     int64         // of the file, or of memory for ":memory:"; default 64 MiB, for ":memory:" 16 MiB
 	Age       time.Duration // default 24 hours
 }
 
+// History is the former name of Retention.
+//
+// Deprecated: use Retention.
+type History = Retention
+
 // WithHistory sets how much the log of changes keeps.
-func WithHistory(history History) Option {
-	return func(c *engine.Config) error { c.History = kv.History(history); return nil }
+func WithHistory(keep Retention) Option {
+	return func(c *engine.Config) error { c.Retention = kv.Retention(keep); return nil }
 }
 
 // WithDiscardedLog begins the log of changes anew when New opens the store: the

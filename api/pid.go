@@ -11,7 +11,7 @@ package api
 // writes with ReadOnlyError. On a closed store PID fails with ClosedError; messages to
 // the actor of one that was closed are dead letters of the actor system.
 //
-// Whoever has the PID can do everything that the actor can, and stop it. It does not
+// A holder of the PID can do everything that the actor can, and stop it. It does not
 // obey the context of WithContext.
 func (s *Store) PID() (*PID, error) {
 	if err := s.missing(); err != nil {

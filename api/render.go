@@ -383,12 +383,12 @@ var errNoSuchIndex = errors.New("index out of range")
 // strictIndex is text/template's index for what a group has: its keys, and the bytes of
 // a value.
 func strictIndex(item any, by ...any) (any, error) {
-	for _, one := range by {
+	for _, argument := range by {
 		switch of := item.(type) {
 		case map[string]string:
-			key, ok := one.(string)
+			key, ok := argument.(string)
 			if !ok {
-				return nil, fmt.Errorf("a key is a string, not %v", one)
+				return nil, fmt.Errorf("a key is a string, not %v", argument)
 			}
 			value, there := of[key]
 			if !there {
@@ -396,9 +396,9 @@ func strictIndex(item any, by ...any) (any, error) {
 			}
 			item = value
 		case string:
-			at, ok := one.(int)
+			at, ok := argument.(int)
 			if !ok || at < 0 || at >= len(of) {
-				return nil, fmt.Errorf("%w: %v", errNoSuchIndex, one)
+				return nil, fmt.Errorf("%w: %v", errNoSuchIndex, argument)
 			}
 			item = of[at]
 		default:

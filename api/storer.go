@@ -73,7 +73,7 @@ func (s *Store) within() string { return "" }
 func (s *Store) inContext(ctx context.Context) Storer       { return s.WithContext(ctx) }
 func (s *ScopedStore) inContext(ctx context.Context) Storer { return s.WithContext(ctx) }
 
-// GetBytes is Get for callers who need bytes: a slice of their own. The value is
+// GetBytes is Get for callers that need bytes: a slice of their own. The value is
 // copied once, into it; AppendValue has it copied into a buffer that is there
 // already.
 func (s *Store) GetBytes(group, key string) ([]byte, error) { return s.getBytes(group, key) }
@@ -91,7 +91,7 @@ func (s *Store) getBytes(group, key string) ([]byte, error) {
 	return []byte(value), nil
 }
 
-// SetBytes is Set for callers who have bytes. The value is copied once, before
+// SetBytes is Set for callers that have bytes. The value is copied once, before
 // anything else: the slice may be changed as soon as SetBytes returns, and the
 // store, its cache and the events share the copy.
 func (s *Store) SetBytes(group, key string, value []byte) error {

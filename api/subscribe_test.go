@@ -134,7 +134,7 @@ func TestSubscribe_FromARevision(t *testing.T) {
 
 func TestSubscribe_CompactedRevisions(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
-		store := open(api.WithHistory(api.History{Revisions: 10}), api.WithDurability(api.DurabilityBuffered))
+		store := open(api.WithHistory(api.Retention{Revisions: 10}), api.WithDurability(api.DurabilityBuffered))
 		slow := subscribe(t, store, api.SubscribeOptions{From: 1, Buffer: 1})
 		skipping := subscribe(t, store, api.SubscribeOptions{From: 1, Buffer: 1, Slow: api.SlowSkip})
 		require.NoError(t, store.Set("g", "k", "0"))
@@ -639,7 +639,7 @@ func TestSubscribe_LoopsThatFail(t *testing.T) {
 // the next one's time.
 func TestSubscribe_ReadOnly(t *testing.T) {
 	path := newPath(t)
-	owner := openStore(t, path, api.WithHistory(api.History{Revisions: 20}), api.WithDurability(api.DurabilityBuffered))
+	owner := openStore(t, path, api.WithHistory(api.Retention{Revisions: 20}), api.WithDurability(api.DurabilityBuffered))
 	require.NoError(t, owner.Set("g", "k", "1"))
 	reader := openStore(t, path, api.WithReadOnly())
 	now := subscribe(t, reader, api.SubscribeOptions{})
@@ -653,7 +653,7 @@ func TestSubscribe_ReadOnly(t *testing.T) {
 	require.Equal(t, api.EventProgress, mark.Type)
 	require.EqualValues(t, 2, mark.Revision)
 	require.NoError(t, owner.Close())
-	owner = openStore(t, path, api.WithHistory(api.History{Revisions: 20}), api.WithDurability(api.DurabilityBuffered))
+	owner = openStore(t, path, api.WithHistory(api.Retention{Revisions: 20}), api.WithDurability(api.DurabilityBuffered))
 	require.NoError(t, owner.Set("n:g", "k", "3"))
 	for state.next().Type == api.EventProgress {
 	}

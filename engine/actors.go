@@ -32,7 +32,7 @@ func (e *Engine) start() (_ *actors, err error) {
 		}
 	}()
 	logger, fail := e.config.Logger, e.config.Failpoint
-	// Whoever shares the actor system may stop an actor of ours. A store can't
+	// Other users of the actor system may stop an actor of ours. A store can't
 	// keep its promises without any of them: all end then, and callers are told.
 	orphaned := func() {
 		if a.connected.Load() {
@@ -60,7 +60,7 @@ func (e *Engine) start() (_ *actors, err error) {
 		Database: e.writing(), Gate: a.gate, Clock: e.clock, Health: e.health, Logger: logger, Failpoint: fail,
 		Metrics: e.meter, Tracing: e.config.Tracer != nil, Restarts: &e.restarts.writer,
 		Audience: a.notifier, Projections: projections{a}, Counter: counter{a.quota},
-		History: e.config.History, Unlogged: e.config.Unlogged, Announced: &e.announced, LostTimers: &e.lostTimers, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
+		Retention: e.config.Retention, Announced: &e.announced, LostTimers: &e.lostTimers, BatchBytes: e.config.Limits.Commit, Stopped: a.notifier.Poison}); err != nil {
 		return nil, err
 	}
 	a.reaper.Connect(a.writer)

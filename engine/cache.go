@@ -18,10 +18,14 @@ func (e *Engine) openCache() {
 // writing is the database's writer as the writer actor is to use it: with the
 // cache kept equal to what it commits.
 func (e *Engine) writing() storage.Writer {
-	if e.cache == nil {
-		return e.database.Writer()
+	writer := e.database.Writer()
+	if e.config.Writer != nil {
+		writer = e.config.Writer(writer)
 	}
-	return e.cache.Writer(e.database.Writer())
+	if e.cache == nil {
+		return writer
+	}
+	return e.cache.Writer(writer)
 }
 
 // stored is a key's row, dead or alive.

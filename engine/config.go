@@ -32,23 +32,23 @@ type Config struct {
 	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
 	NoMmap        bool          // files are not mapped into memory
 	NoPages       bool          // files are read by SQLite alone: for tests, and for measuring
-	Overlay       int64         // bytes of what may be committed and not be in a file's table yet; default none: it is written there at once
+	Overlay       int64         // bytes of what may be committed and not be in a file's table yet; default none: it is written there at once; negative: none
 	ReadCache     int           // bytes of rows kept in memory; default an eighth of what there is, at most 64 MiB; negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096
 	WatchBuffer   int           // capacity of a watcher's channel; default 16
 	PurgeInterval time.Duration // from a deadline to the row's removal; default 100 ms
 	Limits        Limits        // defaults 64 KiB, 64 KiB, 16 MiB, 32 MiB
-	History       kv.History    // bounds of the log; defaults 1,000,000 revisions, 64 MiB (":memory:": 16), a day
+	Retention     kv.Retention  // bounds of the log; defaults 1,000,000 revisions, 64 MiB (":memory:": 16), a day
 	DiscardLog    bool          // begin the log anew
 	LockWait      time.Duration // how long to wait for another owner to close; default not at all
-	Unlogged      bool          // keep no log: for measuring what it costs, since revisions don't outlive the process then
 	System        *ActorSystem  // default: one shared by the process
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Source  // default: the machine's
 	Metrics       bool          // requests are counted
 	Tracer        kv.Tracer     // default: none
 	Failpoint     failpoint.Hook
+	Writer        func(storage.Writer) storage.Writer // for tests: what the writer has in the place of its database
 }
 
 // largest is what SQLite can hold in one value or statement.
@@ -77,7 +77,7 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Limits.Key, 64<<10)
 	fill(&c.Limits.Value, 16<<20)
 	fill(&c.Limits.Commit, 32<<20)
-	c.fillHistory()
+	c.fillRetention()
 	c.PurgeInterval = min(c.PurgeInterval, century) // a deadline and it must not overflow
 	if c.Clock == nil {
 		c.Clock = clock.System()
@@ -91,22 +91,25 @@ func (c Config) complete() (Config, error) {
 		{"group size", c.Limits.Group, largest}, {"key size", c.Limits.Key, largest},
 		{"value size", c.Limits.Value, largest}, {"commit size", c.Limits.Commit, largest},
 		{"purge interval", int(min(c.PurgeInterval, 1)), largest}, {"snapshot age", int(min(c.SnapshotAge, 1)), largest},
-		{"history revisions", c.History.Revisions, largest},
-		{"history bytes", int(min(c.History.Bytes, 1)), largest},
-		{"history age", int(min(c.History.Age, 1)), largest},
+		{"history revisions", c.Retention.Revisions, largest},
+		{"history bytes", int(min(c.Retention.Bytes, 1)), largest},
+		{"history age", int(min(c.Retention.Age, 1)), largest},
 	} {
 		if limit.value < 1 || limit.value > limit.most {
 			return c, fmt.Errorf("%s %d: must be between 1 and %d: %w", limit.name, limit.value, limit.most, kv.InvalidOptionError)
 		}
 	}
-	if one := c.Limits.Group + c.Limits.Key + c.Limits.Value; one > c.Limits.Commit {
-		return c, fmt.Errorf("commit size %d: one entry may take %d: %w", c.Limits.Commit, one, kv.InvalidOptionError)
+	if entry := c.Limits.Group + c.Limits.Key + c.Limits.Value; entry > c.Limits.Commit {
+		return c, fmt.Errorf("commit size %d: one entry may take %d: %w", c.Limits.Commit, entry, kv.InvalidOptionError)
 	}
-	if c.Overlay < 0 || c.Overlay > 0 && c.Overlay < minOverlay {
+	if c.Overlay == 0 {
+		c.Overlay = defaultOverlay
+	}
+	if c.Overlay > 0 && c.Overlay < minOverlay {
 		return c, fmt.Errorf("overlay %d: must be zero, or %d bytes at least: %w", c.Overlay, minOverlay, kv.InvalidOptionError)
 	}
-	if c.Unlogged {
-		c.Overlay = 0 // what is in it is in the log alone
+	if c.Overlay < 0 {
+		c.Overlay = 0
 	}
 	if c.ReadOnly && c.DiscardLog {
 		return c, fmt.Errorf("a read-only store can't discard its log: %w", kv.InvalidOptionError)
@@ -123,19 +126,19 @@ const minOverlay = 64 << 10
 // What a log keeps by default: as much as fits, within a day, into a part of
 // the file, or of the process's memory, that nobody will miss.
 const (
-	defaultHistoryRevisions = 1_000_000
-	defaultHistoryBytes     = 64 << 20
-	defaultHistoryMemory    = 16 << 20 // in bytes too, of a ":memory:" store
-	defaultHistoryAge       = 24 * time.Hour
+	defaultRetentionRevisions = 1_000_000
+	defaultRetentionBytes     = 64 << 20
+	defaultRetentionMemory    = 16 << 20 // in bytes too, of a ":memory:" store
+	defaultRetentionAge       = 24 * time.Hour
 )
 
-func (c *Config) fillHistory() {
-	fill(&c.History.Revisions, defaultHistoryRevisions)
-	fill(&c.History.Age, defaultHistoryAge)
+func (c *Config) fillRetention() {
+	fill(&c.Retention.Revisions, defaultRetentionRevisions)
+	fill(&c.Retention.Age, defaultRetentionAge)
 	if c.Path == storage.MemoryPath {
-		fill(&c.History.Bytes, defaultHistoryMemory)
+		fill(&c.Retention.Bytes, defaultRetentionMemory)
 	}
-	fill(&c.History.Bytes, defaultHistoryBytes)
+	fill(&c.Retention.Bytes, defaultRetentionBytes)
 }
 
 func fill[T comparable](value *T, otherwise T) {

@@ -45,6 +45,7 @@ type Engine struct {
 	health    *health.State
 	snapshots atomic.Int64 // how many are open
 	records   records
+	pollers   pollers // of a read-only store
 	callbacks *notifier.Callbacks
 	announced atomic.Uint64 // the last one whose events the notifier was given; the writer sets it
 

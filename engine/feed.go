@@ -25,8 +25,8 @@ const (
 )
 
 // feed is one loop over a subscription. It is driven by the subscriber's own
-// goroutine: events come from the notifier while he keeps up, and from the log
-// at first and whenever he does not. Both are in the order of commits, so one
+// goroutine: events come from the notifier while it keeps up, and from the log
+// at first and whenever it does not. Both are in the order of commits, so one
 // number, the position, joins them without a gap or an event twice.
 type feed struct {
 	engine   *Engine
@@ -38,10 +38,11 @@ type feed struct {
 	events   []kv.Event // decoded, to be used again
 
 	subscription *notifier.Subscription // that it follows; nil: none
+	poller       *poller                // what it tells of itself, in a read-only store; otherwise nil
 }
 
 // errStopped ends a loop whose subscriber wants no more.
-var errStopped = errors.New("the subscriber has left his loop")
+var errStopped = errors.New("the subscriber has left its loop")
 
 // Subscribe yields the events that match, in commit order, those of a request
 // together. An error is yielded once, last; the end of either context is one.
@@ -124,7 +125,7 @@ func (f *feed) follow() error {
 	defer ticks.stop()
 	joined := false
 	for {
-		behind := s.Behind() // before the chunks: none comes after it until he has caught up
+		behind := s.Behind() // before the chunks: none comes after it until it has caught up
 		select {
 		case chunk := <-s.Chunks:
 			if err := f.chunk(s, chunk); err != nil {
@@ -163,7 +164,7 @@ func (f *feed) follow() error {
 }
 
 // rejoin makes up for events that did not come by chunks: from the log, unless
-// it is the subscriber's own slowness and he would not have it so.
+// the buffer was full and the options say otherwise.
 func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 	if s.Overrun() && joined {
 		f.engine.slowSubscriber(f.options.Slow)
@@ -184,6 +185,8 @@ func (f *feed) rejoin(s *notifier.Subscription, joined bool) error {
 
 // poll reads the log again and again.
 func (f *feed) poll() error {
+	f.poller = f.engine.pollers.add(f.options.Filters, f.position)
+	defer f.engine.pollers.remove(f.poller)
 	ticks := newTicker(f.engine.clock, f.options.Progress)
 	defer ticks.stop()
 	polls := newTicker(f.engine.clock, pollInterval)
@@ -234,8 +237,16 @@ func (f *feed) deliver(events []kv.Event, last uint64, log *notifier.Subscriptio
 			}
 		}
 	}
-	f.position = max(f.position, last)
+	f.move(last)
 	return nil
+}
+
+// move notes that everything up to a revision was yielded.
+func (f *feed) move(to uint64) {
+	f.position = max(f.position, to)
+	if f.poller != nil {
+		f.poller.read.Store(f.position)
+	}
 }
 
 func (f *feed) matches(e *kv.Event) bool {
@@ -257,7 +268,8 @@ func (f *feed) mark(progress kv.Event) error {
 	if progress.Revision <= f.reported {
 		return nil
 	}
-	f.position, f.reported = max(f.position, progress.Revision), progress.Revision
+	f.move(progress.Revision)
+	f.reported = progress.Revision
 	if !f.yield(progress, nil) {
 		return errStopped
 	}
@@ -271,7 +283,8 @@ func (f *feed) skip(to uint64) error {
 	}
 	gap := kv.Event{Type: kv.EventGap, Revision: to, Timestamp: f.engine.clock.Now(),
 		Gap: &kv.Gap{From: f.position + 1, To: to}}
-	f.position, f.reported = to, to
+	f.move(to)
+	f.reported = to
 	if !f.yield(gap, nil) {
 		return errStopped
 	}
@@ -300,7 +313,7 @@ func (f *feed) catchUp() error {
 
 // rows yields what rows of the log hold.
 func (f *feed) rows(rows []kv.LogRow) (err error) {
-	// A subscriber who waits holds nothing.
+	// A subscriber that waits holds nothing.
 	defer func() { clear(f.events[:cap(f.events)]) }()
 	for i := range rows {
 		if err := f.check(); err != nil {
@@ -320,9 +333,9 @@ func (f *feed) rows(rows []kv.LogRow) (err error) {
 	return nil
 }
 
-// large yields what a row with a large record holds, some events at a time: whoever
-// stands still in the midst of it holds no more than the record, and that together
-// with all others who do.
+// large yields what a row with a large record holds, some events at a time: a subscriber
+// that stands still in the midst of it holds no more than the record, which it shares with
+// all others that do.
 func (f *feed) large(row *kv.LogRow) error {
 	effects, err := f.engine.records.open(row)
 	if err != nil {
@@ -332,7 +345,7 @@ func (f *feed) large(row *kv.LogRow) error {
 	for r := effects.Reader(); ; {
 		events := r.Next(f.events[:0], decodedAtOnce)
 		if f.events = events; len(events) == 0 {
-			f.position = max(f.position, last)
+			f.move(last)
 			return nil
 		}
 		// The position is that before the request until all of its events were yielded.

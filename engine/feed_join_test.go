@@ -14,7 +14,7 @@ import (
 
 // TestJoinBetweenTheWritersLookAndCommit: nobody listened when the writer began
 // a batch. Somebody comes before COMMIT, and finds nothing in the log to its end.
-// The events must reach him by memory.
+// The events must come by memory.
 func TestJoinBetweenTheWritersLookAndCommit(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		pause := testkit.NewPause("writer.commit")
@@ -42,7 +42,7 @@ var inCommit = []string{"writer.accept", "writer.begin", "writer.apply", "writer
 
 // TestJoinAtEveryStepOfACommit: subscribers of all kinds come while a batch
 // stands still at one of its steps, with and without others listening. Each is
-// told of it once, unless it is in what he begins with, and of the next.
+// told of it once, unless it is in the state that the loop begins with, and of the next.
 func TestJoinAtEveryStepOfACommit(t *testing.T) {
 	for _, step := range inCommit {
 		for _, others := range []bool{false, true} {
@@ -116,7 +116,7 @@ func TestFailureBetweenCommitAndHandOver(t *testing.T) {
 
 // TestNothingIsLeftOfALoop: however it ends, the notifier knows of it no more.
 func TestNothingIsLeftOfALoop(t *testing.T) {
-	e := open(t, Config{History: kv.History{Revisions: 1}})
+	e := open(t, Config{Retention: kv.Retention{Revisions: 1}})
 	for range 3 {
 		must(t, e, set("g", "k", "v"))
 	}

@@ -136,17 +136,24 @@ func TestSlowEndHasTheBufferThatWasAskedFor(t *testing.T) {
 		testkit.Await(t, "progress", s.joined)
 		value := strings.Repeat("v", 1<<10)
 		must(t, e, set("g", "k", value))
+		fill := func() { // by commits of several events, which are as many
+			const each = 20
+			commit := kv.Mutation{Kind: kv.Batch}
+			for i := range each {
+				commit.Operations = append(commit.Operations, kv.Operation{Kind: kv.Set, Group: "g", Key: strconv.Itoa(i), Value: value})
+			}
+			for range waiting / each {
+				must(t, e, commit)
+			}
+		}
 		for range 2 {
 			testkit.Await(t, "the loop's stop", s.reached)
-			for range waiting {
-				must(t, e, set("g", "k", value))
-			}
+			fill()
 			s.resume <- struct{}{}
 		}
 		testkit.Await(t, "the loop's stop", s.reached)
-		for range waiting + 1 {
-			must(t, e, set("g", "k", value))
-		}
+		fill()
+		must(t, e, set("g", "k", value))
 		s.resume <- struct{}{}
 		ended := testkit.Await(t, "the end", s.ended)
 		s.ended <- ended
@@ -158,7 +165,7 @@ func TestSlowEndHasTheBufferThatWasAskedFor(t *testing.T) {
 func TestOneLargeCommitLeavesNothingBehind(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		const keys = 50_000
-		e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, History: kv.History{Bytes: 1}})
+		e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, Retention: kv.Retention{Bytes: 1}})
 		quota := kv.QuotaConfig{MaxKeys: 2 * keys}
 		large := func() {
 			commit := kv.Mutation{Kind: kv.Batch, Namespace: "n", Quota: quota}
@@ -182,7 +189,7 @@ func TestOneLargeCommitLeavesNothingBehind(t *testing.T) {
 }
 
 // TestKeysDoNotKeepTheirValues: who keeps the names that a scan or an event has
-// brought, in a cache of his own say, does not keep the values in memory too.
+// brought, in a cache of its own say, does not keep the values in memory too.
 func TestKeysDoNotKeepTheirValues(t *testing.T) {
 	const large, small = 64, 20_000
 	values := map[int]string{large: strings.Repeat("v", 128<<10), small: strings.Repeat("v", 400)}
@@ -217,7 +224,7 @@ func TestKeysDoNotKeepTheirValues(t *testing.T) {
 			return names
 		}
 	}
-	for name, one := range map[string]struct {
+	for name, test := range map[string]struct {
 		keys  int
 		names func(*testing.T, *Engine) []string
 	}{
@@ -233,18 +240,18 @@ func TestKeysDoNotKeepTheirValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStorage(t, func(t *testing.T, path string) {
-				e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, ReadCache: -1, History: kv.History{Bytes: 64 << 20}})
+				e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, ReadCache: -1, Retention: kv.Retention{Bytes: 64 << 20}})
 				before := heap()
 				commit := kv.Mutation{Kind: kv.Batch}
-				for i := range one.keys {
-					o := kv.Operation{Kind: kv.Set, Group: "g" + strconv.Itoa(i%large), Key: strconv.Itoa(i), Value: values[one.keys]}
-					if commit.Operations = append(commit.Operations, o); len(commit.Operations) == 16 || one.keys == small && i%1000 == 999 {
+				for i := range test.keys {
+					o := kv.Operation{Kind: kv.Set, Group: "g" + strconv.Itoa(i%large), Key: strconv.Itoa(i), Value: values[test.keys]}
+					if commit.Operations = append(commit.Operations, o); len(commit.Operations) == 16 || test.keys == small && i%1000 == 999 {
 						must(t, e, commit)
 						commit.Operations = nil
 					}
 				}
 				must(t, e, set("g", "last", ""))
-				names := one.names(t, e)
+				names := test.names(t, e)
 				for i := range large {
 					must(t, e, kv.Mutation{Kind: kv.DeleteGroup, Group: "g" + strconv.Itoa(i)})
 				}

@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// observer is a subscriber who notes what he is told. He may take his time over
-// it, and leave his loop to resume with another.
+// observer is a subscriber that notes what it is told. It may be slow, and leave its
+// loop to resume with another.
 type observer struct {
 	name    string
 	options kv.SubscribeOptions
 	pace    func()      // called for each event, and may block
 	leave   func() bool // whether to leave the loop here
-	midway  bool        // he may leave within a revision, and asks for it again then
+	midway  bool        // it may leave within a revision, and asks for it again then
 
 	mu struct {
 		sync.Mutex
@@ -85,7 +85,7 @@ func (o *observer) forget(revision uint64) {
 	}
 }
 
-// position is the revision up to which he was told everything, or is being told.
+// position is the revision up to which it was told everything, or is being told.
 func (o *observer) position() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,13 +95,13 @@ func (o *observer) position() uint64 {
 	return 0
 }
 
-// account is what he was told up to a revision.
+// account is what it was told up to a revision.
 func (o *observer) account(log []kv.Event, current uint64) (a account, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, one := range o.mu.told {
-		if one.Revision <= current || one.Type == kv.EventGap && one.Gap.From <= current {
-			a.told = append(a.told, one)
+	for _, heard := range o.mu.told {
+		if heard.Revision <= current || heard.Type == kv.EventGap && heard.Gap.From <= current {
+			a.told = append(a.told, heard)
 		}
 	}
 	for _, event := range log {
@@ -176,7 +176,7 @@ func observers(wait func(), random func(n int) int) (all []*observer) {
 			wait()
 		}
 	}
-	sometimes := func(one int) func() bool { return func() bool { return random(one) == 0 } }
+	sometimes := func(odds int) func() bool { return func() bool { return random(odds) == 0 } }
 	add := func(name string, o *observer) {
 		o.name, o.options.Progress = name, time.Millisecond
 		if !o.options.State {
@@ -277,8 +277,8 @@ func everythingIsTold(t *testing.T, path string, faults *testkit.Faults, odds in
 		a, err := o.account(log, current)
 		require.NoError(t, err, o.name)
 		verify(t, o.name, a)
-		for _, one := range a.told {
-			if one.Type == kv.EventGap {
+		for _, heard := range a.told {
+			if heard.Type == kv.EventGap {
 				gaps++
 			}
 		}

@@ -139,12 +139,12 @@ func TestSubscriberAfterAnUnknownOutcome(t *testing.T) {
 }
 
 // TestQuietSubscriberOfATrimmedLog: the log no longer holds the last event that
-// concerned a subscriber, but whatever does since. He has missed nothing and is
-// not told so, when the writer is started anew and when he falls behind.
+// concerned a subscriber, but whatever does since. It has missed nothing and is
+// not told so, when the writer is started anew and when it falls behind.
 func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		faults := testkit.NewFaults()
-		e := open(t, Config{Path: path, Failpoint: faults.Hook, Durability: kv.DurabilityBuffered, History: kv.History{Revisions: 20}})
+		e := open(t, Config{Path: path, Failpoint: faults.Hook, Durability: kv.DurabilityBuffered, Retention: kv.Retention{Revisions: 20}})
 		options := kv.SubscribeOptions{Filters: []kv.Filter{{Group: kv.Exactly("quiet")}}, Buffer: 1, Progress: time.Millisecond}
 		skipping := options
 		skipping.Slow = kv.SlowSkip

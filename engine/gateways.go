@@ -14,13 +14,13 @@ import (
 // ActorProps is Proto.Actor's.
 type ActorProps = actor.Props
 
-// handle is what a gateway is for: one answers everybody who has the same.
+// handle is what a gateway is for: one serves all that have the same.
 type handle struct {
 	namespace string // "": the whole store
 	quota     kv.QuotaConfig
 }
 
-// gateways are those of an open store. There is none before somebody asks for one.
+// gateways are those of an open store. There is none before PID is called.
 type gateways struct {
 	drops gateway.Drops
 

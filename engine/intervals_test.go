@@ -17,9 +17,9 @@ func TestIntervals(t *testing.T) {
 		var set intervals
 		var list []kv.Range
 		overlap := func(r kv.Range) bool {
-			for _, one := range list {
-				if (one.Unbounded || one.To > one.From) && (r.Unbounded || r.To > r.From) &&
-					(one.Unbounded || r.From < one.To) && (r.Unbounded || one.From < r.To) {
+			for _, other := range list {
+				if (other.Unbounded || other.To > other.From) && (r.Unbounded || r.To > r.From) &&
+					(other.Unbounded || r.From < other.To) && (r.Unbounded || other.From < r.To) {
 					return true
 				}
 			}

@@ -7,10 +7,18 @@ import (
 )
 
 // Listeners are at most limit of those that are told of changes; more says that there
-// are others. A store that another process owns has none: its subscribers read the log.
+// are others. Of a read-only store they are its subscribers, which read the log.
 func (e *Engine) Listeners(limit int) (all []kv.Listener, more bool, err error) {
-	if err := e.usable(); err != nil || e.actors == nil {
+	if err := e.usable(); err != nil {
 		return nil, false, err
+	}
+	if e.actors == nil {
+		last, err := e.Revision(context.Background())
+		if err != nil {
+			return nil, false, err
+		}
+		all, more = e.pollers.listeners(last, limit)
+		return all, more, nil
 	}
 	all, more = e.actors.notifier.Listeners(limit)
 	return all, more, nil

@@ -14,7 +14,7 @@ const (
 	// logBacklog is how many log records wait for the user's handler before more
 	// are dropped.
 	logBacklog = 256
-	// logTurn is how long whoever logs waits for the handler to have taken the record,
+	// logTurn is how long a goroutine that logs waits for the handler to have taken the record,
 	// so that what it does is seen in order with what the store does. Who has waited in
 	// vain is the last one, until the handler has caught up.
 	logTurn = 10 * time.Millisecond

@@ -82,6 +82,8 @@ func (e *Engine) Metrics(ctx context.Context) kv.Metrics {
 	}
 	if e.actors != nil {
 		e.actorMetrics(&m)
+	} else {
+		m.Subscribers = e.pollers.figures(m.Log.Revision)
 	}
 	m.Callbacks.Drops = e.callbacks.Overflow()
 	health := e.Health()

@@ -8,8 +8,8 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// observed reports whether requests are counted or traced. Who is not, pays for this question
-// alone.
+// observed reports whether requests are counted or traced. A store that does neither pays
+// for this question alone.
 func (e *Engine) observed() bool { return e != nil && (e.meter != nil || e.tracer != nil) }
 
 // observation is one request that is counted and traced. The zero value is one that is neither.
@@ -60,11 +60,10 @@ func (o *observation) took() {
 
 // beginMutation is begin, with the mutation measured on its way.
 func (e *Engine) beginMutation(ctx context.Context, m *kv.Mutation, o *observation) context.Context {
-	o.meter, o.kind = e.meter, metrics.Of(m.Kind)
-	if e.meter != nil {
-		if o.timer = e.meter.Begin(o.kind); o.timer.Weight != 0 {
-			m.Began, m.Weight = o.timer.Began, o.timer.Weight
-		}
+	o.kind = metrics.Of(m.Kind)
+	if o.meter = e.meter; o.meter != nil {
+		o.timer = o.meter.Begin(o.kind)
+		m.Began, m.Weight = o.timer.Began, o.timer.Weight
 	}
 	if e.tracer != nil {
 		ctx, o.ended = e.trace(ctx, o.kind, m.Group, m.Namespace)
@@ -72,7 +71,7 @@ func (e *Engine) beginMutation(ctx context.Context, m *kv.Mutation, o *observati
 	return ctx
 }
 
-// answered notes what came of a mutation that nobody waits for. Whoever answers calls it.
+// answered notes what came of a mutation that no caller waits for. Its answerer calls it.
 func (e *Engine) answered(m *kv.Mutation, err error) {
 	kind := metrics.Of(m.Kind)
 	e.meter.Fail(kind, err)

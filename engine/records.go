@@ -9,8 +9,8 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// records has all who read the same large record of the log at a time share it. It
-// keeps none: the last one who reads it does.
+// records has all readers of the same large record of the log share it. It
+// keeps none: its last reader does.
 type records struct {
 	mu struct {
 		sync.Mutex
@@ -49,15 +49,15 @@ func (r *records) find(id recordID) *commitlog.Effects {
 	return r.mu.open[id].Value()
 }
 
-// add is the one that somebody else has added meanwhile, or this one.
+// add is the record that another reader has added meanwhile, or this one.
 func (r *records) add(id recordID, effects *commitlog.Effects) *commitlog.Effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if other := r.mu.open[id].Value(); other != nil {
 		return other
 	}
-	for id, one := range r.mu.open {
-		if one.Value() == nil {
+	for id, held := range r.mu.open {
+		if held.Value() == nil {
 			delete(r.mu.open, id)
 		}
 	}

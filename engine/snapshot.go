@@ -42,7 +42,7 @@ func (e *Engine) snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Counted now: who waits for the WAL to start anew has none yet.
+	// Counted now: a caller that waits for the WAL to start anew has none yet.
 	if e.snapshots.Add(1) > maxSnapshots {
 		e.snapshots.Add(-1)
 		inner.Close()

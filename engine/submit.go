@@ -15,7 +15,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Submit is Apply for somebody who can't wait: it never blocks, fails with kv.BusyError
+// Submit is Apply for a caller that can't wait: it never blocks, fails with kv.BusyError
 // while the store is at its limit of requests in flight, and has what came of the
 // mutation told to to. Mutations of one goroutine are applied in the order of its calls.
 // OnChange callbacks run in the background: no goroutine is there that asked.
@@ -53,10 +53,10 @@ func (e *Engine) admissible(m *kv.Mutation) error {
 	return e.checkDeadlines(m)
 }
 
-// RetryAfter is when somebody whom Submit had no place for is likely to find one.
+// RetryAfter is when a caller that Submit had no slot for is likely to find one.
 func (e *Engine) RetryAfter() time.Duration { return e.actors.gate.RetryAfter() }
 
-// Dead is closed when nobody is left who could answer what was submitted; nil for a
+// Dead is closed when no actor is left to answer what was submitted; nil for a
 // read-only store.
 func (e *Engine) Dead() <-chan struct{} {
 	if e.actors == nil {

@@ -11,6 +11,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/testkit"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -189,7 +190,7 @@ func TestActorStoppedWhileItFails(t *testing.T) {
 			if !slices.Contains(last, step) {
 				testkit.Until(t, "the failure", func() bool { return len(armed) == 0 })
 			}
-			l.more(200)
+			l.more(report.Rounds(40, 80, 200))
 			l.finish()
 			l.verifyKeys(e) // reads pass no actor
 			noneHangs(t, e)

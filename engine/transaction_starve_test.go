@@ -35,25 +35,25 @@ func transact(t *testing.T, e *Engine, r kv.Range, elsewhere func(attempt int)) 
 // short the log is and however much they write.
 func TestATransactionDoesNotStarve(t *testing.T) {
 	large := strings.Repeat("v", 2<<20)
-	for name, one := range map[string]struct {
-		history   kv.History
+	for name, test := range map[string]struct {
+		retention kv.Retention
 		elsewhere func(t *testing.T, e *Engine, attempt int)
 	}{
-		"one revision": {kv.History{Revisions: 1}, func(t *testing.T, e *Engine, _ int) {
+		"one revision": {kv.Retention{Revisions: 1}, func(t *testing.T, e *Engine, _ int) {
 			for range 5 {
 				must(t, e, set("h", "k", "v"))
 			}
 		}},
-		"few bytes": {kv.History{Bytes: 1}, func(t *testing.T, e *Engine, _ int) {
+		"few bytes": {kv.Retention{Bytes: 1}, func(t *testing.T, e *Engine, _ int) {
 			must(t, e, set("a", "k", "v"))
 			must(t, e, kv.Mutation{Kind: kv.DeleteGroup, Group: "a"})
 		}},
-		"large values": {kv.History{Bytes: 3 << 20}, func(t *testing.T, e *Engine, _ int) {
+		"large values": {kv.Retention{Bytes: 3 << 20}, func(t *testing.T, e *Engine, _ int) {
 			for range 3 {
 				must(t, e, set("h", "k", large))
 			}
 		}},
-		"very many groups": {kv.History{Revisions: 1}, func(t *testing.T, e *Engine, attempt int) {
+		"very many groups": {kv.Retention{Revisions: 1}, func(t *testing.T, e *Engine, attempt int) {
 			for batch := range 3 {
 				m := kv.Mutation{Kind: kv.Batch}
 				for i := range 2000 {
@@ -65,17 +65,17 @@ func TestATransactionDoesNotStarve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStorage(t, func(t *testing.T, path string) {
-				e := open(t, Config{Path: path, History: one.history, Durability: kv.DurabilityBuffered})
+				e := open(t, Config{Path: path, Retention: test.retention, Durability: kv.DurabilityBuffered})
 				must(t, e, set("g", "k", "v"))
 				for i := range 3 {
-					attempts, err := transact(t, e, kv.GroupRange("g"), func(attempt int) { one.elsewhere(t, e, attempt) })
+					attempts, err := transact(t, e, kv.GroupRange("g"), func(attempt int) { test.elsewhere(t, e, attempt) })
 					require.NoError(t, err)
 					require.LessOrEqual(t, attempts, 2, "it is run again once at most")
 					require.Equal(t, testkit.Present("v"), value(t, e, "g", fmt.Sprint(i+1)))
 				}
 				// What is a conflict still is one, each time.
 				attempts, err := transact(t, e, kv.GroupRange("g"), func(attempt int) {
-					one.elsewhere(t, e, attempt)
+					test.elsewhere(t, e, attempt)
 					must(t, e, set("g", "k", fmt.Sprint(attempt)))
 				})
 				var conflict *kv.ConflictError
@@ -83,7 +83,7 @@ func TestATransactionDoesNotStarve(t *testing.T) {
 				require.Equal(t, maxAttempts, attempts)
 				// And one that ends.
 				attempts, err = transact(t, e, kv.PrefixRange("g"), func(attempt int) {
-					one.elsewhere(t, e, attempt)
+					test.elsewhere(t, e, attempt)
 					if attempt < 4 {
 						must(t, e, set("g2", "k", fmt.Sprint(attempt)))
 					}
@@ -99,7 +99,7 @@ func TestATransactionDoesNotStarve(t *testing.T) {
 // TestATransactionThatScansElsewhereEachTime: what it has scanned before is watched too,
 // and changes there are told from those in what it scans now.
 func TestATransactionThatScansElsewhereEachTime(t *testing.T) {
-	e := open(t, Config{History: kv.History{Revisions: 1}})
+	e := open(t, Config{Retention: kv.Retention{Revisions: 1}})
 	attempts := 0
 	testkit.Within(t, "the transaction", func() {
 		err := e.Transaction(context.Background(), "", kv.QuotaConfig{}, func(tx *Transaction) error {
@@ -130,7 +130,7 @@ func TestTransactionsAreSerialWithoutALog(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		const callers, each = 8, 12
 		faults := testkit.NewFaults()
-		e := open(t, Config{Path: path, History: kv.History{Revisions: 1}, Durability: kv.DurabilityBuffered, Failpoint: faults.Hook})
+		e := open(t, Config{Path: path, Retention: kv.Retention{Revisions: 1}, Durability: kv.DurabilityBuffered, Failpoint: faults.Hook})
 		steps := []string{"writer.begin", "writer.apply", "writer.commit", "writer.committed", "writer.publish"}
 		var all sync.WaitGroup
 		for caller := range callers {

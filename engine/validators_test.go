@@ -15,7 +15,7 @@ import (
 // function that looks at nothing but what one subscriber was told and what the
 // log holds. They know no reason why a promise was not kept.
 
-// told is one thing that a subscriber was told, and in which of his loops: he
+// told is one thing that a subscriber was told, and in which of its loops: it
 // may leave one and resume with the next.
 type told struct {
 	kv.Event
@@ -23,7 +23,7 @@ type told struct {
 }
 
 // account is what one subscriber was told, up to a revision, and what of the
-// log he should have been told: the events that match, from the first he asked
+// log it should have been told: the events that match, from the first it asked
 // for up to that revision.
 type account struct {
 	told []told
@@ -31,21 +31,21 @@ type account struct {
 }
 
 func (a account) changes() (changes []told) {
-	for _, one := range a.told {
-		if one.Type <= kv.EventExpire {
-			changes = append(changes, one)
+	for _, heard := range a.told {
+		if heard.Type <= kv.EventExpire {
+			changes = append(changes, heard)
 		}
 	}
 	return changes
 }
 
-// gaps are the revisions that the subscriber was told he missed.
+// gaps are the revisions that the subscriber was told it missed.
 type gaps []kv.Gap
 
 func (a account) gaps() (all gaps) {
-	for _, one := range a.told {
-		if one.Type == kv.EventGap {
-			all = append(all, *one.Gap)
+	for _, heard := range a.told {
+		if heard.Type == kv.EventGap {
+			all = append(all, *heard.Gap)
 		}
 	}
 	return all
@@ -68,11 +68,11 @@ var validators = []validator{
 // ordered: revisions and times never run backwards.
 func ordered(a account) error {
 	var last told
-	for _, one := range a.changes() {
-		if one.Revision < last.Revision || one.Timestamp.Before(last.Timestamp) {
-			return fmt.Errorf("%v comes after %v", one.Event, last.Event)
+	for _, heard := range a.changes() {
+		if heard.Revision < last.Revision || heard.Timestamp.Before(last.Timestamp) {
+			return fmt.Errorf("%v comes after %v", heard.Event, last.Event)
 		}
-		last = one
+		last = heard
 	}
 	return nil
 }
@@ -84,13 +84,13 @@ func unique(a account) error {
 	for _, event := range a.log {
 		of[event.Revision]++
 	}
-	for _, one := range a.changes() {
-		if one.Revision != last {
+	for _, heard := range a.changes() {
+		if heard.Revision != last {
 			over[last] = true
 		}
-		last = one.Revision
+		last = heard.Revision
 		if of[last]--; over[last] || of[last] < 0 {
-			return fmt.Errorf("%v is told twice", one.Event)
+			return fmt.Errorf("%v is told twice", heard.Event)
 		}
 	}
 	return nil
@@ -100,8 +100,8 @@ func unique(a account) error {
 func reliable(a account) error {
 	missed := a.gaps()
 	seen := make(map[uint64]bool)
-	for _, one := range a.changes() {
-		seen[one.Revision] = true
+	for _, heard := range a.changes() {
+		seen[heard.Revision] = true
 	}
 	for _, event := range a.log {
 		if !seen[event.Revision] && !missed.has(event.Revision) {
@@ -144,17 +144,17 @@ func atomically(a account) error {
 func resumable(a account) error {
 	missed := a.gaps()
 	changes := a.changes()
-	for i, one := range changes {
-		if i == 0 || one.loop == changes[i-1].loop {
+	for i, heard := range changes {
+		if i == 0 || heard.loop == changes[i-1].loop {
 			continue
 		}
 		for _, event := range a.log {
-			if event.Revision > changes[i-1].Revision && event.Revision < one.Revision && !missed.has(event.Revision) {
+			if event.Revision > changes[i-1].Revision && event.Revision < heard.Revision && !missed.has(event.Revision) {
 				return fmt.Errorf("%v was left out between two loops", event)
 			}
 		}
-		if one.Revision <= changes[i-1].Revision {
-			return fmt.Errorf("the next loop begins with %v, which the one before it had", one.Event)
+		if heard.Revision <= changes[i-1].Revision {
+			return fmt.Errorf("the next loop begins with %v, which the one before it had", heard.Event)
 		}
 	}
 	return nil
@@ -165,21 +165,21 @@ func resumable(a account) error {
 func bookmarkable(a account) error {
 	missed := a.gaps()
 	position, seen := uint64(0), make(map[uint64]bool)
-	for _, one := range a.told {
+	for _, heard := range a.told {
 		switch {
-		case one.Type == kv.EventProgress && one.Revision <= position:
-			return fmt.Errorf("a mark of %d after what was told of %d", one.Revision, position)
-		case one.Type == kv.EventProgress:
-			position = one.Revision
+		case heard.Type == kv.EventProgress && heard.Revision <= position:
+			return fmt.Errorf("a mark of %d after what was told of %d", heard.Revision, position)
+		case heard.Type == kv.EventProgress:
+			position = heard.Revision
 			for _, event := range a.log {
 				if event.Revision <= position && !seen[event.Revision] && !missed.has(event.Revision) {
 					return fmt.Errorf("a mark of %d before %v", position, event)
 				}
 			}
-		case one.Revision < position:
-			return fmt.Errorf("%v after a mark of %d", one.Event, position)
+		case heard.Revision < position:
+			return fmt.Errorf("%v after a mark of %d", heard.Event, position)
 		default:
-			position, seen[one.Revision] = one.Revision, true
+			position, seen[heard.Revision] = heard.Revision, true
 		}
 	}
 	return nil
@@ -189,20 +189,20 @@ func bookmarkable(a account) error {
 // before and after it, and it is one.
 func exactGaps(a account) error {
 	position := uint64(0)
-	for i, one := range a.told {
-		if one.Type != kv.EventGap {
-			if one.Revision < position {
-				return fmt.Errorf("%v after revision %d", one.Event, position)
+	for i, heard := range a.told {
+		if heard.Type != kv.EventGap {
+			if heard.Revision < position {
+				return fmt.Errorf("%v after revision %d", heard.Event, position)
 			}
-			position = one.Revision
+			position = heard.Revision
 			continue
 		}
-		if one.Gap.From <= position || one.Gap.To < one.Gap.From || one.Revision != one.Gap.To {
-			return fmt.Errorf("gap %v after revision %d", *one.Gap, position)
+		if heard.Gap.From <= position || heard.Gap.To < heard.Gap.From || heard.Revision != heard.Gap.To {
+			return fmt.Errorf("gap %v after revision %d", *heard.Gap, position)
 		}
-		position = one.Gap.To
+		position = heard.Gap.To
 		for _, other := range a.told[i+1:] {
-			if other.Revision <= one.Gap.To {
+			if other.Revision <= heard.Gap.To {
 				return fmt.Errorf("%v was missed, and is told", other.Event)
 			}
 		}
@@ -226,7 +226,7 @@ func TestValidators(t *testing.T) {
 	event := func(revision uint64, key string) kv.Event {
 		return kv.Event{Group: "g", Key: key, Revision: revision, Timestamp: at.Add(time.Duration(revision))}
 	}
-	one := func(e kv.Event, loop int) told { return told{e, loop} }
+	heard := func(e kv.Event, loop int) told { return told{e, loop} }
 	mark := func(revision uint64) told { return told{kv.Event{Type: kv.EventProgress, Revision: revision}, 0} }
 	gap := func(from, to uint64) told {
 		return told{kv.Event{Type: kv.EventGap, Revision: to, Gap: &kv.Gap{From: from, To: to}}, 0}
@@ -235,7 +235,7 @@ func TestValidators(t *testing.T) {
 	all := func(skip ...int) (all []told) {
 		for i, e := range log {
 			if !slices.Contains(skip, i) {
-				all = append(all, one(e, 0))
+				all = append(all, heard(e, 0))
 			}
 		}
 		return all
@@ -251,18 +251,18 @@ func TestValidators(t *testing.T) {
 		noticed string
 		told    []told
 	}{
-		{"ordered", append(all(3), one(event(4, "a"), 0))},
-		{"ordered", append(all(4), one(late, 0))},
+		{"ordered", append(all(3), heard(event(4, "a"), 0))},
+		{"ordered", append(all(4), heard(late, 0))},
 		{"unique", slices.Concat(all()[:1], all())},
 		{"unique", append(all(), all()[0])},
 		{"reliable", all(3)},
 		{"reliable", nil},
 		{"atomic", all(2)},
 		{"atomic", slices.Concat(all()[:2], []told{gap(7, 7)}, all()[2:])},
-		{"atomic", slices.Concat(all()[:3], []told{one(expiring, 0)}, all()[4:])},
-		{"atomic", append(all(), one(event(6, "a"), 0))},
-		{"resumable", slices.Concat(all()[:3], []told{one(log[4], 1)})},
-		{"resumable", slices.Concat(all()[:4], []told{one(log[3], 1), one(log[4], 1)})},
+		{"atomic", slices.Concat(all()[:3], []told{heard(expiring, 0)}, all()[4:])},
+		{"atomic", append(all(), heard(event(6, "a"), 0))},
+		{"resumable", slices.Concat(all()[:3], []told{heard(log[4], 1)})},
+		{"resumable", slices.Concat(all()[:4], []told{heard(log[3], 1), heard(log[4], 1)})},
 		{"bookmarkable", slices.Concat(all()[:3], []told{mark(4)}, all()[3:])},
 		{"bookmarkable", append(all(), mark(5))},
 		{"exact about gaps", slices.Concat(all()[:3], []told{gap(2, 3)}, all()[3:])},

@@ -82,7 +82,7 @@ func send(w http.ResponseWriter, r *http.Request, name string) error {
 	}
 	header.Set("Content-Type", file.contentType)
 	header.Set("Content-Length", strconv.Itoa(len(file.content)))
-	_, _ = w.Write(file.content) // who is gone needs no answer
+	_, _ = w.Write(file.content) // a client that is gone needs no answer
 	return nil
 }
 

@@ -40,8 +40,8 @@ func tagsOf(header http.Header, name string) (t tags, err error) {
 		if rest == "" {
 			break
 		}
-		one := tag{}
-		rest, one.weak = strings.CutPrefix(rest, "W/")
+		etag := tag{}
+		rest, etag.weak = strings.CutPrefix(rest, "W/")
 		end := -1
 		if rest != "" && rest[0] == '"' {
 			end = strings.IndexByte(rest[1:], '"') + 2
@@ -49,11 +49,11 @@ func tagsOf(header http.Header, name string) (t tags, err error) {
 		if end < 2 {
 			return t, badRequest("%s is * or a list of entity tags as ETag has them, such as \"12\" with its quotes", name)
 		}
-		one.text, rest = rest[:end], strings.TrimLeft(rest[end:], " \t")
+		etag.text, rest = rest[:end], strings.TrimLeft(rest[end:], " \t")
 		if rest != "" && rest[0] != ',' {
 			return t, badRequest("%s: a comma is missing between entity tags", name)
 		}
-		t.list = append(t.list, one)
+		t.list = append(t.list, etag)
 	}
 	if len(t.list) == 0 {
 		return t, badRequest("%s is empty: it is * or a list of entity tags", name)
@@ -63,8 +63,8 @@ func tagsOf(header http.Header, name string) (t tags, err error) {
 
 // matches compares with the revision of a key that is there, weakly if weak tags count.
 func (t tags) matches(revision uint64, weakly bool) bool {
-	for _, one := range t.list {
-		if one.text == etagOf(revision) && (weakly || !one.weak) {
+	for _, etag := range t.list {
+		if etag.text == etagOf(revision) && (weakly || !etag.weak) {
 			return true
 		}
 	}
@@ -74,9 +74,9 @@ func (t tags) matches(revision uint64, weakly bool) bool {
 // revisions are those that a key may have for a strong comparison to hold. No key has
 // revision 0, and none the number that stands for any.
 func (t tags) revisions() (revisions []uint64) {
-	for _, one := range t.list {
-		n, err := parseDecimal(strings.Trim(one.text, `"`))
-		if err == nil && !one.weak && n != 0 && n != api.AnyRevision {
+	for _, etag := range t.list {
+		n, err := parseDecimal(strings.Trim(etag.text, `"`))
+		if err == nil && !etag.weak && n != 0 && n != api.AnyRevision {
 			revisions = append(revisions, n)
 		}
 	}

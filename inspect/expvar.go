@@ -22,7 +22,7 @@ func Vars(store Meter) expvar.Var {
 }
 
 // VarsHandler answers GET with what expvar.Handler would if the store's metrics were published
-// as "gostore", and nothing else was. Like MetricsHandler it asks nobody who they are.
+// as "gostore", and nothing else was. Like MetricsHandler it authenticates no one.
 func VarsHandler(store Meter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !onlyReads(w, r) {
@@ -33,7 +33,7 @@ func VarsHandler(store Meter) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method == http.MethodGet {
 			m := store.Metrics()
-			_ = json.NewEncoder(w).Encode(map[string]any{"gostore": vars(&m)}) // who has left can't be told
+			_ = json.NewEncoder(w).Encode(map[string]any{"gostore": vars(&m)}) // a client that has left can't be told
 		}
 	})
 }

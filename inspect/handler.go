@@ -58,7 +58,7 @@ type handler struct {
 	streams   chan struct{} // a place for each stream there is
 	histories chan struct{} // and for each history that is read
 	counting  chan struct{} // has something in it while stats are counted
-	stats     statsCache    // owned by whoever has put something into counting
+	stats     statsCache    // owned by the goroutine that has put something into counting
 }
 
 // maxHistories is how many histories are read at a time: each reads the whole log.

@@ -56,7 +56,7 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, body any) 
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // who is gone needs no answer
+	_, _ = w.Write(append(text, '\n')) // a client that is gone needs no answer
 }
 
 // causes are what the store's errors are to a caller: the first that fits. What may

@@ -11,7 +11,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// Meter is who has metrics: a store, or a view of a namespace.
+// Meter is what has metrics: a store, or a view of a namespace.
 type Meter interface{ Metrics() api.Metrics }
 
 // prometheusType is the content type of Prometheus's text format.
@@ -19,7 +19,7 @@ const prometheusType = "text/plain; version=0.0.4; charset=utf-8"
 
 // MetricsHandler answers GET with the store's metrics in Prometheus's text format, each figure
 // with the labels given beside its own: such as the store's name, where a program has several.
-// It asks nobody who they are: mount it where only who may see it comes by.
+// It authenticates no one: mount it where only those come by that may see it.
 func MetricsHandler(store Meter, labels ...api.Label) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !onlyReads(w, r) {
@@ -29,7 +29,7 @@ func MetricsHandler(store Meter, labels ...api.Label) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method == http.MethodGet {
-			_ = WritePrometheus(w, store.Metrics(), labels...) // who has left can't be told
+			_ = WritePrometheus(w, store.Metrics(), labels...) // a client that has left can't be told
 		}
 	})
 }

@@ -40,7 +40,7 @@ type statsCache struct {
 	at    time.Time
 }
 
-// cachedStats counts at most every so often, and for all who ask at a time once.
+// cachedStats counts at most every so often, and once for all that ask at a time.
 func (h *handler) cachedStats(ctx context.Context) (api.Stats, error) {
 	select {
 	case h.counting <- struct{}{}:
@@ -228,7 +228,7 @@ type listenerJSON struct {
 	Behind   bool      `json:"behind"`
 }
 
-// listeners shows who is told of changes, and how far behind each is.
+// listeners shows the watchers, subscribers and callbacks, and how far behind each is.
 func (h *handler) listeners(w http.ResponseWriter, r *http.Request, _ []string) error {
 	if _, err := queryOf(r.URL.RawQuery); err != nil {
 		return err

@@ -68,7 +68,7 @@ type deadline struct {
 }
 
 func deadlineOf(r *http.Request, p *parameters, moments bool) (d deadline, given bool, err error) {
-	one := func(parameter, header string) (text string, given bool) {
+	either := func(parameter, header string) (text string, given bool) {
 		lines := r.Header.Values(header)
 		if len(lines)+len(p.values[parameter]) > 1 {
 			p.fail(badRequest("give %s once, as a parameter or as the header %s", parameter, header))
@@ -78,8 +78,8 @@ func deadlineOf(r *http.Request, p *parameters, moments bool) (d deadline, given
 		}
 		return p.values.Get(parameter), p.values.Has(parameter)
 	}
-	in, inGiven := one("ttl", "Go-Store-TTL")
-	at, atGiven := one("expires_at", "Go-Store-Expires-At")
+	in, inGiven := either("ttl", "Go-Store-TTL")
+	at, atGiven := either("expires_at", "Go-Store-Expires-At")
 	switch {
 	case p.err != nil:
 		return d, false, p.err
@@ -254,7 +254,7 @@ func (h *handler) body(w http.ResponseWriter, r *http.Request) (string, error) {
 	release := h.limitBody(w, r)
 	var value strings.Builder
 	if r.ContentLength > 0 {
-		value.Grow(int(min(r.ContentLength, 1<<20))) // who announces much may send little
+		value.Grow(int(min(r.ContentLength, 1<<20))) // a client may announce much and send little
 	}
 	_, err := io.Copy(&value, http.MaxBytesReader(w, r.Body, h.maxBody))
 	var tooLarge *http.MaxBytesError

@@ -150,7 +150,7 @@ type feed struct {
 	wanted
 	items    chan item
 	current  uint64        // when the stream began
-	reported atomic.Uint64 // everything up to here was handed over, whoever it was for
+	reported atomic.Uint64 // everything up to here was handed over, to whichever stream
 
 	// Owned by run.
 	seen position // of the last event

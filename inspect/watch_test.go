@@ -244,7 +244,7 @@ func TestWatchState(t *testing.T) {
 
 // TestWatchGaps: what the log does not hold is said to be missing, and the stream goes on.
 func TestWatchGaps(t *testing.T) {
-	store := open(t, api.WithHistory(api.History{Revisions: 16}))
+	store := open(t, api.WithHistory(api.Retention{Revisions: 16}))
 	for i := range 200 {
 		require.NoError(t, store.Set("g", fmt.Sprint(i), "v"))
 	}

@@ -27,7 +27,7 @@ func (k ListenerKind) String() string {
 type Listener struct {
 	Kind     ListenerKind
 	Filters  []Filter // what it wants
-	Waiting  int      // events that it has not taken yet, as far as that is known
+	Waiting  int      // events that it has not taken yet, as far as that is known; of a read-only store's subscriber: revisions
 	Capacity int      // how many may wait; 0: no limit
 	Dropped  uint64   // that it has lost: watchers and actors
 	Behind   bool     // a subscriber that has to read the log for what it did not take

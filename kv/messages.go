@@ -2,7 +2,7 @@ package kv
 
 import "errors"
 
-// What only those are told who speak to a store by messages.
+// Errors that only actors get, which speak to a store by messages.
 var (
 	// BusyError: the store is at its limit of requests in flight. Nothing was done;
 	// it may be tried again after a while.
@@ -19,7 +19,7 @@ var (
 	// TooManyActorsError: the store has as many actors as it can have, one for each
 	// namespace and quota. Stop those that nobody needs.
 	TooManyActorsError = errors.New("too many actors of the store are live, stop some first")
-	// StoppedError: an actor of the store was stopped by somebody else, and the store
+	// StoppedError: an actor of the store was stopped from outside, and the store
 	// has ended with it. What was acknowledged is safe; open it anew.
 	StoppedError = errors.New("an actor of the store was stopped from outside; the store has ended")
 )

@@ -136,11 +136,11 @@ type ExpiryMetrics struct {
 	Lag time.Duration
 }
 
-// ListenerMetrics is those who are told of changes.
+// ListenerMetrics is the watchers, or the subscribers.
 type ListenerMetrics struct {
 	Open    int
 	Waiting int    // events that wait for all of them together
-	Most    int    // that wait for the one for whom most do
+	Most    int    // that wait for the listener with the longest queue
 	Behind  int    // subscribers that read the log to catch up
 	Drops   uint64 // events that watchers have missed; subscribers: times that one was too slow for its buffer
 }

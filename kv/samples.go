@@ -19,7 +19,7 @@ const (
 // Label is one part of what tells samples of a name apart.
 type Label struct{ Name, Value string }
 
-// Sample is one figure of a Metrics, for whoever passes all of them on.
+// Sample is one figure of a Metrics, for exporters, which pass all of them on.
 type Sample struct {
 	*SampleType
 	Labels    []Label // in the order of their names; shared, and not to be changed
@@ -162,7 +162,7 @@ var sampleTypes = []*SampleType{
 		listeners(func(l *ListenerMetrics) float64 { return float64(l.Open) })},
 	{"gostore.listeners.waiting", "{event}", SampleGauge, "Events that wait for them", []string{"type"},
 		listeners(func(l *ListenerMetrics) float64 { return float64(l.Waiting) })},
-	{"gostore.listeners.most", "{event}", SampleGauge, "Events that wait for the one for whom most do", []string{"type"},
+	{"gostore.listeners.most", "{event}", SampleGauge, "Events that wait for the listener with the longest queue", []string{"type"},
 		listeners(func(l *ListenerMetrics) float64 { return float64(l.Most) })},
 	{"gostore.listeners.behind", "{listener}", SampleGauge, "Subscribers that read the log to catch up", []string{"type"},
 		listeners(func(l *ListenerMetrics) float64 { return float64(l.Behind) })},

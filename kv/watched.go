@@ -18,7 +18,7 @@ type Watched struct {
 	changed []uint64          // the last revision that did something in each
 	groups  map[string]uint64 // the same of each group, while there are few
 	many    bool              // there were too many groups
-	broken  atomic.Bool       // something may have been missed; whoever watched says so too, at its end
+	broken  atomic.Bool       // something may have been missed; the watching transaction is refused
 }
 
 // NewWatched watches ranges that are in order and don't overlap.

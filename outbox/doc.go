@@ -45,7 +45,7 @@ type Options struct {
 	// Attempts is how often a message is tried in a row without any acknowledgement
 	// before it is given up; default 20, which takes some 12 minutes. What waits behind it
 	// for the same address is given up with it if nobody was there, and behind 16 in a row
-	// that whoever was there left unacknowledged; what comes later is tried again.
+	// that an earlier receiver left unacknowledged; what comes later is tried again.
 	Attempts int
 	// Addresses is how many are served at a time. While others wait, one that pauses, or
 	// has had a window delivered, gives its place up, and those that wait have their turns

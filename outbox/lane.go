@@ -55,11 +55,11 @@ type lane struct {
 	lost     *lost               // not nil: the address is given up
 }
 
-// lost is an address that is given up, until it has no messages or somebody else is
+// lost is an address that is given up, until it has no messages or another receiver is
 // there: they go to the dead letters page by page.
 type lost struct {
 	reason string
-	deaf   *actor.PID // not nil: whoever is there takes nothing
+	deaf   *actor.PID // not nil: the receiver there takes nothing
 }
 
 // despair is how many messages in a row an actor leaves unacknowledged, each as often as

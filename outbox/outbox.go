@@ -100,7 +100,7 @@ func (o Options) complete(system *actor.ActorSystem) (Options, error) {
 
 // Stop ends the delivery and returns when nothing of it is left. What was acknowledged
 // until then is removed; everything else stays in the store, for the next one. It blocks
-// for as long as a receiver's mailbox blocks whoever sends to it. Further calls wait for
+// for as long as a receiver's mailbox blocks its senders. Further calls wait for
 // the first.
 func (o *Outbox) Stop() {
 	o.cancel()

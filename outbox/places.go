@@ -24,7 +24,7 @@ type rest struct {
 }
 
 // acknowledged takes the ID of a message that was on its way when the place was given
-// up, as far as that is known. It ends the pause: somebody is there.
+// up, as far as that is known. It ends the pause: there is a receiver.
 func (r *rest) acknowledged(id string, window int) bool {
 	if id == "" || id > r.last || len(r.acks) >= window {
 		return false
@@ -137,7 +137,7 @@ func (o *Outbox) vacate(l *lane) {
 	o.turn()
 }
 
-// turn has whoever waits for a place looked for.
+// turn looks for an address that waits for a place.
 func (o *Outbox) turn() {
 	select {
 	case o.turns <- struct{}{}:

@@ -114,7 +114,7 @@ func (at position) overtaken(h *history) error {
 	return fmt.Errorf("what it has come to, event %d, is no more there: %w", at.next, FencedError)
 }
 
-// attempts is how often something is tried anew because somebody has got ahead of it.
+// attempts is how often something is tried anew because another write has got ahead of it.
 const attempts = 16
 
 // settle tries something until nobody has got ahead of it.

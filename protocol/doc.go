@@ -1,7 +1,7 @@
 // Package protocol is what actors say to a store, and what it says to them.
 //
 // A store's actor has an address: Store.PID, ScopedStore.PID, or the child that was
-// spawned with api.Props. Whoever sends it a request of this package, with a sender
+// spawned with api.Props. An actor that sends it a request of this package, with a sender
 // (actor.Context's Request, or RequestFuture), gets exactly one answer as a message to
 // that sender's own PID; it never waits, and neither does the store. docs/ACTORS.md has
 // the whole protocol as one table.

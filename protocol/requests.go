@@ -127,7 +127,7 @@ const MaxCredits = 1 << 20
 // the full group name.
 //
 // Each Event takes a credit. When there is none left nothing is sent until Credit brings
-// more: never more events than credits are in the sender's mailbox, and whoever gives
+// more: never more events than credits are in the sender's mailbox, and a subscriber that gives
 // them slowly is a slow subscriber, which the policy of Options is for. 0 begins with
 // none; MaxCredits is the most that can be open at a time.
 //

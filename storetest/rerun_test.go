@@ -38,10 +38,10 @@ func TestACrashByItsName(t *testing.T) {
 	require.Error(t, err, output)
 	failed := failures.FindAllStringSubmatch(output, -1)
 	require.NotEmpty(t, failed, output)
-	for _, one := range failed {
-		again, err := run("^TestPlantedCrash$/" + one[1][len("TestPlantedCrash/"):] + "$")
+	for _, failure := range failed {
+		again, err := run("^TestPlantedCrash$/" + failure[1][len("TestPlantedCrash/"):] + "$")
 		require.Error(t, err, again)
-		require.Equal(t, [][]string{one}, failures.FindAllStringSubmatch(again, -1), again)
+		require.Equal(t, [][]string{failure}, failures.FindAllStringSubmatch(again, -1), again)
 		require.NotContains(t, again, "uninterrupted")
 	}
 }

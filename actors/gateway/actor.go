@@ -33,7 +33,7 @@ type message interface {
 // wake says that there is something in the queue of answers.
 type wake struct{ actorsystem.Quiet }
 
-// died says that nobody is left who could answer what was submitted.
+// died says that no actor is left to answer what was submitted.
 type died struct{ actorsystem.Quiet }
 
 // Actor is one incarnation of a gateway. What it owns outlives it.
@@ -94,8 +94,8 @@ func (a *Actor) Receive(ctx actor.Context) {
 type hand struct {
 	sender  *actor.PID
 	message any
-	request *request // that was made of it, until it is with somebody
-	taken   bool     // it is with somebody, or was answered
+	request *request // that was made of it, until another goroutine has it
+	taken   bool     // another goroutine has it, or it was answered
 }
 
 // failed answers what was in hand when the actor panicked, whatever its supervisor makes

@@ -18,7 +18,7 @@ import (
 // Opener opens the store of a gateway that has one of its own.
 type Opener func(*actor.ActorSystem) (Config, error)
 
-// Fault is why a store that is somebody's child has failed: its parent's supervisor is
+// Fault is why a store that is another actor's child has failed: its parent's supervisor is
 // given it as the reason.
 type Fault struct{ Err error }
 
@@ -34,11 +34,11 @@ type core struct {
 	system *actor.ActorSystem
 	self   *actor.PID
 	own    actor.Process // self's
-	open   Opener        // not nil: the store is the actor's own, a child of somebody's actor
+	open   Opener        // not nil: the store is the actor's own, a child of a program's actor
 	// dispatcher keeps a goroutine for the actor; nil: there is none.
 	dispatcher *actorsystem.Dispatcher
 	office     *courier.Office
-	desk       atomic.Pointer[desk] // the office and the counts, for whoever sends
+	desk       atomic.Pointer[desk] // the office and the counts, for senders
 	done       chan struct{}        // closed when the actor has stopped
 	signal     chan struct{}        // capacity 1: something was brought
 
@@ -82,7 +82,7 @@ var extension = ctxext.NextContextExtensionID()
 // ExtensionID is for the library.
 func (*core) ExtensionID() ctxext.ContextExtensionID { return extension }
 
-// coreOf is the actor's, which its mailbox has made; nil if somebody has given it another
+// coreOf is the actor's, which its mailbox has made; nil if its props have another
 // mailbox.
 func coreOf(ctx actor.Context) *core {
 	c, _ := ctx.Get(extension).(*core)

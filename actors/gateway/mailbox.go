@@ -21,7 +21,7 @@ const (
 // floodWait is the RetryAfter of what is refused by the mailbox.
 const floodWait = 10 * time.Millisecond
 
-// mailbox never blocks those who send to it, and the gateway runs on a goroutine of its
+// mailbox never blocks its senders, and the gateway runs on a goroutine of its
 // own, whatever its Props say. It refuses what would be too much. It also sees to what
 // the library makes of messages that nobody expects. Behind it is ours and not the
 // library's, which stands still for good if the goroutine ends that handles a message.
@@ -117,11 +117,11 @@ func (m *mailbox) PostUserMessage(message any) {
 		m.post(message, inside, sender)
 		return
 	}
-	for _, one := range batch.GetMessages() {
+	for _, message := range batch.GetMessages() {
 		if sender != nil {
-			one = &actor.MessageEnvelope{Message: one, Sender: sender}
+			message = &actor.MessageEnvelope{Message: message, Sender: sender}
 		}
-		m.PostUserMessage(one)
+		m.PostUserMessage(message)
 	}
 }
 
@@ -218,7 +218,7 @@ type invoking struct {
 
 // InvokeUserMessage lets requests through, and what the gateway sends to itself. It
 // answers what comes after the actor has stopped, which the library would drop without a
-// word. The library's own messages of an actor's life don't come this way: who sends one
+// word. The library's own messages of an actor's life don't come this way: a sender of one
 // has made it. A message that answers itself would run its owner's code in here.
 func (i *invoking) InvokeUserMessage(m any) {
 	m = i.waiting.leave(m)

@@ -25,7 +25,7 @@ type Store interface {
 	// Cached is the live row of a key, or that there is none, if that is known without
 	// waiting for anything. It never blocks.
 	Cached(group, key string) (row kv.Row, found, known bool)
-	// Dead is closed when nobody is left who could answer what was submitted.
+	// Dead is closed when no actor is left to answer what was submitted.
 	Dead() <-chan struct{}
 
 	// What follows may block.

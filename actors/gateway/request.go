@@ -100,7 +100,7 @@ func (a *Actor) begin(sender *actor.PID, id uint64) *request {
 	return r
 }
 
-// submitted says that the request is with somebody who answers it.
+// submitted says that the request is with a goroutine that answers it.
 func (a *Actor) submitted() { a.hand.request, a.hand.taken = nil, true }
 
 // finish answers a request.
@@ -127,7 +127,7 @@ const futures = "future$"
 var laneSeed = maphash.MakeSeed()
 
 // Lane is the sender's. Futures have one in common: each is a sender of its own, and
-// whoever asks by them one after the other is one too.
+// requests by them, one after the other, are one too.
 func (r *request) Lane() uint64 {
 	name := r.sender.Id
 	if strings.HasPrefix(name, futures) {

@@ -304,7 +304,7 @@ func (s *subscription) unsent() error {
 	return errGone
 }
 
-// send reports whether somebody was there.
+// send reports whether the receiver was alive.
 func (s *subscription) send(message any, ended <-chan struct{}) bool {
 	if s.by.process == nil {
 		return s.to.Pass(message, ended)
@@ -334,7 +334,7 @@ func (s *subscription) watch() bool {
 }
 
 // unwatch leaves nothing with the subscriber: a message of its end would find nobody one
-// day, and be somebody's dead letter.
+// day, and be a dead letter.
 func (s *subscription) unwatch() {
 	w := &s.by.watch
 	w.Lock()

@@ -199,7 +199,7 @@ func (a *Actor) release() {
 	a.current = nil
 	for _, r := range requests {
 		if outcome, received := r.Release(); !received {
-			a.Callbacks.Unasked(outcome.Events)
+			a.Callbacks.CallInBackground(outcome.Events)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// backlog is how many batches of unasked events wait for the background
+// backlog is how many batches of events that no caller waits for wait for the background
 // goroutine before more are dropped.
 const backlog = 64
 
@@ -72,9 +72,9 @@ func (c *Callbacks) Run(events []kv.Event) {
 	}
 }
 
-// Unasked has the background goroutine run the callbacks, unless it is too far
-// behind: then the events are counted in Overflow. It never blocks.
-func (c *Callbacks) Unasked(events []kv.Event) {
+// CallInBackground has the background goroutine run the callbacks, unless its queue is
+// full: then the events are counted in Overflow. It never blocks.
+func (c *Callbacks) CallInBackground(events []kv.Event) {
 	if len(events) == 0 || !c.Any() {
 		return
 	}
@@ -86,7 +86,7 @@ func (c *Callbacks) Unasked(events []kv.Event) {
 	}
 }
 
-// Overflow is how many unasked events were dropped.
+// Overflow is how many of those events were dropped.
 func (c *Callbacks) Overflow() uint64 { return c.overflow.Load() }
 
 // Stop ends the background goroutine after the callback that it is in.

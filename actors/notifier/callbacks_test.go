@@ -79,7 +79,7 @@ func TestCallbackPanicIsTheCallers(t *testing.T) {
 
 func TestUnaskedEvents(t *testing.T) {
 	c, log := newCallbacks(t)
-	c.Unasked([]kv.Event{set("g", "nobody listens", "")})
+	c.CallInBackground([]kv.Event{set("g", "nobody listens", "")})
 	seen := make(chan string, 8)
 	c.Register(func(e kv.Event) {
 		if e.Key == "bad" {
@@ -87,7 +87,7 @@ func TestUnaskedEvents(t *testing.T) {
 		}
 	})
 	c.Register(func(e kv.Event) { seen <- e.Key })
-	c.Unasked([]kv.Event{set("g", "bad", ""), set("g", "good", "")})
+	c.CallInBackground([]kv.Event{set("g", "bad", ""), set("g", "good", "")})
 	require.Equal(t, "bad", testkit.Await(t, "the second callback", seen), "a panic keeps it from nobody else")
 	require.Equal(t, "good", testkit.Await(t, "the next event", seen))
 	require.Contains(t, log.String(), "in the background")
@@ -107,15 +107,15 @@ func TestUnaskedEventsOverflow(t *testing.T) {
 		called.Add(1)
 	})
 	pair := []kv.Event{set("g", "a", ""), set("g", "b", "")}
-	c.Unasked(pair)
+	c.CallInBackground(pair)
 	testkit.Await(t, "the slow callback", entered)
 	for range backlog {
-		c.Unasked(pair) // fills the queue
+		c.CallInBackground(pair) // fills the queue
 	}
 	require.Zero(t, c.Overflow())
-	testkit.Within(t, "Unasked with a full queue", func() {
+	testkit.Within(t, "CallInBackground with a full queue", func() {
 		for range 5 {
-			c.Unasked(pair)
+			c.CallInBackground(pair)
 		}
 	})
 	require.Equal(t, uint64(10), c.Overflow())
@@ -132,7 +132,7 @@ func TestStopDuringACallback(t *testing.T) {
 		c.Stop() // as Close from a callback does: it must not wait for itself
 		close(stopped)
 	})
-	c.Unasked([]kv.Event{set("g", "k", "")})
+	c.CallInBackground([]kv.Event{set("g", "k", "")})
 	testkit.Await(t, "the callback", entered)
 	testkit.Await(t, "Stop from the callback", stopped)
 	c.Stop()

@@ -87,7 +87,7 @@ func bloomBit(hash uint64) (word int, bit uint64) {
 }
 
 // add is for the notifier only. The bit is there before the filter is, and its kind
-// after it: who sees the kind finds the filter.
+// after it: a reader that sees the kind finds the filter.
 func (x *index[T]) add(f kv.Filter, listener T) {
 	if byPrefix(f) {
 		x.change(f, func(old []T) []T { return append(slices.Clip(old), listener) })

@@ -71,9 +71,9 @@ func (l *recipient) send(w *Watcher, event kv.Event) {
 }
 
 // address notes what can be seen of a watching actor. It runs in the goroutine of the
-// caller: to find an actor elsewhere may be anybody's code.
+// caller: to find an actor elsewhere may run code of any program.
 func (w *Watcher) address(system *actor.ActorSystem, pid *actor.PID) {
-	w.pid = actor.NewPID(pid.Address, pid.Id) // a copy: the caller's is his
+	w.pid = actor.NewPID(pid.Address, pid.Id) // a copy: the caller may change its own
 	if process, found := system.ProcessRegistry.Get(w.pid); found && actorsystem.Prompt(process) {
 		w.process = process
 	}

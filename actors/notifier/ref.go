@@ -80,8 +80,8 @@ func (r Ref) Unwatch(w *Watcher) {
 	r.ask(func(done chan struct{}) Message { return unwatch{watcher: w, done: done} })
 }
 
-// Subscribe registers a subscriber, who has everything to read yet; limit is how
-// many events may wait for him. Every event committed by a write that begins
+// Subscribe registers a subscriber, which begins behind; limit is how
+// many events may wait for it. Every event committed by a write that begins
 // after Subscribe returned comes by Chunks, or Behind says that it is in the
 // log. On a stopped notifier Done is closed.
 func (r Ref) Subscribe(filters []kv.Filter, limit int) *Subscription {
@@ -120,8 +120,8 @@ func (r Ref) ask(message func(done chan struct{}) Message) (answered bool) {
 	}
 }
 
-// Calling reports whether there are callbacks.
-func (r Ref) Calling() bool { return r.callbacks.Any() }
+// HasCallbacks reports whether there are callbacks.
+func (r Ref) HasCallbacks() bool { return r.callbacks.Any() }
 
 // Listening reports whether there are watchers or subscribers.
 func (r Ref) Listening() bool { return !r.index.empty() || !r.subscribed.empty() }
@@ -155,8 +155,8 @@ func (r Ref) Deliver(d admission.Delivery) {
 // Answering reports whether a delivery is on its way that has Answerers to be told.
 func (r Ref) Answering() bool { return r.answering.Load() > 0 }
 
-// Unasked runs callbacks for events that no goroutine waits for.
-func (r Ref) Unasked(events []kv.Event) { r.callbacks.Unasked(events) }
+// CallInBackground runs callbacks for events whose request no caller waits for.
+func (r Ref) CallInBackground(events []kv.Event) { r.callbacks.CallInBackground(events) }
 
 // Poison stops the notifier once it has handled what is queued, and returns at
 // once.

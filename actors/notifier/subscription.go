@@ -6,10 +6,10 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// Subscription brings a subscriber the events that he wants, as long as he
-// keeps up, and tells him when he has to read the log for them: at first, when
-// he did not keep up, when they are too much to be kept in memory, and when a
-// fault left unknown what was committed. Nobody waits for him.
+// Subscription brings a subscriber the events that match its filters, as long as it
+// keeps up, and says when they have to be read from the log: at first, when the buffer
+// was full, when they are too much to be kept in memory, and when a fault left unknown
+// what was committed. Nothing waits for a subscriber.
 //
 // The notifier sends and the subscriber receives; nothing is shared but two
 // channels and the numbers below.
@@ -18,7 +18,7 @@ type Subscription struct {
 	limit   int64 // of events that wait, in chunks or in the log
 
 	// Chunks holds events in commit order, whole requests at a time. One that
-	// was sent while the subscriber read the log may hold what he has read.
+	// was sent while the subscriber read the log may hold what it has read.
 	Chunks <-chan []kv.Event
 	// Wake has something in it after Behind has changed.
 	Wake <-chan struct{}
@@ -28,7 +28,7 @@ type Subscription struct {
 	queued  atomic.Int64  // events in chunks
 	bytes   atomic.Int64  // of those
 	behind  atomic.Uint64 // 0, or a number that is new each time events went past chunks
-	read    atomic.Int64  // events of those in the log that he has read since behind was 0
+	read    atomic.Int64  // events of those in the log that were read since behind was 0
 	past    atomic.Int64  // events that went past chunks since then; the notifier alone changes it
 	overrun atomic.Bool   // more wait than may
 	sent    atomic.Uint64 // when they first did, all that is wanted up to this revision was in chunks
@@ -46,15 +46,15 @@ type Subscription struct {
 }
 
 // What is kept in memory for one subscriber. What does not fit is read in the log:
-// a large commit, of which each would hold what he wants for as long as he is idle,
-// and what is waiting beyond these.
+// a large commit, whose matches each idle subscriber would keep alive, and what is waiting
+// beyond these.
 const (
 	maxQueued = 4 << 20 // bytes
 	maxChunks = 4096    // commits
 	eventSize = 144     // of a kv.Event without its strings, about
 )
 
-// newSubscription is one of somebody who has everything to read yet.
+// newSubscription is one that begins behind: everything is to be read in the log yet.
 func newSubscription(filters []kv.Filter, limit int) *Subscription {
 	chunks, wake := make(chan []kv.Event, min(limit, maxChunks)+1), make(chan struct{}, 1) // one for an EventProgress
 	s := &Subscription{filters: filters, limit: int64(limit), chunks: chunks, Chunks: chunks, wake: wake, Wake: wake, number: 1, allowed: int64(limit)}
@@ -63,8 +63,8 @@ func newSubscription(filters []kv.Filter, limit int) *Subscription {
 }
 
 // Behind is not 0 when there are events that don't come by Chunks: those in
-// the log when the subscriber reads it to its end after this call. Having done
-// so he tells CaughtUp the number.
+// the log when the subscriber reads it to its end after this call. Then it calls
+// CaughtUp with the number.
 func (s *Subscription) Behind() uint64 { return s.behind.Load() }
 
 // CaughtUp has events come by Chunks again, unless more have gone past since
@@ -75,9 +75,8 @@ func (s *Subscription) CaughtUp(number uint64) bool { return s.behind.CompareAnd
 // call.
 func (s *Subscription) Overrun() bool { return s.overrun.Swap(false) }
 
-// Sent is how far Chunks went before Behind was not 0: who has received all of
-// them has everything that he wants up to this revision. However long ago his
-// last event was, he need not look for others in the log before it.
+// Sent is how far Chunks went before Behind was not 0: they hold every match up to this
+// revision. However long ago the last event was, the log need not be read before it.
 func (s *Subscription) Sent() uint64 { return s.sent.Load() }
 
 // Took notes that a chunk was received.
@@ -90,7 +89,7 @@ func (s *Subscription) Took(chunk []kv.Event) {
 	s.bytes.Add(-weigh(chunk))
 }
 
-// Read notes that events which he wants were read in the log.
+// Read notes that so many matches were read in the log.
 func (s *Subscription) Read(events int) { s.read.Add(int64(events)) }
 
 // Skipped notes that whatever is in the log is not to be read.
@@ -161,7 +160,7 @@ func (s *Subscription) pass(sent uint64) {
 	s.wentPast()
 }
 
-// wentPast has whoever reads the log do so again.
+// wentPast has a subscriber that reads the log do so again.
 func (s *Subscription) wentPast() {
 	s.number++
 	s.behind.Store(s.number)
@@ -176,7 +175,7 @@ func (s *Subscription) fallBehind(sent uint64) {
 	s.sent.Store(sent)
 	s.allowed = s.limit
 	s.past.Store(0)
-	s.read.Store(0) // before behind is not 0: he reads nothing yet
+	s.read.Store(0) // before behind is not 0: nothing is read yet
 }
 
 // match notes an event, the n-th of the delivery from 1, unless another filter
@@ -202,7 +201,7 @@ func (s *Subscription) match(event *kv.Event, n int) (first bool) {
 type subscriptions struct {
 	everything atomic.Pointer[[]*Subscription] // immutable; replaced whole
 	changes    *index[*Subscription]
-	// The deletion of a group concerns everybody who wants one of its keys:
+	// The deletion of a group concerns every subscriber of one of its keys:
 	// here their filters stand without the key.
 	deletions *index[*Subscription]
 
@@ -222,20 +221,20 @@ func (s *subscriptions) empty() bool {
 // visit calls visit with every subscriber once, until it returns false. Anybody may call it;
 // of those that come or go meanwhile it may miss some.
 func (s *subscriptions) visit(visit func(*Subscription) bool) {
-	for _, one := range *s.everything.Load() {
-		if !visit(one) {
+	for _, subscription := range *s.everything.Load() {
+		if !visit(subscription) {
 			return
 		}
 	}
 	several := make(map[*Subscription]struct{}) // those with more than one filter stand in the index as often
-	s.changes.visit(func(one *Subscription) bool {
-		if len(one.filters) > 1 {
-			if _, seen := several[one]; seen {
+	s.changes.visit(func(subscription *Subscription) bool {
+		if len(subscription.filters) > 1 {
+			if _, seen := several[subscription]; seen {
 				return true
 			}
-			several[one] = struct{}{}
+			several[subscription] = struct{}{}
 		}
-		return visit(one)
+		return visit(subscription)
 	})
 }
 
@@ -258,41 +257,41 @@ func (s *Subscription) wantsAll() bool {
 }
 
 // add is for the notifier only.
-func (s *subscriptions) add(one *Subscription) {
-	if one.open {
+func (s *subscriptions) add(subscription *Subscription) {
+	if subscription.open {
 		return
 	}
-	one.open = true
-	if one.wantsAll() {
-		next := append(append([]*Subscription(nil), *s.everything.Load()...), one)
+	subscription.open = true
+	if subscription.wantsAll() {
+		next := append(append([]*Subscription(nil), *s.everything.Load()...), subscription)
 		s.everything.Store(&next)
 		return
 	}
-	for _, f := range one.filters {
-		s.deletions.add(kv.Filter{Group: f.Group}, one)
-		s.changes.add(f, one)
+	for _, f := range subscription.filters {
+		s.deletions.add(kv.Filter{Group: f.Group}, subscription)
+		s.changes.add(f, subscription)
 	}
 }
 
 // remove is for the notifier only.
-func (s *subscriptions) remove(one *Subscription) {
-	if !one.open {
+func (s *subscriptions) remove(subscription *Subscription) {
+	if !subscription.open {
 		return
 	}
-	one.open = false
-	if one.wantsAll() {
+	subscription.open = false
+	if subscription.wantsAll() {
 		var next []*Subscription
 		for _, other := range *s.everything.Load() {
-			if other != one {
+			if other != subscription {
 				next = append(next, other)
 			}
 		}
 		s.everything.Store(&next)
 		return
 	}
-	for _, f := range one.filters {
-		s.changes.remove(f, one)
-		s.deletions.remove(kv.Filter{Group: f.Group}, one)
+	for _, f := range subscription.filters {
+		s.changes.remove(f, subscription)
+		s.deletions.remove(kv.Filter{Group: f.Group}, subscription)
 	}
 }
 
@@ -304,11 +303,11 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 		if bytes > maxQueued {
 			chunk = nil
 		}
-		for _, one := range all {
+		for _, subscription := range all {
 			if lost {
-				one.pass(first - 1)
+				subscription.pass(first - 1)
 			} else {
-				one.offer(chunk, n, bytes, first)
+				subscription.offer(chunk, n, bytes, first)
 			}
 		}
 	}
@@ -318,10 +317,10 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 	s.abandon()
 	for i := range events {
 		e := &events[i]
-		match := func(ones []*Subscription) bool {
-			for _, one := range ones {
-				if one.match(e, i+1) {
-					s.touched = append(s.touched, one)
+		match := func(some []*Subscription) bool {
+			for _, subscription := range some {
+				if subscription.match(e, i+1) {
+					s.touched = append(s.touched, subscription)
 				}
 			}
 			return true
@@ -332,11 +331,11 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 			s.changes.each(e.Group, e.Key, match)
 		}
 	}
-	for _, one := range s.touched {
+	for _, subscription := range s.touched {
 		if lost {
-			one.pass(events[0].Revision - 1)
+			subscription.pass(events[0].Revision - 1)
 		} else {
-			one.offer(one.matched, one.count, one.weight, one.first)
+			subscription.offer(subscription.matched, subscription.count, subscription.weight, subscription.first)
 		}
 	}
 	s.abandon()
@@ -344,8 +343,8 @@ func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 
 // abandon forgets the delivery in hand.
 func (s *subscriptions) abandon() {
-	for _, one := range s.touched {
-		one.matched, one.weight, one.count, one.event = nil, 0, 0, 0
+	for _, subscription := range s.touched {
+		subscription.matched, subscription.weight, subscription.count, subscription.event = nil, 0, 0, 0
 	}
 	clear(s.touched)
 	s.touched = s.touched[:0]
@@ -354,8 +353,8 @@ func (s *subscriptions) abandon() {
 // passAll has everybody read the log, after the revision up to which every
 // event was delivered here. It is for the notifier only.
 func (s *subscriptions) passAll(sent uint64) {
-	for _, one := range *s.everything.Load() {
-		one.pass(sent)
+	for _, subscription := range *s.everything.Load() {
+		subscription.pass(sent)
 	}
-	s.changes.all(func(one *Subscription) { one.pass(sent) })
+	s.changes.all(func(subscription *Subscription) { subscription.pass(sent) })
 }

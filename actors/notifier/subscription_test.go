@@ -60,9 +60,9 @@ func TestChunksUntilTheBufferIsFull(t *testing.T) {
 	require.False(t, s.Overrun(), "it is told once")
 	require.Equal(t, [][]kv.Event{{at(1, "a"), at(1, "b")}, {at(2, "a")}}, taken(s))
 	b.deliver(t, at(5, "a"))
-	require.Empty(t, taken(s), "nothing comes by chunks until he has caught up")
+	require.Empty(t, taken(s), "nothing comes by chunks until it has caught up")
 	require.False(t, s.CaughtUp(behind), "more went past")
-	require.False(t, s.Overrun(), "but not because he was slow once more")
+	require.False(t, s.Overrun(), "but not because it was slow once more")
 	require.EqualValues(t, 2, s.Sent())
 	require.True(t, s.CaughtUp(s.Behind()))
 	b.deliver(t, at(6, "a"))
@@ -106,7 +106,7 @@ func TestAMarkTakesNoPlace(t *testing.T) {
 	require.NotZero(t, s.Behind())
 	b.Mark(s, mark(4))
 	b.settle()
-	require.Equal(t, [][]kv.Event{{at(3, "a")}}, taken(s), "whoever is behind is told nothing of his progress")
+	require.Equal(t, [][]kv.Event{{at(3, "a")}}, taken(s), "a subscriber that is behind gets no progress mark")
 }
 
 func TestEachEventOnceHoweverManyFiltersFit(t *testing.T) {
@@ -146,7 +146,7 @@ func TestHowFarChunksWent(t *testing.T) {
 	require.EqualValues(t, 59, quiet.Sent())
 }
 
-// What may wait for a subscriber is what he has said, however many commits it came
+// What may wait for a subscriber is its limit, however many commits it came
 // in and whatever it weighs: what is not kept in memory waits in the log.
 func TestWhatMayWaitIsCountedInEvents(t *testing.T) {
 	const limit = 10_000
@@ -167,11 +167,11 @@ func TestWhatMayWaitIsCountedInEvents(t *testing.T) {
 			waiting := taken(s)
 			read := limit - len(waiting)
 			require.Positive(t, read)
-			s.Read(read) // he reads it in the log
+			s.Read(read) // in the log
 			for revision := uint64(limit + 1); revision <= 2*limit; revision++ {
 				b.deliver(t, event(revision))
 			}
-			require.False(t, s.Overrun(), "what he has read waits no more")
+			require.False(t, s.Overrun(), "what was read waits no more")
 			b.deliver(t, event(2*limit+1))
 			require.True(t, s.Overrun())
 			require.True(t, s.CaughtUp(s.Behind()))
@@ -203,7 +203,7 @@ func TestALargeCommitIsReadInTheLog(t *testing.T) {
 			for revision := uint64(3); revision <= 6; revision++ {
 				b.deliver(t, at(revision, "k"))
 			}
-			require.True(t, some.Overrun(), "but no more than he has said")
+			require.True(t, some.Overrun(), "but no more than its limit")
 		})
 	}
 }

@@ -60,7 +60,7 @@ type Actor struct {
 	Config
 	done    chan struct{}
 	link    *link  // outlives a restart
-	board   *board // what is known, also for whoever looks
+	board   *board // what is known, read from any goroutine
 	warned  map[string]bool
 	waiting map[string][]chan reply // callers whose namespace is not known yet
 	current *count                  // being counted
@@ -101,7 +101,7 @@ func (m connect) handle(a *Actor) {
 	a.catchUp()
 }
 
-// catchUp asks for what a restart lost, as soon as there is somebody to ask.
+// catchUp asks for what a restart lost, as soon as there is a writer to ask.
 func (a *Actor) catchUp() {
 	if a.link.missed && a.link.accounts != nil {
 		a.link.missed = false
@@ -187,7 +187,7 @@ func (m usage) handle(a *Actor) {
 	a.link.accounts.CountNamespace(m.namespace)
 }
 
-// answer tells those who wait for the namespace what is live in it: what is
+// answer tells the callers that wait for the namespace what is live in it: what is
 // booked less what has expired and was not removed yet.
 func (a *Actor) answer(namespace string, err error) {
 	waiting := a.waiting[namespace]
@@ -213,7 +213,7 @@ func (a *Actor) answer(namespace string, err error) {
 	}
 }
 
-// abandon answers everybody who waits.
+// abandon answers every caller that waits.
 func (a *Actor) abandon(err error) {
 	a.finish(kv.Usage{}, err)
 	for namespace := range a.waiting {

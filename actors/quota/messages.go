@@ -11,7 +11,7 @@ type Message interface {
 	handle(*Actor)
 }
 
-// connect tells the actor who keeps the accounts.
+// connect tells the actor where the accounts are kept.
 type connect struct {
 	actorsystem.Quiet
 	accounts Accounts

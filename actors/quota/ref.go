@@ -35,7 +35,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	return Ref{to: actorsystem.TargetOf(system, pid), done: done, dead: config.Dead, board: board}, nil
 }
 
-// Connect tells the actor who keeps the accounts.
+// Connect tells the actor where the accounts are kept.
 func (r Ref) Connect(accounts Accounts) { r.to.Send(connect{accounts: accounts}) }
 
 // Committed tells the actor of namespaces that changed, and returns at once.
@@ -53,7 +53,7 @@ func (r Ref) Count(namespace string, snapshot Snapshot, answer func(kv.Usage, er
 	r.to.Send(count{namespace: namespace, snapshot: snapshot, answer: answer})
 }
 
-// Refuse tells those who ask for a namespace that it can't be counted now, and
+// Refuse tells the callers that wait for a namespace that it can't be counted now, and
 // returns at once.
 func (r Ref) Refuse(namespace string, err error) {
 	r.to.Send(refused{namespace: namespace, err: err})

@@ -63,7 +63,7 @@ type Actor struct {
 type link struct {
 	purger   Purger       // nil until connect
 	missed   bool         // a restart before connect lost what the reaper had been told
-	earliest atomic.Int64 // the actor's, for whoever asks
+	earliest atomic.Int64 // written by the actor, read from any goroutine
 }
 
 // Receive handles one message.
@@ -101,7 +101,7 @@ func (m connect) handle(a *Actor) {
 	a.arm()
 }
 
-// catchUp asks for what a restart lost, as soon as there is somebody to ask.
+// catchUp asks for what a restart lost, as soon as there is a writer to ask.
 func (a *Actor) catchUp() {
 	if a.link.missed && a.link.purger != nil {
 		a.link.missed = false

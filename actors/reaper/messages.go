@@ -11,7 +11,7 @@ type Message interface {
 	handle(*Actor)
 }
 
-// connect tells the reaper who purges; until then it only listens.
+// connect gives the reaper its writer; until then it only listens.
 type connect struct {
 	actorsystem.Quiet
 	purger Purger

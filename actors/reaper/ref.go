@@ -32,7 +32,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	return Ref{to: actorsystem.TargetOf(system, pid), hinted: hinted, link: link, done: done}, nil
 }
 
-// Connect tells the reaper who purges.
+// Connect gives the reaper its writer.
 func (r Ref) Connect(purger Purger) { r.to.Send(connect{purger: purger}) }
 
 // Committed tells the reaper of a commit.

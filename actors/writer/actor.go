@@ -40,17 +40,17 @@ const PurgeChunk = 256
 
 // Audience tells whether anybody listens. Its methods never block.
 type Audience interface {
-	// Calling reports whether callers call somebody back with the events of
-	// their requests.
-	Calling() bool
+	// HasCallbacks reports whether OnChange callbacks are registered: then each caller
+	// needs the events of its request.
+	HasCallbacks() bool
 	// Watched reports whether a watcher or subscriber wants one of the events.
 	Watched(events []kv.Event) bool
 	// Answering reports whether a delivery is on its way that has Answerers to be told.
 	Answering() bool
 	// Deliver takes over a delivery: its events and requests.
 	Deliver(admission.Delivery)
-	// Unasked hands over events that no goroutine is waiting for.
-	Unasked(events []kv.Event)
+	// CallInBackground has callbacks run for events whose request no caller waits for.
+	CallInBackground(events []kv.Event)
 }
 
 // Projections are told what was committed. Their methods never block.
@@ -90,8 +90,7 @@ type Config struct {
 	Metrics     *metrics.Recorder // nil: nothing is counted
 	Tracing     bool              // requests are told which batch they were in
 	Restarts    *atomic.Uint64    // nil: nobody asks
-	History     kv.History        // bounds of the log
-	Unlogged    bool              // keep none: for measuring what it costs
+	Retention   kv.Retention      // bounds of the log
 	LostTimers  *atomic.Uint64    // timers of keys that have expired, of which nobody can be told
 	Announced   *atomic.Uint64    // the last one whose events were handed on; the writer alone sets it
 	BatchBytes  int               // a batch is committed once its mutations weigh this much

@@ -86,7 +86,7 @@ func (a *Actor) clearAhead(j *job) (done bool, err error) {
 		done, err = a.tx.ahead(j.mutation, j.ahead)
 		return outcome, err
 	})
-	a.tx.unasked = append(a.tx.unasked, outcome.Events...)
+	a.tx.background = append(a.tx.background, outcome.Events...)
 	return done, err
 }
 

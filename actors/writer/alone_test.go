@@ -56,7 +56,7 @@ func (c *committers) alone(t *testing.T, b *bench) (commits int) {
 			return commits
 		}
 	}
-	t.Error("nobody commits in his own goroutine")
+	t.Error("no caller commits in its own goroutine")
 	return commits
 }
 
@@ -87,9 +87,9 @@ func TestWhoIsAloneCommitsInHisOwnGoroutine(t *testing.T) {
 	})
 }
 
-// Others who come meanwhile are not the caller's business, and from then on he is not
+// Requests of others that come meanwhile are not the caller's work, and from then on it is not
 // alone.
-func TestWhoIsAloneWorksForNobodyElse(t *testing.T) {
+func TestCallerThatIsAloneRunsOneRequest(t *testing.T) {
 	c, goOn := new(committers), make(chan struct{})
 	var b *bench
 	var others []<-chan result

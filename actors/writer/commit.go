@@ -178,7 +178,7 @@ func (a *Actor) applyJob(j *job) (outcome kv.Outcome, cleared bool, err error) {
 }
 
 // applyPurge removes chunks of expired rows. Where a commit takes long, on a slow disk,
-// those who wait for it wait little longer for some more of them: there are fewer commits
+// its callers wait little longer for some more of them: there are fewer commits
 // to come.
 func (a *Actor) applyPurge(judged bool) (outcome kv.Outcome, err error) {
 	began := time.Now()
@@ -187,7 +187,7 @@ func (a *Actor) applyPurge(judged bool) (outcome kv.Outcome, err error) {
 			return outcome, err
 		}
 		a.tx.fact.Reaped = true
-		a.tx.unasked = append(a.tx.unasked, outcome.Events...)
+		a.tx.background = append(a.tx.background, outcome.Events...)
 		if !outcome.More || chunks == maxChunks || time.Since(began) > a.committing/2 || a.tx.weight > endBatch {
 			return outcome, nil
 		}
@@ -296,10 +296,10 @@ func (a *Actor) publish() {
 // have its events. What is handed over leaves the writer first, so that nobody
 // is told twice if this fails half-way.
 func (a *Actor) announce() {
-	events, unasked := a.events, a.tx.unasked
-	a.events, a.tx.unasked = nil, nil
-	if len(unasked) > 0 {
-		a.Audience.Unasked(unasked)
+	events, background := a.events, a.tx.background
+	a.events, a.tx.background = nil, nil
+	if len(background) > 0 {
+		a.Audience.CallInBackground(background)
 	}
 	if len(events) == 0 || !a.Audience.Watched(events) {
 		if a.Audience.Answering() {
@@ -319,7 +319,7 @@ func (a *Actor) announce() {
 	a.Audience.Deliver(delivery)
 }
 
-// queue has the notifier answer those who are told, behind what it has to answer yet:
+// queue has the notifier answer those that are told, behind what it has to answer yet:
 // a sender's answers come in the order of its writes.
 func (a *Actor) queue() {
 	var delivery admission.Delivery
@@ -349,7 +349,7 @@ func (a *Actor) release(j *job) {
 	}
 	j.request = nil
 	if outcome, received := r.Release(); !received {
-		a.Audience.Unasked(outcome.Events)
+		a.Audience.CallInBackground(outcome.Events)
 	}
 }
 

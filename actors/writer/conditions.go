@@ -13,11 +13,11 @@ import (
 )
 
 // recentBytes bounds how much of the log the writer reads for one transaction
-// of a caller. Whoever scans looks through the log himself before he commits,
-// so that only the last few commits are left to be looked at here.
+// of a caller. A transaction that has scanned reads the log itself before it commits, so
+// that only the last few commits are left to be read here.
 const recentBytes = 4 << 20
 
-// recent is what has changed since a revision, as far as anybody has asked: the
+// recent is what has changed since a revision, as far as was asked for: the
 // last revision of each group, for transactions that have scanned. What they ask
 // for costs what they name, however much others have committed.
 type recent struct {

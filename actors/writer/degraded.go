@@ -14,7 +14,7 @@ import (
 // attempt at once, so that a fault that passes costs one batch; from the second in a
 // row on there is a pause, twice as long each time, in which requests are refused
 // without touching the disk. The writer tries by itself too: a store that nobody
-// writes to recovers as well, and those who wait for its health hear of it.
+// writes to recovers as well, and those that wait for its health are woken.
 const (
 	firstPause = 10 * time.Millisecond
 	maxPause   = time.Second

@@ -39,9 +39,8 @@ const (
 // transaction makes of it is taken over after COMMIT only.
 type history struct {
 	storage.LogExtent
-	bounds kv.History
+	bounds kv.Retention
 	kept   bool // its oldest rows can't be removed: a page of theirs is damaged
-	none   bool // there is no log: for measuring
 }
 
 // trimError says that the oldest rows could not be removed.
@@ -58,7 +57,7 @@ func (a *Actor) readLog() error {
 		a.Logger.Error("the log can't be read; nothing can be written", slog.Any("error", err))
 		return fmt.Errorf("read the log: %w", err)
 	}
-	a.log = history{LogExtent: extent, bounds: a.History, none: a.Unlogged}
+	a.log = history{LogExtent: extent, bounds: a.Retention}
 	a.logKnown = true
 	return nil
 }
@@ -67,10 +66,6 @@ func (a *Actor) readLog() error {
 // surplus. It returns the buffer, which may have grown.
 func (t *transaction) record(buffer []byte) ([]byte, error) {
 	if len(t.events) == 0 {
-		return buffer, nil
-	}
-	if t.log.none {
-		t.log.Last = t.revision
 		return buffer, nil
 	}
 	buffer = commitlog.Append(buffer[:0], t.at, t.events)

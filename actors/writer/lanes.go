@@ -7,9 +7,9 @@ import (
 
 // lanes are those that a job waits in, with where: the namespace that is counted for
 // it, "" for what is set aside. Later jobs of the lane wait in the same place, behind
-// it: who sends without waiting has his writes committed in the order in which he sent
-// them. A lane waits in one place at a time, and whoever is in no lane waits alone: he
-// has not sent anything after it.
+// it: the writes of a sender that does not wait are committed in the order of their
+// sending. A lane waits in one place at a time. A job in no lane waits alone: its caller
+// is blocked, and has sent nothing after it.
 type lanes map[uint64]string
 
 func (j *job) lane() uint64 {

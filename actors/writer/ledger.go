@@ -9,7 +9,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// ledger keeps the usage of the namespaces that somebody has asked about:
+// ledger keeps the usage of the namespaces that were asked about:
 // those written to under a quota, and those whose usage was read. A namespace
 // is counted once; from then on every mutation that touches it changes its
 // account, within the transaction, and what is rolled back is taken back.
@@ -17,7 +17,7 @@ type ledger struct {
 	accounts map[string]*account
 	wanted   []*account // to be counted after the batch in hand
 	journal  []entry    // changes of the open transaction, oldest first
-	asked    uint64     // how often somebody has asked about a namespace
+	asked    uint64     // how often a namespace was asked about
 }
 
 // account is the usage of one namespace. Keys and groups count as long as they
@@ -30,7 +30,7 @@ type account struct {
 	swept     int64          // no row of the namespace has its deadline at or before this
 	parked    []job          // waiting for the count, and those behind them in their lanes
 	touched   bool           // by the open transaction
-	used      uint64         // when somebody asked about it last, by the ledger's count
+	used      uint64         // when it was asked about last, by the ledger's count
 }
 
 // maxAccounts is how many namespaces are counted at a time, some 300 bytes each here
@@ -140,7 +140,7 @@ func (l *ledger) settle() (usage []kv.NamespaceUsage) {
 }
 
 // forget has every account counted anew, for when nobody knows what a commit
-// did: at once where somebody waits, else on the next need. Counts under way
+// did: at once where a caller waits, else on the next need. Counts under way
 // are of no use any more: their answers find an account that the ledger does
 // not hold.
 func (l *ledger) forget() {
@@ -241,7 +241,7 @@ func (m counted) handle(a *Actor) {
 	a.resume(account.namespace, parked)
 }
 
-// refuse answers those who wait for a count that failed: nothing of theirs was
+// refuse answers the callers that wait for a count that failed: nothing of theirs was
 // written, and they may try again. The next one to ask has the namespace counted
 // again.
 func (a *Actor) refuse(account *account, err error) {

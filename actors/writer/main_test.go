@@ -42,12 +42,12 @@ type bench struct {
 
 	mu struct {
 		sync.Mutex
-		usage    map[string]kv.Usage // as the facts say
-		resyncs  int
-		facts    []kv.Committed
-		unasked  []kv.Event
-		deaf     bool // nobody is called back
-		watching bool // watchers want everything
+		usage      map[string]kv.Usage // as the facts say
+		resyncs    int
+		facts      []kv.Committed
+		background []kv.Event
+		deaf       bool // nobody is called back
+		watching   bool // watchers want everything
 	}
 	delivered chan admission.Delivery // answered by the test's notifier
 	counts    chan pendingCount       // counted at once unless held
@@ -75,8 +75,8 @@ type options struct {
 	batch int  // bytes
 	log   slog.Handler
 
-	history kv.History // default: more than any test writes
-	crowded bool       // nothing shows yet that a caller is alone
+	retention kv.Retention // default: more than any test writes
+	crowded   bool         // nothing shows yet that a caller is alone
 }
 
 // overlaid is the name of a file whose commits go into an overlay.
@@ -90,8 +90,8 @@ func start(t *testing.T, o options) *bench {
 	if o.batch == 0 {
 		o.batch = 32 << 20
 	}
-	if o.history == (kv.History{}) {
-		o.history = endless()
+	if o.retention == (kv.Retention{}) {
+		o.retention = endless()
 	}
 	if o.log == nil {
 		o.log = slog.DiscardHandler
@@ -110,7 +110,7 @@ func start(t *testing.T, o options) *bench {
 	b.mu.usage = make(map[string]kv.Usage)
 	b.gate = admission.NewGate(64, b.dead)
 	b.Ref, err = Spawn(system, Config{Database: b.faulty, Gate: b.gate, Clock: clock.New(b.source), Health: health.NewState(),
-		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Announced: &b.announced, History: o.history,
+		Audience: b, Projections: b, Counter: b, Logger: b.log, BatchBytes: o.batch, Announced: &b.announced, Retention: o.retention,
 		Stopped: sync.OnceFunc(func() { close(b.dead) }), Failpoint: o.hook})
 	require.NoError(t, err)
 	if !o.crowded {
@@ -134,7 +134,7 @@ func (b *bench) close() {
 	require.NoError(b.t, b.database.Close())
 }
 
-func (b *bench) Calling() bool {
+func (b *bench) HasCallbacks() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.mu.deaf
@@ -150,10 +150,10 @@ func (b *bench) Answering() bool { return false }
 
 func (b *bench) Deliver(d admission.Delivery) { b.delivered <- d }
 
-func (b *bench) Unasked(events []kv.Event) {
+func (b *bench) CallInBackground(events []kv.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.unasked = append(b.mu.unasked, events...)
+	b.mu.background = append(b.mu.background, events...)
 }
 
 func (b *bench) Committed(fact *kv.Committed) {

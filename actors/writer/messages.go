@@ -13,13 +13,13 @@ type Message interface {
 	handle(*Actor)
 }
 
-// apply asks for one mutation on behalf of a caller, who gets an answer. It is
+// apply asks for one mutation on behalf of a caller, which gets an answer. It is
 // a single pointer so that sending it allocates nothing.
 type apply struct{ request *admission.Request }
 
 func (apply) IgnoreDeadLetterLogging() {}
 
-// applyNow is apply by a caller who runs the writer himself, and who has found nothing in
+// applyNow is apply by a caller that runs the writer itself, and that has found nothing in
 // the mailbox: there is nothing to gather.
 type applyNow struct{ request *admission.Request }
 

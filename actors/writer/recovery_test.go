@@ -120,7 +120,7 @@ func TestDeliveryAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestPurgesOfTheReaper: nobody waits for them; their events are unasked, and
+// TestPurgesOfTheReaper: nobody waits for them; their events are for the background, and
 // what came of them is a fact, also when there was nothing.
 func TestPurgesOfTheReaper(t *testing.T) {
 	b := start(t, options{})
@@ -133,7 +133,7 @@ func TestPurgesOfTheReaper(t *testing.T) {
 	b.settle()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	require.Equal(t, []string{"expire g/k"}, kinds(b.mu.unasked))
+	require.Equal(t, []string{"expire g/k"}, kinds(b.mu.background))
 	last := b.mu.facts[len(b.mu.facts)-1]
 	require.True(t, last.Purged && last.Reaped)
 	require.Equal(t, later, last.Earliest)

@@ -46,7 +46,7 @@ func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 // flight. A context that ends before admission leaves nothing behind; one that
 // ends later gets kv.UnknownOutcomeError.
 //
-// Who is alone may commit in his own goroutine: see alone.
+// The only caller there is may commit in its own goroutine: see alone.
 func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	request, err := r.gate.Admit(ctx, m)
 	if err != nil {
@@ -54,14 +54,14 @@ func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	}
 	if !r.alone.may(ctx, r.gate) {
 		r.to.Send(apply{request})
-	} else if r.here(request) {
+	} else if r.here(request) && r.gate.InFlight() > 1 { // his own is one; a timer's message is nobody's
 		r.alone.not()
 	}
 	return request.Wait(ctx)
 }
 
-// here has the caller run the writer. His goroutine may end within it, in what is the
-// store's user's: then nobody will wait for the answer.
+// here has the caller run the writer. Its goroutine may end within (runtime.Goexit in a
+// user's Clock): then the request is left, since nothing waits for the answer.
 func (r Ref) here(request *admission.Request) (crowded bool) {
 	returned := false
 	defer func() {

@@ -13,8 +13,8 @@ import (
 )
 
 // endless are bounds that no test reaches.
-func endless() kv.History {
-	return kv.History{Revisions: 1 << 30, Bytes: 1 << 40, Age: 1e5 * time.Hour}
+func endless() kv.Retention {
+	return kv.Retention{Revisions: 1 << 30, Bytes: 1 << 40, Age: 1e5 * time.Hour}
 }
 
 // extent is what storage says that the log holds, compared with its rows.
@@ -46,22 +46,22 @@ func value(key string, size int) kv.Mutation {
 func TestRetention(t *testing.T) {
 	const step = time.Second
 	for name, c := range map[string]struct {
-		narrow      func(*kv.History)
+		narrow      func(*kv.Retention)
 		measure     func(storage.LogExtent, time.Time) int64
 		bound, last int64 // last: what the youngest row adds
 	}{
-		"revisions": {func(h *kv.History) { h.Revisions = 64 },
+		"revisions": {func(h *kv.Retention) { h.Revisions = 64 },
 			func(e storage.LogExtent, _ time.Time) int64 { return int64(e.Last - e.First + 1) }, 64, 1},
-		"bytes": {func(h *kv.History) { h.Bytes = 16_000 },
+		"bytes": {func(h *kv.Retention) { h.Bytes = 16_000 },
 			func(e storage.LogExtent, _ time.Time) int64 { return e.End - e.Begin }, 16_000, 250},
-		"age": {func(h *kv.History) { h.Age = 64 * step },
+		"age": {func(h *kv.Retention) { h.Age = 64 * step },
 			func(e storage.LogExtent, now time.Time) int64 { return now.UnixMilli() - e.Oldest }, 64_000, 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachTable(t, func(t *testing.T, path string) {
-				history := endless()
-				c.narrow(&history)
-				b := start(t, options{path: path, history: history})
+				retention := endless()
+				c.narrow(&retention)
+				b := start(t, options{path: path, retention: retention})
 				trims, before := 0, int64(0)
 				for i := range 200 {
 					b.source.Advance(step)
@@ -86,7 +86,7 @@ func TestRetention(t *testing.T) {
 // TestTheNewestCommitStays, whatever the bounds: it says what the last revision
 // is.
 func TestTheNewestCommitStays(t *testing.T) {
-	for name, history := range map[string]kv.History{
+	for name, retention := range map[string]kv.Retention{
 		"revisions": {Revisions: 1, Bytes: 1 << 40, Age: 1e5 * time.Hour},
 		"bytes":     {Revisions: 1 << 30, Bytes: 1, Age: 1e5 * time.Hour},
 		"age":       {Revisions: 1 << 30, Bytes: 1 << 40, Age: time.Millisecond},
@@ -94,7 +94,7 @@ func TestTheNewestCommitStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachTable(t, func(t *testing.T, path string) {
 				gate := newFlushGate()
-				b := start(t, options{path: path, history: history, hook: gate.hook})
+				b := start(t, options{path: path, retention: retention, hook: gate.hook})
 				for range 3 {
 					gate.together(b, set("g", "1"), set("g", "2"), value("3", 1000))
 					b.source.Advance(time.Hour)
@@ -117,9 +117,9 @@ func TestTrimsAreBounded(t *testing.T) {
 		"by bytes": {6, trimBytes / 2, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			history := endless()
-			history.Age = time.Hour
-			b := start(t, options{history: history})
+			retention := endless()
+			retention.Age = time.Hour
+			b := start(t, options{retention: retention})
 			for i := range c.commits {
 				require.NoError(t, b.apply(value(fmt.Sprint(i), c.size)).err)
 			}
@@ -139,9 +139,9 @@ func TestTrimsAreBounded(t *testing.T) {
 // as much as it adds, so that the log does not outgrow its bounds.
 func TestTrimsKeepUp(t *testing.T) {
 	const bound = 2 * trimBytes
-	history := endless()
-	history.Bytes = bound
-	b := start(t, options{history: history})
+	retention := endless()
+	retention.Bytes = bound
+	b := start(t, options{retention: retention})
 	for i := range bound / 4096 {
 		require.NoError(t, b.apply(value(fmt.Sprint(i%10), 4096-100)).err)
 	}
@@ -156,9 +156,9 @@ func TestTrimsKeepUp(t *testing.T) {
 // nothing, neither in the database nor in the writer's figures.
 func TestUndoneTrims(t *testing.T) {
 	eachTable(t, func(t *testing.T, path string) {
-		history := endless()
-		history.Revisions = 4
-		b := start(t, options{path: path, history: history})
+		retention := endless()
+		retention.Revisions = 4
+		b := start(t, options{path: path, retention: retention})
 		for i := range 4 {
 			require.NoError(t, b.apply(set("g", fmt.Sprint(i))).err)
 		}
@@ -178,9 +178,9 @@ func TestUndoneTrims(t *testing.T) {
 // TestExtentAfterARestart: a writer that starts anew, on the same file or after
 // a failure, goes on from what the log holds, also with narrower bounds.
 func TestExtentAfterARestart(t *testing.T) {
-	path, history := file(t), endless()
-	history.Revisions = 40
-	b := start(t, options{path: path, history: history})
+	path, retention := file(t), endless()
+	retention.Revisions = 40
+	b := start(t, options{path: path, retention: retention})
 	for i := range 100 {
 		require.NoError(t, b.apply(set("g", fmt.Sprint(i))).err)
 	}
@@ -190,8 +190,8 @@ func TestExtentAfterARestart(t *testing.T) {
 	require.Equal(t, before, b.extent())
 	b.close()
 
-	history.Revisions = 10
-	b = start(t, options{path: path, history: history})
+	retention.Revisions = 10
+	b = start(t, options{path: path, retention: retention})
 	require.Equal(t, before, b.extent(), "opening trims nothing")
 	require.Equal(t, uint64(101), b.apply(set("g", "k")).Revision)
 	after := b.extent()

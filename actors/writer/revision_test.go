@@ -220,7 +220,7 @@ func TestFaultsOfTheLog(t *testing.T) {
 	for _, method := range []string{"AppendLog", "OldestLog", "TrimLog"} {
 		for _, lose := range []bool{false, true} {
 			t.Run(fmt.Sprint(method, "/", lose), func(t *testing.T) {
-				b := start(t, options{history: kv.History{Revisions: 1, Bytes: 1 << 20, Age: time.Hour}})
+				b := start(t, options{retention: kv.Retention{Revisions: 1, Bytes: 1 << 20, Age: time.Hour}})
 				require.Equal(t, uint64(1), b.apply(set("g", "before")).Revision)
 				b.next(method)
 				b.faulty.lose = lose

@@ -354,7 +354,7 @@ func TestPurgeThatFails(t *testing.T) {
 	for _, fact := range b.mu.facts[before:] {
 		require.False(t, fact.Reaped)
 	}
-	require.Empty(t, b.mu.unasked)
+	require.Empty(t, b.mu.background)
 	b.mu.Unlock()
 	b.Ref.PurgeExpired()
 	b.settle()
@@ -374,5 +374,5 @@ func TestUndoneReleaseOfAPurge(t *testing.T) {
 	b.settle()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	require.Empty(t, b.mu.unasked, "the row is still there")
+	require.Empty(t, b.mu.background, "the row is still there")
 }

@@ -5,9 +5,9 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// Submit is Apply for somebody who can't wait: it fails with kv.BusyError while the
+// Submit is Apply for a caller that can't wait: it fails with kv.BusyError while the
 // store is at its limit of requests in flight. What came of the request is told to to,
-// by whoever answers it. Mutations of one goroutine are applied in the order of its
+// by the goroutine that answers it. Mutations of one goroutine are applied in the order of its
 // calls.
 //
 // A writer that has stopped answers nothing: when Done is closed, and what was submitted

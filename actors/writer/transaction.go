@@ -17,25 +17,25 @@ import (
 // transaction applies mutations to the open SQLite transaction and gathers
 // what they did. It is the writer's, and lives from BEGIN to COMMIT.
 type transaction struct {
-	database storage.Writer
-	identity uint64
-	logger   *slog.Logger
-	ledger   *ledger
-	log      history
-	at       time.Time  // the commit's time: all of a batch happens at one moment
-	now      int64      // at, in Unix milliseconds
-	earliest int64      // no stored deadline lies before this
-	timers   bool       // there may be a timer
-	retimed  bool       // whether there is one is to be looked up
-	revision uint64     // of the last request that changed something
-	calling  bool       // callers call somebody back with their requests' events
-	events   []kv.Event // of all requests; the array is the writer's own
-	undone   int        // so far it may hold events that were undone
-	weight   int        // of the events, in bytes
-	lost     uint64     // timers of which nobody can be told
-	unasked  []kv.Event // events of mutations that no goroutine waits for
-	recent   recent     // what was committed before, as far as anybody has asked
-	fact     kv.Committed
+	database   storage.Writer
+	identity   uint64
+	logger     *slog.Logger
+	ledger     *ledger
+	log        history
+	at         time.Time  // the commit's time: all of a batch happens at one moment
+	now        int64      // at, in Unix milliseconds
+	earliest   int64      // no stored deadline lies before this
+	timers     bool       // there may be a timer
+	retimed    bool       // whether there is one is to be looked up
+	revision   uint64     // of the last request that changed something
+	callbacks  bool       // there are callbacks: each caller needs its request's events
+	events     []kv.Event // of all requests; the array is the writer's own
+	undone     int        // so far it may hold events that were undone
+	weight     int        // of the events, in bytes
+	lost       uint64     // timers of which nobody can be told
+	background []kv.Event // events of mutations that no caller waits for
+	recent     recent     // what was committed before, as far as anybody has asked
+	fact       kv.Committed
 
 	largestValue int // that an EventExpire has
 
@@ -58,7 +58,7 @@ func (a *Actor) newTransaction() transaction {
 	at := a.batchTime()
 	return transaction{
 		database: a.Database, identity: a.Identity, logger: a.Logger, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
-		revision: a.log.Last, calling: a.Audience.Calling(), events: a.scratch[:0],
+		revision: a.log.Last, callbacks: a.Audience.HasCallbacks(), events: a.scratch[:0],
 		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
 		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
 }
@@ -104,7 +104,7 @@ func (t *transaction) keep(m mark, outcome *kv.Outcome) {
 	}
 	t.revision++
 	outcome.Revision = t.revision
-	if t.calling {
+	if t.callbacks {
 		outcome.Events = slices.Clone(t.events[m.events:])
 	}
 }

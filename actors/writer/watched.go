@@ -10,7 +10,7 @@ import (
 // watched are the ranges of transactions that had to run again. They outlive a restart
 // of the writer.
 //
-// Whoever watches begins to before it takes its snapshot, and the writer looks here
+// A transaction begins to watch before it takes its snapshot, and the writer looks here
 // after COMMIT and before it begins the next transaction. So what the snapshot does not
 // show was committed after the watching began, and is noted before the writer is asked
 // about it; but for what a writer that failed in between had committed: the next one
@@ -29,24 +29,24 @@ func newWatched() *watched {
 	return w
 }
 
-func (w *watched) add(one *kv.Watched) (remove func()) {
+func (w *watched) add(ranges *kv.Watched) (remove func()) {
 	w.mu.Lock()
-	w.mu.all[one] = struct{}{}
+	w.mu.all[ranges] = struct{}{}
 	w.mu.Unlock()
 	w.some.Add(1)
 	return func() {
 		w.mu.Lock()
 		// A mutation whose caller has left may be on its way still, behind commits that
 		// nobody notes for it any more.
-		one.Break()
-		delete(w.mu.all, one)
+		ranges.Break()
+		delete(w.mu.all, ranges)
 		w.mu.Unlock()
 		w.some.Add(-1)
 	}
 }
 
 func (w *watched) note(events []kv.Event) {
-	w.each(func(one *kv.Watched) { one.Note(events) })
+	w.each(func(ranges *kv.Watched) { ranges.Note(events) })
 }
 
 // lose says that nobody knows what was committed.
@@ -58,7 +58,7 @@ func (w *watched) each(do func(*kv.Watched)) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for one := range w.mu.all {
-		do(one)
+	for ranges := range w.mu.all {
+		do(ranges)
 	}
 }

@@ -64,7 +64,7 @@ func values(lines []series, of func(point) []float64) (all []float64) {
 	return all
 }
 
-// spoken says what the chart shows to whoever can't see it: where each line begins and ends.
+// spoken is the chart's text for screen readers: where each line begins and ends.
 func spoken(title string, x, y axis, lines []series) string {
 	var out strings.Builder
 	out.WriteString(title + ".")

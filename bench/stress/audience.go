@@ -74,7 +74,7 @@ func (a *audience) follow(m *member) {
 
 // leave ends the watchers and the subscribers and settles their accounts.
 // Watchers need not be waited for: a call returns when its events are with
-// them, and whoever calls leave has made a call that removed what had expired.
+// them, and the caller of leave has made a call that removed what had expired.
 func (a *audience) leave() (seen []Seen) {
 	a.markEnd()
 	close(a.leaving)

@@ -14,7 +14,7 @@ const (
 	remembered = 16
 )
 
-// register is a key that everybody writes and everybody reads. Whoever reads
+// register is a key that all callers write and read. A caller that reads
 // it can't know what has to be there, but which values no longer may be: those
 // whose write had returned before another began that was over, or had been
 // read, before this read began.

@@ -60,7 +60,7 @@ type run struct {
 	findings     findings
 }
 
-// settle notes that a write which began then has returned: whoever reads from now on judges
+// settle notes that a write which began then has returned: a caller that reads from now on judges
 // expiry at that moment, or later. (Not at the present one: a commit that takes its time is
 // judged at its beginning, and so are the reads meanwhile.)
 func (r *run) settle(began time.Time) {

@@ -86,7 +86,7 @@ func (c *caller) readSession(s session) {
 	}
 }
 
-// clockWasSet reports whether somebody has set the machine's clock during the
+// clockWasSet reports whether the machine's clock was set during the
 // run. Deadlines follow it; our measurements don't.
 func (r *run) clockWasSet() bool {
 	now := time.Now()

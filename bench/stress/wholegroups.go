@@ -232,7 +232,7 @@ func (s *wholeGroups) judge(g *ownedKey, rows []api.KeyValue, before, issued uin
 	if len(rows) == 0 {
 		return g.judge("", false, before, issued)
 	}
-	stamps := map[uint64]bool{}
+	versions := map[uint64]bool{}
 	for _, row := range rows {
 		n, _, ok := parse(g.group, row.Key, row.Value)
 		if !ok || n > issued || g.deletes(n) {
@@ -241,10 +241,10 @@ func (s *wholeGroups) judge(g *ownedKey, rows []api.KeyValue, before, issued uin
 		if n < before>>1 {
 			return StaleRead, fmt.Sprintf("%s/%s: found stamp %d after write %d was acknowledged", g.group, row.Key, n, before>>1)
 		}
-		stamps[n] = true
+		versions[n] = true
 	}
-	if len(stamps) > 1 || len(rows) != wholeKeys {
-		return TornScan, fmt.Sprintf("%s: %d of %d keys, with %d different stamps", g.group, len(rows), wholeKeys, len(stamps))
+	if len(versions) > 1 || len(rows) != wholeKeys {
+		return TornScan, fmt.Sprintf("%s: %d of %d keys, with %d different versions", g.group, len(rows), wholeKeys, len(versions))
 	}
 	return "", ""
 }

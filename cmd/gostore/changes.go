@@ -12,7 +12,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// changePrinter prints events, each with one write of whole lines, so that who
+// changePrinter prints events, each with one write of whole lines, so that what
 // reads a pipe has each at once and none by half.
 type changePrinter interface{ print(api.Event) error }
 

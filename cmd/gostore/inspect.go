@@ -159,7 +159,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	patience, stop := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer stop()
 	if err := server.Shutdown(patience); err != nil {
-		_ = server.Close() // who takes an answer that slowly is cut off
+		_ = server.Close() // a client that takes an answer that slowly is cut off
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -59,7 +59,7 @@ func (d *Dispatcher) Schedule(f func()) {
 	}
 }
 
-// leftover runs what was scheduled while the goroutine ended. Whoever takes it
+// leftover runs what was scheduled while the goroutine ended. The goroutine that takes it
 // out runs it, so it runs once.
 func (d *Dispatcher) leftover() {
 	select {

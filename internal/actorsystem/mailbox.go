@@ -8,16 +8,16 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Mailbox is a mailbox without limit whose actor a sender can run itself: whoever finds
+// Mailbox is a mailbox without limit whose actor a sender can run itself: one that finds
 // it idle has his message handled in his own goroutine, which saves two changes of
 // goroutines, and nothing else. What has come meanwhile is the dispatcher's: nobody works
 // for others. One message is handled at a time, in the order in which they were posted;
 // what the library tells the actor comes before.
 //
-// A panic never comes out of it: it is the supervisor's, who starts the actor anew on the
+// A panic never comes out of it: it is told to the supervisor, which starts the actor anew on the
 // dispatcher's goroutine. So is the end of a goroutine while it handles a message
 // (runtime.Goexit, of which a test's FailNow is made): the actor may call what is its
-// user's, and who runs it may be anybody's goroutine.
+// user's, and any goroutine may run it.
 type Mailbox struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
@@ -29,7 +29,7 @@ type Mailbox struct {
 type waiting struct {
 	sync.Mutex
 	system, user fifo
-	running      bool // somebody handles messages, or is about to
+	running      bool // messages are being handled, or are about to be
 	suspended    bool // only what the library tells is handled
 }
 
@@ -93,7 +93,7 @@ func (m *Mailbox) handOver() (waits bool) {
 }
 
 // begin reports whether the actor had nothing to do, and is the caller's now. One that has
-// nothing left to do is about to end: whoever was answered is here before that.
+// nothing left to do is about to end: a caller that was answered is here before that.
 func (m *Mailbox) begin() bool {
 	for range endings {
 		m.mu.Lock()

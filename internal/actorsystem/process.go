@@ -10,8 +10,8 @@ import (
 	"github.com/asynkron/protoactor-go/extensions"
 )
 
-// Whoever sends a message to an actor runs the code of its mailbox and dispatcher.
-// Of an actor that somebody else has spawned those may be anything: a bounded mailbox
+// The sender of a message to an actor runs the code of its mailbox and dispatcher.
+// Of an actor that the program has spawned those may be anything: a bounded mailbox
 // spins while it is full, a synchronised dispatcher runs the actor in its sender's
 // goroutine, middleware of the mailbox is its owner's code, and a process of another
 // kind may do whatever it likes. What can be seen of them tells which are harmless;
@@ -40,7 +40,7 @@ func Elsewhere(system *actor.ActorSystem, pid *actor.PID) bool {
 	return pid.Address != system.ProcessRegistry.Address && pid.Address != "nonhost"
 }
 
-// vouched is the type of a mailbox that somebody has answered for.
+// vouched is the type of a mailbox that is known not to block.
 var vouched atomic.Pointer[reflect.Type]
 
 // Vouch says of a mailbox's type that posting never blocks for long and runs nobody's

@@ -24,7 +24,7 @@ type Gate struct {
 	once    sync.Once
 	pace    Pace // of commits: each gives slots back
 	waited  atomic.Uint64
-	full    func()                    // not nil: somebody is about to wait
+	full    func()                    // not nil: called when a caller is about to wait
 	told    func(*kv.Mutation, error) // not nil: what came of a mutation that nobody waits for
 	paced   atomic.Bool
 
@@ -36,13 +36,13 @@ type Gate struct {
 }
 
 // NewGate admits at most limit requests at a time; limit is at least 1. The
-// owner closes dead when nobody is left who could answer.
+// owner closes dead when no actor is left to answer.
 func NewGate(limit int, dead <-chan struct{}) *Gate {
 	return &Gate{slots: make(chan struct{}, limit), closing: make(chan struct{}), dead: dead,
 		emptied: make(chan struct{}, 1)}
 }
 
-// Admit waits for a slot; whoever has waited longest gets the next. It fails with the context's error when ctx ends
+// Admit waits for a slot; the caller that has waited longest gets the next. It fails with the context's error when ctx ends
 // first and with kv.ClosedError once the gate is closing.
 func (g *Gate) Admit(ctx context.Context, m kv.Mutation) (*Request, error) {
 	if err := ctx.Err(); err != nil {
@@ -87,7 +87,7 @@ func (g *Gate) Closed() bool {
 func (g *Gate) Close() {
 	g.once.Do(func() {
 		close(g.closing)
-		// Who has a slot took it before, or gives it back at once: see Admit. To
+		// A caller with a slot took it before, or gives it back at once: see Admit. To
 		// take every slot there is would cost what might be in flight, not what is.
 		for len(g.slots) > 0 {
 			select {
@@ -99,7 +99,7 @@ func (g *Gate) Close() {
 	})
 }
 
-// crowded notes that somebody waits for a slot.
+// crowded notes that a caller waits for a slot.
 func (g *Gate) crowded() {
 	g.waited.Add(1)
 	if g.full != nil {
@@ -108,7 +108,7 @@ func (g *Gate) crowded() {
 }
 
 // Observe has full called by each that is about to wait for a slot, in its goroutine, and told
-// by whoever answers what nobody waits for: that one must not block. Either may be nil. It is
+// by the goroutine that answers what no caller waits for, which must not block. Either may be nil. It is
 // called before the gate is used.
 func (g *Gate) Observe(full func(), told func(*kv.Mutation, error)) { g.full, g.told = full, told }
 
@@ -140,7 +140,7 @@ func (g *Gate) Committed() {
 	}
 }
 
-// RetryAfter is when somebody who found no slot is likely to find one: after one more
+// RetryAfter is when a caller that found no slot is likely to find one: after one more
 // commit.
 func (g *Gate) RetryAfter() time.Duration { return g.pace.RetryAfter() }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A request's answer is either received or, when the caller has gone, settled
-// by whoever answers. The state decides which, exactly once.
+// by the answering goroutine. The state decides which, exactly once.
 const (
 	waiting int32 = iota
 	answered
@@ -17,7 +17,7 @@ const (
 )
 
 // Request is one mutation on its way. The caller owns it until it is sent,
-// then whoever must answer it, then the caller again.
+// then the answering goroutine, then the caller again.
 type Request struct {
 	Mutation kv.Mutation
 
@@ -61,7 +61,7 @@ func (r *Request) Release() (outcome kv.Outcome, received bool) {
 }
 
 // Wait blocks until the request is answered and gives its slot back. When ctx
-// ends first, or everybody who could answer is gone, the outcome is unknown:
+// ends first, or no actor is left to answer, the outcome is unknown:
 // the mutation may or may not be committed.
 func (r *Request) Wait(ctx context.Context) (kv.Outcome, error) {
 	select {

@@ -2,9 +2,9 @@ package admission
 
 import "forge.lthn.ai/core/go-store/kv"
 
-// Answerer is who is told what came of a request that nobody waits for.
+// Answerer is told what came of a request that no caller waits for.
 type Answerer interface {
-	// Answered brings the outcome. It is called by whoever answers the request, in the
+	// Answered brings the outcome. It is called by the goroutine that answers the request, in the
 	// midst of its own work: it must neither block nor run anybody else's code.
 	Answered(kv.Outcome, error)
 	// Lane is what the requests of one sender have in common: they are applied in the
@@ -13,7 +13,7 @@ type Answerer interface {
 	Lane() uint64
 }
 
-// TryAdmit is Admit for somebody who can't wait: without a free slot it fails with
+// TryAdmit is Admit for a caller that can't wait: without a free slot it fails with
 // kv.BusyError at once. The answer goes to to, once, unless Abandon comes before it. The
 // slot is free by then.
 func (g *Gate) TryAdmit(m kv.Mutation, to Answerer) (*Request, error) {
@@ -34,7 +34,7 @@ func (g *Gate) TryAdmit(m kv.Mutation, to Answerer) (*Request, error) {
 	return r, nil
 }
 
-// Lane is that of whoever is told the answer; 0 for a caller, who waits for it anyway.
+// Lane is the Answerer's; 0 for a caller, which waits for the answer anyway.
 func (r *Request) Lane() uint64 {
 	if r.to == nil {
 		return 0
@@ -42,18 +42,18 @@ func (r *Request) Lane() uint64 {
 	return r.to.Lane()
 }
 
-// Told reports whether the answer goes to an Answerer. It is for whoever answers.
+// Told reports whether the answer goes to an Answerer. The answering goroutine asks.
 func (r *Request) Told() bool { return r.to != nil }
 
-// Dead is closed when nobody is left who could answer.
+// Dead is closed when no actor is left to answer.
 func (g *Gate) Dead() <-chan struct{} { return g.dead }
 
 // Abandon has the answer go to nobody. It reports whether it did: if not, it has been
-// given already. Whoever submitted a request calls it once nobody is left to answer:
+// given already. Its submitter calls it once no actor is left to answer:
 // the outcome is unknown then.
 func (r *Request) Abandon() bool { return r.state.CompareAndSwap(waiting, abandoned) }
 
-// Recycle lets the request be used again. Whoever submitted it calls it after it was
+// Recycle lets the request be used again. Its submitter calls it after it was
 // answered, and forgets it.
 func (r *Request) Recycle() {
 	gate := r.gate
@@ -68,7 +68,7 @@ func (r *Request) tell(outcome kv.Outcome) {
 		r.gate.release()
 		return
 	}
-	to, err := r.to, r.err // whoever is told may recycle r
+	to, err := r.to, r.err // the Answerer may recycle r
 	if r.gate.told != nil {
 		r.gate.told(&r.Mutation, err)
 	}

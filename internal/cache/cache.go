@@ -154,7 +154,7 @@ func (c *Cache) peek(p place, group, key string) (row kv.Row, found, known bool)
 // fill brings what was read into the cache, unless it may be stale by now. The
 // checks are made under the lock that the key's announcement takes: a mark that
 // they miss is set before the row is looked for there, and then taken out again.
-// Who finds the lock taken goes on without: the row comes at another read.
+// A read that finds the lock taken goes on without: the row comes at another one.
 func (c *Cache) fill(p place, group, key string, row kv.Row, found bool, version storage.Version) {
 	s := c.shard(p)
 	if !found {

@@ -18,7 +18,7 @@ import (
 type shard struct {
 	index atomic.Pointer[index]
 	ring  []atomic.Pointer[chunk]         // by number, a power of two
-	door  atomic.Pointer[[]atomic.Uint32] // who was missed lately; nil: there was always room
+	door  atomic.Pointer[[]atomic.Uint32] // which keys were missed lately; nil: there was always room
 	ready ready
 	limit int // bytes, those of ready not counted
 	most  int // bytes of a chunk of many rows
@@ -158,7 +158,7 @@ func (s *shard) take(hash uint64, group, key string) (present, read bool) {
 	return true, present || word&visited != 0
 }
 
-// remove is take for whoever has not the lock.
+// remove is take without the lock.
 func (s *shard) remove(hash uint64, group, key string) (present, read bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -41,7 +41,7 @@ const (
 	groupRemoved
 )
 
-// Writer wraps the database's writer. Whoever writes must do so through it, from
+// Writer wraps the database's writer. All writes must go through it, from
 // the first write on.
 func (c *Cache) Writer(w storage.Writer) *Writer { return &Writer{Writer: w, cache: c} }
 

@@ -21,7 +21,7 @@ type Office struct {
 	ended  chan struct{}
 	end    sync.Once
 
-	undelivered *atomic.Uint64 // counts those for whom nobody was there, or who took nothing until the end
+	undelivered *atomic.Uint64 // counts those whose receiver was gone, or took nothing until the end
 
 	mu struct {
 		sync.Mutex
@@ -57,7 +57,7 @@ type Box struct {
 	sending bool  // a goroutine is at it
 }
 
-// Reserve makes room for one answer to a sender. The box is nil for those who need none:
+// Reserve makes room for one answer to a sender. The box is nil for senders that need none:
 // to them Post sends at once. It reports false when too much is coming for him already.
 // What is reserved is given back by Post or Release.
 func (o *Office) Reserve(sender *actor.PID) (*Box, bool) {
@@ -82,7 +82,7 @@ func (o *Office) Reserve(sender *actor.PID) (*Box, bool) {
 	return box, true
 }
 
-// Post sends an answer to a sender, for whom the box was reserved. It never blocks.
+// Post sends an answer to the sender that the box was reserved for. It never blocks.
 func (o *Office) Post(sender *actor.PID, box *Box, message any) {
 	if box != nil {
 		box.post(message)

@@ -1,7 +1,7 @@
-// Package courier takes messages to actors that somebody else has spawned, to which to
+// Package courier takes messages to actors that the program has spawned, to which to
 // send may block its sender, or run anybody's code.
 //
-// Whoever must not wait hands a message over and goes on. The package owns the
+// A goroutine that must not wait hands a message over and goes on. The package owns the
 // goroutines that wait instead, and what they have still to send; it keeps no message
 // for longer than it takes, sends each at most once, in order, and never to an actor
 // that is gone.
@@ -33,7 +33,7 @@ type Recipient struct {
 
 // Pass sends a message once there is room for it, unless ended is closed before. It
 // blocks for as long as the actor's mailbox, or whatever code stands before it, blocks
-// it. It reports whether the message was sent to somebody.
+// it. It reports whether there was an actor to send it to.
 func (r Recipient) Pass(message any, ended <-chan struct{}) bool {
 	return r.pass(message, always, ended)
 }
@@ -81,7 +81,7 @@ func hasRoom(process actor.Process) bool {
 }
 
 // process looks the actor up each time: one that has stopped must get nothing, since
-// whatever it does not take would be somebody's dead letter.
+// whatever it does not take would be a dead letter.
 func (r Recipient) process() (process actor.Process, found bool) {
 	r.guarded(func() { process, found = r.System.ProcessRegistry.Get(r.PID) })
 	return process, found

@@ -311,6 +311,7 @@ func (u *user) after() {
 // nothing hangs or panics, and the next opening is whole.
 func TestEveryCallFails(t *testing.T) {
 	total, calls := 0, 0
+	stride := *stride * report.Rounds(3, 1, 1)
 	for _, name := range slices.Sorted(maps.Keys(uses)) {
 		reference, wrong := fail(t, uses[name], -1, false, nil)
 		require.Empty(t, wrong, "the run without a fault")
@@ -318,7 +319,7 @@ func TestEveryCallFails(t *testing.T) {
 		for i, kind := range slices.Sorted(maps.Keys(faulty)) {
 			for _, forGood := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/for good %v", name, kind, forGood), func(t *testing.T) {
-					for n := *stride * i / len(faulty); n < len(reference); n += *stride {
+					for n := stride * i / len(faulty); n < len(reference); n += stride {
 						if kind != "EIO" && faultfs.Same(reference[n].Call, faulty[kind], faulty["EIO"]) {
 							continue
 						}

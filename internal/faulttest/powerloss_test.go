@@ -431,11 +431,11 @@ func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
 	random := rand.New(rand.NewPCG(*seedFlag, 0))
 	moments := r.recording.Moments()
 	if *crashes == 0 {
-		const few = 10
+		few := report.Rounds(3, 10, 10)
 		random.Shuffle(len(moments), func(i, j int) { moments[i], moments[j] = moments[j], moments[i] })
 		moments = moments[:min(few, len(moments))]
 	}
-	for range max(*crashes, 4) {
+	for range max(*crashes, report.Rounds(2, 4, 4)) {
 		moments = append(moments, random.IntN(r.recording.Len()+1))
 	}
 	slices.Sort(moments)

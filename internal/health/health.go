@@ -1,4 +1,4 @@
-// Package health holds whether a store can write, for whoever asks and whoever waits
+// Package health holds whether a store can write, for callers that ask and callers that wait
 // for a change. It owns no goroutine, and nothing in it blocks.
 package health
 

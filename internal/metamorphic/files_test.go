@@ -25,7 +25,7 @@ func (o reopen) run(w *world) error {
 // take takes settings over that may differ between two openings of one store.
 func (w *world) take(s settings) {
 	s.Memory, s.Faults = w.Memory, w.Faults
-	if w.bounded || s.History != (api.History{}) {
+	if w.bounded || s.History != (api.Retention{}) {
 		s.Reaper = false // what it does is learnt from the log
 	}
 	w.settings = s

@@ -143,14 +143,14 @@ func (d drawing) settings() settings {
 	s.NoMmap = !s.Memory && d.oneIn(3)
 	s.Overlay = !s.Memory && d.oneIn(2)
 	s.History = d.history()
-	if s.History != (api.History{}) {
+	if s.History != (api.Retention{}) {
 		s.Reaper = false
 	}
 	return s
 }
 
-func (d drawing) history() api.History {
-	return pick(d, []api.History{{}, {}, {}, {Revisions: 1}, {Revisions: 20}, {Bytes: 2 << 10}})
+func (d drawing) history() api.Retention {
+	return pick(d, []api.Retention{{}, {}, {}, {Revisions: 1}, {Revisions: 20}, {Bytes: 2 << 10}})
 }
 
 // operation draws one. Those that take long are rare.

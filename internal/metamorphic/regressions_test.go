@@ -67,7 +67,7 @@ func TestRegression_RoomByWhatTheBatchWrote(t *testing.T) {
 
 // A program is printed as Go.
 func TestProgramsPrintThemselves(t *testing.T) {
-	p := program{settings{Memory: true, History: api.History{Revisions: 20}}, []operation{
+	p := program{settings{Memory: true, History: api.Retention{Revisions: 20}}, []operation{
 		single{On: 1, write: write{Call: "SetWithTTL", Group: "g\x00", Key: "\xff", Value: "two\nlines", TTL: time.Second}},
 		transaction{Steps: []step{{Read: read{Call: "Get"}}, {Write: write{Call: "Delete", Key: "k"}}}, Between: &single{}},
 		scanning{After: 1, scan: scan{Reverse: true}},
@@ -75,7 +75,7 @@ func TestProgramsPrintThemselves(t *testing.T) {
 		readOnly{},
 	}}
 	require.Equal(t, `func TestRegression_(t *testing.T) {
-	replay(t, settings{Memory: true, History: api.History{Revisions: 20}},
+	replay(t, settings{Memory: true, History: api.Retention{Revisions: 20}},
 		single{On: 1, write: write{Call: "SetWithTTL", Group: "g\x00", Key: "\xff", Value: "two\nlines", TTL: 1000000000}},
 		transaction{Steps: []step{{Read: read{Call: "Get"}}, {Write: write{Call: "Delete", Key: "k"}}}, Between: &single{}},
 		scanning{After: 1, scan: scan{Reverse: true}},

@@ -24,7 +24,7 @@ type settings struct {
 	ReadCache int  // bytes; 0: the default, -1: none
 	Readers   int  // 0: the default
 	NoMmap    bool // pages are read with calls of the system
-	History   api.History
+	History   api.Retention
 	Reaper    bool // expired keys are removed in the background too
 	Callback  bool // OnChange is registered
 	Buffer    int  // of watchers; 0: the default
@@ -201,7 +201,7 @@ func (w *world) options() []api.Option {
 	return options
 }
 
-func (w *world) history() api.History {
+func (w *world) history() api.Retention {
 	h := w.History
 	if h.Age == 0 {
 		h.Age = 10_000 * time.Hour
@@ -237,7 +237,7 @@ func (w *world) open() (err error) {
 		w.first = w.model.revision + 1
 		w.Discard = false
 	}
-	if w.History != (api.History{}) {
+	if w.History != (api.Retention{}) {
 		if w.bounded {
 			w.fewest = min(w.fewest, w.History.Revisions)
 		} else if w.fewest = w.History.Revisions; w.History.Bytes > 0 {

@@ -14,9 +14,9 @@
 // sum.
 //
 // Reading the clock twice costs as much as a read from memory, so of such requests one in 64
-// is measured, and counts as 64. Which ones the stripe's own count says, multiplied by an odd
-// number: that is one in 64 of any long run of it, and falls in step with no period that
-// callers may have. The first few hundred are measured all: who has few requests wants to
+// is measured, and counts as 64; of mutations in memory one in 256. Which ones the stripe's own count says, multiplied by an odd
+// number: that is such a share of any long run of it, and falls in step with no period that
+// callers may have. The first few hundred are measured all: a store with few requests is to
 // see them. See docs/adr/0070-metrics-and-traces.md.
 package metrics
 
@@ -34,9 +34,10 @@ const (
 	// lot decides.
 	measuredFirst = 256
 	// getShift and memoryShift are how many are measured then: one in 1<<shift, of single
-	// keys read, and of mutations in memory.
+	// keys read, and of mutations in memory. One of those looks at the clock three times and
+	// adds to four histograms, of which a hundredth of a Set has little room.
 	getShift    = 6
-	memoryShift = 6
+	memoryShift = 8
 
 	stripesEach = 8 // for each processor
 	mostStripes = 512

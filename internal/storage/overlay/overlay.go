@@ -165,6 +165,16 @@ func (o *Overlay) Knows(group, key string, deadline int64, found bool) {
 // Mark is a point within the transaction that Undo goes back to; 0 is its beginning.
 func (o *Overlay) Mark() int { return len(o.changes) }
 
+// Changed calls f with each key of which something was said since the mark, or, whole, with
+// each group that was deleted.
+func (o *Overlay) Changed(mark int, f func(group, key string, whole bool)) {
+	for _, c := range o.changes[mark:] {
+		if c.cell != nil {
+			f(c.cell.group, c.cell.key, c.mark)
+		}
+	}
+}
+
 // Undo takes back what was changed since the mark.
 func (o *Overlay) Undo(mark int) {
 	r := o.working.active

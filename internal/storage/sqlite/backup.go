@@ -11,6 +11,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/memory"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -46,11 +47,11 @@ func (d *Database) Backup(ctx context.Context, path string, progress storage.Pro
 		return err
 	}
 	defer leave()
-	t, err := claimTarget(path, d.path, backupTarget)
+	t, err := ownership.Claim(path, d.path, backupTerms())
 	if err != nil {
 		return err
 	}
-	defer t.discard()
+	defer t.Discard()
 	if err := d.copyTo(ctx, t, progress); err != nil {
 		return operationError(ctx, err)
 	}
@@ -61,7 +62,7 @@ func (d *Database) Backup(ctx context.Context, path string, progress storage.Pro
 	if err := storage.ContextError(ctx); err != nil {
 		return operationError(ctx, err)
 	}
-	return t.publish(mode)
+	return t.Publish(mode)
 }
 
 // mode is that of the file.
@@ -77,17 +78,17 @@ func (d *Database) mode() (fs.FileMode, error) {
 }
 
 // copyTo writes a whole, verified copy under the target's temporary name.
-func (d *Database) copyTo(ctx context.Context, t *target, progress storage.Progress) error {
+func (d *Database) copyTo(ctx context.Context, t *ownership.Target, progress storage.Progress) error {
 	if m, ok := d.reads.(*memory.Store); ok {
-		if err := d.copyMemory(ctx, m, t.temp, progress); err != nil {
+		if err := d.copyMemory(ctx, m, t.Temp, progress); err != nil {
 			return err
 		}
 	} else if err := d.readAside(ctx, func(conn *sqlite.Conn) error {
-		return copyPages(ctx, conn, t.temp, progress)
+		return copyPages(ctx, conn, t.Temp, progress)
 	}); err != nil {
 		return err
 	}
-	return finishCopy(ctx, t.temp, d.events)
+	return finishCopy(ctx, t.Temp, d.events)
 }
 
 // copyPages writes every page that the connection sees to a file that is there.

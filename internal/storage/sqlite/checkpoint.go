@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/metrics"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -74,15 +75,17 @@ var (
 )
 
 type checkpoints struct {
-	logger  *slog.Logger
-	took    *metrics.Histogram // nil: nobody asks
-	conn    *sqlite.Conn       // owned by the goroutine
-	guard   *guard
-	readers *pool         // whose scans and snapshots may be in the way
-	scanAge time.Duration // see Config.ScanAge
-	wake    chan struct{} // capacity one: something below has changed
-	quit    chan struct{}
-	ended   chan struct{}
+	logger   *slog.Logger
+	took     *metrics.Histogram // nil: nobody asks
+	conn     *sqlite.Conn       // owned by the goroutine
+	guard    *ownership.Guard
+	synced   *synced
+	readers  *pool         // whose scans and snapshots may be in the way
+	scanAge  time.Duration // see Config.ScanAge
+	buffered bool          // nothing is synced
+	wake     chan struct{} // capacity one: something below has changed
+	quit     chan struct{}
+	ended    chan struct{}
 
 	moving    sync.Mutex    // held while the goroutine checkpoints
 	requested atomic.Bool   // by the writer: step 1
@@ -96,6 +99,7 @@ type checkpoints struct {
 	completed atomic.Uint64 // how many have been
 	failures  atomic.Uint64
 	expired   atomic.Uint64 // scans and snapshots that were in the way too long
+	held      heldRuns      // what they keep in memory
 	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
@@ -117,15 +121,16 @@ type walLength struct {
 
 func (l walLength) rest() int { return l.pages - l.moved }
 
-func startCheckpoints(path string, config Config, g *guard, readers *pool, done <-chan struct{}) (*checkpoints, error) {
+func startCheckpoints(path string, config Config, g *ownership.Guard, s *synced, readers *pool, done <-chan struct{}) (*checkpoints, error) {
 	conn, err := openConnection(path, sqlite.OpenReadWrite, pragmas(checkpointing, config.Durability, readerCacheKiB), done)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint connection: %w", err)
 	}
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
-		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, readers: readers, scanAge: config.ScanAge,
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, synced: s, readers: readers, scanAge: config.ScanAge,
+		buffered: config.Durability == kv.DurabilityBuffered,
+		wake:     make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 		patience: forceWait,
 	}
 	readers.cleared = func() {
@@ -284,18 +289,24 @@ func (w *fileWriter) Checkpoint() error {
 	return nil
 }
 
+// synced is how much of a database file a power cut leaves for sure.
+type synced struct {
+	path  string
+	bytes atomic.Int64 // 0: unknown
+}
+
 // checkpoint also takes down how much of the database is synced by it: the file is when
 // everything has been moved, and what it grew by is not before. SQLite syncs nothing if
 // somebody has committed meanwhile, though it says that it has moved all that it had
 // begun with.
-func (g *guard) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
-	size := fileSize(g.database)
+func (s *synced) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
+	size := ownership.Size(s.path)
 	wal, err = checkpoint(conn, mode)
 	if err != nil || wal.busy || wal.rest() > 0 {
 		return wal, err
 	}
 	if now, err := checkpoint(conn, "NOOP"); err == nil && now.pages <= wal.pages {
-		g.safe.Store(max(g.safe.Load(), size))
+		s.bytes.Store(max(s.bytes.Load(), size))
 	}
 	return wal, nil
 }
@@ -325,6 +336,7 @@ func (c *checkpoints) run() {
 			if pages := c.crowded.Swap(0); pages > 0 {
 				c.makeWay(int(pages))
 			}
+			c.lighten()
 			if c.requested.Swap(false) {
 				c.move()
 			}
@@ -340,9 +352,12 @@ func (c *checkpoints) run() {
 	}
 }
 
-// move is step 1. It leaves the field to a writer that waits for it.
+// move is step 1. It leaves the field to a writer that waits for it. SQLite syncs the database
+// with the last page that is moved, so this would be the writer's to wait for, in step 2: what
+// was moved here is on the disk before.
 func (c *checkpoints) move() {
 	defer c.tail.Store(true)
+	defer c.writeBack()
 	for range moveRounds {
 		_, err := c.checkpoint("PASSIVE")
 		c.report(err)
@@ -354,6 +369,17 @@ func (c *checkpoints) move() {
 		if err != nil || wal.rest() < tailPages || c.force.Load() {
 			return
 		}
+	}
+}
+
+// writeBack has the disk write what was moved, if it is to be synced.
+func (c *checkpoints) writeBack() {
+	if c.buffered || c.force.Load() {
+		return
+	}
+	if file, err := c.guard.Database(); file != nil && err == nil {
+		size := ownership.Size(c.synced.path)
+		writeBack(file, 0, size, size)
 	}
 }
 
@@ -374,7 +400,7 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 // attempt checkpoints, unless what it would move is not to be trusted. For those who read
 // pages it waits no longer than that.
 func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration) (wal walLength, err error) {
-	sound := c.guard.sound(func() int {
+	sound := c.guard.Sound(func() int {
 		is, noop := checkpoint(conn, "NOOP")
 		err = noop
 		return max(is.pages, 0)
@@ -389,7 +415,7 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 	defer c.note(time.Now(), &err)
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
-	wal, err = c.readers.views.checkpoint(mode, wait, func(mode string) (walLength, error) { return c.guard.checkpoint(conn, mode) })
+	wal, err = c.readers.views.checkpoint(mode, wait, func(mode string) (walLength, error) { return c.synced.checkpoint(conn, mode) })
 	if mode != "PASSIVE" && err == nil && !wal.busy {
 		c.readers.gate.open() // the next write is at the beginning of the WAL
 	}

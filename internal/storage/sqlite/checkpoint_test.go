@@ -13,6 +13,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -33,7 +34,7 @@ func churn(t *testing.T, d *Database, batches int) (largest int64) {
 			require.NoError(t, w.Upsert(row("g", fmt.Sprintf("%06d", random.IntN(50_000)), fmt.Sprintf("%0100d", n*64+i))))
 		}
 		require.NoError(t, w.Commit())
-		largest = max(largest, fileSize(d.Path()+walSuffix))
+		largest = max(largest, ownership.Size(d.Path()+ownership.WALSuffix))
 	}
 	return largest
 }
@@ -55,7 +56,7 @@ func TestTheWALIsBounded(t *testing.T) {
 	cancel()
 	readers.Wait()
 	assert.LessOrEqual(t, largest, int64(20<<20))
-	assert.Positive(t, fileSize(d.Path()), "checkpoints have moved pages")
+	assert.Positive(t, ownership.Size(d.Path()), "checkpoints have moved pages")
 }
 
 // Without its help the writer keeps the bound by itself.
@@ -84,7 +85,7 @@ func TestALoopThatStandsStillPinsTheWAL(t *testing.T) {
 	c.checkpoints.force.Store(true)
 	require.NoError(t, c.Checkpoint())
 	churn(t, d, 1)
-	assert.LessOrEqual(t, fileSize(d.Path()+walSuffix), int64(walLimit))
+	assert.LessOrEqual(t, ownership.Size(d.Path()+ownership.WALSuffix), int64(walLimit))
 }
 
 // unmoved is how many pages of the WAL are not in the database yet.
@@ -109,11 +110,11 @@ func TestAnIdleStoreMovesItsWAL(t *testing.T) {
 		time.Sleep(idleDelay * 3 / 4)
 		synctest.Wait()
 		require.Positive(t, unmoved(t, d), "it was not idle for long enough")
-		size := fileSize(path + walSuffix)
+		size := ownership.Size(path + ownership.WALSuffix)
 		time.Sleep(idleDelay * 2)
 		synctest.Wait()
 		require.Zero(t, unmoved(t, d))
-		require.Equal(t, size, fileSize(path+walSuffix))
+		require.Equal(t, size, ownership.Size(path+ownership.WALSuffix))
 
 		// A reader in the way puts it off.
 		require.NoError(t, write(d, numbered("h", longGroup)...))
@@ -187,7 +188,7 @@ func TestAWALThatCannotBeMeasured(t *testing.T) {
 	require.NoError(t, broken.Close())
 	require.NoError(t, d.Close())
 	assert.Contains(t, lines.String(), "can't be measured")
-	_, err = os.Stat(d.Path() + walSuffix)
+	_, err = os.Stat(d.Path() + ownership.WALSuffix)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -215,14 +216,14 @@ func TestGrowthIsSafeOnceItIsSynced(t *testing.T) {
 		require.True(t, committed)
 		return synced
 	}
-	before := fileOf(d).guard.safe.Load()
+	before := fileOf(d).synced.bytes.Load()
 	require.NoError(t, write(d, numbered("g", 500)...))
 	require.Zero(t, besideCommit("first"))
-	require.Greater(t, fileSize(d.Path()), before)
+	require.Greater(t, ownership.Size(d.Path()), before)
 	require.NoError(t, write(d, numbered("h", 500)...))
 	require.Zero(t, besideCommit("second"))
-	require.Equal(t, before, fileOf(d).guard.safe.Load())
+	require.Equal(t, before, fileOf(d).synced.bytes.Load())
 	_, err := c.checkpoint("PASSIVE")
 	require.NoError(t, err)
-	require.Greater(t, fileOf(d).guard.safe.Load(), before)
+	require.Greater(t, fileOf(d).synced.bytes.Load(), before)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -37,28 +38,31 @@ func (w *fileWriter) enter() (err error) {
 	if err != nil {
 		return err
 	}
-	w.pageSize, w.guard.fixed, w.entered = pageSize, vacuum == 0, true
+	w.pageSize, w.entered = pageSize, true
+	if vacuum != 0 {
+		w.guard.Shrinks()
+	}
 	last, err := lastRevision(w.conn)
 	if err != nil {
 		return err
 	}
-	if err := w.lock.adopt(last); err != nil {
+	if err := w.lock.Adopt(last); err != nil {
 		return fmt.Errorf("lock file: %w", err)
 	}
 	if err := w.setStamp(w.present()); err != nil {
 		return err
 	}
-	if err := w.guard.watch("", walSuffix, shmSuffix, lockSuffix); err != nil {
+	if err := w.guard.Watch("", ownership.WALSuffix, ownership.SHMSuffix, ownership.LockSuffix); err != nil {
 		return err
 	}
-	if err := w.guard.watchWAL(frameHeaderSize+w.pageSize, w.walFrames); err != nil {
+	if err := w.guard.WatchWAL(frameHeaderSize+w.pageSize, w.walFrames); err != nil {
 		return err
 	}
-	if err := w.inode.protect(w.file); err != nil {
+	if err := w.inode.Protect(w.file); err != nil {
 		w.logger.Warn("the file can't be protected from other programs", "path", w.file, "error", err)
 	}
-	w.lock.share()
-	wal, err := w.guard.checkpoint(w.conn, "PASSIVE")
+	w.lock.Share()
+	wal, err := w.synced.checkpoint(w.conn, "PASSIVE")
 	if w.unsynced = isSyncFault(err); w.unsynced {
 		w.logger.Warn("the file is not marked as in use yet: a sync has failed", "path", w.file, "error", err)
 	} else if err != nil || wal.rest() > 0 {
@@ -102,7 +106,7 @@ func (w *fileWriter) closeIfLost() error {
 	if w.conn == nil {
 		return nil
 	}
-	if w.guard.last() == nil {
+	if w.guard.Last() == nil {
 		if w.over != nil && w.Rollback() == nil {
 			// While there are views they tell where rows lie. What fails is tried again, and
 			// told, by close.
@@ -110,7 +114,7 @@ func (w *fileWriter) closeIfLost() error {
 		}
 		return nil
 	}
-	err := errors.Join(w.guard.err(), w.Rollback(), w.conn.Close())
+	err := errors.Join(w.guard.Err(), w.Rollback(), w.conn.Close())
 	w.conn = nil
 	return err
 }
@@ -138,7 +142,7 @@ func (w *fileWriter) close() error {
 // removes a WAL that the file needs.
 func (w *fileWriter) leave() error {
 	stays := func(err error) error {
-		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, errors.Join(err, w.inode.protect(w.file)))
+		return fmt.Errorf("what was committed stays in the %s file: %w", ownership.WALSuffix, errors.Join(err, w.inode.Protect(w.file)))
 	}
 	if w.checkpoints != nil && w.checkpoints.unsynced.Load() { // nil: opening failed before
 		if err := w.resync(); err != nil {
@@ -153,18 +157,18 @@ func (w *fileWriter) leave() error {
 		return err
 	}
 	if err := w.setStamp(stamp{}); err != nil {
-		return fmt.Errorf("what was committed stays in the %s file: %w", walSuffix, err)
+		return fmt.Errorf("what was committed stays in the %s file: %w", ownership.WALSuffix, err)
 	}
 	// Leaving WAL mode is a transaction with a journal: see openOwned.
 	if err := execute(w.conn, "PRAGMA synchronous = FULL"); err != nil {
 		return err
 	}
-	if err := w.inode.expose(); err != nil {
+	if err := w.inode.Expose(); err != nil {
 		return err
 	}
 	w.conn.SetBusyTimeout(0)
 	for began := time.Now(); ; time.Sleep(leavePause) {
-		if lost := w.guard.last(); lost != nil {
+		if lost := w.guard.Last(); lost != nil {
 			return stays(lost)
 		}
 		mode, err := queryText(w.conn, "PRAGMA journal_mode = DELETE")
@@ -178,7 +182,7 @@ func (w *fileWriter) leave() error {
 			break
 		}
 		// SQLite may have removed the WAL before it met a reader, who has made another.
-		if err := w.guard.watch(walSuffix, shmSuffix); err != nil {
+		if err := w.guard.Watch(ownership.WALSuffix, ownership.SHMSuffix); err != nil {
 			return stays(err)
 		}
 	}
@@ -189,7 +193,7 @@ func (w *fileWriter) leave() error {
 	}
 	if err != nil || wal.rest() > 0 {
 		return stays(fmt.Errorf("another process reads what was committed before: close it, and open the store once more; until then keep %s and %s%s together: %w",
-			w.file, w.file, walSuffix, kv.IncompleteFileError))
+			w.file, w.file, ownership.WALSuffix, kv.IncompleteFileError))
 	}
 	w.logger.Info("the database stays in WAL mode, complete: another program is reading it", "path", w.file)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -18,7 +19,7 @@ import (
 // requireAlone checks that a closed database is one file which has all rows.
 func requireAlone(t *testing.T, path string, rows int) {
 	t.Helper()
-	for _, suffix := range []string{walSuffix, shmSuffix, journalSuffix} {
+	for _, suffix := range []string{ownership.WALSuffix, ownership.SHMSuffix, ownership.JournalSuffix} {
 		_, err := os.Stat(path + suffix)
 		require.ErrorIs(t, err, os.ErrNotExist, suffix)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -61,8 +62,8 @@ func (w *fileWriter) bytes() (int64, error) {
 }
 
 func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress storage.Progress) error {
-	removeLeftovers(d.path, "compacting")
-	if err := w.guard.last(); err != nil {
+	ownership.RemoveLeftovers(d.path, "compacting")
+	if err := w.guard.Last(); err != nil {
 		return err
 	}
 	if w.checkpoints.unsynced.Load() {
@@ -73,7 +74,7 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if err := w.foldTail(); err != nil {
 		return err
 	}
-	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+shortBase(d.path)+"-*.compacting") // of mode 0700
+	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+ownership.ShortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
 	}
@@ -106,8 +107,8 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if _, err := c.attempt(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
 		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
-	w.guard.shrinks()
-	w.guard.committed(true)
+	w.guard.Shrinks()
+	w.guard.Committed(true)
 	c.dirty.Store(true)
 	c.signal()
 	// The WAL may be empty by now, where a crash would leave nothing that says that
@@ -115,16 +116,9 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if err := w.setStamp(w.present()); err != nil {
 		w.logger.Warn("the compacted file is not stamped; the next transaction does it", "error", err)
 	}
-	w.guard.committed(true)
+	w.guard.Committed(true)
 	progress.Report(before, before)
 	return nil
-}
-
-// shortBase is the last element of a path, or as much of it as leaves room for
-// more in a name.
-func shortBase(path string) string {
-	base := filepath.Base(path)
-	return base[:min(len(base), 100)]
 }
 
 // replaceWith makes the database what another file holds, or leaves it as it is.
@@ -140,7 +134,7 @@ func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64,
 	}
 	defer func() { err = errors.Join(err, backup.Close()) }() // rolls back what is not complete
 	for more := true; more; {
-		if err := errors.Join(storage.ContextError(ctx), w.guard.check()); err != nil {
+		if err := errors.Join(storage.ContextError(ctx), w.guard.Check()); err != nil {
 			return err
 		}
 		err := w.views.committing(func() (err error) { // the last step does

@@ -8,6 +8,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -78,7 +79,7 @@ func TestCompact(t *testing.T) {
 	require.NoError(t, d.Writer().(*fileWriter).Checkpoint())
 	assert.Empty(t, check(t, d).Findings)
 	require.NoError(t, d.Close())
-	assert.LessOrEqual(t, fileSize(d.Path()), sizes.After+filePageSize)
+	assert.LessOrEqual(t, ownership.Size(d.Path()), sizes.After+filePageSize)
 	assert.ElementsMatch(t, []string{"store.db", "store.db-lock"}, names(t, filepath.Dir(d.Path())))
 }
 

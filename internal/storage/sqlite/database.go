@@ -11,6 +11,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/metrics"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -75,7 +76,7 @@ type Database struct {
 	writer    storage.Writer // nil if read-only
 	reads     kind
 	changes   sequence.Sequence
-	guard     *guard           // nil in memory
+	guard     *ownership.Guard // nil in memory
 	over      *overlay.Overlay // what is committed and not in the table yet; nil: nothing
 	limbo     *limbo           // goes with it
 	follower  *sqlFollower     // of a database that is read-only
@@ -109,11 +110,8 @@ func (d *Database) Health() (since time.Time, err error) {
 	if d.guard == nil {
 		return time.Time{}, nil
 	}
-	if err = d.guard.check(); err != nil {
-		if lost := d.guard.lost.Load(); lost != nil {
-			since = lost.since
-		}
-		return since, err
+	if err = d.guard.Check(); err != nil {
+		return d.guard.Since(), err
 	}
 	if w, ok := d.writer.(*fileWriter); ok {
 		if fault := w.fault.Load(); fault != nil {
@@ -139,7 +137,7 @@ func (d *Database) Close() error {
 	d.once.Do(func() {
 		d.EndOperations()
 		if d.guard != nil {
-			d.guard.closing.Store(true)
+			d.guard.Closing()
 		}
 		close(d.done)
 		d.operations.wait.Wait()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -139,7 +140,7 @@ func (d *Database) lastKnown(conn *sqlite.Conn) (last uint64, err error) {
 			last = max(last, uint64(n))
 		}
 	}
-	if acknowledged, known := lastAcknowledged(d.path); known && acknowledged <= maxRevision {
+	if acknowledged, known := ownership.LastAcknowledged(d.path); known && acknowledged <= maxRevision {
 		last = max(last, acknowledged)
 	}
 	return max(last, lastReadable(conn)), nil

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 )
 
 // disown cuts off what a COMMIT has written that failed since the disk was full. Its
@@ -19,7 +20,7 @@ func (w *fileWriter) disown() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.rollbackSQL()) }()
-	file, err := openNoFollow(w.file+walSuffix, os.O_RDWR, 0)
+	file, err := ownership.OpenNoFollow(w.file+ownership.WALSuffix, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (w *fileWriter) disown() (err error) {
 	if err != nil {
 		return err
 	}
-	end := int64(walHeaderSize) + int64(frames)*w.guard.frameSize
+	end := int64(walHeaderSize) + int64(frames)*(frameHeaderSize+w.pageSize)
 	if info.Size() <= end {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -118,7 +119,7 @@ func TestFaultsWhileClosingAndRecovering(t *testing.T) {
 	d := open(t, killed)
 	require.NoError(t, write(d, numbered("g", 50)...))
 	copies := make(map[string][]byte)
-	for _, suffix := range []string{"", walSuffix, shmSuffix, lockSuffix} {
+	for _, suffix := range []string{"", ownership.WALSuffix, ownership.SHMSuffix, ownership.LockSuffix} {
 		content, err := os.ReadFile(killed + suffix)
 		require.NoError(t, err)
 		copies[suffix] = content

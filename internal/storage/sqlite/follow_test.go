@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -121,9 +122,9 @@ func TestReadOnlyStoresFollowTheLog(t *testing.T) {
 func TestReadOnlyStoreOfAKilledOwnerShowsTheTail(t *testing.T) {
 	for seed := range uint64(4) {
 		s := tailOf(t, seed)
-		index, err := os.ReadFile(s.Path() + shmSuffix)
+		index, err := os.ReadFile(s.Path() + ownership.SHMSuffix)
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(s.path+shmSuffix, index, 0o600))
+		require.NoError(t, os.WriteFile(s.path+ownership.SHMSuffix, index, 0o600))
 		before := folder(t, filepath.Dir(s.path))
 		d, err := Open(Config{Path: s.path, ReadOnly: true, Events: decodeLog})
 		require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -115,9 +116,9 @@ func fuzzed(f *testing.F, killed bool) (files map[string][]byte, wanted map[uint
 		wanted[row.Last] = fmt.Sprint(events)
 	}
 	files = make(map[string][]byte)
-	suffixes := []string{"", lockSuffix}
+	suffixes := []string{"", ownership.LockSuffix}
 	if killed {
-		suffixes = append(suffixes, walSuffix)
+		suffixes = append(suffixes, ownership.WALSuffix)
 	} else {
 		require.NoError(f, d.Close())
 	}
@@ -126,7 +127,7 @@ func fuzzed(f *testing.F, killed bool) (files map[string][]byte, wanted map[uint
 		require.NoError(f, err)
 	}
 	// Its owner is gone: nobody waits for it.
-	copy(files[lockSuffix], strings.Repeat("0", min(lockNumber, len(files[lockSuffix]))))
+	copy(files[ownership.LockSuffix], strings.Repeat("0", min(lockNumber, len(files[ownership.LockSuffix]))))
 	return files, wanted
 }
 
@@ -180,7 +181,7 @@ func FuzzHostileSidecars(f *testing.F) {
 	f.Add(uint8(2), uint32(0), []byte{0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 2, 0, 0, 0, 0x10, 0}, uint32(0), []byte{0xd9})
 	f.Add(uint8(3), uint32(0), []byte{0x18, 0xe2, 0x2d, 0}, uint32(40), []byte{1})
 	f.Fuzz(func(t *testing.T, which uint8, at uint32, first []byte, other uint32, second []byte) {
-		suffix := []string{walSuffix, lockSuffix, journalSuffix, shmSuffix}[which%4]
+		suffix := []string{ownership.WALSuffix, ownership.LockSuffix, ownership.JournalSuffix, ownership.SHMSuffix}[which%4]
 		bad := map[string][]byte{}
 		for name, content := range files {
 			bad[name] = content
@@ -331,8 +332,8 @@ func FuzzPages(f *testing.F) {
 			require.True(t, ok)
 			require.Equal(t, s, again)
 		}
-		for _, suffix := range sidecars {
-			_ = provesToBe(suffix, page[:min(len(page), 32)])
+		for _, suffix := range ownership.Sidecars {
+			_ = ownership.ProvesToBe(suffix, page[:min(len(page), 32)])
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -79,7 +80,7 @@ func TestFramesAreGathered(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, rows, 300)
 			copied := temporary(t)
-			for _, suffix := range []string{"", walSuffix} {
+			for _, suffix := range []string{"", ownership.WALSuffix} {
 				content, err := os.ReadFile(d.Path() + suffix) // another program's look: the locks are gone with it
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(copied+suffix, content, 0o600))

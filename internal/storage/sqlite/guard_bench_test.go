@@ -14,8 +14,8 @@ func BenchmarkOwnership(b *testing.B) {
 	w := fileOf(d)
 	b.Run("looking", func(b *testing.B) {
 		for range b.N {
-			require.NoError(b, w.guard.before())
-			w.guard.committed(false)
+			require.NoError(b, w.guard.Before())
+			w.guard.Committed(false)
 			w.last = 1 << 40
 			w.acknowledge()
 		}

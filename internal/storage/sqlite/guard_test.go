@@ -12,7 +12,7 @@ func TestWALThatBeginsAnewWhileItIsLookedAt(t *testing.T) {
 	d := open(t, temporary(t))
 	require.NoError(t, write(d, numbered("g", 500)...))
 	w, looks := fileOf(d), 0
-	require.NoError(t, w.guard.sound(func() int {
+	require.NoError(t, w.guard.Sound(func() int {
 		frames := w.walFrames()
 		if looks++; looks == 1 {
 			require.Greater(t, frames, 5)

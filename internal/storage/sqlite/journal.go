@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -28,8 +29,8 @@ const (
 
 // readJournal reads any bytes without harm.
 func readJournal(path string) (j journal, err error) {
-	content, err := readSidecar(path+journalSuffix, int(min(fileSize(path+journalSuffix), journalMost)))
-	if err != nil || len(content) < journalHeaderSize || !bytes.HasPrefix(content, journalMagic) {
+	content, err := ownership.ReadSidecar(path+ownership.JournalSuffix, int(min(ownership.Size(path+ownership.JournalSuffix), journalMost)))
+	if err != nil || len(content) < journalHeaderSize || !bytes.HasPrefix(content, ownership.JournalMagic) {
 		return j, err
 	}
 	records, nonce := binary.BigEndian.Uint32(content[8:]), binary.BigEndian.Uint32(content[12:])
@@ -71,7 +72,7 @@ func (j journal) check(path string, is header) error {
 	before := parseHeader(j.first) // without a page: no changes
 	if (j.first != nil || j.hot && j.pages == 0) && is.changes-before.changes > 1 {
 		return fmt.Errorf("%s%s does not belong to %s: it was left by a database that lay here before. "+
-			"Move that file away, or put the database back that it belongs to: %w", path, journalSuffix, path, kv.StaleWALError)
+			"Move that file away, or put the database back that it belongs to: %w", path, ownership.JournalSuffix, path, kv.StaleWALError)
 	}
 	return nil
 }
@@ -79,10 +80,10 @@ func (j journal) check(path string, is header) error {
 // beginsAsNew reports whether a file begins as one does whose first transaction was being
 // written: not at all yet, or as a database of ours.
 func beginsAsNew(path string) bool {
-	if inUseHere(path) {
+	if ownership.InUseHere(path) {
 		return false // closing it would drop locks
 	}
-	file, err := openNoFollow(path, os.O_RDONLY, 0)
+	file, err := ownership.OpenNoFollow(path, os.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}
@@ -93,5 +94,5 @@ func beginsAsNew(path string) bool {
 		return false
 	}
 	h := parseHeader(begin[:n])
-	return isZero(begin[:n]) || h.applicationID == applicationID && h.changes <= 1
+	return ownership.IsZero(begin[:n]) || h.applicationID == applicationID && h.changes <= 1
 }

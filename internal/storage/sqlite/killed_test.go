@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -30,7 +31,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 		require.NoError(t, err)
 		return content
 	}
-	before, wal, lock := read(""), read(walSuffix), read(lockSuffix)
+	before, wal, lock := read(""), read(ownership.WALSuffix), read(ownership.LockSuffix)
 	copy(lock, strings.Repeat("0", lockNumber)) // nobody: readers would wait for this process
 	pinned.Close()
 	require.NoError(t, fileOf(d).Checkpoint())
@@ -41,7 +42,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 	image := func(t *testing.T, database, wal []byte) string {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "killed.db")
-		for suffix, content := range map[string][]byte{"": database, walSuffix: wal, lockSuffix: lock} {
+		for suffix, content := range map[string][]byte{"": database, ownership.WALSuffix: wal, ownership.LockSuffix: lock} {
 			require.NoError(t, os.WriteFile(path+suffix, content, 0o600))
 		}
 		return path
@@ -64,7 +65,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 func killedCopy(t *testing.T, path string) (killed string) {
 	t.Helper()
 	killed = filepath.Join(t.TempDir(), "killed.db")
-	for _, suffix := range []string{walSuffix, "", lockSuffix} {
+	for _, suffix := range []string{ownership.WALSuffix, "", ownership.LockSuffix} {
 		content, err := os.ReadFile(path + suffix)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(killed+suffix, content, 0o600))
@@ -104,7 +105,7 @@ func TestKilledAfterItsFileHasShrunk(t *testing.T) {
 	shrinks := func(t *testing.T, d *Database, before int64) {
 		t.Helper()
 		require.NoError(t, fileOf(d).Checkpoint())
-		require.Less(t, fileSize(d.Path()), before/2)
+		require.Less(t, ownership.Size(d.Path()), before/2)
 		for range 3 { // the WAL begins anew
 			require.NoError(t, write(d, row("kept", "another", "v")))
 		}
@@ -115,7 +116,7 @@ func TestKilledAfterItsFileHasShrunk(t *testing.T) {
 	}
 	t.Run("by a later checkpoint", func(t *testing.T) {
 		d, let := compacted(t)
-		before := fileSize(d.Path())
+		before := ownership.Size(d.Path())
 		let()
 		shrinks(t, d, before)
 	})
@@ -123,7 +124,7 @@ func TestKilledAfterItsFileHasShrunk(t *testing.T) {
 		d, let := compacted(t)
 		defer let()
 		path := killedCopy(t, d.Path())
-		before := fileSize(path)
+		before := ownership.Size(path)
 		shrinks(t, open(t, path), before)
 	})
 }

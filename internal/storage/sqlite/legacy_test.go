@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -146,7 +147,7 @@ func TestAProgramThatKnowsTheOriginalsSchema(t *testing.T) {
 		"DELETE FROM entries WHERE expires_at IS NOT NULL AND expires_at <= 10",
 	)
 	before := folder(t, filepath.Dir(path))
-	if canProtect {
+	if ownership.CanProtect {
 		d, err := Open(Config{Path: path, ReadOnly: true})
 		require.NoError(t, err, "it is in WAL mode, without a WAL: complete, and read as it is")
 		_, found, err := d.Reads().Get(background, "h", "new")

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -73,52 +72,4 @@ func TestOpenersRace(t *testing.T) {
 		require.Len(t, opened, 1)
 		require.NoError(t, opened[0].Close())
 	}
-}
-
-// A lock file that its creator removes between another's open and lock must not
-// be taken for the one that is there afterwards.
-func TestLockFileThatWasReplaced(t *testing.T) {
-	path := temporary(t)
-	stale, err := openLockFile(path)
-	require.NoError(t, err)
-	require.NoError(t, tryLock(stale.file))
-	assert.True(t, isCurrent(stale))
-	require.NoError(t, os.Remove(path+lockSuffix))
-	assert.False(t, isCurrent(stale))
-	fresh, err := acquireLock(path)
-	require.NoError(t, err)
-	assert.False(t, isCurrent(stale))
-	require.NoError(t, stale.file.Close())
-	assert.False(t, isCurrent(stale))
-	require.NoError(t, fresh.release())
-}
-
-func TestLockThatCannotBe(t *testing.T) {
-	path := temporary(t)
-	require.NoError(t, os.Mkdir(path+lockSuffix, 0o700))
-	_, err := acquireLock(path)
-	require.ErrorContains(t, err, "lock file")
-	path = temporary(t)
-	require.NoError(t, os.Symlink("/dev/full", path+lockSuffix))
-	_, err = acquireLock(path)
-	require.ErrorContains(t, err, "lock file", "the owner can't be written down")
-	read, write, err := os.Pipe()
-	require.NoError(t, err)
-	require.NoError(t, write.Close())
-	require.NoError(t, read.Close())
-	require.Error(t, tryLock(read))
-}
-
-func TestOwnerThatCannotBeRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	assert.Zero(t, ownerOf(path), "no file")
-	require.NoError(t, os.WriteFile(path, []byte("not a number"), 0o600))
-	assert.Zero(t, ownerOf(path))
-	require.NoError(t, os.WriteFile(path, []byte("123\n"), 0o600))
-	assert.Equal(t, 123, ownerOf(path))
-}
-
-func isCurrent(l *lockFile) bool {
-	current, err := l.current()
-	return current && err == nil
 }

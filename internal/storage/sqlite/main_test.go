@@ -272,3 +272,6 @@ func query(t testing.TB, path, statement string) (lines []string) {
 	require.NoError(t, rows.Err())
 	return lines
 }
+
+// lockNumber is how many digits a number has in a lock.
+const lockNumber = 20

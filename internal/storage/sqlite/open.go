@@ -13,6 +13,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/memory"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/google/uuid"
@@ -50,7 +51,7 @@ func Open(config Config) (_ *Database, err error) {
 		err = d.openMemory(config)
 		return d, err
 	}
-	if d.path, err = resolvePath(config.Path); err != nil {
+	if d.path, err = ownership.Resolve(config.Path); err != nil {
 		return nil, err
 	}
 	if config.ReadOnly {
@@ -77,8 +78,8 @@ func (d *Database) openMemory(config Config) error {
 // opening is a database that is about to be owned.
 type opening struct {
 	config Config
-	lock   *lockFile
-	inode  *inode
+	lock   *ownership.Lock
+	inode  *ownership.Inode
 	exists bool
 	found  found            // what lay there, if anything did
 	tail   *overlay.Overlay // what its log has and entries have not; nil: nothing
@@ -113,16 +114,16 @@ func (d *Database) openOwned(config Config) error {
 		return errors.Join(err, conn.Close())
 	}
 	writer := &fileWriter{conn: conn, effort: effort, logger: config.Logger, file: d.path, changes: &d.changes, inode: o.inode, lock: o.lock,
-		guard: newGuard(d.path, o.lock, o.inode, config), durability: config.Durability, stampedAt: never,
+		guard: ownership.NewGuard(d.path, o.lock, o.inode, config.Logger, config.HealthChanged), synced: &synced{path: d.path}, durability: config.Durability, stampedAt: never,
 		left: func() { d.left = true }}
 	d.guard = writer.guard
-	d.onClose(d.guard.release)
+	d.onClose(d.guard.Release)
 	d.onClose(writer.close)
 	if err := d.prepareSchema(conn, o); err != nil {
 		return err
 	}
 	writer.tail = o.tail
-	writer.guard.safe.Store(o.synced(d.path))
+	writer.synced.bytes.Store(o.synced(d.path))
 	if err := d.enterWAL(conn); err != nil {
 		return err
 	}
@@ -149,8 +150,8 @@ func (d *Database) openOwned(config Config) error {
 	if writer.views, err = d.openViews(writer, config); err != nil {
 		return d.explain(err)
 	}
-	writer.pool.views, d.guard.views = writer.views, writer.views
-	checkpoints, err := startCheckpoints(d.path, config, writer.guard, writer.pool, d.done)
+	writer.pool.views = writer.views
+	checkpoints, err := startCheckpoints(d.path, config, writer.guard, writer.synced, writer.pool, d.done)
 	if err != nil {
 		return err
 	}
@@ -162,8 +163,8 @@ func (d *Database) openOwned(config Config) error {
 		return d.explain(err)
 	}
 	o.opened = true
-	go d.guard.run(d.done)
-	d.onClose(d.guard.stop)
+	go d.guard.Run(d.done, writer.views.keepUp)
+	d.onClose(d.guard.Stop)
 	return guard()
 }
 
@@ -171,7 +172,7 @@ func (d *Database) openOwned(config Config) error {
 // prepared: that syncs a file without a WAL, and for another one its stamps say it.
 func (o *opening) synced(path string) int64 {
 	if !o.found.inUse() {
-		return fileSize(path)
+		return ownership.Size(path)
 	}
 	least := int64(o.found.stamp.pages)
 	for _, s := range slices.Concat(o.found.content.stamps, o.found.content.others) {
@@ -187,7 +188,7 @@ func (o *opening) synced(path string) int64 {
 // one.
 func (d *Database) own(config Config) (o *opening, err error) {
 	deadline := time.Now().Add(config.LockWait)
-	for pause := firstLockPause; ; pause = min(2*pause, maxLockPause) {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		o, err = d.tryOwn(config)
 		var locked *kv.LockedError
 		left := time.Until(deadline)
@@ -201,30 +202,36 @@ func (d *Database) own(config Config) (o *opening, err error) {
 	}
 }
 
+// Waiting for another owner: the lock is asked for this often.
+const (
+	firstPause = 2 * time.Millisecond
+	maxPause   = 50 * time.Millisecond
+)
+
 func (d *Database) tryOwn(config Config) (*opening, error) {
-	if _, err := inspectPath(d.path); err != nil {
+	if _, err := ownership.Inspect(d.path); err != nil {
 		return nil, err
 	}
 	o, err := &opening{config: config}, error(nil)
-	if o.lock, err = acquireLock(d.path); err != nil {
+	if o.lock, err = ownership.Acquire(d.path); err != nil {
 		return nil, err
 	}
 	d.onClose(func() error {
 		switch {
 		case !o.opened:
-			o.lock.abandon()
+			o.lock.Abandon()
 			return nil
 		case d.left:
-			return o.lock.release()
+			return o.lock.Release()
 		default:
-			return o.lock.keep()
+			return o.lock.Keep()
 		}
 	})
-	if o.exists, err = inspectPath(d.path); err != nil {
+	if o.exists, err = ownership.Inspect(d.path); err != nil {
 		return nil, err
 	}
 	if o.exists {
-		if fileSize(d.path) == 0 && (o.lock.known || o.lock.before == closedMark) {
+		if ownership.Size(d.path) == 0 && o.lock.WasUsed() {
 			return nil, fmt.Errorf("%s is empty, but a store was there: restore it, or remove the file for a new one: %w",
 				d.path, kv.TruncatedFileError)
 		}
@@ -240,41 +247,41 @@ func (d *Database) tryOwn(config Config) (*opening, error) {
 	} else if err := d.create(o); err != nil {
 		return nil, err
 	}
-	connected := isConnected(d.path)
+	connected := ownership.IsConnected(d.path)
 	if err := d.ownInode(o); err != nil {
 		return nil, err
 	}
 	if o.found.wal && !connected {
-		return o, o.inode.awaitUnread(d.path)
+		return o, o.inode.AwaitUnread(d.path, busyTimeout)
 	}
 	return o, nil
 }
 
 // ownInode makes sure that nobody owns the file by another name.
 func (d *Database) ownInode(o *opening) (err error) {
-	if o.inode, err = enlist(d.path); err != nil {
+	if o.inode, err = ownership.Enlist(d.path); err != nil {
 		return err
 	}
-	d.onClose(o.inode.leave)
-	if err := o.inode.own(d.path); err != nil {
+	d.onClose(o.inode.Leave)
+	if err := o.inode.Own(d.path, busyTimeout); err != nil {
 		return err
 	}
-	d.onClose(o.inode.disown)
+	d.onClose(o.inode.Disown)
 	return nil
 }
 
 // create makes an empty file where there is none.
 func (d *Database) create(o *opening) error {
-	if err := checkSidecars(d.path); err != nil {
+	if err := ownership.CheckSidecars(d.path); err != nil {
 		return err
 	}
-	for _, suffix := range []string{walSuffix, journalSuffix} {
-		if fileSize(d.path+suffix) > 0 {
+	for _, suffix := range []string{ownership.WALSuffix, ownership.JournalSuffix} {
+		if ownership.Size(d.path+suffix) > 0 {
 			return fmt.Errorf("there is no %s, but a %s%s: put the database back that it belongs to, or move that file away: %w",
 				d.path, d.path, suffix, kv.StaleWALError)
 		}
 	}
-	if err := createFile(d.path); err != nil {
+	if err := ownership.Create(d.path); err != nil {
 		return err
 	}
 	d.onClose(func() error {
@@ -288,7 +295,7 @@ func (d *Database) create(o *opening) error {
 
 // checkReadable refuses what a read-only store can't read as it is.
 func (d *Database) checkReadable(f *found) (err error) {
-	acknowledged, known := lastAcknowledged(d.path)
+	acknowledged, known := ownership.LastAcknowledged(d.path)
 	conn, err := d.openToRead(nil, nil)
 	if err != nil {
 		return d.explain(err)
@@ -348,8 +355,8 @@ func (d *Database) prepareSchema(conn *sqlite.Conn, o *opening) (err error) {
 	if err := ensureSchema(conn); err != nil {
 		return ensureSchemaError(err)
 	}
-	if o.lock.known && o.found.inUse() {
-		if err := o.found.checkAcknowledged(d.path, conn, o.lock.found); err != nil {
+	if last, known := o.lock.Unclosed(); known && o.found.inUse() {
+		if err := o.found.checkAcknowledged(d.path, conn, last); err != nil {
 			return err
 		}
 	}
@@ -419,7 +426,7 @@ func (d *Database) enterWAL(conn *sqlite.Conn) error {
 // can write closes, unless a reader is still there.
 // The function that it returns lets go; it may be called twice.
 func guardWAL(path string) (release func() error, err error) {
-	if fileSize(path+walSuffix) == 0 {
+	if ownership.Size(path+ownership.WALSuffix) == 0 {
 		return func() error { return nil }, nil
 	}
 	conn, err := openConnection(path, sqlite.OpenReadOnly, nil, nil)
@@ -427,7 +434,7 @@ func guardWAL(path string) (release func() error, err error) {
 		return nil, err
 	}
 	_, err = queryInt(conn, "SELECT count(*) FROM sqlite_schema")
-	if code(err) == sqlite.ResultReadOnly && fileSize(path+journalSuffix) > 0 {
+	if code(err) == sqlite.ResultReadOnly && ownership.Size(path+ownership.JournalSuffix) > 0 {
 		// A power cut ended the transaction by which a store left WAL mode before all of
 		// it, the removal of the WAL too, had come to the disk.
 		if err = rollBack(path); err == nil {
@@ -468,7 +475,7 @@ func (d *Database) explain(err error) error {
 
 // removeDatabase removes a file that this process made and could not open.
 func removeDatabase(path string) {
-	for _, suffix := range []string{journalSuffix, walSuffix, shmSuffix, ""} {
+	for _, suffix := range []string{ownership.JournalSuffix, ownership.WALSuffix, ownership.SHMSuffix, ""} {
 		_ = disk.Remove(path + suffix)
 	}
 }

@@ -88,7 +88,7 @@ func (d *Database) openAside(ctx context.Context) (conn *sqlite.Conn, closing fu
 		defer runtime.KeepAlive(effort) // SQLite calls it, which the collector can't know
 		return conn.Close()
 	}
-	if err := errors.Join(err, d.guard.check()); err != nil { // what lies at the name may be another file by now
+	if err := errors.Join(err, d.guard.Check()); err != nil { // what lies at the name may be another file by now
 		return nil, nil, errors.Join(err, closing())
 	}
 	return conn, closing, nil

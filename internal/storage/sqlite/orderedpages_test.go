@@ -11,6 +11,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -156,7 +157,7 @@ func TestWhatIsMadeByPagesIsChecked(t *testing.T) {
 	rest := filepath.Join(t.TempDir(), "rest")
 	require.NoError(t, vacuumRest(conn, rest))
 	require.NoError(t, closing())
-	for page := int(fileSize(rest) / filePageSize); page < len(whole)/filePageSize; page += 7 {
+	for page := int(ownership.Size(rest) / filePageSize); page < len(whole)/filePageSize; page += 7 {
 		broken := append([]byte(nil), whole...)
 		broken[page*filePageSize+3] ^= 1 // how many cells it has
 		require.NoError(t, os.WriteFile(made, broken, 0o600))

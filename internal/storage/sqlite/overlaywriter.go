@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -40,11 +41,12 @@ type laid struct {
 	doubt     bool   // a COMMIT has come as far as nobody knows
 	unknown   uint64 // the log's last revision if it has succeeded
 	limbo     *limbo
-	bound     int64  // bytes that may lie in the overlay
-	behind    bool   // the file says that the table lacks something
-	folded    uint64 // behind this revision, then
-	frozenTo  uint64 // the last revision of the frozen run
-	folding          // the pace at which that comes into the table
+	bound     int64     // bytes that may lie in the overlay
+	behind    bool      // the file says that the table lacks something
+	folded    uint64    // behind this revision, then
+	frozenTo  uint64    // the last revision of the frozen run
+	folding             // the pace at which that comes into the table
+	first     firstRows // of groups
 
 	// So far along the table's deadlines the overlay decides every row: the purge that
 	// removed them need not pass over them again. sought is what it was at the savepoint.
@@ -198,7 +200,7 @@ func (w *fileWriter) undoOver() {
 	}
 	w.prune()
 	if w.over.Mark() > 0 {
-		w.over.Undo(0)
+		w.undoTo(0)
 		w.from = firstDeadline
 	}
 	w.open, w.begun = false, false
@@ -279,7 +281,7 @@ func (w *fileWriter) below(f func(*view) error) (err error) {
 	if w.views == nil {
 		return errUnread
 	}
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := w.views.lookBy((*view).pinPages)
 	if !ok {
 		return errUnread
@@ -321,6 +323,7 @@ func (w *fileWriter) setOver(row kv.Row) error {
 	}
 	w.changes.Touch(row.Group, row.Key)
 	w.over.Set(row)
+	w.first.comes(row.Group, row.Key)
 	return nil
 }
 
@@ -409,44 +412,27 @@ func (w *fileWriter) belowCount(group string) (n int64, err error) {
 	return n, err
 }
 
-// hasRow reports whether a group has a row that lives then; with math.MinInt64, any.
-func (w *fileWriter) hasRow(group string, now int64) (bool, error) {
-	lives := func(deadline int64) bool { return deadline > now || now == math.MinInt64 }
-	working := w.over.Working()
-	walk := working.Iterate(overlay.GroupBounds(kv.GroupRange(group)), false)
-	for e, ok := walk.Next(); ok; e, ok = walk.Next() {
-		if !e.Gone && lives(e.Row.Deadline) {
-			return true, nil
-		}
-	}
-	if working.Hides(group) {
-		return false, nil
-	}
-	found := false
-	judge := func(key string, deadline int64) (more bool) {
-		if _, verdict := working.Get(group, key); verdict == overlay.Below && lives(deadline) {
-			found = true
-		}
-		return !found
-	}
-	err := w.below(func(v *view) error { return v.eachOf(group, now != math.MinInt64, judge) })
-	if errors.Is(err, errUnread) {
-		return found, w.belowEach(group, judge)
-	}
-	return found, err
-}
-
 // sqlEachOf is the keys of a group; what is no text comes as a number.
 const sqlEachOf = `SELECT entry_key, expires_at, typeof(entry_key) = 'text', typeof(expires_at) = 'integer' FROM entries WHERE group_name = ?1 ORDER BY entry_key`
 
+// sqlEachOfFrom is sqlEachOf from a key on.
+const sqlEachOfFrom = `SELECT entry_key, expires_at, typeof(entry_key) = 'text', typeof(expires_at) = 'integer' FROM entries WHERE group_name = ?1 AND entry_key >= ?2 ORDER BY entry_key`
+
 // belowEach is view.eachOf by SQLite.
-func (w *fileWriter) belowEach(group string, judge func(key string, deadline int64) (more bool)) error {
+func (w *fileWriter) belowEach(group, from string, judge func(key string, deadline int64) (more bool)) error {
 	w.effort.begin()
-	stmt, err := w.conn.Prepare(sqlEachOf)
+	sql := sqlEachOf
+	if from != "" {
+		sql = sqlEachOfFrom
+	}
+	stmt, err := w.conn.Prepare(sql)
 	if err != nil {
 		return err
 	}
 	stmt.BindText(1, group)
+	if from != "" {
+		stmt.BindText(2, from)
+	}
 	for {
 		found, err := stmt.Step()
 		if err != nil || !found {
@@ -711,6 +697,7 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 			if last {
 				w.over.Retire()
 				w.from = firstDeadline
+				w.first.forget()
 			}
 		}
 		return w.shown()
@@ -726,6 +713,7 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 		w.folded = w.frozenTo
 		w.behind = w.over.Gathered() > 0
 		w.over.Prune()
+		w.boundHeld()
 	}
 	return err
 }

@@ -85,7 +85,7 @@ func (v *view) getAll(group string, now int64, p *pace) (map[string]string, erro
 // more, for which no memory is to be taken.
 func (v *view) most(group string) int {
 	// An entry and a row have five bytes each, at least, and the group.
-	return int(int64(v.pages) * int64(v.shape.pageSize) / int64(10+2*len(group)))
+	return int(int64(v.Count) * int64(v.shape.pageSize) / int64(10+2*len(group)))
 }
 
 // together is how many rows are read at a time, in the order of the table.

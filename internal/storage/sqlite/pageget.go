@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
@@ -14,7 +15,7 @@ import (
 // get is one row as it is committed now, and the sequence that it was read at. Its error
 // is errUnread.
 func (s *views) get(group, key string) (row kv.Row, found bool, sequence uint64, err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.lookBy((*view).pinPages)
 	if !ok {
 		return row, false, 0, errUnread
@@ -60,7 +61,7 @@ func (v *view) getMany(group string, keys []string, p *pace) (rows []kv.Row, err
 
 // read calls f with a view of what is committed now. Its error is errUnread, or f's own.
 func (s *views) read(f func(*view) error) (err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.look()
 	if !ok {
 		return errUnread

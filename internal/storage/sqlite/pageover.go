@@ -78,13 +78,17 @@ func (v *view) countStored(rng kv.Range, p *pace) (int, error) {
 	return v.index.Count(from, to, p.one)
 }
 
-// eachOf calls judge with the keys of a group that the pages have and, if it is dated, their
-// deadlines.
-func (v *view) eachOf(group string, dated bool, judge func(key string, deadline int64) (more bool)) error {
+// eachOf calls judge with the keys of a group that the pages have, from one on, and, if it is
+// dated, their deadlines.
+func (v *view) eachOf(group, from string, dated bool, judge func(key string, deadline int64) (more bool)) error {
 	var c btree.IndexCursor
 	c.Reset(&v.index)
 	var record btree.Record
-	ok, err := c.SeekGE(btree.Text(group))
+	place := []btree.Value{btree.Text(group)}
+	if from != "" {
+		place = append(place, btree.Text(from))
+	}
+	ok, err := c.SeekGE(place...)
 	for ; ok && err == nil; ok, err = c.Next() {
 		name, key, rowid, err := c.Pair()
 		if err != nil {

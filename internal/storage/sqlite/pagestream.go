@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -153,7 +154,7 @@ func (s *pageLoop[T]) drop() {
 // now reads the first chunk of what is committed now. The pin is to be released if there
 // is more and no error.
 func (s *pageLoop[T]) now() (p pin, err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.pool.views.look()
 	if !ok {
 		return p, errUnread
@@ -210,8 +211,8 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, errUnread) {
 		return err
 	}
-	if fault := (*pageFault)(nil); errors.As(err, &fault) {
-		return rowsIterationError(s.pool.explain(fault))
+	if fault := s.pool.explainFault(err); fault != nil {
+		return rowsIterationError(fault)
 	}
 	for _, last := range []*T{s.last, nil} {
 		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {

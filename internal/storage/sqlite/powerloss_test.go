@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -48,7 +49,7 @@ func TestAcknowledgedCommitsAreSynced(t *testing.T) {
 	r := recordCommits(t, 2500)
 	player := r.Play()
 	for acknowledged, moment := range r.Marks() {
-		require.Zero(t, player.Unsynced(moment, walSuffix), "after commit %d", acknowledged)
+		require.Zero(t, player.Unsynced(moment, ownership.WALSuffix), "after commit %d", acknowledged)
 	}
 }
 
@@ -125,13 +126,13 @@ func TestPowerLossAfterALossThatWasAgreedTo(t *testing.T) {
 	}
 	commit(1)
 	require.NoError(t, fileOf(d).Checkpoint())
-	wal, err := os.ReadFile(d.Path() + walSuffix)
+	wal, err := os.ReadFile(d.Path() + ownership.WALSuffix)
 	require.NoError(t, err)
 	for revision := range uint64(9) {
 		commit(revision + 2)
 	}
 	left := killedCopy(t, d.Path())
-	lock, err := os.ReadFile(left + lockSuffix)
+	lock, err := os.ReadFile(left + ownership.LockSuffix)
 	require.NoError(t, err)
 	copy(lock, strings.Repeat("0", lockNumber))
 	content, err := os.ReadFile(left)
@@ -139,7 +140,7 @@ func TestPowerLossAfterALossThatWasAgreedTo(t *testing.T) {
 	for name, durability := range map[string]kv.Durability{"synced": kv.DurabilitySync, "buffered": kv.DurabilityBuffered} {
 		t.Run(name, func(t *testing.T) {
 			path := temporary(t)
-			for suffix, content := range map[string][]byte{"": content, walSuffix: wal, lockSuffix: lock} {
+			for suffix, content := range map[string][]byte{"": content, ownership.WALSuffix: wal, ownership.LockSuffix: lock} {
 				require.NoError(t, os.WriteFile(path+suffix, content, 0o600))
 			}
 			cutWhileRecovering(t, path, durability)
@@ -186,7 +187,7 @@ func TestPowerLossBehindATornHeader(t *testing.T) {
 			require.NoError(t, w.Commit())
 			require.NoError(t, fileOf(d).Checkpoint())
 			path := killedCopy(t, d.Path())
-			for suffix, text := range map[string]string{lockSuffix: strings.Repeat("0", lockNumber), walSuffix: strings.Repeat("\x00", 512)} {
+			for suffix, text := range map[string]string{ownership.LockSuffix: strings.Repeat("0", lockNumber), ownership.WALSuffix: strings.Repeat("\x00", 512)} {
 				file, err := os.OpenFile(path+suffix, os.O_RDWR, 0)
 				require.NoError(t, err)
 				_, err = file.WriteAt([]byte(text), 0)
@@ -206,7 +207,7 @@ func TestStampThatIsTorn(t *testing.T) {
 			path, copied := temporary(t), temporary(t)
 			d := openWith(t, Config{Path: path, Durability: durability})
 			require.NoError(t, write(d, row("g", "k", "v")))
-			for _, suffix := range []string{"", walSuffix, lockSuffix} {
+			for _, suffix := range []string{"", ownership.WALSuffix, ownership.LockSuffix} {
 				content, err := os.ReadFile(path + suffix)
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(copied+suffix, content, 0o600))

@@ -2,8 +2,11 @@ package sqlite
 
 import (
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -108,4 +111,14 @@ func openConnection(path string, flags sqlite.OpenFlags, settings []string, done
 // execute runs one statement and ignores its rows.
 func execute(conn *sqlite.Conn, sql string) error {
 	return sqlitex.ExecuteTransient(conn, sql, nil)
+}
+
+// databaseURI names a file for SQLite with a parameter, escaping what would be
+// taken for one.
+func databaseURI(path, query string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/… on Windows
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
 }

@@ -52,7 +52,7 @@ func openReader(d *Database, settings []string) (*reader, error) {
 		return nil, err
 	}
 	// What lies at the name may be another file by now.
-	if err := d.guard.check(); err != nil {
+	if err := d.guard.Check(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	r := &reader{conn: conn, sequence: &d.changes, database: d}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -42,7 +43,7 @@ func (d *Database) openReadOnly(config Config) error {
 		if err == nil {
 			break
 		}
-		if !hasLiveOwner(d.path) {
+		if !ownership.HasLiveOwner(d.path) {
 			alone++
 		}
 		if !transient(err) || alone > settleTries || time.Since(began) > settleTime {
@@ -53,8 +54,8 @@ func (d *Database) openReadOnly(config Config) error {
 			return err
 		}
 	}
-	go d.guard.run(d.done)
-	d.onClose(d.guard.stop)
+	go d.guard.Run(d.done, d.reads.(*fileReads).pool.views.keepUp)
+	d.onClose(d.guard.Stop)
 	return nil
 }
 
@@ -67,7 +68,7 @@ func transient(err error) bool {
 }
 
 func (d *Database) tryReadOnly(config Config) error {
-	exists, err := inspectPath(d.path)
+	exists, err := ownership.Inspect(d.path)
 	if err != nil {
 		return err
 	}
@@ -81,18 +82,18 @@ func (d *Database) tryReadOnly(config Config) error {
 	if f.pageSize == 0 {
 		return fmt.Errorf("%s is empty: open it once without read-only: %w", d.path, kv.UnrecoveredError)
 	}
-	connected := isConnected(d.path)
-	inode, err := enlist(d.path)
+	connected := ownership.IsConnected(d.path)
+	inode, err := ownership.Enlist(d.path)
 	if err != nil {
 		return err
 	}
-	d.onClose(inode.leave)
+	d.onClose(inode.Leave)
 	if err := d.choose(&f, inode, connected); err != nil {
 		return err
 	}
-	d.guard = newGuard(d.path, nil, nil, config)
-	d.guard.shrinks() // when the owner compacts it
-	if err := d.guard.watch(""); err != nil {
+	d.guard = ownership.NewGuard(d.path, nil, nil, config.Logger, config.HealthChanged)
+	d.guard.Shrinks() // when the owner compacts it
+	if err := d.guard.Watch(""); err != nil {
 		return err
 	}
 	if err := d.checkReadable(&f); err != nil {
@@ -106,38 +107,38 @@ func (d *Database) tryReadOnly(config Config) error {
 	}
 	s, err := d.openViewsToRead(inode, &f, config)
 	if s != nil {
-		d.reads.(*fileReads).pool.views, d.guard.views = s, s
+		d.reads.(*fileReads).pool.views = s
 	}
 	return err
 }
 
 // choose decides how the file is opened.
-func (d *Database) choose(f *found, inode *inode, connected bool) error {
-	hasIndex := fileSize(d.path+shmSuffix) > 0
+func (d *Database) choose(f *found, inode *ownership.Inode, connected bool) error {
+	hasIndex := ownership.Size(d.path+ownership.SHMSuffix) > 0
 	switch {
 	case journalIsHot(d.path) && !f.wal:
-		return fmt.Errorf("%s has a %s that is to be rolled back: open it once without read-only: %w", d.path, journalSuffix, kv.UnrecoveredError)
+		return fmt.Errorf("%s has a %s that is to be rolled back: open it once without read-only: %w", d.path, ownership.JournalSuffix, kv.UnrecoveredError)
 	case !f.wal || hasIndex && connected:
 		return nil
-	case f.content.size > 0 && hasIndex && canProtect:
-		if !inode.freeze() {
+	case f.content.size > 0 && hasIndex && ownership.CanProtect:
+		if !inode.Freeze() {
 			return fmt.Errorf("%s is being opened by this process: %w", d.path, kv.UnrecoveredError)
 		}
-		d.onClose(inode.thaw)
+		d.onClose(inode.Thaw)
 		d.parameter = "readonly_shm=1"
 		return nil
 	case f.content.committed():
 		return fmt.Errorf("%s has a %s that is to be recovered, which reading it would do: open it once without read-only: %w",
-			d.path, walSuffix, kv.UnrecoveredError)
-	case !canProtect:
+			d.path, ownership.WALSuffix, kv.UnrecoveredError)
+	case !ownership.CanProtect:
 		return fmt.Errorf("%s was left in WAL mode, and reading it would create files: open it once without read-only: %w",
 			d.path, kv.UnrecoveredError)
 	}
-	if err := inode.protect(d.path); err != nil {
+	if err := inode.Protect(d.path); err != nil {
 		return fmt.Errorf("%s can't be kept from changing (%w): %w", d.path, err, kv.UnrecoveredError)
 	}
-	d.onClose(inode.expose)
-	if isHeld(d.path) || fileSize(d.path+walSuffix) > 0 {
+	d.onClose(inode.Expose)
+	if ownership.IsHeld(d.path) || ownership.Size(d.path+ownership.WALSuffix) > 0 {
 		return fmt.Errorf("%s is being opened by another process: %w", d.path, kv.UnrecoveredError) // and looked at again
 	}
 	d.parameter = immutable
@@ -146,14 +147,14 @@ func (d *Database) choose(f *found, inode *inode, connected bool) error {
 
 // journalIsHot reports whether a rollback journal waits to be rolled back.
 func journalIsHot(path string) bool {
-	begin, err := readSidecar(path+journalSuffix, len(journalMagic))
-	return err == nil && string(begin) == string(journalMagic)
+	begin, err := ownership.ReadSidecar(path+ownership.JournalSuffix, len(ownership.JournalMagic))
+	return err == nil && string(begin) == string(ownership.JournalMagic)
 }
 
 // openToRead opens a connection that can't write.
 func (d *Database) openToRead(settings []string, done <-chan struct{}) (*sqlite.Conn, error) {
 	// SQLite takes an empty file for a new database, and removes the WAL that it finds.
-	if err := d.guard.check(); err != nil {
+	if err := d.guard.Check(); err != nil {
 		return nil, err
 	}
 	if d.parameter == "" {

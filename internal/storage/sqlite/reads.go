@@ -21,7 +21,7 @@ func (d *Database) openReaders(config Config) error {
 	turns := max(1, runtime.GOMAXPROCS(0)-1)
 	f := &fileReads{sqlReads{newPool(config.Readers, turns, d.done)}}
 	f.pool.open = func() (*reader, error) { return openReader(d, settings) }
-	f.pool.sound = d.guard.check
+	f.pool.sound = d.guard.Check
 	d.onClose(f.pool.close)
 	d.reads = f
 	return f.pool.with(context.Background(), func(r *reader) error { return nil })

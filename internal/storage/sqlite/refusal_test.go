@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -35,7 +36,7 @@ var refusals = []struct {
 	{"truncated within the header", truncatedTo(60), kv.TruncatedFileError, "60 bytes"},
 	{"empty beside a WAL", func(t *testing.T, path string) {
 		contents("")(t, path)
-		contents("\x37\x7f\x06\x82frames")(t, path+walSuffix)
+		contents("\x37\x7f\x06\x82frames")(t, path+ownership.WALSuffix)
 	}, kv.TruncatedFileError, "there is a -wal beside it"},
 	{"an index named entries", statements("CREATE TABLE dummy (id INTEGER)", "CREATE INDEX entries ON dummy (id)"),
 		nil, "ensure schema: "},
@@ -101,7 +102,7 @@ func TestRefusedFilesAreLeftAlone(t *testing.T) {
 				path := temporary(t)
 				refusal.prepare(t, path)
 				if mode == "in WAL mode" {
-					if h, err := readHeader(path); err != nil || fileSize(path) < 100 || h.pageCount*4096 > fileSize(path) {
+					if h, err := readHeader(path); err != nil || ownership.Size(path) < 100 || h.pageCount*4096 > ownership.Size(path) {
 						return // nothing that could be in WAL mode
 					}
 					program(t, path, "PRAGMA journal_mode = WAL")
@@ -171,13 +172,13 @@ func crash(t *testing.T, path string, statements ...string) {
 		_, err := db.Exec(statement)
 		require.NoError(t, err)
 	}
-	for _, suffix := range []string{"", walSuffix, shmSuffix} {
+	for _, suffix := range []string{"", ownership.WALSuffix, ownership.SHMSuffix} {
 		content, err := os.ReadFile(path + suffix)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(copied+suffix, content, 0o600))
 	}
 	require.NoError(t, db.Close())
-	for _, suffix := range []string{"", walSuffix, shmSuffix} {
+	for _, suffix := range []string{"", ownership.WALSuffix, ownership.SHMSuffix} {
 		require.NoError(t, os.Rename(copied+suffix, path+suffix))
 	}
 }

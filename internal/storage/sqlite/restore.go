@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
-	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -29,15 +27,15 @@ func Restore(ctx context.Context, to, from string, verify func(kv.LogRow) error,
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	use := restoreTarget
+	on := restoreTerms()
 	if force {
-		use = forcedTarget
+		on = forcedTerms()
 	}
-	t, err := claimTarget(to, source.path, use)
+	t, err := ownership.Claim(to, source.path, on)
 	if err != nil {
 		return err
 	}
-	defer t.discard()
+	defer t.Discard()
 	// Checking comes first, and is half of the work.
 	report, err := source.Check(ctx, verify, func(done, total int64) { progress.Report(done/2, total) })
 	if err != nil {
@@ -57,45 +55,5 @@ func Restore(ctx context.Context, to, from string, verify func(kv.LogRow) error,
 	if err := storage.ContextError(ctx); err != nil {
 		return err
 	}
-	return t.replace(mode)
-}
-
-// replace publishes the copy in the place of a database that may have been left
-// in any state.
-//
-// A WAL is removed after: it names the generation that it belongs to, so that
-// until then it is refused and not replayed. A journal names nothing: whoever
-// opened the copy would have the old pages put back into it. So it goes out of the
-// way first. A crash in between leaves the old file without it, and this restore
-// undone: it is to be made again.
-func (t *target) replace(mode fs.FileMode) error {
-	aside := t.temp + ".journal"
-	err := disk.Rename(t.path+journalSuffix, aside)
-	moved := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if moved {
-		err = disk.SyncFolder(filepath.Dir(t.path))
-	} else {
-		err = nil
-	}
-	if err == nil {
-		err = t.publish(mode)
-	}
-	if !t.done && moved {
-		return errors.Join(err, disk.Rename(aside, t.path+journalSuffix))
-	}
-	if err != nil && !t.done {
-		return err
-	}
-	if moved {
-		err = errors.Join(err, disk.Remove(aside))
-	}
-	for _, suffix := range []string{walSuffix, shmSuffix} {
-		if removing := disk.Remove(t.path + suffix); removing != nil && !errors.Is(removing, fs.ErrNotExist) {
-			err = errors.Join(err, fmt.Errorf("the database is restored, but %s is still there: %w", t.path+suffix, removing))
-		}
-	}
-	return errors.Join(err, disk.SyncFolder(filepath.Dir(t.path)))
+	return t.Replace(mode)
 }

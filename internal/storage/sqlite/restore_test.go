@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -62,13 +63,13 @@ func TestRestoreClearsWhatTheOldFileLeft(t *testing.T) {
 	from, to := made(t, row("g", "k", "old")), temporary(t)
 	_, kill := otherProcess(t, to)
 	kill()
-	require.Positive(t, fileSize(to+walSuffix))
-	require.NoError(t, os.WriteFile(to+journalSuffix, []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 journal"), 0o600))
+	require.Positive(t, ownership.Size(to+ownership.WALSuffix))
+	require.NoError(t, os.WriteFile(to+ownership.JournalSuffix, []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 journal"), 0o600))
 	require.NoError(t, restore(to, from))
 	assert.ElementsMatch(t, []string{"store.db", "store.db-lock"}, names(t, filepath.Dir(to)))
 	assert.Equal(t, []string{"old"}, query(t, to, values))
 	require.NoError(t, os.Remove(to))
-	require.NoError(t, os.WriteFile(to+walSuffix, []byte("an orphan"), 0o600))
+	require.NoError(t, os.WriteFile(to+ownership.WALSuffix, []byte("an orphan"), 0o600))
 	require.NoError(t, restore(to, from))
 	assert.Equal(t, []string{"old"}, query(t, to, values))
 }
@@ -117,9 +118,9 @@ func TestRestoreRefuses(t *testing.T) {
 	program(t, foreign, "CREATE TABLE auth_user (id)")
 	require.Error(t, restore(to, foreign))
 	require.ErrorIs(t, restore(foreign, from), kv.NotADatabaseError)
-	require.NoError(t, os.Symlink(foreign, to+walSuffix))
+	require.NoError(t, os.Symlink(foreign, to+ownership.WALSuffix))
 	require.ErrorIs(t, restore(to, from), kv.InvalidTargetError)
-	require.NoError(t, os.Remove(to+walSuffix))
+	require.NoError(t, os.Remove(to+ownership.WALSuffix))
 	require.NoError(t, os.Link(to, to+".other"))
 	require.ErrorIs(t, restore(to, from), kv.InvalidTargetError)
 	require.NoError(t, os.Remove(to+".other"))

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -45,7 +46,7 @@ type unsyncedError struct{ frames, whole int }
 
 func (e *unsyncedError) Error() string {
 	return fmt.Sprintf("after a failed sync %d of %d frames of the %s file can be read back: close the store and open it again, which keeps those",
-		e.whole, e.frames, walSuffix)
+		e.whole, e.frames, ownership.WALSuffix)
 }
 
 // resyncError says that the WAL could not be written again: by the system's own error,
@@ -66,7 +67,7 @@ func (w *fileWriter) resync() (err error) {
 		return err
 	}
 	if frames > 0 {
-		err = rewriteWAL(w.file+walSuffix, frames)
+		err = rewriteWAL(w.file+ownership.WALSuffix, frames)
 	}
 	if err = errors.Join(err, w.rollbackSQL()); err != nil {
 		return &resyncError{err}
@@ -88,7 +89,7 @@ func (w *fileWriter) holdWAL() (frames int, err error) {
 
 // rewriteWAL verifies so many frames, writes them where they are, and syncs.
 func rewriteWAL(path string, frames int) (err error) {
-	file, err := openNoFollow(path, os.O_RDWR, 0)
+	file, err := ownership.OpenNoFollow(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}

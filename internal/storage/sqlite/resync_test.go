@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -48,7 +49,7 @@ func TestNothingIsTrustedAfterAFailedSync(t *testing.T) {
 	faultfs.Inject(t, observe)
 	require.ErrorIs(t, fileOf(d).Checkpoint(), errUnsynced)
 	require.Zero(t, moved.Load())
-	info, err := os.Stat(d.Path() + walSuffix)
+	info, err := os.Stat(d.Path() + ownership.WALSuffix)
 	require.NoError(t, err)
 	require.NoError(t, write(d, row("g", "after", "v")))
 	require.Equal(t, info.Size(), rewritten.Load())
@@ -84,14 +85,14 @@ func TestCloseAfterAFailedSync(t *testing.T) {
 func TestPagesLostByAFailedSync(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered})
 	require.NoError(t, write(d, numbered("g", 20)...))
-	info, err := os.Stat(d.Path() + walSuffix)
+	info, err := os.Stat(d.Path() + ownership.WALSuffix)
 	require.NoError(t, err)
 	kept := info.Size()
 	require.NoError(t, write(d, numbered("h", 200)...))
 	failed := faultfs.Inject(t, faultfs.Failing("sync", "wal", syscall.EIO))
 	require.Error(t, fileOf(d).Checkpoint())
 	failed()
-	file, err := os.OpenFile(d.Path()+walSuffix, os.O_RDWR, 0)
+	file, err := os.OpenFile(d.Path()+ownership.WALSuffix, os.O_RDWR, 0)
 	require.NoError(t, err)
 	_, err = file.WriteAt(make([]byte, filePageSize), kept+frameHeaderSize)
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -36,20 +37,20 @@ func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv
 	if err := storage.ContextError(ctx); err != nil {
 		return report, err
 	}
-	if path, err = resolvePath(path); err != nil {
+	if path, err = ownership.Resolve(path); err != nil {
 		return report, err
 	}
-	if exists, err := inspectPath(path); err != nil || !exists {
+	if exists, err := ownership.Inspect(path); err != nil || !exists {
 		return report, errors.Join(err, missing(path, exists))
 	}
-	if err := refuseOwned(path); err != nil {
+	if err := ownership.RefuseOwned(path, busyTimeout); err != nil {
 		return report, err
 	}
-	t, err := claimTarget(out, path, newTarget)
+	t, err := ownership.Claim(out, path, newTerms())
 	if err != nil {
 		return report, err
 	}
-	defer t.discard()
+	defer t.Discard()
 	doubt := doubtWAL(path)
 	file, closing, err := openRaw(path, doubt == "")
 	if err != nil {
@@ -60,16 +61,16 @@ func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv
 		return report, fmt.Errorf("%w; if it is damage that says so, force it", err)
 	}
 	s := &salvage{ctx: ctx, path: path, file: file, scan: pages.NewScan(file), report: &report, decode: decode, progress: progress}
-	if err := s.into(t.temp); err != nil {
+	if err := s.into(t.Temp); err != nil {
 		return report, operationError(ctx, err)
 	}
 	if doubt != "" {
 		report.Findings = append(report.Findings, kv.Finding{Kind: kv.FindingLog, Text: doubt})
 	}
-	if err := finishCopy(ctx, t.temp, decode); err != nil {
+	if err := finishCopy(ctx, t.Temp, decode); err != nil {
 		return report, operationError(ctx, err)
 	}
-	return report, t.publishNew(0o600)
+	return report, t.PublishNew(0o600)
 }
 
 func missing(path string, exists bool) error {
@@ -79,28 +80,6 @@ func missing(path string, exists bool) error {
 	return fmt.Errorf("%s does not exist: %w", path, fs.ErrNotExist)
 }
 
-// refuseOwned refuses a file that is being written: it would be read at many
-// moments.
-func refuseOwned(path string) error {
-	if inUseHere(path) {
-		return &kv.LockedError{Path: path, PID: os.Getpid()}
-	}
-	i, err := enlist(path)
-	if err != nil {
-		return err
-	}
-	if err := i.own(path); err != nil {
-		return errors.Join(err, i.leave())
-	}
-	if err := errors.Join(i.disown(), i.leave()); err != nil {
-		return err
-	}
-	if isHeld(path) {
-		return &kv.LockedError{Path: path, PID: ownerOf(path + lockSuffix)}
-	}
-	return nil
-}
-
 // doubtWAL says why the WAL beside a database is left out, or what its absence means;
 // empty: it is read. What can't be told is no reason.
 func doubtWAL(path string) string {
@@ -108,15 +87,15 @@ func doubtWAL(path string) string {
 	if err != nil || !stamped {
 		return ""
 	}
-	w, err := readWAL(path+walSuffix, uuid)
+	w, err := readWAL(path+ownership.WALSuffix, uuid)
 	f := found{stamp: s, stamped: true, content: w}
 	switch {
 	case err != nil:
 		return ""
 	case len(w.stamps) > 0 && !f.belongs(), len(w.stamps) == 0 && len(w.others) > 0:
-		return fmt.Sprintf("%s%s was left by another database, or by an earlier state of this one: it is not read", path, walSuffix)
+		return fmt.Sprintf("%s%s was left by another database, or by an earlier state of this one: it is not read", path, ownership.WALSuffix)
 	case s.state != stampClosed && !w.committed() && !shows(path):
-		return fmt.Sprintf("the database was in use, and %s%s is gone: commits that were in it are missing", path, walSuffix)
+		return fmt.Sprintf("the database was in use, and %s%s is gone: commits that were in it are missing", path, ownership.WALSuffix)
 	}
 	return ""
 }
@@ -130,8 +109,8 @@ func openRaw(path string, withWAL bool) (_ *pages.File, closing func() error, er
 	closing = database.Close
 	var wal io.ReaderAt
 	walSize := int64(0)
-	if info, lookErr := disk.Lstat(path + walSuffix); withWAL && lookErr == nil && info.Mode().IsRegular() && info.Size() > 0 {
-		if file, openErr := disk.OpenFile(path+walSuffix, os.O_RDONLY, 0); openErr == nil {
+	if info, lookErr := disk.Lstat(path + ownership.WALSuffix); withWAL && lookErr == nil && info.Mode().IsRegular() && info.Size() > 0 {
+		if file, openErr := disk.OpenFile(path+ownership.WALSuffix, os.O_RDONLY, 0); openErr == nil {
 			wal, walSize = file, info.Size()
 			closing = func() error { return errors.Join(database.Close(), file.Close()) }
 		}
@@ -732,10 +711,10 @@ func (s *salvage) describe() {
 	if s.report.OlderRecords > 0 {
 		say(kv.FindingLog, "%d records of the log lie before a gap, or before entries that are newer, and are not kept", s.report.OlderRecords)
 	}
-	if fileSize(s.path+journalSuffix) > 0 {
-		say(kv.FindingStructure, "%s was not looked at: pages may be of a change that was never completed", s.path+journalSuffix)
+	if ownership.Size(s.path+ownership.JournalSuffix) > 0 {
+		say(kv.FindingStructure, "%s was not looked at: pages may be of a change that was never completed", s.path+ownership.JournalSuffix)
 	}
-	if size := fileSize(s.path + walSuffix); size > 0 && s.file.Frames == 0 {
-		say(kv.FindingStructure, "%s has nothing that is committed and belongs to the database", s.path+walSuffix)
+	if size := ownership.Size(s.path + ownership.WALSuffix); size > 0 && s.file.Frames == 0 {
+		say(kv.FindingStructure, "%s has nothing that is committed and belongs to the database", s.path+ownership.WALSuffix)
 	}
 }

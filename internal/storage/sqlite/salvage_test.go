@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -203,7 +204,7 @@ func TestSalvageReadsTheWAL(t *testing.T) {
 	require.NoError(t, open(t, path).Close())
 	_, kill := otherProcess(t, path)
 	kill()
-	wal, err := os.ReadFile(path + walSuffix)
+	wal, err := os.ReadFile(path + ownership.WALSuffix)
 	require.NoError(t, err)
 	before := folder(t, filepath.Dir(path))
 	out, report := salvaged(t, path)
@@ -213,7 +214,7 @@ func TestSalvageReadsTheWAL(t *testing.T) {
 
 	// A frame that is damaged ends it: what comes after is not what was committed.
 	wal[len(wal)-100] ^= 1
-	require.NoError(t, os.WriteFile(path+walSuffix, wal, 0o600))
+	require.NoError(t, os.WriteFile(path+ownership.WALSuffix, wal, 0o600))
 	out, _ = salvaged(t, path)
 	assert.Empty(t, query(t, out, "SELECT group_name, entry_key FROM entries"))
 }
@@ -313,7 +314,7 @@ func TestSalvageRefuses(t *testing.T) {
 		require.ErrorIs(t, try(path, in("out.db")), want, path)
 	}
 	for out, want := range map[string]error{
-		in("text"): fs.ErrExist, path: kv.InvalidTargetError, path + walSuffix: kv.InvalidTargetError, folder0: kv.InvalidTargetError,
+		in("text"): fs.ErrExist, path: kv.InvalidTargetError, path + ownership.WALSuffix: kv.InvalidTargetError, folder0: kv.InvalidTargetError,
 	} {
 		require.ErrorIs(t, try(path, out), want, out)
 	}

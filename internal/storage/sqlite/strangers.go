@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"forge.lthn.ai/core/go-store/internal/storage/cabi"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"modernc.org/libc"
@@ -154,7 +155,7 @@ func (e *effort) begin() {
 // boundEffort bounds the statements of a connection by the size of its files.
 func boundEffort(conn *sqlite.Conn, path string) (*effort, error) {
 	e := &effort{allowed: func() int64 {
-		return leastEffort + effortPerByte*(fileSize(path)+fileSize(path+walSuffix))
+		return leastEffort + effortPerByte*(ownership.Size(path)+ownership.Size(path+ownership.WALSuffix))
 	}}
 	e.function = func(*libc.TLS, uintptr) int32 {
 		if e.spent += effortUnit; e.spent > e.allowed() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
@@ -43,21 +44,21 @@ type found struct {
 // no lock is taken, no journal rolled back, no file made beside it. What only
 // the WAL says is checked again later, within the opening transaction.
 func verifyFile(path string) (f found, err error) {
-	if err := checkSidecars(path); err != nil {
+	if err := ownership.CheckSidecars(path); err != nil {
 		return f, err
 	}
-	size := fileSize(path)
+	size := ownership.Size(path)
 	if size == 0 {
-		if fileSize(path+walSuffix) > 0 {
+		if ownership.Size(path+ownership.WALSuffix) > 0 {
 			// SQLite would take the database for a new one and drop the WAL.
 			return f, fmt.Errorf("%s is empty, but there is a %s beside it: restore the database, or move both away: %w",
-				path, walSuffix, kv.TruncatedFileError)
+				path, ownership.WALSuffix, kv.TruncatedFileError)
 		}
 		return f, nil
 	}
 	j, err := readJournal(path)
 	if err != nil {
-		return f, fmt.Errorf("%s%s can't be read: %w", path, journalSuffix, err)
+		return f, fmt.Errorf("%s%s can't be read: %w", path, ownership.JournalSuffix, err)
 	}
 	if j.hot && j.pages == 0 && beginsAsNew(path) {
 		return f, nil // it will be empty again
@@ -104,8 +105,8 @@ func (f *found) readBeside(path string) (err error) {
 		}
 	}
 	f.readable = uuid != ""
-	if f.content, err = readWAL(path+walSuffix, uuid); err != nil {
-		return fmt.Errorf("%s%s can't be read: %w", path, walSuffix, err)
+	if f.content, err = readWAL(path+ownership.WALSuffix, uuid); err != nil {
+		return fmt.Errorf("%s%s can't be read: %w", path, ownership.WALSuffix, err)
 	}
 	return nil
 }
@@ -134,7 +135,7 @@ func (f *found) checkSize(path string, size int64) error {
 	if !f.readable {
 		stamps = f.content.others // a checkpoint that was ended may leave a file that does not show whose it is
 	}
-	if f.content.committed() || fileSize(path+journalSuffix) > 0 {
+	if f.content.committed() || ownership.Size(path+ownership.JournalSuffix) > 0 {
 		least = 1
 		for _, s := range append([]stamp{f.stamp}, stamps...) {
 			if s.pages == 0 && s.state != stampClosed {
@@ -144,7 +145,7 @@ func (f *found) checkSize(path string, size int64) error {
 			least = max(least, int64(s.pages))
 		}
 	}
-	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && len(stamps) == 0 && fileSize(path+journalSuffix) == 0 {
+	if f.applicationID == applicationID && int(f.userVersion) >= stampedVersion && !f.readable && len(stamps) == 0 && ownership.Size(path+ownership.JournalSuffix) == 0 {
 		least = max(f.pageCount, 1) // not even its identity is left
 	}
 	if size < least*f.pageSize {
@@ -164,7 +165,7 @@ func (f *found) checkWAL(path string) error {
 	w := &f.content
 	stale := func(why string) error {
 		return fmt.Errorf("%s%s does not belong to %s: %s. If the database was put here as it is, by restoring or moving it, "+
-			"move that file away; else put the database back that it belongs to: %w", path, walSuffix, path, why, kv.StaleWALError)
+			"move that file away; else put the database back that it belongs to: %w", path, ownership.WALSuffix, path, why, kv.StaleWALError)
 	}
 	switch {
 	case !f.wal && w.committed():
@@ -214,7 +215,7 @@ func (f *found) belongs() bool {
 // shows reports whether the file itself shows everything that its last owner has
 // acknowledged, as far as that is known: another program may have moved its WAL.
 func shows(path string) bool {
-	acknowledged, known := lastAcknowledged(path)
+	acknowledged, known := ownership.LastAcknowledged(path)
 	if !known {
 		return false
 	}
@@ -251,13 +252,13 @@ func lastRevision(conn *sqlite.Conn) (uint64, error) {
 }
 
 func missingWAL(path, why string) error {
-	if info, err := disk.Stat(path); err == nil && linksOf(info) > 1 {
-		why += fmt.Sprintf(" (the file has %d names: open it by the one that the %s file is beside)", linksOf(info), walSuffix)
+	if info, err := disk.Stat(path); err == nil && ownership.LinksOf(info) > 1 {
+		why += fmt.Sprintf(" (the file has %d names: open it by the one that the %s file is beside)", ownership.LinksOf(info), ownership.WALSuffix)
 	}
 	return fmt.Errorf("%s was in use when it was left or copied, and %s: commits are missing that were in its %s file. "+
 		"Put the file back that was beside it, or restore a backup (gostore backup makes whole copies of a store in use), "+
 		"or take with 'gostore salvage' what is there. (A copy that sqlite3's .backup has made is complete: "+
-		"have sqlite3 execute PRAGMA journal_mode = DELETE on it.): %w", path, why, walSuffix, kv.MissingWALError)
+		"have sqlite3 execute PRAGMA journal_mode = DELETE on it.): %w", path, why, ownership.WALSuffix, kv.MissingWALError)
 }
 
 // checkSchema looks at the tables in the file itself. With commits in the WAL, or a

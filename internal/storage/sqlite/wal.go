@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 )
 
 // walContent is what a -wal file holds, read without SQLite, which would replay it.
@@ -56,7 +57,7 @@ func (s *walSum) equals(b []byte) bool {
 // is whole. The stamps in it are those of the database with the UUID, which may be
 // empty. It reads any bytes without harm.
 func readWAL(path, uuid string) (w walContent, err error) {
-	file, err := openNoFollow(path, os.O_RDONLY, 0)
+	file, err := ownership.OpenNoFollow(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return w, nil
 	}
@@ -109,7 +110,7 @@ func readWAL(path, uuid string) (w walContent, err error) {
 
 // begin reads a WAL's header.
 func (w *walContent) begin(header []byte) (pageSize int, sum walSum, ok bool) {
-	if !provesToBe(walSuffix, header) || header[0] == 0 {
+	if !ownership.ProvesToBe(ownership.WALSuffix, header) || header[0] == 0 {
 		return 0, sum, false
 	}
 	sum.order = binary.LittleEndian

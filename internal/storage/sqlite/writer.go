@@ -9,6 +9,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/gather"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -31,9 +32,10 @@ type fileWriter struct {
 	changes     *sequence.Sequence
 	checkpoints *checkpoints
 	wal         *gather.WAL // nil: each frame is written by itself
-	guard       *guard
-	inode       *inode
-	lock        *lockFile
+	guard       *ownership.Guard
+	synced      *synced
+	inode       *ownership.Inode
+	lock        *ownership.Lock
 	durability  kv.Durability
 	entered     bool   // the file is marked as in use: closing leaves one plain file
 	last        uint64 // the last revision that was written; 0: unknown
@@ -108,7 +110,7 @@ func (w *fileWriter) Begin() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
-	if err := w.guard.before(); err != nil {
+	if err := w.guard.Before(); err != nil {
 		return err
 	}
 	w.effort.begin()
@@ -149,7 +151,7 @@ func (w *fileWriter) beginSQL() error {
 	// The order of the two: a checkpoint counts as completed before it ends.
 	running := w.checkpoints.running.Load() > 0
 	w.seen = w.checkpoints.completed.Load()
-	w.wrote, w.restamp = false, running || w.seen != w.stampedAt || w.guard.walIs() != walSame // other programs checkpoint too
+	w.wrote, w.restamp = false, running || w.seen != w.stampedAt || !w.guard.WALIsSame() // other programs checkpoint too
 	return nil
 }
 
@@ -188,7 +190,7 @@ func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) er
 	if stamped {
 		w.stampedAt = w.seen
 	}
-	w.guard.committed(stamped)
+	w.guard.Committed(stamped)
 	w.acknowledge()
 	w.checkpoints.committed(w.conn)
 	return nil
@@ -250,7 +252,7 @@ func (w *fileWriter) acknowledge() {
 	if w.last == 0 {
 		return
 	}
-	if err := w.lock.acknowledge(w.last); err != nil {
+	if err := w.lock.Acknowledge(w.last); err != nil {
 		w.logger.Warn("the last revision can't be noted in the lock file", "error", err)
 	}
 	w.last = 0
@@ -258,13 +260,13 @@ func (w *fileWriter) acknowledge() {
 
 // present is a stamp of the files as they are.
 func (w *fileWriter) present() stamp {
-	s := stamp{state: stampOpen, salt: walSalt(w.guard.wal)}
+	s := stamp{state: stampOpen, salt: walSalt(w.guard.WAL())}
 	if w.durability == kv.DurabilityBuffered {
 		s.state = stampBuffered
 	}
-	if count, err := queryInt(w.conn, "PRAGMA page_count"); err == nil && w.guard.fixed {
+	if count, err := queryInt(w.conn, "PRAGMA page_count"); err == nil && !w.guard.MayShrink() {
 		// A checkpoint cuts the file down to what a compaction has left of it.
-		s.pages = uint32(min(w.guard.safe.Load()/w.pageSize, count))
+		s.pages = uint32(min(w.synced.bytes.Load()/w.pageSize, count))
 	}
 	return s
 }
@@ -341,7 +343,7 @@ func (w *fileWriter) RollbackTo() error {
 		return storage.ErrRolledBack
 	}
 	if w.over != nil {
-		w.over.Undo(w.savepoint)
+		w.undoTo(w.savepoint)
 		w.from = w.sought
 		return nil
 	}
