@@ -139,6 +139,7 @@ func exerciseIndex(t testing.TB, index *Index, known func(error, int) bool) {
 	if known(err, 1) && n < mostRows && !c.Valid() && count < n {
 		t.Fatalf("%d entries were read of %d", n, count)
 	}
+	exerciseGather(t, index, known)
 	ok, err = c.Last()
 	known(err, 1)
 	for i := 0; ok && i < mostRows; i++ {
@@ -165,6 +166,51 @@ func exerciseIndex(t testing.TB, index *Index, known func(error, int) bool) {
 	}
 	_, _, err = index.Find("b", "a")
 	known(err, 2*16*deepest)
+}
+
+// exerciseGather compares what is gathered with what is read entry by entry.
+func exerciseGather(t testing.TB, index *Index, known func(error, int) bool) {
+	var c, one IndexCursor
+	c.Reset(index)
+	one.Reset(index)
+	ok, err := c.First()
+	known(err, 1)
+	_, err = one.First()
+	known(err, 1)
+	gathered := make([]int64, 0, 40)
+	for i := 0; ok && i < mostRows; i++ {
+		first, second, _, err := c.Pair()
+		if !known(err, 3) {
+			ok, err = c.Next()
+			known(err, 1)
+			_, err = one.Next()
+			known(err, 1)
+			continue
+		}
+		name, end, bounded := string(first), string(second)+"\x00", i%2 == 0
+		var rowids []int64
+		rowids, ok, err = c.Gather(name, end, bounded, gathered)
+		whole := known(err, 1)
+		for i, rowid := range rowids {
+			first, second, other, err := one.Pair()
+			require.True(t, known(err, 3))
+			require.Equal(t, name, string(first))
+			require.Equal(t, rowid, other)
+			require.True(t, !bounded || string(second) < end)
+			_, err = one.Next()
+			require.True(t, known(err, 1) || i == len(rowids)-1 && !whole)
+		}
+		if !whole {
+			return
+		}
+		if len(rowids) == 0 && ok {
+			ok, err = c.Next()
+			known(err, 1)
+			_, err = one.Next()
+			known(err, 1)
+		}
+		require.Equal(t, ok, one.Valid() && c.Valid())
+	}
 }
 
 // example is a small database of every kind of page, and its WAL.

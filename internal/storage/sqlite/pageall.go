@@ -102,7 +102,7 @@ func (v *view) pairs(all map[string]string, group string, now int64, n int, p *p
 	}
 	s.cutter.left = n
 	for s.ok {
-		passed, err := s.gather(v, together, min(n, together))
+		passed, err := s.gather(v, together, max(1, min(n, together)))
 		if err != nil {
 			return err
 		}
