@@ -54,6 +54,16 @@ vet: ## go vet
 test: ## every test
 	$(GO) test ./...
 
+# Tests that take long and know their own overlays, or have none.
+OVERLAID := ./api ./engine ./outbox ./persistence ./cmd/gostore
+OVERLAIDSKIP := Killed|Race|TestEverythingThatPeopleDoToFiles|TestReadersBesideOwners|Memory|Example
+
+.PHONY: overlaid
+overlaid: ## tests of stores whose commits go into an overlay: a small one, which folds all the time, and a large one
+	$(GO) test -tags overlaid -short -skip '$(OVERLAIDSKIP)' $(OVERLAID)
+	$(GO) test -tags overlaid_large -short -skip '$(OVERLAIDSKIP)' ./engine ./outbox ./persistence
+	OVERLAY=16384 $(GO) test ./internal/storage/sqlite -short -run 'Model|Reads|Snapshot|Scan|Count|Quer|Expire|Check|Backup'
+
 .PHONY: race
 race: ## every test under the race detector, with its files on a disk
 	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -race -timeout 60m ./...

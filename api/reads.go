@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 
 	"forge.lthn.ai/core/go-store/engine"
@@ -50,28 +49,11 @@ func (s *Store) GroupExists(group string) (bool, error) {
 
 // GetAll is every key of a group with its value, from one snapshot; an empty
 // map for a group without keys. All of it is in memory at once: see All and
-// GetPage for large groups.
+// GetPage for large groups. Strings of short rows lie together, a KiB at a time: to keep a
+// few of a large map for long, copy them (strings.Clone).
 func (s *Store) GetAll(group string) (map[string]string, error) {
-	return gather(pairs(s.context(), s.inner(), engine.PairsQuery(group)))
-}
-
-// gather makes the map when it knows how large: one that grows moves all it has.
-func gather(entries iter.Seq2[KeyValue, error]) (map[string]string, error) {
-	var list []KeyValue
-	for entry, err := range entries {
-		if err != nil {
-			return nil, err
-		}
-		if len(list) == cap(list) {
-			list = slices.Grow(list, max(len(list), 16)) // append would by a quarter
-		}
-		list = append(list, entry)
-	}
-	all := make(map[string]string, len(list))
-	for _, entry := range list {
-		all[entry.Key] = entry.Value
-	}
-	return all, nil
+	all, err := s.inner().GetAll(s.context(), group)
+	return all, wrap("All", err)
 }
 
 // GetPage is at most limit keys of a group with their values, after the first

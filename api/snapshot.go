@@ -107,7 +107,8 @@ func (s *Snapshot) All(group string) iter.Seq2[KeyValue, error] {
 
 // GetAll is Store.GetAll.
 func (s *Snapshot) GetAll(group string) (map[string]string, error) {
-	return gather(pairs(s.ctx, s.inner, engine.PairsQuery(s.prefix+group)))
+	all, err := s.inner.GetAll(s.ctx, s.prefix+group)
+	return all, wrap("All", err)
 }
 
 // GetPage is Store.GetPage.

@@ -153,11 +153,16 @@ type Query = storage.Query
 // GroupQuery asks for all rows of a group.
 func GroupQuery(group string) Query { return storage.GroupQuery(group) }
 
-// PairsQuery asks for the keys and values of a group, in any order.
-func PairsQuery(group string) Query {
-	q := storage.GroupQuery(group)
-	q.AnyOrder = true
-	return q
+// GetAll is the live rows of a group, from one snapshot. Its errors are those of Scan, as
+// which it is counted.
+func (e *Engine) GetAll(ctx context.Context, group string) (map[string]string, error) {
+	if err := e.usable(); err != nil {
+		return nil, err
+	}
+	ctx, o := e.begin(ctx, metrics.Scan, group, "")
+	all, err := e.reads.GetAll(ctx, group, e.clock.ReadMillis())
+	o.end(err)
+	return all, err
 }
 
 // Scan yields the live rows of a query in its order, from one snapshot. An

@@ -109,6 +109,11 @@ func (s *Snapshot) Scan(ctx context.Context, q Query) iter.Seq2[kv.Row, error] {
 	return s.inner.Scan(ctx, q, s.now)
 }
 
+// GetAll is Engine.GetAll.
+func (s *Snapshot) GetAll(ctx context.Context, group string) (map[string]string, error) {
+	return s.inner.GetAll(ctx, group, s.now)
+}
+
 // Groups is Engine.Groups.
 func (s *Snapshot) Groups(ctx context.Context, r kv.Range) iter.Seq2[string, error] {
 	return s.inner.Groups(ctx, r, s.now)

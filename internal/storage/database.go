@@ -37,6 +37,8 @@ type Reads interface {
 	// yields an error that begins "scan row: ", a damaged page one that begins
 	// "rows iteration: "; an error is the last thing that a scan yields.
 	Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error]
+	// GetAll is the live rows of a group. Its errors are those of Scan.
+	GetAll(ctx context.Context, group string, now int64) (map[string]string, error)
 	// Page is limit rows of a group, keys ascending, after the first offset.
 	Page(ctx context.Context, group string, offset, limit int, now int64) ([]kv.KeyValue, error)
 	// Groups yields the names of groups with a live row, ascending. It costs

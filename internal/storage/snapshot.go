@@ -21,6 +21,7 @@ type Snapshot interface {
 	Count(ctx context.Context, r kv.Range, now int64) (int, error)
 	Page(ctx context.Context, group string, offset, limit int, now int64) ([]kv.KeyValue, error)
 	Scan(ctx context.Context, q Query, now int64) iter.Seq2[kv.Row, error]
+	GetAll(ctx context.Context, group string, now int64) (map[string]string, error)
 	Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error]
 	// Usage counts the rows that are stored, dead ones too, and their groups. It waits
 	// for no other reader: requests wait for what it counts.

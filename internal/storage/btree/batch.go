@@ -20,7 +20,7 @@ func (r *TableReader) Each(rowids []int64, into *Record, row func(i int) error) 
 	var places [mostAhead]place
 	for first := 0; first < len(rowids); {
 		n := 1
-		if r.levels > 0 {
+		if r.levels > 0 && !r.leaf.has(rowids[first]) { // the leaf's rows are at hand
 			n = r.ahead(rowids[first:min(first+mostAhead, len(rowids))], &places)
 		}
 		for i := range n {

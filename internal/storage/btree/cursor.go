@@ -1,5 +1,7 @@
 package btree
 
+import "forge.lthn.ai/core/go-store/internal/storage/pages"
+
 // IndexCursor goes through an index's entries, in interior pages too. It must not be
 // copied while it is in use. After an error of a move it is nowhere.
 type IndexCursor struct {
@@ -178,6 +180,41 @@ func (c *IndexCursor) Entry() (*Record, error) {
 func (c *IndexCursor) Pair() (first, second []byte, rowid int64, err error) {
 	l := &c.at[c.depth]
 	return c.record.pair(c.pages, &l.page, l.i)
+}
+
+// Gather appends the rowids of the entries from the present one on whose first column is a
+// text, and whose second one is a text too, before end if that is bounded, and goes to the one
+// behind them. It stops before, at an entry for Pair to tell of, and where rowids is full. It
+// reports whether the cursor is at an entry.
+func (c *IndexCursor) Gather(first, end string, bounded bool, rowids []int64) (_ []int64, ok bool, err error) {
+	for c.depth >= 0 {
+		l := &c.at[c.depth]
+		for ; l.i < l.n; l.i++ {
+			if len(rowids) == cap(rowids) {
+				return rowids, true, nil
+			}
+			a, b, rest, to := l.split(l.i)
+			if to == 0 || string(l.data[a:b]) != first || bounded && string(l.data[b:rest]) >= end {
+				return rowids, true, nil
+			}
+			rowid, n := pages.ParseInteger(l.data[a-1], l.data[rest:to])
+			if n != to-rest {
+				return rowids, true, nil
+			}
+			rowids = append(rowids, rowid)
+			if !l.leaf {
+				break
+			}
+		}
+		if l.i == l.n && l.leaf {
+			c.up()
+			continue
+		}
+		if _, err := c.Next(); err != nil {
+			return rowids, false, err
+		}
+	}
+	return rowids, false, nil
 }
 
 // Count is how many entries are not less than from, and less than to. No from is before

@@ -70,6 +70,22 @@ func (r *Record) tableRecord(s *Pages, p *page, i int) error {
 	return r.payload(s, p, c[n+m:], size, true)
 }
 
+// tableRecordOf is tableRecord if the cell is that row's, and nothing otherwise.
+func (r *Record) tableRecordOf(s *Pages, p *page, i int, rowid int64) (found bool, err error) {
+	c := p.cell(i)
+	size, n := varint(c)
+	if n == 0 {
+		return false, nil
+	}
+	is, m := varint(c[n:])
+	if m == 0 || int64(is) != rowid {
+		return false, nil
+	}
+	r.Rowid = rowid
+	err = r.payload(s, p, c[n+m:], size, true)
+	return err == nil, err
+}
+
 // indexRecord reads a cell of an index's page.
 func (r *Record) indexRecord(s *Pages, p *page, i int) error {
 	c := p.entry(i)
@@ -181,7 +197,8 @@ func (r *Record) column(i int) (serial uint64, start, end int, err error) {
 	}
 }
 
-// begin reads how long the header is.
+// begin reads how long the header is, and the columns as far as they are of the common
+// kind: what it leaves is for column to read, or to refuse.
 func (r *Record) begin() error {
 	b, err := r.bytes(0, min(r.size, 9))
 	if err != nil {
@@ -192,7 +209,60 @@ func (r *Record) begin() error {
 		return r.damaged()
 	}
 	r.header, r.at[0], r.starts[0] = int(header), n, int(header)
+	if r.header > len(r.local) {
+		return nil
+	}
+	types, at, start := r.local[:r.header], n, r.header
+	for k := 0; k < knownColumns && at < len(types); k++ {
+		serial := uint64(types[at])
+		at++
+		if serial >= 0x80 {
+			if at == len(types) || types[at] >= 0x80 {
+				return nil
+			}
+			serial = serial&0x7F<<7 | uint64(types[at])
+			at++
+		}
+		size, ok := pages.SerialSize(serial)
+		start += int(size)
+		if !ok || start > r.size || at == len(types) && start != r.size {
+			return nil
+		}
+		r.types[k], r.starts[k+1], r.at[k+1] = serial, start, at
+		r.known = k + 1
+	}
 	return nil
+}
+
+// Near is where a column lies in its page, and of which serial type it is. Not ok: it may
+// lie elsewhere, or not be there, and Column tells.
+func (r *Record) Near(i int) (serial uint64, bytes []byte, ok bool) {
+	if i >= r.known && !r.nearby(i) {
+		return 0, nil, false
+	}
+	start, end := r.starts[i], r.starts[i+1]
+	if end > len(r.local) {
+		return 0, nil, false
+	}
+	return r.types[i], r.local[start:end:end], true
+}
+
+// nearby is Near's look at a record that was not looked at.
+func (r *Record) nearby(i int) bool {
+	return r.header == 0 && r.begin() == nil && i < r.known
+}
+
+// NearPair is Near for two columns of which the second follows the first: the bytes of both,
+// and how many are the first's.
+func (r *Record) NearPair(i int) (first, second uint64, bytes []byte, n int, ok bool) {
+	if i+1 >= r.known && !r.nearby(i+1) {
+		return 0, 0, nil, 0, false
+	}
+	start, end := r.starts[i], r.starts[i+2]
+	if end > len(r.local) {
+		return 0, 0, nil, 0, false
+	}
+	return r.types[i], r.types[i+1], r.local[start:end:end], r.starts[i+1] - start, true
 }
 
 func (r *Record) damaged() error {

@@ -53,7 +53,13 @@ func (r *TableReader) Get(rowid int64, into *Record) (found bool, err error) {
 			return false, err
 		}
 		r.i = guess(rowid, r.leaf.from, r.leaf.to, 0, r.leaf.n)
-	} else if r.i++; r.i >= r.leaf.n { // it is the next one, most likely
+	} else if r.i++; r.i < r.leaf.n { // it is the next one, most likely
+		found, err := into.tableRecordOf(&r.table.Pages, &r.leaf.page, r.i, rowid)
+		if found || err != nil {
+			r.lines = len(into.local)/64 + 1
+			return found, err
+		}
+	} else {
 		r.i = guess(rowid, r.leaf.from, r.leaf.to, 0, r.leaf.n)
 	}
 	i, found, err := r.leaf.find(rowid, r.i)

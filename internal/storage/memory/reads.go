@@ -211,6 +211,10 @@ func (m *Store) Scan(ctx context.Context, q storage.Query, now int64) iter.Seq2[
 	}
 }
 
+func (m *Store) GetAll(ctx context.Context, group string, now int64) (map[string]string, error) {
+	return storage.Gather(m.Scan(ctx, storage.GroupQuery(group), now))
+}
+
 func (m *Store) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
 	err = m.walk(ctx, kv.GroupRange(group), func(row *kv.Row) bool {
 		switch {

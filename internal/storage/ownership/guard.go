@@ -382,6 +382,14 @@ func (g *Guard) relock(writer bool) bool {
 // Closing says that files that go from here on are taken by the store itself.
 func (g *Guard) Closing() { g.closed.Store(true) }
 
+// Database is the file's descriptor, which must not be closed; nil if the store only reads it.
+func (g *Guard) Database() (*os.File, error) {
+	if g.inode == nil {
+		return nil, nil
+	}
+	return g.inode.Database(g.database)
+}
+
 // WAL is the WAL that is looked at, nil if there is none.
 func (g *Guard) WAL() *os.File { return g.wal }
 

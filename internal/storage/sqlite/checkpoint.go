@@ -75,16 +75,17 @@ var (
 )
 
 type checkpoints struct {
-	logger  *slog.Logger
-	took    *metrics.Histogram // nil: nobody asks
-	conn    *sqlite.Conn       // owned by the goroutine
-	guard   *ownership.Guard
-	synced  *synced
-	readers *pool         // whose scans and snapshots may be in the way
-	scanAge time.Duration // see Config.ScanAge
-	wake    chan struct{} // capacity one: something below has changed
-	quit    chan struct{}
-	ended   chan struct{}
+	logger   *slog.Logger
+	took     *metrics.Histogram // nil: nobody asks
+	conn     *sqlite.Conn       // owned by the goroutine
+	guard    *ownership.Guard
+	synced   *synced
+	readers  *pool         // whose scans and snapshots may be in the way
+	scanAge  time.Duration // see Config.ScanAge
+	buffered bool          // nothing is synced
+	wake     chan struct{} // capacity one: something below has changed
+	quit     chan struct{}
+	ended    chan struct{}
 
 	moving    sync.Mutex    // held while the goroutine checkpoints
 	requested atomic.Bool   // by the writer: step 1
@@ -128,7 +129,8 @@ func startCheckpoints(path string, config Config, g *ownership.Guard, s *synced,
 	conn.SetBusyTimeout(0) // it can always come again
 	c := &checkpoints{
 		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, synced: s, readers: readers, scanAge: config.ScanAge,
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		buffered: config.Durability == kv.DurabilityBuffered,
+		wake:     make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 		patience: forceWait,
 	}
 	readers.cleared = func() {
@@ -350,9 +352,12 @@ func (c *checkpoints) run() {
 	}
 }
 
-// move is step 1. It leaves the field to a writer that waits for it.
+// move is step 1. It leaves the field to a writer that waits for it. SQLite syncs the database
+// with the last page that is moved, so this would be the writer's to wait for, in step 2: what
+// was moved here is on the disk before.
 func (c *checkpoints) move() {
 	defer c.tail.Store(true)
+	defer c.writeBack()
 	for range moveRounds {
 		_, err := c.checkpoint("PASSIVE")
 		c.report(err)
@@ -364,6 +369,17 @@ func (c *checkpoints) move() {
 		if err != nil || wal.rest() < tailPages || c.force.Load() {
 			return
 		}
+	}
+}
+
+// writeBack has the disk write what was moved, if it is to be synced.
+func (c *checkpoints) writeBack() {
+	if c.buffered || c.force.Load() {
+		return
+	}
+	if file, err := c.guard.Database(); file != nil && err == nil {
+		size := ownership.Size(c.synced.path)
+		writeBack(file, 0, size, size)
 	}
 }
 

@@ -43,7 +43,7 @@ func (p *pool) oldest() (open int, age time.Duration) {
 // looks at the shared memory, unless a commit or a change of anchors is under way: then it is
 // what it was when somebody looked last.
 func (s *views) walFigures() (frames, behind int) {
-	if s == nil || s.index == nil {
+	if s == nil || s.Index == nil {
 		return 0, 0
 	}
 	if s.mu.TryLock() {
@@ -51,10 +51,10 @@ func (s *views) walFigures() (frames, behind int) {
 		if s.shut { // the index may be gone
 			return 0, 0
 		}
-		if state, ok := s.index.state(); ok {
-			moved, _ := s.index.backfilled()
-			s.figures.frames.Store(int64(state.frames))
-			s.figures.behind.Store(max(int64(state.frames)-int64(moved), 0))
+		if state, ok := s.Index.State(); ok {
+			moved, _ := s.Index.Backfilled()
+			s.figures.frames.Store(int64(state.Frames))
+			s.figures.behind.Store(max(int64(state.Frames)-int64(moved), 0))
 		}
 	}
 	return int(s.figures.frames.Load()), int(s.figures.behind.Load())

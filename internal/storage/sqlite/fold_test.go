@@ -133,7 +133,7 @@ func TestRunsAreArrangedBesideCommits(t *testing.T) {
 	foldWhole(t, w)
 	many("second", 4*fewPlaces)
 	w.freeze()
-	ready, err := w.arrange(false)
+	ready, err := w.arrange(0)
 	require.NoError(t, err)
 	require.True(t, !ready || w.arranging == nil)
 	s.commit(t)
@@ -147,7 +147,7 @@ func TestRunsAreArrangedBesideCommits(t *testing.T) {
 	require.Equal(t, s.want, inTable(t, s.Database))
 	many("fourth", 4*fewPlaces)
 	w.freeze()
-	_, err = w.arrange(false)
+	_, err = w.arrange(0)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	require.Equal(t, s.want.lines(), inEntries(t, s.Path()))
@@ -270,4 +270,63 @@ func TestPowerLossWhileFolding(t *testing.T) {
 		}
 	}
 	report.Logf(t, "%d power cuts at %d moments, %d slices, %d trims", cuts, r.Len()+1, slices, trims)
+}
+
+// However much a commit has, what follows it has as much: none finds the overlay full and
+// most of the frozen run to be folded before it may begin.
+func TestNoCommitPaysForManyOthers(t *testing.T) {
+	const rows, bound = 256, 1 << 20
+	s := newTailedBy(t, 3, bound)
+	w := fileOf(s.Database)
+	retired := 0
+	for round := range 60 {
+		var events []kv.Event
+		for i := range rows {
+			events = append(events, kv.Event{Group: "many", Key: fmt.Sprint((round*rows + 7*i) % 6000), Value: strings.Repeat("v", 100), Revision: s.last + 1})
+		}
+		if w.full() {
+			require.LessOrEqual(t, w.over.Left(), rows, "round %d", round)
+			retired++
+		}
+		s.commitEvents(t, events)
+		w.Fold(false)
+		for w.over.Unarranged() != nil { // the goroutine is as fast as can be
+			w.Fold(false)
+		}
+	}
+	require.Greater(t, retired, 3)
+	requireShows(t, s.want, s.Reads(), 0)
+}
+
+// Where rows take long, fewer are folded at a time: those who wait for it wait for a moment.
+func TestSlicesAreShortWhereRowsTakeLong(t *testing.T) {
+	w := &fileWriter{}
+	require.Equal(t, foldLeast, w.least())
+	w.took(foldLeast, foldTime/4)
+	require.Equal(t, foldLeast, w.least())
+	for range 20 {
+		w.took(foldLeast, 4*foldTime)
+	}
+	require.InDelta(t, foldLeast/4, w.least(), 1)
+	for range 20 {
+		w.took(foldFew, time.Second)
+	}
+	require.Equal(t, foldFew, w.least())
+}
+
+// Commits of one row each, of which nothing is folded yet, do not make the WAL grow.
+func TestTheWALStaysShortBesideAnOverlay(t *testing.T) {
+	s := newTailedBy(t, 4, 32<<20)
+	w := fileOf(s.Database)
+	longest := 0
+	for i := range 3 * forcePages {
+		s.commitEvents(t, []kv.Event{{Group: "g", Key: fmt.Sprint(i), Value: "v", Revision: s.last + 1}})
+		if i%64 == 0 {
+			wal, err := checkpoint(w.conn, "NOOP")
+			require.NoError(t, err)
+			longest = max(longest, wal.pages)
+		}
+	}
+	require.False(t, w.over.Frozen())
+	require.Less(t, longest, 2*forcePages)
 }

@@ -9,24 +9,30 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
 // The frozen run comes into the table between commits, so that it is done when the active one
-// is full: each commit is followed by a slice in proportion to what it added. If the active run
-// is full first, the next transaction waits until there is room. A store that rests folds all.
+// is full: each commit is followed by as many rows as are in proportion to what it added, at
+// once or a little later, so that no commit ever pays for many others. If the active run is full
+// first all the same, the next transaction waits until there is room. A store that rests folds
+// all.
 //
 // Where the rows lie is looked up by a goroutine, in the pages of the last view: until it is
 // done nothing of the run is folded, and nobody else changes the table.
 
 const (
-	// foldTime is what a slice between two commits may take, and foldRest what one may for
-	// which nobody waits yet.
+	// foldTime is what a slice takes, about, unless more is owed; foldRest is what slices may
+	// take together for which nobody waits yet.
 	foldTime = time.Millisecond
 	foldRest = 5 * time.Millisecond
-	// arrangeTime is how long a store that rests leaves the goroutine alone.
+	// arrangeTime is how long a store that rests leaves the goroutine alone, and how long each
+	// commit waits for it that comes when the active run is half full.
 	arrangeTime = 2 * time.Millisecond
+	// foldFew is how many rows a slice has at least, however long they take.
+	foldFew = 16
 	// fewPlaces is how many rows are looked up at once by the writer itself.
 	fewPlaces = 512
 	// pinnedPlaces is how many are looked up by one pin, which keeps checkpoints waiting.
@@ -35,8 +41,8 @@ const (
 
 // Only tests change these.
 var (
-	// foldLeast is how many rows a slice has at least, but at the end: to commit fewer costs
-	// more than they do.
+	// foldLeast is how many rows are owed before there is a slice, but at the end: to commit
+	// fewer costs more than they do. Where they take longer than foldTime, fewer are.
 	foldLeast = 128
 	// foldLogged is how many bytes of records lie behind a run at most: keys that are written
 	// again and again fill the log and not the run.
@@ -54,7 +60,7 @@ type folding struct {
 	stopped       atomic.Bool   // it is to end
 	before        int64         // what the active run weighed, and the log had, at the last slice
 	beforeLogged  int64
-	rows          float64   // that a slice can have within foldTime, by what the last ones took
+	rows          float64   // that are folded within foldTime, by what the last slices took
 	again         time.Time // the next slice is not before this
 	changed       func()    // Health may say something else; nil: nobody asks
 	fault         atomic.Pointer[foldFault]
@@ -99,6 +105,9 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 	if wait := time.Until(w.again); wait > 0 {
 		return wait
 	}
+	if w.guard.Before() != nil {
+		return foldPause // which is what is wrong with the store, and not with the fold
+	}
 	more, err := w.foldPart(rest)
 	w.noteFold(err)
 	switch {
@@ -138,9 +147,6 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 			return true, err
 		}
 	}
-	if err := w.guard.Before(); err != nil {
-		return true, err
-	}
 	if !w.over.Frozen() {
 		if w.over.Gathered() > 0 && (rest || w.full()) {
 			w.freeze()
@@ -150,13 +156,12 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 			return false, w.foldOver() // the file says so
 		}
 	}
-	if ready, err := w.arrange(false); err != nil || !ready {
-		return true, err
+	wait := time.Duration(0)
+	if !rest && w.over.Active() > w.half()/2 {
+		wait = arrangeTime // what is owed for it meanwhile has to be paid in less and less room
 	}
-	if w.checkpoints.due() {
-		if err := w.Checkpoint(); err != nil {
-			w.checkpoints.report(err)
-		}
+	if ready, err := w.arrange(wait); err != nil || !ready {
+		return true, err
 	}
 	if err := w.slices(rest); err != nil {
 		return true, err
@@ -164,36 +169,54 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 	return !w.over.Empty() || w.behind, nil
 }
 
-// slices folds a part of the frozen run: one slice, or as many as may be at rest.
+// slices folds a part of the frozen run: what is owed, or as much as may be at rest.
 func (w *fileWriter) slices(rest bool) error {
+	owed := math.MaxInt
+	if !rest {
+		owed = w.owed()
+	}
+	if owed == 0 {
+		return nil
+	}
 	a, err := w.foldBy()
 	if err != nil {
 		return err
 	}
 	w.views.busy(true)
 	defer w.views.busy(false)
-	for began := time.Now(); ; {
-		rows := w.quota(rest)
-		if rows == 0 {
-			return nil
+	for began := time.Now(); owed > 0 && w.over.Frozen(); {
+		w.checkpointIfDue()
+		rows := min(owed, foldRows)
+		if rest {
+			rows = w.least()
 		}
 		from, left := time.Now(), w.over.Left()
 		if err := w.foldSlice(a, rows, foldBytes); err != nil {
 			return err
 		}
-		w.took(left-w.over.Left(), time.Since(from))
-		if !rest || !w.over.Frozen() || time.Since(began) > foldRest {
+		now, made := time.Now(), left-w.over.Left()
+		w.took(made, now.Sub(from))
+		if owed -= made; rest && now.Sub(began) > foldRest {
 			return nil
 		}
 	}
+	return nil
 }
 
-// quota is how many rows the next slice has.
-func (w *fileWriter) quota(rest bool) int {
-	most := max(foldLeast, int(w.rows))
-	if rest {
-		return most
+// checkpointIfDue checkpoints between two slices, as Begin does between two transactions.
+func (w *fileWriter) checkpointIfDue() {
+	if !w.checkpoints.due() {
+		return
 	}
+	if err := w.Checkpoint(); err != nil {
+		w.checkpoints.report(err)
+	}
+}
+
+// owed is how many rows are to be folded for what was committed since the last slice: of those
+// that are left the part that this is of what the active run has room for. 0: so few that they
+// can wait for the next commits'.
+func (w *fileWriter) owed() int {
 	active, left := w.over.Active(), w.over.Left()
 	part := func(before, now, full int64) float64 {
 		if now <= before {
@@ -202,17 +225,27 @@ func (w *fileWriter) quota(rest bool) int {
 		return float64(now-before) / float64(max(full-before, now-before))
 	}
 	share := max(part(w.before, active, w.half()), part(w.beforeLogged, w.logged, foldLogged))
+	least := min(w.least(), left)
 	rows := int(share * float64(left))
-	if rows < min(foldLeast, left) {
+	if rows < least || rows == 0 {
 		return 0 // what is owed by some commits together is worth a transaction
 	}
 	w.before, w.beforeLogged = active, w.logged
-	return min(max(rows, foldLeast), most)
+	return rows
+}
+
+// least is how many rows are worth a transaction: what takes foldTime, or foldLeast if that is
+// less.
+func (w *fileWriter) least() int {
+	if w.rows == 0 {
+		return foldLeast
+	}
+	return max(min(int(w.rows), foldLeast), min(foldFew, foldLeast))
 }
 
 // took notes how long a slice took.
 func (w *fileWriter) took(rows int, took time.Duration) {
-	if rows < foldLeast || took <= 0 {
+	if rows < min(foldFew, foldLeast) || took <= 0 {
 		return
 	}
 	can := float64(rows) * float64(foldTime) / float64(took)
@@ -238,7 +271,7 @@ func (w *fileWriter) makeRoom() error {
 	if w.over.Gathered() > 0 {
 		w.freeze()
 		w.before, w.beforeLogged = 0, 0
-		_, _ = w.arrange(false) // begins it
+		_, _ = w.arrange(0) // begins it
 	}
 	return nil
 }
@@ -248,7 +281,7 @@ func (w *fileWriter) foldRun() error {
 	if !w.over.Frozen() {
 		w.freeze()
 	}
-	if _, err := w.arrange(true); err != nil {
+	if _, err := w.arrange(whatever); err != nil {
 		return err
 	}
 	a, err := w.foldBy()
@@ -256,11 +289,7 @@ func (w *fileWriter) foldRun() error {
 		return err
 	}
 	for w.over.Frozen() {
-		if w.checkpoints.due() {
-			if err := w.Checkpoint(); err != nil {
-				w.checkpoints.report(err)
-			}
-		}
+		w.checkpointIfDue()
 		if err := w.foldSlice(a, foldRows, foldBytes); err != nil {
 			return err
 		}
@@ -268,8 +297,12 @@ func (w *fileWriter) foldRun() error {
 	return nil
 }
 
-// arrange has the frozen run be arranged, by a goroutine if it is large. ready: it is.
-func (w *fileWriter) arrange(wait bool) (ready bool, err error) {
+// whatever is how long arrange waits for who can't go on without.
+const whatever = math.MaxInt64
+
+// arrange has the frozen run be arranged, by a goroutine if it is large, and waits so long for
+// that. ready: it is.
+func (w *fileWriter) arrange(wait time.Duration) (ready bool, err error) {
 	run := w.over.Unarranged()
 	if run == nil {
 		return true, nil
@@ -282,18 +315,23 @@ func (w *fileWriter) arrange(wait bool) (ready bool, err error) {
 		w.arranging = made
 		go func() { made <- w.locateAll(run) }()
 	}
-	if !wait {
-		select {
-		case made := <-w.arranging:
-			w.arranging = nil
-			return true, w.arrangeBy(made)
-		default:
+	var late <-chan time.Time
+	switch wait {
+	case whatever:
+	case 0:
+		if len(w.arranging) == 0 {
 			return false, nil
 		}
+	default:
+		late = time.After(wait)
 	}
-	made := <-w.arranging
-	w.arranging = nil
-	return true, w.arrangeBy(made)
+	select {
+	case made := <-w.arranging:
+		w.arranging = nil
+		return true, w.arrangeBy(made)
+	case <-late:
+		return false, nil
+	}
 }
 
 // arrangeBy takes an arrangement over, or has SQLite make one where the pages tell no places.
@@ -319,7 +357,7 @@ func (w *fileWriter) locateAll(run *overlay.Frozen) (made arranged) {
 	if w.views == nil {
 		return arranged{err: errUnread}
 	}
-	defer onFault(debug.SetPanicOnFault(true), &made.err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &made.err)
 	var p pin
 	looked := 0
 	release := func() {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -49,7 +50,7 @@ func (p *pool) holdView(pin pin) (*hold, error) { return p.holdFor(pin, maxLent)
 // holdNow makes a hold of what is committed now, for whoever is not to be refused. errUnread
 // says that SQLite is to be asked.
 func (p *pool) holdNow() (_ *hold, err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	pin, ok := p.views.look()
 	if !ok {
 		return nil, errUnread
@@ -124,7 +125,7 @@ func (h *hold) look(f func(*view) error) error {
 			return err
 		}
 		defer h.pool.views.leave(p)
-		defer onFault(debug.SetPanicOnFault(true), &err)
+		defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 		return left(f(p.view))
 	}()
 	if h.overdue.Load() { // as in useNow

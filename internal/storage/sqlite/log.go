@@ -30,7 +30,7 @@ func (w *fileWriter) AppendLog(row kv.LogRow, end int64) error {
 	}
 	w.last = row.Last
 	w.logged += int64(len(row.Record))
-	w.checkpoints.wrote(0, len(row.Record))
+	w.checkpoints.wrote(0, filePageSize+len(row.Record)) // a page has more than one row, and is written with each
 	return nil
 }
 

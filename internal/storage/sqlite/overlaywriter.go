@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -280,7 +281,7 @@ func (w *fileWriter) below(f func(*view) error) (err error) {
 	if w.views == nil {
 		return errUnread
 	}
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := w.views.lookBy((*view).pinPages)
 	if !ok {
 		return errUnread

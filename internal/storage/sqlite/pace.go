@@ -35,3 +35,11 @@ func (p *pace) step(n int) error {
 
 // one is step(1), as a function.
 func (p *pace) one() error { return p.step(1) }
+
+// fits says before so many steps whether they are too many.
+func (p *pace) fits(n int) error {
+	if p.check == nil && n > p.left {
+		return errLong
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
@@ -14,7 +15,7 @@ import (
 // get is one row as it is committed now, and the sequence that it was read at. Its error
 // is errUnread.
 func (s *views) get(group, key string) (row kv.Row, found bool, sequence uint64, err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.lookBy((*view).pinPages)
 	if !ok {
 		return row, false, 0, errUnread
@@ -60,7 +61,7 @@ func (v *view) getMany(group string, keys []string, p *pace) (rows []kv.Row, err
 
 // read calls f with a view of what is committed now. Its error is errUnread, or f's own.
 func (s *views) read(f func(*view) error) (err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.look()
 	if !ok {
 		return errUnread
@@ -91,6 +92,10 @@ func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
 	if err := v.readMeta(&record, &row); err != nil {
 		return row, false, err
 	}
+	if serial, value, ok := record.Near(v.shape.columns[columnValue]); ok && serial >= blobTypes {
+		row.Value = string(value)
+		return row, true, nil
+	}
 	kind, n, err := record.Measure(v.shape.columns[columnValue])
 	if err != nil || kind != pages.Text && kind != pages.Blob {
 		return row, false, faulty(err)
@@ -105,26 +110,39 @@ func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
 	return row, true, nil
 }
 
-// readMeta reads the deadline and the revision.
+// readMeta reads the deadline and the revision. Of what neither may be SQLite has the words.
 func (v *view) readMeta(record *btree.Record, row *kv.Row) error {
-	deadline, err := record.Column(v.shape.columns[columnDeadline])
-	if err != nil {
-		return faulty(err)
-	}
-	switch deadline.Kind {
-	case pages.Null, pages.Missing:
+	n, kind, err := integer(record, v.shape.columns[columnDeadline])
+	switch {
+	case err != nil:
+		return err
+	case kind == pages.Integer:
+		row.Deadline = n
+	case kind == pages.Null || kind == pages.Missing:
 		row.Deadline = kv.NoDeadline
-	case pages.Integer:
-		row.Deadline = deadline.Int
 	default:
-		return errUnread // SQLite has the words
+		return errUnread
 	}
-	revision, err := record.Column(v.shape.columns[columnRevision])
-	if err != nil || revision.Kind != pages.Integer && revision.Kind != pages.Missing {
+	n, kind, err = integer(record, v.shape.columns[columnRevision])
+	if err != nil || kind != pages.Integer && kind != pages.Missing {
 		return faulty(err)
 	}
-	row.Revision = uint64(max(revision.Int, 1))
+	row.Revision = uint64(max(n, 1))
 	return nil
+}
+
+// integer is a column's, if it is of that kind.
+func integer(record *btree.Record, column int) (n int64, kind pages.Kind, err error) {
+	if serial, b, ok := record.Near(column); ok && serial < blobTypes {
+		if serial == 0 {
+			return 0, pages.Null, nil
+		}
+		if n, size := pages.ParseInteger(byte(serial), b); size >= 0 {
+			return n, pages.Integer, nil
+		}
+	}
+	value, err := record.Column(column)
+	return value.Int, value.Kind, unread(err)
 }
 
 // owned is a string of bytes that nobody else has.

@@ -323,10 +323,11 @@ func (v *view) page(group string, offset, limit int, now int64, p *pace) (page [
 
 // walk calls row with all that a scan yields.
 func (v *view) walk(s *mergedPages, p *pace, row func(*kv.Row)) error {
+	rows := s.room()
+	defer func() { s.free(rows) }()
 	if err := s.begin(v); err != nil {
 		return err
 	}
-	var rows []kv.Row
 	for more := true; more; {
 		var err error
 		clear(rows)
@@ -366,8 +367,7 @@ func (s *mergedPages) begin(v *view) error {
 		return s.pageScan.begin(v)
 	}
 	s.view = v
-	s.pageScan = newPageScan(s.below(), s.merger.now)
-	return s.pageScan.begin(v)
+	return s.restart(s.below())
 }
 
 func (s *mergedPages) wide() bool { return s.query.Wide() }
@@ -390,6 +390,7 @@ func (s *mergedPages) fetch(into []kv.Row, rows int) (_ []kv.Row, more bool, err
 
 // restart has the pages be read from somewhere else.
 func (s *mergedPages) restart(q storage.Query) error {
+	s.pageScan.free(nil)
 	s.pageScan = newPageScan(q, s.merger.now)
 	return s.pageScan.begin(s.view)
 }
@@ -413,6 +414,10 @@ type mergedGroups struct {
 func newGroups(rng kv.Range, now int64) *mergedGroups {
 	return &mergedGroups{pageGroups: newPageGroups(rng, now), rng: rng, from: rng.From}
 }
+
+func (s *mergedGroups) room() []string { return nil }
+
+func (s *mergedGroups) free([]string) {}
 
 func (s *mergedGroups) begin(v *view) error {
 	s.merges = v.touches(s.rng)

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"slices"
+
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
@@ -19,6 +21,8 @@ func (v *view) pageBelow(group string, offset, limit int, now int64, p *pace) (p
 	q := storage.GroupQuery(group)
 	q.Limit = limit
 	s := newPageScan(q, now)
+	rows := s.room()
+	defer func() { s.free(rows) }()
 	if err := s.begin(v); err != nil {
 		return nil, err
 	}
@@ -37,12 +41,15 @@ func (v *view) pageBelow(group string, offset, limit int, now int64, p *pace) (p
 	}
 	for more := s.ok; more; {
 		var passed, bytes int
-		passed, more, err = s.some(v, firstChunkRows, firstChunkBytes, func(row *kv.Row) {
-			page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value})
-			bytes += len(row.Key) + len(row.Value)
-		})
+		clear(rows)
+		rows, passed, more, err = s.some(v, rows[:0], firstChunkRows, firstChunkBytes)
 		if err != nil {
 			return nil, err
+		}
+		page = slices.Grow(page, len(rows))
+		for i := range rows {
+			page = append(page, kv.KeyValue{Key: rows[i].Key, Value: rows[i].Value})
+			bytes += len(rows[i].Key) + len(rows[i].Value)
 		}
 		if more {
 			if err := p.step(passed + bytes*fewRows/firstChunkBytes); err != nil {

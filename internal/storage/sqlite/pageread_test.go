@@ -12,6 +12,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/storage/frames"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -52,7 +53,7 @@ func requirePages(t *testing.T, d *Database, s *views) {
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(want, got), "page %d", n)
 		}
-		require.Equal(t, p.view.pages, n)
+		require.Equal(t, p.view.Count, n)
 		require.NoError(t, stmt.Reset())
 	}
 }
@@ -62,10 +63,10 @@ func requirePages(t *testing.T, d *Database, s *views) {
 func TestKeptPagesAreNamedByTheirGeneration(t *testing.T) {
 	d, s := readViews(t)
 	for n := range 6 {
-		before := s.generation
+		before := s.Generation
 		require.NoError(t, write(d, row("g", "k", fmt.Sprint(n))))
 		require.NoError(t, fileOf(d).Checkpoint())
-		require.Greater(t, s.generation, before, "the WAL begins anew")
+		require.Greater(t, s.Generation, before, "the WAL begins anew")
 		got, _, _, err := s.get("g", "k")
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprint(n), got.Value)
@@ -75,7 +76,7 @@ func TestKeptPagesAreNamedByTheirGeneration(t *testing.T) {
 // Whatever is written, moved or removed: what is kept of pages is what SQLite reads there.
 func TestKeptPagesAreThoseOfTheFile(t *testing.T) {
 	d, s := readViews(t)
-	cache := s.cache
+	cache := s.Cache
 	random := rand.New(rand.NewPCG(1, 2))
 	var held []func()
 	leave := func() {
@@ -106,7 +107,7 @@ func TestKeptPagesAreThoseOfTheFile(t *testing.T) {
 		}
 		requirePages(t, d, s)
 	}
-	require.Same(t, cache, s.cache, "it outlives checkpoints")
+	require.Same(t, cache, s.Cache, "it outlives checkpoints")
 }
 
 // Views that are gone for a while have nobody keep the WAL from beginning anew twice:
@@ -118,7 +119,7 @@ func TestNothingIsKeptWhileThereAreNoViews(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "before", got.Value)
 	s.mu.Lock()
-	s.renewed(errBusy) // as after any failure
+	s.renewed(moment.BusyError) // as after any failure
 	s.mu.Unlock()
 	require.NoError(t, write(d, row("g", "k", "after")))
 	wal, err := checkpoint(fileOf(d).conn, "TRUNCATE")
@@ -137,7 +138,7 @@ func TestPagesThatCannotBeNamedAreNotKept(t *testing.T) {
 	d, s := readViews(t)
 	require.NoError(t, write(d, numbered("g", 500)...))
 	require.NoError(t, fileOf(d).Checkpoint())
-	require.Zero(t, s.current.Load().last)
+	require.Zero(t, s.current.Load().Last)
 	p, ok := s.look()
 	require.True(t, ok)
 	defer s.leave(p)
@@ -193,7 +194,7 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 	defer s.Close()
 	cold := func() { // nothing is kept of its pages
 		v := s.(pageMoment).hold.mu.pin.view
-		v.cache = frames.NewCache(v.shape.pageSize)
+		v.Cache = frames.NewCache(v.shape.pageSize)
 	}
 	scan := func(q storage.Query) (err error) {
 		_, err = atMost(t, 3000, s.Scan(background, q, 0))

@@ -40,6 +40,7 @@ type answers interface {
 	Count(ctx context.Context, r kv.Range, now int64) (int, error)
 	Page(ctx context.Context, group string, offset, limit int, now int64) ([]kv.KeyValue, error)
 	Scan(ctx context.Context, q storage.Query, now int64) iter.Seq2[kv.Row, error]
+	GetAll(ctx context.Context, group string, now int64) (map[string]string, error)
 	Groups(ctx context.Context, r kv.Range, now int64) iter.Seq2[string, error]
 }
 
@@ -67,6 +68,11 @@ func (q *question) ask(from answers) (lines []string) {
 	}
 	page, err := from.Page(background, q.group, q.offset, q.limit, q.now)
 	answer("Page", page, err)
+	all, err := from.GetAll(background, q.group, q.now)
+	if storage.IsDamagedRow(err) {
+		err = errors.New("a damaged row")
+	}
+	answer("GetAll", all, err)
 	var scanned []kv.Row
 	for row, failed := range from.Scan(background, q.query, q.now) {
 		if err = failed; err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"sync"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
@@ -29,6 +30,13 @@ type pageScan struct {
 	failed  error   // behind the rows that were gathered
 	rowids  []int64 // of rows that were gathered and not read
 	buffer  []int64
+
+	into  []kv.Row // rows of the present chunk, behind what was there
+	most  int      // how long that may become
+	bytes int      // how many more bytes it may have
+
+	spare  []kv.Row // a buffer for its caller
+	cutter cutter   // of strings that are kept together
 }
 
 // been is where a scan of several groups, or of some keys, has come to. In an index that is
@@ -44,10 +52,33 @@ type been struct {
 // it may have.
 const patience = 16
 
+// freeScans are those that nobody uses: what a scan needs to know of where it is takes as long
+// to allocate as some rows to read.
+var freeScans = sync.Pool{New: func() any { return new(pageScan) }}
+
+// newPageScan is a scan, which may be freed.
 func newPageScan(q storage.Query, now int64) *pageScan {
-	s := &pageScan{query: q, now: now, left: q.Wanted()}
+	s := freeScans.Get().(*pageScan)
+	s.query, s.now, s.left = q, now, q.Wanted()
 	s.group, s.single = q.Single()
 	return s
+}
+
+// room is a buffer for a chunk. It is its caller's until free.
+func (s *pageScan) room() []kv.Row {
+	room := s.spare[:0]
+	s.spare = nil
+	return room
+}
+
+// free gives a scan back that is not used any more, and what room gave, or another buffer.
+func (s *pageScan) free(room []kv.Row) {
+	clear(room)
+	if cap(room) > firstChunkRows {
+		room = nil
+	}
+	*s = pageScan{buffer: s.buffer[:0], spare: room[:0]}
+	freeScans.Put(s)
 }
 
 // anyOrder: only what is all wanted may be read in another order.
@@ -107,26 +138,21 @@ func (s *pageScan) wide() bool { return s.query.Wide() }
 // chunk appends rows until one of the limits is reached; more says that there may be
 // others behind them.
 func (s *pageScan) chunk(v *view, into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, err error) {
-	_, more, err = s.some(v, rows, bytes, func(row *kv.Row) { into = append(into, *row) })
+	into, _, more, err = s.some(v, into, rows, bytes)
 	return into, more, err
 }
 
-// some is chunk with a function that rows are added by. It says how many entries it has
-// passed, which has a limit too.
-func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int, more bool, err error) {
+// some is chunk that says how many entries it has passed, which has a limit too.
+func (s *pageScan) some(v *view, into []kv.Row, rows, bytes int) (_ []kv.Row, passed int, more bool, err error) {
 	rows = min(rows, s.left)
-	got := 0
-	enough := func(row *kv.Row) bool {
-		add(row)
-		got++
-		bytes -= len(row.Key) + len(row.Value)
-		return got == rows || bytes <= 0
-	}
-	for (s.ok || len(s.rowids) > 0) && got < rows && bytes > 0 && passed < patience*rows {
+	before := len(into)
+	s.into, s.most, s.bytes = into, before+rows, bytes
+	defer func() { s.into = nil }()
+	for (s.ok || len(s.rowids) > 0) && len(s.into) < s.most && s.bytes > 0 && passed < patience*rows {
 		if len(s.rowids) == 0 {
 			most := gathered
 			if s.skip < gathered { // it may be any number
-				most = min(gathered, rows-got+s.skip)
+				most = min(gathered, s.most-len(s.into)+s.skip)
 			}
 			n, err := s.gather(v, most, rows)
 			if err != nil {
@@ -134,19 +160,20 @@ func (s *pageScan) some(v *view, rows, bytes int, add func(*kv.Row)) (passed int
 			}
 			passed += n
 		}
-		if err := s.read(v, enough); err != nil {
-			return passed, false, err
+		if err := s.read(v); err != nil {
+			return s.into, passed, false, err
 		}
 	}
-	s.left -= got
+	into = s.into
+	s.left -= len(into) - before
 	if s.failed != nil && len(s.rowids) == 0 && s.left > 0 {
-		return passed, false, s.failed
+		return into, passed, false, s.failed
 	}
 	more = s.ok || len(s.rowids) > 0
 	if !more && s.left > 0 && isEverything(s.query.Groups) {
 		err = v.allNamed(s.now)
 	}
-	return passed, more && s.left > 0 && err == nil, err
+	return into, passed, more && s.left > 0 && err == nil, err
 }
 
 // behind is what SQLite is asked for if a page can't be read: the rows behind the last
@@ -170,8 +197,24 @@ func (s *pageScan) gather(v *view, n, many int) (passed int, err error) {
 	if unordered {
 		n = many
 	}
-	s.rowids = s.buffer[:0]
+	if cap(s.buffer) < n {
+		s.buffer = make([]int64, 0, n)
+	}
+	s.rowids = s.buffer[:0:n]
+	keys := &s.query.Keys
+	along := s.single && !s.query.Reverse
 	for s.ok && len(s.rowids) < n && passed < patience*n {
+		if along {
+			before := len(s.rowids)
+			s.rowids, s.ok, err = s.entries.Gather(s.group, keys.To, !keys.Unbounded, s.rowids)
+			passed += len(s.rowids) - before
+			if err != nil {
+				return passed, err
+			}
+			if !s.ok || len(s.rowids) == n {
+				break
+			}
+		}
 		group, key, rowid, err := s.entries.Pair()
 		var moved, wanted bool
 		if err != nil {
@@ -192,8 +235,7 @@ func (s *pageScan) gather(v *view, n, many int) (passed int, err error) {
 			}
 		}
 	}
-	s.buffer = s.rowids
-	if unordered {
+	if unordered && !slices.IsSorted(s.rowids) {
 		slices.Sort(s.rowids)
 	}
 	return passed, nil
@@ -202,17 +244,15 @@ func (s *pageScan) gather(v *view, n, many int) (passed int, err error) {
 // errEnough ends the reading of rows before the last.
 var errEnough = errors.New("enough")
 
-// read reads the rows that were gathered, and adds those that are live, until that says
-// that there are enough.
-func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
-	var row kv.Row
+// read reads the rows that were gathered, and adds those that are live, until there are
+// enough.
+func (s *pageScan) read(v *view) error {
 	next := 0
 	err := s.rows.Each(s.rowids, &s.record, func(i int) error {
 		if i != next {
 			return errUnread // the index has a row that the table has not
 		}
 		next++
-		row = kv.Row{}
 		if s.skip > 0 {
 			live, err := v.live(&s.record, s.now)
 			if live {
@@ -220,16 +260,7 @@ func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
 			}
 			return err
 		}
-		if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
-			return err
-		}
-		if err := s.fill(v, &row); err != nil {
-			return err
-		}
-		if add(&row) {
-			return errEnough
-		}
-		return nil
+		return s.add(v)
 	})
 	if err == nil && next != len(s.rowids) {
 		err = errUnread
@@ -239,6 +270,28 @@ func (s *pageScan) read(v *view, add func(*kv.Row) (enough bool)) error {
 		return nil
 	}
 	return err
+}
+
+// add adds the row that was read, if it is live.
+func (s *pageScan) add(v *view) error {
+	n := len(s.into)
+	s.into = append(s.into, kv.Row{})
+	row := &s.into[n]
+	err := v.readMeta(&s.record, row)
+	if err != nil || !row.Live(s.now) {
+		s.into = s.into[:n]
+		return err
+	}
+	if err := s.fill(v, row); err != nil {
+		s.into[n] = kv.Row{}
+		s.into = s.into[:n]
+		return err
+	}
+	s.bytes -= len(row.Key) + len(row.Value)
+	if len(s.into) == s.most || s.bytes <= 0 {
+		return errEnough
+	}
+	return nil
 }
 
 func (s *pageScan) step() (bool, error) {
@@ -353,14 +406,13 @@ const joined = 256
 // fill copies the row that was read.
 func (s *pageScan) fill(v *view, row *kv.Row) error {
 	if row.Group = s.group; !s.single {
-		group, err := s.record.Column(v.shape.columns[columnGroup])
-		if err != nil || group.Kind != pages.Text {
-			return faulty(err)
-		}
-		if s.group != string(group.Bytes) { // the same as that of the row before, as a rule
-			s.group = string(group.Bytes)
+		if err := s.readGroup(v); err != nil {
+			return err
 		}
 		row.Group = s.group
+	}
+	if s.fillNear(v, row) {
+		return nil
 	}
 	key, err := s.record.Column(v.shape.columns[columnKey])
 	if err != nil || key.Kind != pages.Text {
@@ -388,3 +440,47 @@ func (s *pageScan) fill(v *view, row *kv.Row) error {
 	row.Key, row.Value = all[:len(key.Bytes)], all[len(key.Bytes):]
 	return nil
 }
+
+// readGroup reads the group, which is that of the row before, as a rule.
+func (s *pageScan) readGroup(v *view) error {
+	serial, name, ok := s.record.Near(v.shape.columns[columnGroup])
+	if !ok || !ofText(serial) {
+		group, err := s.record.Column(v.shape.columns[columnGroup])
+		if err != nil || group.Kind != pages.Text {
+			return faulty(err)
+		}
+		name = group.Bytes
+	}
+	if s.group != string(name) {
+		s.group = string(name)
+	}
+	return nil
+}
+
+// fillNear is fill for a row whose key and value lie in its page, one behind the other, and
+// that is copied as a whole.
+func (s *pageScan) fillNear(v *view, row *kv.Row) (ok bool) {
+	column := v.shape.columns[columnKey]
+	if v.shape.columns[columnValue] != column+1 {
+		return false
+	}
+	key, value, both, n, ok := s.record.NearPair(column)
+	if !ok || !ofText(key) || value < blobTypes {
+		return false
+	}
+	switch {
+	case s.query.KeysOnly:
+		row.Key = string(both[:n])
+	case len(both)-n > joined:
+		row.Key, row.Value = string(both[:n]), string(both[n:])
+	default:
+		all := string(both)
+		row.Key, row.Value = all[:n], all[n:]
+	}
+	return true
+}
+
+// blobTypes are the serial types from this one on: even ones are BLOBs, and odd ones texts.
+const blobTypes = 12
+
+func ofText(serial uint64) bool { return serial > blobTypes && serial&1 == 1 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -23,6 +24,10 @@ type pageSource[T any] interface {
 	// behind is what SQLite is to be asked instead: all, or what is behind the last that
 	// was yielded.
 	behind(last *T) source[T]
+	// room is a buffer for the first chunk, or none. free gives it back, and whatever else
+	// the source has: nobody uses either any more.
+	room() []T
+	free(room []T)
 }
 
 // streamPages is stream for what is read from the pages of a view: the loop's body runs
@@ -44,6 +49,7 @@ func streamPages[T any](ctx context.Context, p *pool, begin func() pageSource[T]
 func streamHeldPages[T any](ctx context.Context, h *hold, begin func() pageSource[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		s := &pageLoop[T]{pool: h.pool, hold: h, begin: begin}
+		defer s.free()
 		s.loop(ctx, s.firstHeld(ctx), yield)
 	}
 }
@@ -126,7 +132,17 @@ func (s *pageLoop[T]) start(ctx context.Context) (leave func(), err error) {
 // restart has the scan begin at its beginning.
 func (s *pageLoop[T]) restart() {
 	s.drop()
+	s.free()
 	s.scan, s.more = s.begin(), false
+	s.rows = s.scan.room()
+}
+
+// free gives back what the scan has, if there is one.
+func (s *pageLoop[T]) free() {
+	if s.scan != nil {
+		s.scan.free(s.rows)
+		s.scan, s.rows = nil, nil
+	}
 }
 
 // drop forgets a chunk that is not to be yielded.
@@ -138,7 +154,7 @@ func (s *pageLoop[T]) drop() {
 // now reads the first chunk of what is committed now. The pin is to be released if there
 // is more and no error.
 func (s *pageLoop[T]) now() (p pin, err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
 	p, ok := s.pool.views.look()
 	if !ok {
 		return p, errUnread
@@ -195,8 +211,8 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, errUnread) {
 		return err
 	}
-	if fault := (*pageFault)(nil); errors.As(err, &fault) {
-		return rowsIterationError(s.pool.explain(fault))
+	if fault := s.pool.explainFault(err); fault != nil {
+		return rowsIterationError(fault)
 	}
 	for _, last := range []*T{s.last, nil} {
 		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {
@@ -213,6 +229,7 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 var errPage = fmt.Errorf("a page can't be read as it is: check the store, and salvage what it has if that finds something: %w", kv.DamagedError)
 
 func (s *pageLoop[T]) end() {
+	s.free()
 	if s.hold != nil {
 		s.hold.release(kv.SnapshotClosedError)
 	}

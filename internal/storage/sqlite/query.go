@@ -16,6 +16,10 @@ type rowScan struct {
 	single bool
 	now    int64
 	left   int // rows that are still wanted
+
+	// What can't be read of a row that others decide is of no concern; key is nil of a key
+	// that is no text. nil: nobody else decides anything.
+	decided func(group string, key *string) bool
 }
 
 func newRowScan(q storage.Query, now int64) *rowScan {
@@ -44,6 +48,10 @@ func (s *rowScan) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Row, 
 		}
 		var row kv.Row
 		if err := s.read(stmt, &row); err != nil {
+			if s.passes(stmt, err) {
+				rows++
+				continue
+			}
 			_ = stmt.Reset() // the row's error says more
 			return into, false, scanRowError(err)
 		}
@@ -73,6 +81,24 @@ func (s *rowScan) follows(one, other kv.Key) bool {
 
 // errOrder is what SQLite does not notice of a damaged index.
 var errOrder = fmt.Errorf("the index of the rows is out of order: check the store, and salvage what it has: %w", kv.DamagedError)
+
+// passes reports whether a row that can't be read is one that others decide.
+func (s *rowScan) passes(stmt *sqlite.Stmt, err error) bool {
+	if s.decided == nil || !storage.IsDamagedRow(err) {
+		return false
+	}
+	group := s.group
+	if !s.single {
+		if group, err = name(stmt, 0); err != nil {
+			return false
+		}
+	}
+	key, err := name(stmt, 1)
+	if err != nil {
+		return s.decided(group, nil)
+	}
+	return s.decided(group, &key)
+}
 
 func (s *rowScan) read(stmt *sqlite.Stmt, row *kv.Row) (err error) {
 	if row.Group = s.group; !s.single {

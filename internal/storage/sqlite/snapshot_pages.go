@@ -87,8 +87,8 @@ func (s pageMoment) lookLong(ctx context.Context, read func(*view, *pace) error)
 // explain is what SQLite says is wrong. What it reads is of another moment, and not to be
 // answered. What the system says needs no explanation.
 func (s pageMoment) explain(err error, sqlite func(sqlReads) error) error {
-	if fault := (*pageFault)(nil); errors.As(err, &fault) {
-		return s.hold.pool.explain(fault)
+	if fault := s.hold.pool.explainFault(err); fault != nil {
+		return fault
 	}
 	if err := sqlite(sqlReads{s.hold.pool}); err != nil {
 		return err

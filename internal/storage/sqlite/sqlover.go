@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -151,7 +152,7 @@ func (s *mergedRows) chunk(r *reader, into []kv.Row, rows, bytes int) (_ []kv.Ro
 	if !s.begun {
 		s.begun = true
 		if s.merges = r.state != nil && s.merger.begin(r.state, s); s.merges {
-			s.rowScan = newRowScan(s.below(), s.merger.now)
+			_ = s.restart(s.below())
 		}
 	}
 	if !s.merges {
@@ -166,7 +167,18 @@ func (s *mergedRows) fetch(into []kv.Row, rows int) (_ []kv.Row, more bool, err 
 
 func (s *mergedRows) restart(q storage.Query) error {
 	s.rowScan = newRowScan(q, s.merger.now)
+	s.decided = s.reader.decides
 	return nil
+}
+
+// decides reports whether the overlay says what is to be known of a row of the table: a key
+// that was set anew, or deleted, with its group or alone.
+func (r *reader) decides(group string, key *string) bool {
+	if key == nil {
+		return r.state.Hides(group)
+	}
+	_, verdict := r.state.Get(group, *key)
+	return verdict != overlay.Below
 }
 
 // mergedNames is groupScan over what a transaction and its state show.

@@ -1,9 +1,9 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"errors"
 	"log/slog"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/planted"
-	"forge.lthn.ai/core/go-store/internal/storage/frames"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
+	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 	"forge.lthn.ai/core/go-store/internal/storage/sequence"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -37,7 +38,6 @@ import (
 type views struct {
 	connect  func() (*sqlite.Conn, error) // for an anchor
 	sequence *sequence.Sequence
-	index    *walIndex // nil: nothing ever changes
 	logger   *slog.Logger
 	current  atomic.Pointer[view] // nil: SQLite is to be asked
 	drained  chan struct{}        // capacity one: a retired anchor may be free
@@ -54,12 +54,7 @@ type views struct {
 	// mu is held from before a COMMIT until its view is published, and while anchors
 	// change.
 	mu            sync.Mutex
-	database, wal mapped.File
-	frames        *frames.Index
-	generation    uint32
-	salts         [8]byte       // of the generation
-	indexed       uint32        // frames of it that are in frames
-	cache         *frames.Cache // of what views since it was made have read
+	moment.Source // its index is looked at without it, while a view is published
 	shape         *shape
 	state         *overlay.State // that belongs to what is committed; nil: there is no overlay
 	folded        overlay.Cursor
@@ -91,6 +86,24 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 	return s, nil
 }
 
+// openIndex looks at the index of the WAL of a database that somebody has open.
+func openIndex(i *ownership.Inode, path string, read bool) (*moment.Index, error) {
+	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
+	// it while it is open.
+	owned := runtime.GOOS == "windows"
+	open := i.SharedMemory
+	if owned {
+		open = func(path string) (*os.File, error) {
+			return ownership.OpenNoFollow(path+ownership.SHMSuffix, os.O_RDONLY, 0)
+		}
+	}
+	file, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	return moment.NewIndex(file, owned, read)
+}
+
 // anchorConnection opens one for an anchor.
 func (d *Database) anchorConnection(config Config) func() (*sqlite.Conn, error) {
 	return func() (*sqlite.Conn, error) {
@@ -114,9 +127,9 @@ func notRead(config Config, err error) error {
 // anchorCacheKiB is the page cache of an anchor, which reads one page.
 const anchorCacheKiB = 16
 
-func newViews(s *sequence.Sequence, index *walIndex, database, wal mapped.File, logger *slog.Logger, connect func() (*sqlite.Conn, error)) *views {
-	return &views{connect: connect, sequence: s, index: index, logger: logger, database: database, wal: wal,
-		frames: frames.New(checkpointPages), generation: 1, drained: make(chan struct{}, 1)}
+func newViews(s *sequence.Sequence, index *moment.Index, database, wal mapped.File, logger *slog.Logger, connect func() (*sqlite.Conn, error)) *views {
+	return &views{connect: connect, sequence: s, logger: logger,
+		Source: moment.NewSource(index, database, wal, checkpointPages), drained: make(chan struct{}, 1)}
 }
 
 // look pins what is committed now. Not ok: SQLite is to be asked.
@@ -156,11 +169,11 @@ func (s *views) try(v *view, pinned func(*view) pin) (p pin, ok bool) {
 			p.release()
 		}
 	}()
-	if s.current.Load() != v || s.index == nil {
-		return p, s.index == nil && s.current.Load() == v
+	if s.current.Load() != v || s.Index == nil {
+		return p, s.Index == nil && s.current.Load() == v
 	}
-	change, read := s.index.change()
-	ok = read && change == v.change
+	change, read := s.Index.Change()
+	ok = read && change == v.Change
 	return p, ok
 }
 
@@ -197,7 +210,7 @@ func (s *views) catchUp() (done bool) {
 // nothing else would let the WAL begin anew; and views that could not be had are tried
 // again. Of a file that does not change there is nothing to keep up with.
 func (s *views) keepUp() {
-	if s == nil || s.index == nil || !s.mu.TryLock() {
+	if s == nil || s.Index == nil || !s.mu.TryLock() {
 		return
 	}
 	defer s.mu.Unlock()
@@ -207,7 +220,7 @@ func (s *views) keepUp() {
 	}
 	s.publish(s.sequence.Before())
 	v := s.current.Load()
-	if v == nil && !s.refused.Load() || v != nil && v.last > v.anchor.from+checkpointPages {
+	if v == nil && !s.refused.Load() || v != nil && v.Last > v.anchor.from+checkpointPages {
 		s.renewed(s.renew())
 	}
 }
@@ -231,7 +244,7 @@ func (s *views) publishing(commit func() error, shown func() (*overlay.State, ov
 	if planted.ViewEarly {
 		if old := s.current.Load(); old != nil {
 			early := *old
-			early.change++
+			early.Change++
 			s.current.Store(&early)
 		}
 	}
@@ -256,7 +269,7 @@ func (s *views) publishing(commit func() error, shown func() (*overlay.State, ov
 		known = true
 		s.state, s.folded = shown()
 		if s.blind { // by one before, of which it is known now what has become of it
-			s.blind, s.cache = false, nil
+			s.blind, s.Cache = false, nil
 			s.renewed(s.renew())
 			return nil
 		}
@@ -275,7 +288,7 @@ func (s *views) sighted(shown func() (*overlay.State, overlay.Cursor)) {
 	defer s.mu.Unlock()
 	s.blind = false
 	s.state, s.folded = shown()
-	s.cache = nil // who knows what was committed meanwhile
+	s.Cache = nil // who knows what was committed meanwhile
 	s.renewed(s.renew())
 }
 
@@ -290,16 +303,16 @@ func (s *views) busy(is bool) {
 // runs.
 func (s *views) publish(sequence uint64) {
 	old := s.current.Load()
-	if old == nil || s.index == nil {
+	if old == nil || s.Index == nil {
 		return
 	}
 	v := *old
 	v.sequence, v.over, v.folded = sequence, s.state, s.folded
 	if err := s.advance(&v, false); err != nil {
-		if errors.Is(err, errBusy) && v.over == old.over {
+		if errors.Is(err, moment.BusyError) && v.over == old.over {
 			return // by another program: the next one
 		}
-		s.cache = nil // who knows what was committed meanwhile
+		s.Cache = nil // who knows what was committed meanwhile
 		s.renewed(s.renew())
 		return
 	}
@@ -308,41 +321,21 @@ func (s *views) publish(sequence uint64) {
 	s.end()
 }
 
-var (
-	errBusy   = errors.New("the index of the WAL is being written")
-	errShape  = errors.New("the schema has changed")
-	errStands = errors.New("the WAL has begun anew under a view")
-)
+var errShape = errors.New("the schema has changed")
 
 // advance brings a view to what is committed. It is called under the lock. anew: its
 // anchor is, and all of the WAL may be in the database.
 func (s *views) advance(v *view, anew bool) (err error) {
-	defer onFault(debug.SetPanicOnFault(true), &err)
-	state, ok := s.index.state()
-	if !ok {
-		return errBusy
+	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
+	changed, err := s.Advance(&v.Pages, anew)
+	if err != nil {
+		return err
 	}
-	if state.change == v.change && !anew {
+	if !changed {
 		v.ready(v.table.Pages.Usable)
 		return nil
 	}
-	if state.salts != s.salts {
-		s.salts, s.indexed = state.salts, 0
-		if !planted.FramesStale {
-			s.generation++
-		}
-	}
-	if err := s.take(state); err != nil {
-		return err
-	}
-	v.change, v.generation, v.last, v.upTo, v.pages = state.change, s.generation, s.indexed, s.indexed, state.pages
-	v.wal = s.wal.UpTo(0)
-	if anew {
-		if err := s.place(v, state); err != nil {
-			return err
-		}
-	}
-	header, err := v.header()
+	header, err := v.Header()
 	if err != nil {
 		return err
 	}
@@ -352,48 +345,6 @@ func (s *views) advance(v *view, anew bool) (err error) {
 	v.ready(header.Size - header.Reserved)
 	if s.follower != nil {
 		return s.follow(v)
-	}
-	return nil
-}
-
-// place says where a view of a new anchor has its pages. If all of the WAL is in the
-// database they are there, as the anchor does not keep the WAL from beginning anew then. It
-// may do so at this very moment: then the header has other salts before the count of frames
-// that were moved is 0 again (see SQLite's walRestartHdr), so it is looked at after that.
-// And whoever moves the last of it makes the database longer first, which is measured last.
-func (s *views) place(v *view, state walState) (err error) {
-	moved, read := s.index.backfilled()
-	again, ok := s.index.state()
-	if !planted.RestartUnseen && (!read || !ok || again.salts != state.salts) {
-		return errBusy
-	}
-	if moved >= state.frames {
-		v.last = 0
-	}
-	v.database, err = s.extent()
-	return err
-}
-
-// take adds the frames that were committed since.
-func (s *views) take(state walState) error {
-	frameSize := int64(frameHeaderSize + s.shape.pageSize)
-	const together = 16 // a call costs as much as the pages between
-	for s.indexed < state.frames {
-		n := min(together, state.frames-s.indexed)
-		part, err := s.wal.Part(walHeaderSize+int64(s.indexed)*frameSize, int(n-1)*int(frameSize)+frameHeaderSize)
-		if err != nil {
-			return err
-		}
-		for i := range int64(n) {
-			frame := part[i*frameSize:]
-			if [8]byte(frame[8:16]) != state.salts {
-				return errStands
-			}
-			s.indexed++
-			if page := binary.BigEndian.Uint32(frame); page != 0 && page <= state.pages {
-				s.frames.Add(page, s.indexed, s.generation)
-			}
-		}
 	}
 	return nil
 }
@@ -412,7 +363,7 @@ func (s *views) renew() error {
 	if err != nil {
 		return err
 	}
-	v, err := s.begin(a)
+	v, err := s.beginWith(a)
 	if err != nil {
 		err = errors.Join(err, a.close())
 		s.rest(a)
@@ -443,8 +394,8 @@ func (s *views) anchor() (*anchor, error) {
 	return a, nil
 }
 
-// begin opens an anchor and makes the view that relies on it first.
-func (s *views) begin(a *anchor) (*view, error) {
+// beginWith opens an anchor and makes the view that relies on it first.
+func (s *views) beginWith(a *anchor) (*view, error) {
 	if err := a.open(); err != nil {
 		return nil, err
 	}
@@ -462,39 +413,28 @@ func (s *views) begin(a *anchor) (*view, error) {
 		}
 		s.shape = shape
 	}
-	if s.cache == nil || s.current.Load() == nil {
+	if s.current.Load() == nil {
 		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
 		// page may have been written that nobody has heard of.
-		s.cache = frames.NewCache(s.shape.pageSize)
+		s.Cache = nil
 	}
-	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape, cache: s.cache, over: s.state, folded: s.folded}
+	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), Pages: s.Begin(s.shape.pageSize), shape: s.shape, over: s.state, folded: s.folded}
 	const tries = 100
 	for range tries { // another program commits at this moment, or begins the WAL anew
-		if err = s.advance(v, true); !errors.Is(err, errBusy) && !errors.Is(err, errStands) {
+		if err = s.advance(v, true); !errors.Is(err, moment.BusyError) && !errors.Is(err, moment.RestartedError) {
 			break
 		}
 		runtime.Gosched()
 	}
-	a.from, a.since = v.upTo, time.Now()
+	a.from, a.since = v.UpTo, time.Now()
 	return v, err
-}
-
-// extent is the database as long as it is now.
-func (s *views) extent() (x mapped.Extent, err error) {
-	info, err := s.database.File.Stat()
-	if err != nil {
-		return x, err
-	}
-	x = s.database.UpTo(info.Size())
-	x.Memory = x.Memory[:min(info.Size(), int64(len(x.Memory)))]
-	return x, nil
 }
 
 // renewed has SQLite answer for as long as there is no view to be had.
 func (s *views) renewed(err error) {
 	unreadable := errors.Is(err, errUnread)
 	// Somebody commits beside a reader: what was seen of it soon fits together.
-	passes := errors.Is(err, errBusy) || errors.Is(err, errShape) || errors.Is(err, errStands)
+	passes := errors.Is(err, moment.BusyError) || errors.Is(err, errShape) || errors.Is(err, moment.RestartedError)
 	s.refused.Store(unreadable || err != nil && s.brief > 0 && !passes)
 	if err == nil {
 		s.warned = false
@@ -630,7 +570,7 @@ func (s *views) close() (err error) {
 	}
 	s.idle = nil
 	if s.ownsWAL {
-		err = errors.Join(err, s.wal.File.Close())
+		err = errors.Join(err, s.WAL.File.Close())
 	}
-	return errors.Join(err, s.database.Unmap(), s.wal.Unmap(), s.index.close())
+	return errors.Join(err, s.Database.Unmap(), s.WAL.Unmap(), s.Index.Close())
 }

@@ -432,7 +432,7 @@ func TestTheWALBeginsAnewUnderViews(t *testing.T) { eachAccess(t, testTheWALBegi
 func testTheWALBeginsAnewUnderViews(t *testing.T, access Config) {
 	d := openWith(t, access.buffered().at(temporary(t)))
 	s := viewsOf(t, d)
-	generation := s.generation
+	generation := s.Generation
 	for n := range 8 {
 		require.NoError(t, write(d, numbered(fmt.Sprint("g", n), 50)...))
 		require.NoError(t, fileOf(d).Checkpoint())
@@ -448,7 +448,7 @@ func testTheWALBeginsAnewUnderViews(t *testing.T, access Config) {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprint(n), got.Value)
 	}
-	require.Greater(t, s.generation, generation+4)
+	require.Greater(t, s.Generation, generation+4)
 }
 
 // A file that is cut where it is mapped is an error, and no crash.
@@ -512,7 +512,7 @@ func testAViewOfAnEarlierTimeIsNotTaken(t *testing.T, access Config) {
 		require.NoError(t, fileOf(d).Checkpoint())
 		require.NoError(t, write(d, numbered("g", 50)...))
 		v := s.current.Load()
-		require.NotZero(t, v.last)
+		require.NotZero(t, v.Last)
 		require.NoError(t, fileOf(d).Checkpoint())
 		_, ok := s.try(v, (*view).pinned)
 		require.False(t, ok, "its frames may be overwritten by the next commit")

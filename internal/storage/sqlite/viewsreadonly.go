@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"time"
 
-	"forge.lthn.ai/core/go-store/internal/storage/frames"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
 	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 
@@ -62,11 +61,11 @@ func (s *views) openBeside(path string, inode *ownership.Inode, config Config) e
 	if err := errors.Join(a.open(), a.close()); err != nil {
 		return err
 	}
-	if s.wal.File, err = ownership.OpenNoFollow(path+ownership.WALSuffix, os.O_RDONLY, 0); err != nil {
+	if s.WAL.File, err = ownership.OpenNoFollow(path+ownership.WALSuffix, os.O_RDONLY, 0); err != nil {
 		return err
 	}
 	s.ownsWAL = true
-	s.index, err = openIndex(inode, path, config.readIndex)
+	s.Index, err = openIndex(inode, path, config.readIndex)
 	return err
 }
 
@@ -103,12 +102,11 @@ func (s *views) still(conn *sqlite.Conn) (*view, error) {
 	if s.shape == nil {
 		return nil, errUnread
 	}
-	v := &view{anchor: new(anchor), drained: s.drained, sequence: s.sequence.Before(), frames: s.frames, shape: s.shape,
-		pages: uint32(pages), cache: frames.NewCache(s.shape.pageSize)}
-	if v.database, err = s.extent(); err != nil {
+	v := &view{anchor: new(anchor), drained: s.drained, sequence: s.sequence.Before(), shape: s.shape}
+	if v.Pages, err = s.Still(s.shape.pageSize, uint32(pages)); err != nil {
 		return nil, err
 	}
-	header, err := v.header()
+	header, err := v.Header()
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +148,11 @@ func (s *views) tryBrief(v *view, pinned func(*view) pin) (p pin, ok bool) {
 // inTheWay reports whether all of the WAL is in the database and it could begin anew but
 // for this view: the next one will not look at it.
 func (s *views) inTheWay(p pin) bool {
-	if p.view.last == 0 || s.index.Memory == nil {
+	if p.view.Last == 0 || s.Index.Memory == nil {
 		return false
 	}
-	moved, _ := s.index.backfilled()
-	return moved >= p.view.last
+	moved, _ := s.Index.Backfilled()
+	return moved >= p.view.Last
 }
 
 // giveWay releases the pin and changes the anchor, unless somebody else has something to do

@@ -412,9 +412,9 @@ func TestTheIndexIsNotLookedAtWithoutAPin(t *testing.T) {
 	require.NoError(t, s.renew())
 	s.mu.Unlock()
 	v := s.current.Load()
-	require.NotZero(t, v.last)
+	require.NotZero(t, v.Last)
 	require.NoError(t, d.Close())
-	s.index = nil // who looks at it panics
+	s.Index = nil // who looks at it panics
 	_, ok := s.tryBrief(v, (*view).pinned)
 	require.False(t, ok)
 	require.False(t, v.anchor.pinned())
@@ -430,7 +430,7 @@ func TestReadOnlyViewsGiveWay(t *testing.T) {
 	s.mu.Lock() // no tick
 	require.NoError(t, s.renew())
 	v := s.current.Load()
-	require.NotZero(t, v.last)
+	require.NotZero(t, v.Last)
 	movePassively(t, owner)
 	p, ok := s.tryBrief(v, (*view).pinned)
 	require.True(t, ok, "somebody else changes the anchor")

@@ -1,20 +1,18 @@
-package sqlite
+package moment
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"unsafe"
 
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 	"forge.lthn.ai/core/go-store/internal/storage/mapped"
-	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 )
 
-// walIndex is the beginning of a database's shared memory, by which all connections of
+// Index is the beginning of a database's shared memory, by which all connections of
 // all processes agree on what is committed in the WAL. It is only looked at: in memory,
 // as SQLite itself does, or with calls of the system where that can't be had.
 //
@@ -22,7 +20,7 @@ import (
 // believe a header when both are the same: so while the first copy says nothing new,
 // nobody has seen anything new.
 // https://www.sqlite.org/walformat.html#the_wal_index_header
-type walIndex struct {
+type Index struct {
 	*mapped.Head
 	owned bool // the file is nobody else's
 }
@@ -31,7 +29,7 @@ type walIndex struct {
 // salts, which are copied from the WAL. What lies from 120 on must not be read: SQLite's
 // locks are there, which on Windows keep others from it.
 const (
-	walIndexSize = 136
+	indexSize = 136
 
 	indexChange     = 8  // counted up by every commit
 	indexFrames     = 16 // that are committed
@@ -41,38 +39,26 @@ const (
 	indexBackfilled = 96 // frames that are moved into the database
 )
 
-// openIndex looks at the shared memory of a database that is in WAL mode.
-func openIndex(i *ownership.Inode, path string, read bool) (*walIndex, error) {
-	x := &walIndex{Head: new(mapped.Head)}
-	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
-	// it while it is open.
-	x.owned = runtime.GOOS == "windows"
-	open := i.SharedMemory
-	if x.owned {
-		open = func(path string) (*os.File, error) {
-			return ownership.OpenNoFollow(path+ownership.SHMSuffix, os.O_RDONLY, 0)
-		}
-	}
-	file, err := open(path)
-	if err != nil {
-		return nil, err
-	}
+// NewIndex looks at the shared memory of a database that is in WAL mode: by calls of the
+// system if it is to be read. An owned file is closed with the index, and after an error.
+func NewIndex(file *os.File, owned, read bool) (*Index, error) {
+	x := &Index{Head: new(mapped.Head), owned: owned}
 	x.File = file
 	info, err := file.Stat()
-	if err == nil && info.Size() < walIndexSize {
-		err = fmt.Errorf("%s%s has only %d bytes", path, ownership.SHMSuffix, info.Size())
+	if err == nil && info.Size() < indexSize {
+		err = fmt.Errorf("%s has only %d bytes", file.Name(), info.Size())
 	}
 	if err != nil {
-		return nil, errors.Join(err, x.close())
+		return nil, errors.Join(err, x.Close())
 	}
 	if !read {
-		x.Head = mapped.NewHead(file, walIndexSize, false)
+		x.Head = mapped.NewHead(file, indexSize, false)
 	}
 	return x, nil
 }
 
 // words reads numbers from a place on. Each is one that was there.
-func (x *walIndex) words(into []uint32, at int) (ok bool) {
+func (x *Index) words(into []uint32, at int) (ok bool) {
 	if x.Memory != nil {
 		for i := range into {
 			into[i] = atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.Memory[at+4*i])))
@@ -90,9 +76,9 @@ func (x *walIndex) words(into []uint32, at int) (ok bool) {
 	return true
 }
 
-// change is the number of the last commit. It is the same as before as long as no
+// Change is the number of the last commit. It is the same as before as long as no
 // connection can have seen a later one.
-func (x *walIndex) change() (n uint32, ok bool) {
+func (x *Index) Change() (n uint32, ok bool) {
 	if x.Memory != nil {
 		return atomic.LoadUint32((*uint32)(unsafe.Pointer(&x.Memory[indexChange]))), true
 	}
@@ -101,36 +87,36 @@ func (x *walIndex) change() (n uint32, ok bool) {
 	return word[0], ok
 }
 
-// walState is what is committed in the WAL.
-type walState struct {
-	change uint32
-	frames uint32
-	pages  uint32 // of the database
+// State is what is committed in the WAL.
+type State struct {
+	Change uint32
+	Frames uint32
+	Pages  uint32 // of the database
 	salts  [8]byte
 }
 
-// state is the header, if nobody is writing it at this moment: the first copy is read,
+// State is the header, if nobody is writing it at this moment: the first copy is read,
 // then the second, which is written first.
-func (x *walIndex) state() (s walState, ok bool) {
+func (x *Index) State() (s State, ok bool) {
 	var first, second [indexCopy / 4]uint32
 	if !x.words(first[:], 0) || !x.words(second[:], indexCopy) {
 		return s, false
 	}
-	s = walState{change: first[indexChange/4], frames: first[indexFrames/4], pages: first[indexPages/4]}
+	s = State{Change: first[indexChange/4], Frames: first[indexFrames/4], Pages: first[indexPages/4]}
 	binary.NativeEndian.PutUint32(s.salts[:], first[indexSalts/4])
 	binary.NativeEndian.PutUint32(s.salts[4:], first[indexSalts/4+1])
 	return s, first == second
 }
 
-// backfilled is how many frames are moved into the database, as far as is known.
-func (x *walIndex) backfilled() (n uint32, ok bool) {
+// Backfilled is how many frames are moved into the database, as far as is known.
+func (x *Index) Backfilled() (n uint32, ok bool) {
 	var word [1]uint32
 	ok = x.words(word[:], indexBackfilled)
 	return word[0], ok
 }
 
-// close ends it. Who else has the file open keeps it.
-func (x *walIndex) close() error {
+// Close ends it. Who else has the file open keeps it.
+func (x *Index) Close() error {
 	if x == nil {
 		return nil
 	}

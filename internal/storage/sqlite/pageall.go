@@ -1,0 +1,180 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/kv"
+)
+
+// A whole group goes into a map, where its rows have no order. So they are read in that of
+// the table, go from the page into the map without a list between, and what the overlay says
+// is said of the map afterwards: nothing is merged.
+
+func (f *fileReads) GetAll(ctx context.Context, group string, now int64) (all map[string]string, err error) {
+	err = f.look(ctx, func(v *view, p *pace) (err error) {
+		all, err = v.getAll(group, now, p)
+		return err
+	})
+	if errors.Is(err, errUnread) {
+		return f.sqlReads.GetAll(ctx, group, now)
+	}
+	return all, err
+}
+
+func (f sqlReads) GetAll(ctx context.Context, group string, now int64) (map[string]string, error) {
+	return storage.Gather(f.Scan(ctx, storage.GroupQuery(group), now))
+}
+
+func (s pageMoment) GetAll(ctx context.Context, group string, now int64) (all map[string]string, err error) {
+	err = s.look(ctx, func(v *view, p *pace) (err error) {
+		all, err = v.getAll(group, now, p)
+		return err
+	}, func(reads sqlReads) error {
+		_, err := reads.GetAll(ctx, group, now)
+		return err
+	})
+	return all, err
+}
+
+func (s sqlMoment) GetAll(ctx context.Context, group string, now int64) (map[string]string, error) {
+	return storage.Gather(s.Scan(ctx, storage.GroupQuery(group), now))
+}
+
+// getAll is the live rows of a group.
+func (v *view) getAll(group string, now int64, p *pace) (map[string]string, error) {
+	r := kv.GroupRange(group)
+	touched := v.touches(r)
+	var all map[string]string
+	if !touched || !v.over.Hides(group) {
+		n, err := v.countStored(r, p)
+		if err == nil {
+			err = p.fits(n)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = make(map[string]string, min(n, v.most(group)))
+		if err := v.pairs(all, group, now, n, p); err != nil {
+			return nil, err
+		}
+	}
+	if all == nil {
+		all = make(map[string]string)
+	}
+	if !touched {
+		return all, nil
+	}
+	walk := v.over.Iterate(overlay.GroupBounds(r), false)
+	for e, ok := walk.Next(); ok; e, ok = walk.Next() {
+		if err := p.step(1); err != nil {
+			return nil, err
+		}
+		if e.Gone || !e.Row.Live(now) {
+			delete(all, e.Row.Key)
+		} else {
+			all[e.Row.Key] = e.Row.Value
+		}
+	}
+	return all, nil
+}
+
+// most is how many rows of a group the pages have room for. A damaged index may tell of
+// more, for which no memory is to be taken.
+func (v *view) most(group string) int {
+	// An entry and a row have five bytes each, at least, and the group.
+	return int(int64(v.Count) * int64(v.shape.pageSize) / int64(10+2*len(group)))
+}
+
+// together is how many rows are read at a time, in the order of the table.
+const together = 2048
+
+// pairs puts a group's live rows, of which there are n, dead ones included, into a map.
+func (v *view) pairs(all map[string]string, group string, now int64, n int, p *pace) error {
+	q := storage.GroupQuery(group)
+	q.AnyOrder = true
+	s := newPageScan(q, now)
+	defer s.free(nil)
+	if err := s.begin(v); err != nil {
+		return err
+	}
+	s.cutter.left = n
+	for s.ok {
+		passed, err := s.gather(v, together, min(n, together))
+		if err != nil {
+			return err
+		}
+		next := 0
+		err = s.rows.Each(s.rowids, &s.record, func(i int) error {
+			if i != next {
+				return errUnread // the index has a row that the table has not
+			}
+			next++
+			if err := s.put(v, all); err != nil {
+				return err
+			}
+			if s.bytes < firstChunkBytes {
+				return nil
+			}
+			s.bytes = 0
+			return p.step(fewRows)
+		})
+		if err == nil && next != len(s.rowids) {
+			err = errUnread
+		}
+		if err == nil {
+			err = p.step(passed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put puts the row that was read into a map, if it is live.
+func (s *pageScan) put(v *view, all map[string]string) error {
+	var row kv.Row
+	column := v.shape.columns[columnKey]
+	if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
+		return err
+	}
+	if v.shape.columns[columnValue] == column+1 {
+		key, value, both, n, ok := s.record.NearPair(column)
+		if ok && ofText(key) && value >= blobTypes && len(both)-n <= joined {
+			s.bytes += len(both)
+			pair := s.cutter.cut(both)
+			all[pair[:n]] = pair[n:]
+			return nil
+		}
+	}
+	if err := s.fill(v, &row); err != nil {
+		return err
+	}
+	s.bytes += len(row.Key) + len(row.Value)
+	all[row.Key] = row.Value
+	return nil
+}
+
+// cutter makes strings that belong together out of few allocations: each costs as much as a
+// row's way out of its page.
+type cutter struct {
+	room []byte
+	left int // about how many strings are still to come
+}
+
+// shared is how many bytes are allocated together: whoever keeps one string of them keeps
+// so many bytes.
+const shared = 1 << 10
+
+func (c *cutter) cut(b []byte) string {
+	if len(b) > cap(c.room)-len(c.room) {
+		c.room = make([]byte, 0, max(len(b), min(shared/len(b), max(c.left, 1))*len(b)))
+	}
+	c.left--
+	at := len(c.room)
+	c.room = append(c.room, b...)
+	return owned(c.room[at:])
+}
