@@ -175,11 +175,6 @@ type Retention struct {
 	Age       time.Duration // default 24 hours
 }
 
-// History is the former name of Retention.
-//
-// Deprecated: use Retention.
-type History = Retention
-
 // WithHistory sets how much the log of changes keeps.
 func WithHistory(keep Retention) Option {
 	return func(c *engine.Config) error { c.Retention = kv.Retention(keep); return nil }
