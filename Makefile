@@ -164,6 +164,12 @@ powerloss: ## power cuts: CRASHES (1000) at random moments of each scenario, and
 	$(GO) -C internal/storage/sqlite test -run '^TestPowerLoss' -crashes=20 -report -timeout 2h
 	$(GO) -C internal/faulttest test -run '^TestPowerLoss' -crashes=$(CRASHES) -report -timeout 5h
 
+.PHONY: long
+long: ## every round of the tests that have a short form, and pages beside SQLite in each way to read them
+	$(GO) test ./internal/storage/sqlite -run 'AgreesWithSQLite|AgreeWithSQLite|ManyShortStatements' -long -count=1 -timeout 30m
+	$(GO) test ./api -run '^Test(ReadsNeverGoBack|OperationsDoc_)' -long -count=1 -timeout 30m
+	$(GO) test ./engine -run '^TestActorStoppedWhileItFails$$' -long -count=1 -timeout 30m
+
 .PHONY: everycall
 everycall: ## every call of the file system fails, once and from then on, with each error; an hour or two
 	$(GO) -C internal/storage/sqlite test -run '^TestFaults' -stride=1 -report -timeout 2h

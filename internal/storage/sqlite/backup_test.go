@@ -156,13 +156,22 @@ func TestBackupKeepsModeAndReplaces(t *testing.T) {
 	assert.Equal(t, []string{"third"}, query(t, target, "SELECT entry_value FROM entries"))
 }
 
+// wide are rows of a page each: a backup of them takes several steps.
+func wide(n int) []kv.Row {
+	rows := numbered("g", n)
+	for i := range rows {
+		rows[i].Value = strings.Repeat("v", 3000)
+	}
+	return rows
+}
+
 // Whatever ends a backup early leaves what was there, and nothing beside it.
 func TestBackupThatEndsEarly(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "copy.db")
 	fill := func(t *testing.T) *Database {
 		d := open(t, temporary(t))
-		require.NoError(t, write(d, numbered("g", 40_000)...))
+		require.NoError(t, write(d, wide(1000)...))
 		return d
 	}
 	t.Run("context", func(t *testing.T) {
@@ -191,7 +200,7 @@ func TestBackupThatEndsEarly(t *testing.T) {
 	})
 	t.Run("full disk", func(t *testing.T) {
 		d := open(t, storage.MemoryPath)
-		require.NoError(t, write(d, numbered("g", 40_000)...))
+		require.NoError(t, write(d, wide(1000)...))
 		defer faultfs.Inject(t, faultfs.Failing("write", "partial", faultfs.Code(sqlite.ResultFull)))()
 		require.Error(t, d.Backup(background, path, nil))
 		assert.Empty(t, names(t, folder))

@@ -10,6 +10,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/ownership"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -38,8 +39,8 @@ func requireAlone(t *testing.T, path string, rows int) {
 // Close beside reads of every kind that begin leaves one plain file: the
 // connections that they open are gone before the WAL is.
 func TestCloseBesideReadsThatBegin(t *testing.T) {
-	const rounds, rows = 60, longGroup
-	for round := range rounds {
+	const rows = longGroup
+	for round := range report.Rounds(20, 60, 60) {
 		path := temporary(t)
 		d := open(t, path)
 		require.NoError(t, write(d, numbered("g", rows)...))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +33,7 @@ func TestConnectionsWriteToTheirOwnMemoryOnly(t *testing.T) {
 		guards.Go(func() { failures <- watchOver(byte(0xA0+i), &ended) })
 	}
 	for range 4 {
-		openers.Go(func() { failures <- openInterruptClose(path, 60) })
+		openers.Go(func() { failures <- openInterruptClose(path, report.Rounds(15, 60, 60)) })
 	}
 	openers.Wait()
 	ended.Store(true)

@@ -73,7 +73,7 @@ func TestFaultsInOperations(t *testing.T) {
 }
 
 // step is how many calls lie between two that fail: an operation makes some hundreds.
-func step() int { return max(1, *stride/10) }
+func step() int { return max(1, *stride/10) * report.Rounds(3, 1, 1) }
 
 // failsOnce has the n-th call fail, whichever goroutine makes it; reached tells whether
 // there was one.

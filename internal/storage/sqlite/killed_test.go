@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage/ownership"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -47,7 +48,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 		}
 		return path
 	}
-	for n := 0; n <= len(after); n += filePageSize {
+	for n := 0; n <= len(after); n += filePageSize * report.Rounds(4, 1, 1) {
 		database := append(after[:n:n], before[min(n, len(before)):]...)
 		path := image(t, database, wal)
 		_, err := Open(Config{Path: path, ReadOnly: true})

@@ -13,6 +13,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -287,7 +288,7 @@ func TestFaultsWhileOpening(t *testing.T) {
 	for _, existing := range []bool{false, true} {
 		// Let the first operation fail, then the second, and so on, until
 		// nothing fails any more.
-		for n, done := 0, false; !done; n++ {
+		for n, done := 0, false; !done; n += report.Rounds(3, 1, 1) {
 			path := temporary(t)
 			if existing {
 				require.NoError(t, os.WriteFile(path, content, 0o600))

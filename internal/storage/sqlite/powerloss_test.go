@@ -89,7 +89,7 @@ func TestPowerLossWhileOpeningAndClosing(t *testing.T) {
 			}
 			r.Stop()
 			player, parent, cuts := r.Play(), t.TempDir(), 0
-			for moment := range r.Len() + 1 {
+			for moment := 0; moment <= r.Len(); moment += report.Rounds(4, 1, 1) {
 				for seed := range seeds {
 					folder := filepath.Join(parent, fmt.Sprint(moment, seed))
 					require.NoError(t, os.Mkdir(folder, 0o700))
@@ -159,8 +159,8 @@ func cutWhileRecovering(t *testing.T, path string, durability kv.Durability) {
 	require.NoError(t, d.Close())
 	r.Stop()
 	player, parent := r.Play(), t.TempDir()
-	for moment := range r.Len() + 1 {
-		for seed := range 4 {
+	for moment := 0; moment <= r.Len(); moment += report.Rounds(4, 1, 1) {
+		for seed := range report.Rounds(2, 4, 4) {
 			folder := filepath.Join(parent, fmt.Sprint(moment, seed))
 			require.NoError(t, os.Mkdir(folder, 0o700))
 			_, err := player.Crash(folder, moment, uint64(seed))
