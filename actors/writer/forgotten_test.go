@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/require"
@@ -54,7 +55,8 @@ func TestAccountsAreBounded(t *testing.T) {
 // neither slow nor wrong.
 func TestRoomBesideManyExpiredRows(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
-		const elsewhere, tenants = 60_000, 8
+		const tenants = 8
+		elsewhere := report.Rounds(6_000, 60_000, 60_000)
 		b, quota := start(t, options{path: path}), kv.QuotaConfig{MaxKeys: 4}
 		for part := range 6 {
 			m := kv.Mutation{Kind: kv.Batch}
