@@ -123,8 +123,9 @@ func TestFutureThatBlocksItsSender(t *testing.T) {
 			<-goOn
 		}
 	}, actor.WithDispatcher(actor.NewSynchronizedDispatcher(1))))
-	future := system.Root.RequestFuture(pid, protocol.Get{Group: "g", Key: "k"}, testkit.Patience)
-	future.PipeTo(stuck)
+	future := actor.NewFuture(system, testkit.Patience)
+	future.PipeTo(stuck) // before the answer, or the test's own goroutine would deliver it
+	system.Root.RequestWithCustomSender(pid, protocol.Get{Group: "g", Key: "k"}, future.PID())
 	c := newClient(t, system, pid)
 	done[protocol.SetDone](c, protocol.Set{Group: "g", Key: "k"})
 }

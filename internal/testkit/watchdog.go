@@ -4,11 +4,13 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 )
 
 // Patience is how long a test waits for what must happen: far longer than it
 // takes on a loaded machine, far shorter than for ever.
-const Patience = 30 * time.Second
+const Patience = 30 * time.Second * report.Slower
 
 // Within runs f in a goroutine and fails the test, showing what every
 // goroutine is doing, if f has not returned after Patience. f must not call

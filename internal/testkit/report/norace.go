@@ -2,5 +2,9 @@
 
 package report
 
-// Raced says whether the race detector looks on.
-const Raced = false
+// Raced says whether the race detector looks on, and Slower how many times as long as
+// without it a test may take.
+const (
+	Raced  = false
+	Slower = 1
+)

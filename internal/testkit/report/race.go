@@ -2,5 +2,9 @@
 
 package report
 
-// Raced says whether the race detector looks on.
-const Raced = true
+// Raced says whether the race detector looks on, and Slower how many times as long as
+// without it a test may take.
+const (
+	Raced  = true
+	Slower = 4
+)
