@@ -60,8 +60,6 @@ const (
 	// walLimit is what a WAL that had to grow is cut back to when it starts
 	// anew.
 	walLimit = 16 << 20
-	// fullPages is about as long, in pages: from there on the writer waits for step 1.
-	fullPages = 2 * forcePages
 	// measurePages is how many pages may have been written, by estimate, until
 	// the WAL's length is looked up, which costs some microseconds.
 	measurePages = 256
@@ -254,14 +252,8 @@ func (w *fileWriter) Checkpoint() error {
 	c, wait := w.checkpoints, tailWait
 	forced := c.force.Load()
 	if forced {
-		// What the goroutine is at must be done in any case, and two can't. It may take as
-		// long as the disk does: nobody waits for it while the WAL fits into its file.
-		if !c.moving.TryLock() {
-			if c.forced < fullPages {
-				return nil // again before the next transaction
-			}
-			c.moving.Lock()
-		}
+		// What the goroutine is at must be done in any case, and two can't.
+		c.moving.Lock()
 		defer c.moving.Unlock()
 		wait = c.patience
 	}
