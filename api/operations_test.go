@@ -202,7 +202,10 @@ func TestClose_EndsOperations(t *testing.T) {
 						_, err = store.Count("g")
 					}
 				})
-				err := operation(store, path, api.WithProgress(func(int64, int64) { once() }))
+				err := operation(store, path, api.WithProgress(func(int64, int64) {
+					once()
+					time.Sleep(200 * time.Millisecond) // so slow that Close, which has begun, comes to it
+				}))
 				once()
 				require.NoError(t, <-closed)
 				if name == "Backup" {
