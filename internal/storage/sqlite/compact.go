@@ -94,6 +94,9 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 		return err
 	}
 	progress.Report(before/2, before)
+	// A checkpoint may come to it as soon as it is committed, which it may be though an
+	// error says that it has ended early.
+	w.guard.Shrinks()
 	if err := w.replaceWith(ctx, path, before, progress); err != nil {
 		return err
 	}
@@ -107,7 +110,6 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if _, err := c.attempt(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
 		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
-	w.guard.Shrinks()
 	w.guard.Committed(true)
 	c.dirty.Store(true)
 	c.signal()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -383,7 +384,7 @@ func TestTreesWithoutEnd(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, read-only %t", table, readOnly), func(t *testing.T) {
 				path := hostileStore(t)
 				bomb(t, path, table, 12)
-				within(t, 60*time.Second, func() {
+				within(t, 60*time.Second*report.Slower, func() {
 					d, err := Open(Config{Path: path, ReadOnly: readOnly})
 					if err != nil {
 						return

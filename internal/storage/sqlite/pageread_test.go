@@ -192,7 +192,10 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 	s, err := d.Snapshot(background)
 	require.NoError(t, err)
 	defer s.Close()
-	cold := func() { // nothing is kept of its pages
+	published := &fileOf(d).views.mu // which looks at what is published now and then
+	cold := func() {                 // nothing is kept of its pages
+		published.Lock()
+		defer published.Unlock()
 		v := s.(pageMoment).hold.mu.pin.view
 		v.Cache = frames.NewCache(v.shape.pageSize)
 	}
