@@ -56,7 +56,7 @@ var layers = []struct {
 	{"internal/metrics", []string{"kv"}},
 	{"internal/seldom", nil},
 	{"internal/layout", nil},
-	{"internal/testkit", []string{"kv", "internal/fakeclock"}},
+	{"internal/testkit", []string{"kv", "internal/fakeclock", "internal/testkit/report"}},
 	{"internal/testkit/report", nil},
 	{"internal/planted/...", nil},
 	{"internal/cache", []string{"kv", "internal/failpoint", "internal/planted", "internal/storage"}},
