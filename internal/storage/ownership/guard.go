@@ -393,7 +393,7 @@ func (g *Guard) Database() (*os.File, error) {
 // WAL is the WAL that is looked at, nil if there is none.
 func (g *Guard) WAL() *os.File { return g.wal }
 
-// walSame reports whether the WAL begins as when the writer last stamped it.
+// WALIsSame reports whether the WAL begins as when the writer last stamped it.
 func (g *Guard) WALIsSame() bool { return g.walIs() == walSame }
 
 // MayShrink reports whether the database file may become shorter than it was.

@@ -137,18 +137,14 @@ func (v *view) pairs(all map[string]string, group string, now int64, n int, p *p
 // put puts the row that was read into a map, if it is live.
 func (s *pageScan) put(v *view, all map[string]string) error {
 	var row kv.Row
-	column := v.shape.columns[columnKey]
 	if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
 		return err
 	}
-	if v.shape.columns[columnValue] == column+1 {
-		key, value, both, n, ok := s.record.NearPair(column)
-		if ok && ofText(key) && value >= blobTypes && len(both)-n <= joined {
-			s.bytes += len(both)
-			pair := s.cutter.cut(both)
-			all[pair[:n]] = pair[n:]
-			return nil
-		}
+	if both, n, ok := s.near(v); ok && len(both)-n <= joined {
+		s.bytes += len(both)
+		pair := s.cutter.cut(both)
+		all[pair[:n]] = pair[n:]
+		return nil
 	}
 	if err := s.fill(v, &row); err != nil {
 		return err

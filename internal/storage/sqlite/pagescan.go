@@ -460,12 +460,8 @@ func (s *pageScan) readGroup(v *view) error {
 // fillNear is fill for a row whose key and value lie in its page, one behind the other, and
 // that is copied as a whole.
 func (s *pageScan) fillNear(v *view, row *kv.Row) (ok bool) {
-	column := v.shape.columns[columnKey]
-	if v.shape.columns[columnValue] != column+1 {
-		return false
-	}
-	key, value, both, n, ok := s.record.NearPair(column)
-	if !ok || !ofText(key) || value < blobTypes {
+	both, n, ok := s.near(v)
+	if !ok {
 		return false
 	}
 	switch {
@@ -478,6 +474,17 @@ func (s *pageScan) fillNear(v *view, row *kv.Row) (ok bool) {
 		row.Key, row.Value = all[:n], all[n:]
 	}
 	return true
+}
+
+// near is where key and value of the row that was read lie in its page, one behind the other,
+// and how many of the bytes are the key's.
+func (s *pageScan) near(v *view) (both []byte, n int, ok bool) {
+	column := v.shape.columns[columnKey]
+	if v.shape.columns[columnValue] != column+1 {
+		return nil, 0, false
+	}
+	key, value, both, n, ok := s.record.NearPair(column)
+	return both, n, ok && ofText(key) && value >= blobTypes
 }
 
 // blobTypes are the serial types from this one on: even ones are BLOBs, and odd ones texts.

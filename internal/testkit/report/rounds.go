@@ -5,9 +5,8 @@ import "flag"
 var long = flag.Bool("long", false, "tests that go through random programs, or through every case, take all their rounds")
 
 // Rounds is how many rounds a test takes whose strength is not in one of them but in how many
-// there were: all with -long, which CI passes once, without the race detector; fewer in the
-// short form; and fewer still where the race detector makes each cost ten times as much
-// and what it looks for shows in the first ones.
+// there were: all with -long (make long); fewer in the short form; and fewer still where the
+// race detector makes each cost ten times as much and what it looks for shows in the first ones.
 func Rounds(raced, short, all int) int {
 	switch {
 	case *long:
