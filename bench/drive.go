@@ -25,6 +25,7 @@ type Caller struct {
 	latency  histograms
 	lateness *hdrhistogram.Histogram // at a fixed rate
 	done     int64
+	given    int64 // bytes of the keys and values that it set
 	unserved int64
 	last     Kind // of the call before
 	err      error
@@ -44,6 +45,7 @@ type phase struct {
 // outcome is what the callers of a phase did.
 type outcome struct {
 	operations int64
+	given      int64
 	elapsed    time.Duration
 	latency    histograms
 	lateness   *hdrhistogram.Histogram
@@ -76,6 +78,7 @@ func drive(ctx context.Context, callers []*Caller, p phase) (outcome, error) {
 	var errs []error
 	for _, caller := range callers {
 		o.operations += caller.done
+		o.given += caller.given
 		o.unserved += caller.unserved
 		o.latency.merge(&caller.latency)
 		o.lateness = merged(o.lateness, caller.lateness)
@@ -95,7 +98,7 @@ func (c *Caller) reset() {
 			histogram.Reset()
 		}
 	}
-	c.lateness, c.done, c.unserved, c.err = nil, 0, 0, nil
+	c.lateness, c.done, c.given, c.unserved, c.err = nil, 0, 0, 0, nil
 }
 
 // loop calls again as soon as the last call returned. One reading of the clock

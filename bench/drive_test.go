@@ -119,3 +119,13 @@ func TestDrive_EndsEarly(t *testing.T) {
 		})
 	}
 }
+
+// What Sets are given is counted, as the bytes of keys and values.
+func TestDrive_CountsTheBytesOfRecords(t *testing.T) {
+	set := measureFakes(t, smallPlan(t, "set"), &fake{name: "a", call: time.Millisecond})[0]
+	name := int64(len(newKeyspace(100, false).name(0)))
+	for _, round := range set.Rounds {
+		assert.Equal(t, round.Operations*(name+100), round.Given)
+	}
+	assert.Zero(t, measureFakes(t, smallPlan(t, "get-hot"), &fake{name: "a", call: time.Millisecond})[0].Rounds[0].Given)
+}

@@ -110,6 +110,12 @@ type Round struct {
 	Seconds    float64 `json:"seconds"` // without Close
 	Close      float64 `json:"close_s"` // 0 if it is in nobody's time
 	Open       float64 `json:"open_s"`  // never part of the time
+	// Written is how many bytes the process had written to disk meanwhile, what Close wrote
+	// included if its time counts; 0 where the system does not tell it.
+	Written int64 `json:"written_bytes,omitempty"`
+	// Given is how many bytes of keys and values the callers set; 0 if the workload's writes
+	// are not Sets of records.
+	Given int64 `json:"given_bytes,omitempty"`
 }
 
 // throughput is operations a second.

@@ -16,6 +16,7 @@ type measurement struct {
 	outcome
 	round     Round
 	calls     int64 // those of the warm-up too
+	written   int64 // bytes, when the measuring began
 	delivery  *delivered
 	expiry    *delivered
 	conflicts uint64
@@ -49,6 +50,9 @@ func (r *runner) round(ctx context.Context, w *Workload, contender *Contender, c
 	}
 	if w.Writes && !contender.Ephemeral {
 		m.round.Close = time.Duration(clock() - closing).Seconds()
+		if now, told := writtenBytes(); told {
+			m.round.Written, m.round.Given = now-m.written, m.given
+		}
 	}
 	if job.finish != nil {
 		err = errors.Join(err, job.finish(m))
@@ -67,6 +71,7 @@ func (r *runner) drive(ctx context.Context, w *Workload, job *work, m *measureme
 		}
 	}
 	collectGarbage()
+	m.written, _ = writtenBytes()
 	if job.start != nil {
 		job.start()
 	}

@@ -143,7 +143,9 @@ func records(p *Plan) dataset {
 
 // setKey overwrites the key with a number.
 func (s *session) setKey(c *Caller, number int) (Kind, error) {
-	return Write, s.target.Set(dataGroup, s.keys.name(number), s.sizes.value(c.Random))
+	name, value := s.keys.name(number), s.sizes.value(c.Random)
+	c.given += int64(len(name) + len(value))
+	return Write, s.target.Set(dataGroup, name, value)
 }
 
 // getKey reads the key with a number, which must be there.

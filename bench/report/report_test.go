@@ -40,6 +40,7 @@ func example() *bench.Result {
 	}
 	r.Cells[0].Batches = []bench.Bucket{{Size: 1, Count: 10}, {Size: 5, Count: 2}}
 	r.Cells[2].Conflicts, r.Cells[2].Unserved = 7, 1234
+	r.Cells[2].Rounds = []bench.Round{{Written: 900, Given: 100}, {Written: 1100, Given: 100}}
 	actors := cell("actor-get", 1, "one", 400_000)
 	actors.Latency, actors.Beside = nil, &bench.Beside{What: "an actor that only answers", Ratio: bench.Spread{Median: 0.5, Least: 0.25, Most: 0.75}}
 	r.Cells = append(r.Cells, actors)
@@ -113,6 +114,7 @@ func TestText(t *testing.T) {
 		"can't: nothing is ever deleted", "FAILED: see below",
 		"FAILED: other, delete, 64 callers: the disk is on fire\n",
 		"set, one, 1 caller: 1.7 writes a commit\n",
+		"set, one, 64 callers: 10.0 bytes written to disk for each byte set\n",
 		"set, one, 64 callers: 7 conflicts\n",
 		"actor-get, one, 1 caller: 0.50 × what was measured beside it, an actor that only answers; 0.25 to 0.75\n",
 		"set, one, 64 callers: 1,234 calls were due and not begun",

@@ -117,6 +117,9 @@ func notes(r *bench.Result) string {
 		if len(cell.Batches) > 0 {
 			fmt.Fprintf(&b, "%s: %.1f writes a commit\n", name, MeanBatch(cell.Batches))
 		}
+		if amplification := written(cell); amplification > 0 {
+			fmt.Fprintf(&b, "%s: %s bytes written to disk for each byte set\n", name, Ratio(amplification))
+		}
 		if cell.Conflicts > 0 {
 			fmt.Fprintf(&b, "%s: %s conflicts\n", name, Count(float64(cell.Conflicts)))
 		}
@@ -190,6 +193,17 @@ func MeanBatch(buckets []bench.Bucket) float64 {
 		commits += b.Count
 	}
 	return float64(writes) / float64(max(commits, 1))
+}
+
+// written is how many bytes went to the disk for each byte of the keys and values that were
+// set, over all rounds; 0 if that is not known.
+func written(cell bench.Cell) float64 {
+	var written, given int64
+	for _, round := range cell.Rounds {
+		written += round.Written
+		given += round.Given
+	}
+	return float64(written) / float64(max(given, 1))
 }
 
 // Count writes a number with thousands apart: 1,234,567.

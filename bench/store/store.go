@@ -44,6 +44,14 @@ func Contender(level Level) bench.Contender {
 	return c
 }
 
+// Overlay is go-store whose commits write the log alone, at its default size.
+func Overlay() bench.Contender {
+	return bench.Contender{
+		Name: "store-overlay", Durability: Contender(Sync).Durability, Note: "WithOverlay(32 MiB)",
+		Open: open(api.WithDurability(api.DurabilitySync), api.WithOverlay(32<<20)),
+	}
+}
+
 func open(options ...api.Option) func(string, bench.Settings) (bench.Target, error) {
 	return func(folder string, settings bench.Settings) (bench.Target, error) {
 		return openPath(filepath.Join(folder, "store.db"), settings, options...)
