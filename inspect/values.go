@@ -189,13 +189,14 @@ func written(w http.ResponseWriter, status int, revision uint64) error {
 }
 
 // whetherOrNot writes a key and tells whether it was there: each attempt is on the
-// condition that it is as it was found.
+// condition that it is as it was found. An attempt fails only because another's came first, so
+// all together never stand still; the request's context ends one that always comes too late.
 func whetherOrNot(store api.Storer, group, key string, write func(func(*api.Batch)) (uint64, error)) (revision uint64, created bool, err error) {
 	found, err := store.Exists(group, key)
 	if err != nil {
 		return 0, false, err
 	}
-	for range 8 {
+	for {
 		revision, err = write(func(b *api.Batch) {
 			if found {
 				b.IfPresent(group, key)
@@ -209,8 +210,6 @@ func whetherOrNot(store api.Storer, group, key string, write func(func(*api.Batc
 		}
 		found = !found
 	}
-	revision, err = write(func(*api.Batch) {}) // it comes and goes: what it was is of no interest
-	return revision, false, err
 }
 
 // conditionally writes if the key's revision is one of the tags', or in any case if none were

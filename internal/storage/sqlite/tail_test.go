@@ -114,10 +114,21 @@ func (s *tailed) commit(t *testing.T) {
 }
 
 func (s *tailed) commitEvents(t *testing.T, events []kv.Event) {
+	s.commitRecord(t, events, commitlog.Append(nil, time.UnixMilli(1), events))
+}
+
+// commitDamaged commits some changes whose record is damaged from the first moment on.
+func (s *tailed) commitDamaged(t *testing.T) kv.LogRow {
+	events := someEvents(s.random, s.last)
+	s.commitRecord(t, events, flipped(commitlog.Append(nil, time.UnixMilli(1), events)))
+	return s.records[len(s.records)-1]
+}
+
+func (s *tailed) commitRecord(t *testing.T, events []kv.Event, record []byte) {
 	w := fileOf(s.Database)
 	first := s.last + 1
 	s.last = events[len(events)-1].Revision
-	row := kv.LogRow{First: first, Last: s.last, At: 1, Record: commitlog.Append(nil, time.UnixMilli(1), events)}
+	row := kv.LogRow{First: first, Last: s.last, At: 1, Record: record}
 	s.end += int64(len(row.Record))
 	require.NoError(t, w.Begin())
 	if !s.behind {
