@@ -40,6 +40,7 @@ func example() *bench.Result {
 	}
 	r.Cells[0].Batches = []bench.Bucket{{Size: 1, Count: 10}, {Size: 5, Count: 2}}
 	r.Cells[2].Conflicts, r.Cells[2].Unserved = 7, 1234
+	r.Cells[1].Rounds = []bench.Round{{Written: 900}} // given nothing that is counted
 	r.Cells[2].Rounds = []bench.Round{{Written: 900, Given: 100}, {Written: 1100, Given: 100}}
 	actors := cell("actor-get", 1, "one", 400_000)
 	actors.Latency, actors.Beside = nil, &bench.Beside{What: "an actor that only answers", Ratio: bench.Spread{Median: 0.5, Least: 0.25, Most: 0.75}}
@@ -108,6 +109,7 @@ func TestText(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Text(&out, example()))
 	text := regexp.MustCompile(` +`).ReplaceAllString(out.String(), " ")
+	assert.Equal(t, 1, strings.Count(text, "written to disk for each byte set"))
 	for _, want := range []string{
 		" set 1 one 1,000 900 to 1,100 1.50 µs 9.00 µs 1.00 × 0.91 to 1.11",
 		" other 2,000,000 1,800,000 to 2,200,000 1.50 µs 9.00 µs 2,000 × 1,818 to 2,222",

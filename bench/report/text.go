@@ -203,7 +203,10 @@ func written(cell bench.Cell) float64 {
 		written += round.Written
 		given += round.Given
 	}
-	return float64(written) / float64(max(given, 1))
+	if given == 0 {
+		return 0
+	}
+	return float64(written) / float64(given)
 }
 
 // Count writes a number with thousands apart: 1,234,567.
