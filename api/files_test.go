@@ -329,6 +329,7 @@ func TestLockFileRemoved(t *testing.T) {
 	var locked *api.LockedError
 	require.ErrorAs(t, err, &locked)
 	require.Equal(t, owner.cmd.Process.Pid, locked.PID)
+	require.Contains(t, owner.tell("health"), "was removed", "so the next transaction looks after it") // one that comes soon after another would not
 	owner.sets(0, 1)
 	require.Equal(t, "ok", owner.tell("health"), "it has made its lock anew")
 	require.FileExists(t, path+"-lock")
