@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -59,6 +61,70 @@ func TestAnOverlayShowsWhatIsCommitted(t *testing.T) {
 	p, ok := fileOf(d).views.look()
 	require.True(t, ok, "there are views again")
 	fileOf(d).views.leave(p)
+}
+
+// Who reads the log, as History and Subscribe do, or anything else by SQLite, is shown no
+// commit before everybody is: else a key would still have its old value for who has just
+// heard of the new one. Between COMMIT and that moment they wait.
+func TestTheLogIsNotAheadOfWhatIsShown(t *testing.T) {
+	d := overlaidStore(t)
+	require.NoError(t, write(d, row("g", "k", "1")))
+	w, bySQLite := fileOf(d), d.reads.(*fileReads).sqlReads
+	reads := map[string]func() (what string, err error){
+		"log": func() (string, error) {
+			rows, err := d.Reads().Log(background, 1, 1<<20)
+			return fmt.Sprint(len(rows)), err
+		},
+		"extent": func() (string, error) {
+			extent, err := d.Reads().LogExtent(background)
+			return fmt.Sprint(extent.Last), err
+		},
+		"revision": func() (string, error) {
+			revision, err := bySQLite.Revision(background)
+			return fmt.Sprint(revision), err
+		},
+		"row": func() (string, error) {
+			row, _, err := bySQLite.Get(background, "g", "k")
+			return row.Value, err
+		},
+	}
+	type answer struct {
+		name string
+		what string
+		err  error
+	}
+	waited := make(chan answer, len(reads))
+	require.NoError(t, w.Begin())
+	changed := row("g", "k", "2")
+	require.NoError(t, w.Upsert(changed))
+	require.NoError(t, keepLog(d, []kv.Row{changed}))
+	publish := w.commits(2)
+	err := w.commitSQL(func() (*overlay.State, overlay.Cursor) {
+		// COMMIT has succeeded, and other processes may see it. Who would wait is told why.
+		waits := errors.New("it waits")
+		w.limbo.reason.Store(&waits)
+		for name, read := range reads {
+			_, err := read()
+			assert.ErrorIs(t, err, waits, name)
+		}
+		w.limbo.reason.Store(nil)
+		for name, read := range reads {
+			go func() {
+				what, err := read()
+				waited <- answer{name, what, err}
+			}()
+		}
+		return publish()
+	})
+	require.NoError(t, err)
+	w.ended()
+	w.views.busy(false)
+	for range reads {
+		is := <-waited
+		require.NoError(t, is.err, is.name)
+		require.Equal(t, "2", is.what, is.name)
+	}
+	requireValue(t, d, "g", "k", "2")
 }
 
 // What a snapshot shows stays, of keys that are in the overlay too.

