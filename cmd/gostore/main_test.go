@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,6 +28,13 @@ const asProgram = "GOSTORE_TEST_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "stress" && os.Args[2] == serveName || os.Getenv(asProgram) != "" {
 		main()
+	}
+	if path := os.Getenv(asOwner); path != "" {
+		if err := own(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	testkit.InMemory()
 	goleak.VerifyTestMain(m)
