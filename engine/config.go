@@ -48,6 +48,7 @@ type Config struct {
 	Metrics       bool          // requests are counted
 	Tracer        kv.Tracer     // default: none
 	Failpoint     failpoint.Hook
+	FoldStep      func(step string)                   // for tests: see sqlite.Config
 	Writer        func(storage.Writer) storage.Writer // for tests: what the writer has in the place of its database
 }
 

@@ -100,7 +100,7 @@ func Open(config Config) (_ *Engine, err error) {
 	database, err := sqlite.Open(sqlite.Config{
 		Path: config.Path, ReadOnly: config.ReadOnly, Durability: config.Durability,
 		Readers: config.Readers, NoMmap: config.NoMmap, NoPages: config.NoPages, Overlay: config.Overlay, ScanAge: config.SnapshotAge, DiscardLog: config.DiscardLog, LockWait: config.LockWait, Logger: config.Logger, Metrics: meter, HealthChanged: state.Notify,
-		CheckLog: verifyLog, CheckLogBytes: verifiedBytes, Events: decodeRecord})
+		CheckLog: verifyLog, CheckLogBytes: verifiedBytes, FoldStep: config.FoldStep, Events: decodeRecord})
 	if err != nil {
 		return nil, err
 	}

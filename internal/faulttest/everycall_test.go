@@ -37,10 +37,11 @@ type user struct {
 	wrong  []error
 
 	overlay int64 // see api.WithOverlay
+	folds   testkit.Folds
 }
 
 func (u *user) options() []api.Option {
-	return []api.Option{api.WithReadCache(0), api.WithReaders(2), api.WithOverlay(u.overlay)}
+	return []api.Option{api.WithReadCache(0), api.WithReaders(2), api.WithOverlay(u.overlay), counting(&u.folds)}
 }
 
 func (u *user) failf(format string, arguments ...any) {
@@ -102,6 +103,13 @@ func (u *user) setAll(keys ...string) {
 func (u *user) remove(key string) {
 	if u.store != nil {
 		u.answered(u.store.Delete("g", key), testkit.Absent, kv.Key{Group: "g", Key: key})
+	}
+}
+
+// removeGroup deletes a group that nobody looks at.
+func (u *user) removeGroup(group string) {
+	if u.store != nil {
+		_ = u.store.DeleteGroup(group)
 	}
 }
 
@@ -184,12 +192,20 @@ var uses = map[string]func(u *user){
 	"overlay": func(u *user) {
 		u.overlay = 64 << 10
 		u.open()
+		if u.store != nil {
+			_ = u.store.Set("gone", "k", "v")
+			_ = u.store.SetAll(many) // which take more than one slice
+		}
 		for i := range 6 {
 			u.set(fmt.Sprint(i), 12_000)
 		}
 		u.remove("1")
 		u.setAll("3", "4", "5")
 		u.look()
+		if u.store != nil {
+			_ = u.store.Fold(background)
+		}
+		u.removeGroup("gone")
 		if u.store != nil {
 			_ = u.store.Fold(background)
 		}
@@ -204,6 +220,22 @@ var uses = map[string]func(u *user){
 			_, _ = u.store.Compact(background)
 		}
 		u.set("7", 10)
+		u.look()
+		u.close()
+	},
+	// What a process that was killed has left in the log alone.
+	"overlay left by a kill": func(u *user) {
+		u.overlay = 64 << 10
+		u.open()
+		u.look()
+		u.set("6", 10)
+		u.look()
+		u.close()
+	},
+	"overlay left by a kill, opened without": func(u *user) {
+		u.open()
+		u.look()
+		u.set("6", 10)
 		u.look()
 		u.close()
 	},
@@ -230,6 +262,28 @@ var uses = map[string]func(u *user){
 	},
 }
 
+// kills are the runs that begin with what was left by a process that was killed while its
+// table lacked a part.
+var kills = []string{"overlay left by a kill", "overlay left by a kill, opened without"}
+
+// killed has the user find that.
+func (u *user) killed(t *testing.T) {
+	t.Helper()
+	u.overlay = 64 << 10
+	recording := faultfs.Record(t, filepath.Dir(u.path))
+	u.open()
+	for i := range 4 {
+		u.set(fmt.Sprint(i), 2000)
+	}
+	u.remove("1")
+	recording.Stop()
+	folder := t.TempDir()
+	require.NoError(t, recording.Play().Kill(folder))
+	u.close()
+	u.path, u.overlay = filepath.Join(folder, "store.db"), 0
+	u.folds.Take()
+}
+
 // backup must leave what has been written, or what the one before has left; it is looked
 // at when the run is over.
 func (u *user) backup() {
@@ -243,9 +297,17 @@ func (u *user) restore() { _ = api.Restore(background, u.path, u.path+".backup")
 
 // fail makes a reference run in which the n-th call fails, and those after it too if it is
 // for good. It says which calls there were until then, and what was wrong.
-func fail(t *testing.T, use func(*user), n int64, forGood bool, with error) (calls []faultfs.Operation, wrong []error) {
+func fail(t *testing.T, name string, n int64, forGood bool, with error, folds *testkit.Folds) (calls []faultfs.Operation, wrong []error) {
 	t.Helper()
 	u := &user{path: filepath.Join(t.TempDir(), "store.db"), model: testkit.NewModel()}
+	if slices.Contains(kills, name) {
+		u.killed(t)
+	}
+	defer func() {
+		for step, n := range u.folds.Take() {
+			folds.Add(step, n)
+		}
+	}()
 	var mu sync.Mutex
 	heal := faultfs.Inject(t, func(o faultfs.Operation) error {
 		call := int64(o.N)
@@ -268,7 +330,7 @@ func fail(t *testing.T, use func(*user), n int64, forGood bool, with error) (cal
 				u.failf("panic: %v\n%s", p, debug.Stack())
 			}
 		}()
-		use(u)
+		uses[name](u)
 		heal()
 		u.close()
 		u.after()
@@ -311,9 +373,10 @@ func (u *user) after() {
 // nothing hangs or panics, and the next opening is whole.
 func TestEveryCallFails(t *testing.T) {
 	total, calls := 0, 0
+	var folds, struck testkit.Folds // of the runs without a fault, and of all others
 	stride := *stride * report.Rounds(3, 1, 1)
 	for _, name := range slices.Sorted(maps.Keys(uses)) {
-		reference, wrong := fail(t, uses[name], -1, false, nil)
+		reference, wrong := fail(t, name, -1, false, nil, &folds)
 		require.Empty(t, wrong, "the run without a fault")
 		calls += len(reference)
 		for i, kind := range slices.Sorted(maps.Keys(faulty)) {
@@ -323,7 +386,7 @@ func TestEveryCallFails(t *testing.T) {
 						if kind != "EIO" && faultfs.Same(reference[n].Call, faulty[kind], faulty["EIO"]) {
 							continue
 						}
-						made, wrong := fail(t, uses[name], int64(n), forGood, faulty[kind])
+						made, wrong := fail(t, name, int64(n), forGood, faulty[kind], &struck)
 						if total++; len(wrong) > 0 {
 							t.Errorf("%v: %v", made[len(made)-1], errors.Join(wrong...))
 						}
@@ -332,5 +395,7 @@ func TestEveryCallFails(t *testing.T) {
 			}
 		}
 	}
+	require.Empty(t, folds.Missing(), "steps of the fold whose calls never fail")
+	report.Logf(t, "steps of the fold: %v, and in runs in which a call failed %v", &folds, &struck)
 	report.Logf(t, "%d runs in which a call failed, of %d calls in %d runs without a fault", total, calls, len(uses))
 }

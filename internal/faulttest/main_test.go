@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/engine"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 
@@ -24,6 +25,19 @@ var (
 	crashes  = flag.Int("crashes", 0, "power cuts at random moments of each scenario, beside one at every sync; 0: the short form")
 	stride   = flag.Int("stride", 160, "one in so many calls of a reference run fails; 1: every call")
 )
+
+// many are more than are folded at once.
+var many = func() (items []api.Item) {
+	for i := range 300 {
+		items = append(items, api.Item{Group: "many", Key: fmt.Sprint(i), Value: "v"})
+	}
+	return items
+}()
+
+// counting has a store tell of the steps of its fold.
+func counting(folds *testkit.Folds) api.Option {
+	return func(c *engine.Config) error { c.FoldStep = folds.Step; return nil }
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()

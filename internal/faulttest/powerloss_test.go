@@ -16,6 +16,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/api"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/internal/testkit/report"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,7 @@ type reference struct {
 	before     map[[2]string]string // what was there before, which no log tells of
 	truth      contents             // what the store at store.db came to hold
 	overlay    int64                // see api.WithOverlay
+	folds      *testkit.Folds       // that it comes to
 	mu         sync.Mutex
 	written    int
 }
@@ -44,7 +46,7 @@ type finished string
 func (r *reference) path(name string) string { return filepath.Join(r.folder, name) }
 
 func (r *reference) options() []api.Option {
-	return []api.Option{api.WithDurability(r.durability), api.WithReaders(2), api.WithOverlay(r.overlay)}
+	return []api.Option{api.WithDurability(r.durability), api.WithReaders(2), api.WithOverlay(r.overlay), counting(r.folds)}
 }
 
 func (r *reference) open() *api.Store {
@@ -133,6 +135,8 @@ var scenarios = map[string]scenario{
 		for i := range 40 { // each half is full after some
 			r.set(store, fmt.Sprint("group ", i%3), fmt.Sprint(i%11), 3000+i*50)
 			switch i {
+			case 12:
+				require.NoError(r.t, store.SetAll(many)) // which take more than one slice
 			case 13, 33:
 				require.NoError(r.t, store.Fold(background))
 			case 20:
@@ -153,18 +157,13 @@ var scenarios = map[string]scenario{
 		r.sets(store, 10)
 		r.close(store)
 	}},
-	"overlay left by a kill": {before: func(r *reference) {
-		killed := &reference{t: r.t, folder: filepath.Join(r.t.TempDir()), durability: r.durability, overlay: 64 << 10}
-		killed.recording = faultfs.Record(r.t, killed.folder)
-		store := killed.open()
-		for i := range 30 {
-			killed.set(store, "g", fmt.Sprint(i%7), 3000)
-		}
-		killed.recording.Stop()
-		player := killed.recording.Play()
-		require.NoError(r.t, player.Kill(r.folder))
-		require.NoError(r.t, store.Close())
-	}, run: func(r *reference) {
+	"overlay left by a kill": {before: leftByAKill, run: func(r *reference) {
+		store := r.open() // who writes directly folds first
+		r.sets(store, 4)
+		r.close(store)
+	}},
+	"overlay left by a kill, kept up": {before: leftByAKill, run: func(r *reference) {
+		r.overlay = 64 << 10
 		store := r.open()
 		r.sets(store, 4)
 		r.close(store)
@@ -232,7 +231,7 @@ var scenarios = map[string]scenario{
 	"left by a kill": {before: func(r *reference) {
 		// What a process that is killed leaves is everything that it has written.
 		scenarioFolder := r.folder
-		killed := &reference{t: r.t, folder: filepath.Join(r.t.TempDir()), durability: r.durability}
+		killed := &reference{t: r.t, folder: filepath.Join(r.t.TempDir()), durability: r.durability, folds: new(testkit.Folds)}
 		killed.recording = faultfs.Record(r.t, killed.folder)
 		store := killed.open()
 		killed.sets(store, 20)
@@ -245,6 +244,20 @@ var scenarios = map[string]scenario{
 		r.sets(store, 4)
 		r.close(store)
 	}},
+}
+
+// leftByAKill is what a process has left that was killed while its table lacked a part.
+func leftByAKill(r *reference) {
+	killed := &reference{t: r.t, folder: filepath.Join(r.t.TempDir()), durability: r.durability, overlay: 64 << 10, folds: new(testkit.Folds)}
+	killed.recording = faultfs.Record(r.t, killed.folder)
+	store := killed.open()
+	for i := range 30 {
+		killed.set(store, "g", fmt.Sprint(i%7), 3000)
+	}
+	killed.recording.Stop()
+	player := killed.recording.Play()
+	require.NoError(r.t, player.Kill(r.folder))
+	require.NoError(r.t, store.Close())
 }
 
 // beforeRestore leaves a store, which may be one that was killed and has a -wal beside it,
@@ -393,14 +406,18 @@ func (r *reference) again(t *testing.T, folder string, told []any, random *rand.
 }
 
 // run makes the reference run of a scenario.
-func (s scenario) play(t *testing.T, durability api.Durability) *reference {
-	r := &reference{t: t, folder: t.TempDir(), durability: durability, before: make(map[[2]string]string)}
+func (s scenario) play(t *testing.T, durability api.Durability, folds *testkit.Folds) *reference {
+	r := &reference{t: t, folder: t.TempDir(), durability: durability, before: make(map[[2]string]string), folds: new(testkit.Folds)}
 	if s.before != nil {
 		s.before(r)
 	}
+	r.folds.Take()
 	r.recording = faultfs.Record(t, r.folder)
 	s.run(r)
 	r.recording.Stop()
+	for step, n := range r.folds.Take() {
+		folds.Add(step, n)
+	}
 	return r
 }
 
@@ -409,16 +426,25 @@ func (s scenario) play(t *testing.T, durability api.Durability) *reference {
 func TestPowerLoss(t *testing.T) {
 	total := 0
 	for _, durability := range []api.Durability{api.DurabilitySync, api.DurabilityBuffered} {
+		var folds testkit.Folds
+		ran := 0
 		for name, s := range scenarios {
 			kind := map[api.Durability]string{api.DurabilitySync: "synced", api.DurabilityBuffered: "buffered"}[durability]
-			t.Run(kind+"/"+name, func(t *testing.T) { total += s.cut(t, durability) })
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				total += s.cut(t, durability, &folds)
+				ran++
+			})
 		}
+		if ran == len(scenarios) {
+			require.Empty(t, folds.Missing(), "steps of the fold at which the power is never cut")
+		}
+		report.Logf(t, "steps of the fold: %v", &folds)
 	}
 	report.Logf(t, "%d power cuts", total)
 }
 
-func (s scenario) cut(t *testing.T, durability api.Durability) (cuts int) {
-	r := s.play(t, durability)
+func (s scenario) cut(t *testing.T, durability api.Durability, folds *testkit.Folds) (cuts int) {
+	r := s.play(t, durability, folds)
 	check := func(t *testing.T, folder string, told []any) { r.check(t, folder, told) }
 	if s.check != nil {
 		check = func(t *testing.T, folder string, told []any) {

@@ -159,6 +159,23 @@ func (compact) run(w *world) error {
 	return w.verify()
 }
 
+// fold writes more rows than are folded at once, and has them folded.
+type fold struct{ Group string }
+
+func (o fold) run(w *world) error {
+	var all setAll
+	for i := range 200 {
+		all.Items = append(all.Items, api.Item{Group: o.Group, Key: fmt.Sprint("of many ", i)})
+	}
+	if err := all.run(w); err != nil {
+		return err
+	}
+	if err := w.store.Fold(background); err != nil {
+		return err
+	}
+	return w.verify()
+}
+
 // check is Check.
 type check struct{}
 

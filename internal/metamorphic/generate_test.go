@@ -141,7 +141,7 @@ func (d drawing) settings() settings {
 		ReadCache: pick(d, []int{0, -1, 1, 8 << 10}), Readers: d.below(3), Buffer: pick(d, []int{0, 1, 3, 200})}
 	s.Sync = !s.Memory && d.oneIn(6)
 	s.NoMmap = !s.Memory && d.oneIn(3)
-	s.Overlay = !s.Memory && d.oneIn(2)
+	s.Overlay = d.oneIn(2)
 	s.History = d.history()
 	if s.History != (api.Retention{}) {
 		s.Reaper = false
@@ -286,7 +286,7 @@ func (d drawing) file() operation {
 		s.Discard = d.oneIn(6)
 		return s
 	}
-	switch d.below(12) {
+	switch d.below(13) {
 	case 0, 1:
 		return reopen{with()}
 	case 2, 3:
@@ -301,6 +301,8 @@ func (d drawing) file() operation {
 		return compact{}
 	case 10:
 		return check{}
+	case 11:
+		return fold{d.group(0)}
 	default:
 		return salvage{}
 	}

@@ -11,10 +11,14 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
 var runFor = flag.Duration("metamorphic", 3*time.Second, "how long TestMetamorphic goes on")
+
+// folds are the steps of the fold that programs came to.
+var folds testkit.Folds
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -54,6 +58,10 @@ func TestMetamorphic(t *testing.T) {
 		})
 	}
 	t.Logf("%d operations in %d programs: %v", operations, programs, kinds)
+	t.Logf("steps of the fold: %v", &folds)
+	if programs >= 400 { // by then each was hit some ten times at least, when this was written
+		require.Empty(t, folds.Missing(), "steps of the fold that no program has come to")
+	}
 	t.Logf("calls of the disk that failed: %d; failures of actors that a call has met: %d; of the writes that failed with them %d have an unknown outcome, %d have none",
 		struck.disk.Load(), struck.actors.Load(), struck.unknown.Load(), struck.undone.Load())
 }

@@ -30,7 +30,7 @@ type settings struct {
 	Buffer    int  // of watchers; 0: the default
 	Faults    bool // steps of the actors may be made to fail
 	Discard   bool // the log is discarded at this opening
-	Overlay   bool // commits go into an overlay, which is small
+	Overlay   bool // commits to a file go into an overlay, which is small
 }
 
 // limits are the same in every store, and small enough to be met.
@@ -192,9 +192,10 @@ func (w *world) options() []api.Option {
 	if w.Faults {
 		options = append(options, func(c *engine.Config) error { c.Failpoint = w.faults.Hook; return nil })
 	}
-	if w.Overlay {
+	if w.Overlay && !w.Memory {
 		options = append(options, api.WithOverlay(64<<10))
 	}
+	options = append(options, func(c *engine.Config) error { c.FoldStep = folds.Step; return nil })
 	if w.Discard {
 		options = append(options, api.WithDiscardedLog())
 	}

@@ -108,6 +108,9 @@ func (w *fileWriter) closeIfLost() error {
 	}
 	if w.guard.Last() == nil {
 		if w.over != nil && w.Rollback() == nil {
+			if !w.over.Empty() {
+				w.comesTo("close")
+			}
 			// While there are views they tell where rows lie. What fails is tried again, and
 			// told, by close.
 			_ = w.foldTail()

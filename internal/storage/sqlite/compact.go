@@ -71,6 +71,9 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 			return err
 		}
 	}
+	if w.over != nil && !w.over.Empty() {
+		w.comesTo("compact")
+	}
 	if err := w.foldTail(); err != nil {
 		return err
 	}

@@ -45,6 +45,10 @@ type Config struct {
 	// nor call the database. nil: nobody asks.
 	HealthChanged func()
 
+	// FoldStep is called with the name of each step by which what the log has comes into the
+	// table: see testkit.Folds. It must not block, nor call the database. nil: nobody asks.
+	FoldStep func(step string)
+
 	// Events reads what a row of the log did. It may be nil: Check then compares no
 	// entries with the log.
 	Events func(kv.LogRow) ([]kv.Event, error)

@@ -252,6 +252,9 @@ func (w *fileWriter) foldTail() error {
 	if w.checkpoints == nil {
 		return errors.New("the log is ahead of the table, and the store was not opened whole")
 	}
+	if !w.tail.Empty() {
+		w.comesTo("direct")
+	}
 	a, err := newApplier(w.conn, w.effort)
 	if err != nil {
 		return err

@@ -346,6 +346,7 @@ func (w *fileWriter) arrangeBy(made arranged) error {
 		}
 	}
 	w.over.Arranged(made.arrangement)
+	w.comesTo("arrange")
 	w.before, w.beforeLogged = w.over.Active(), w.logged
 	return nil
 }

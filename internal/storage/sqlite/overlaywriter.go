@@ -48,6 +48,8 @@ type laid struct {
 	folding             // the pace at which that comes into the table
 	first     firstRows // of groups
 
+	step func(name string) // of the fold, for tests; nil: nobody asks
+
 	// So far along the table's deadlines the overlay decides every row: the purge that
 	// removed them need not pass over them again. sought is what it was at the savepoint.
 	from, sought deadlinePlace
@@ -69,8 +71,16 @@ type deadlinePlace struct{ deadline, rowid int64 }
 
 var firstDeadline = deadlinePlace{math.MinInt64, math.MinInt64}
 
+// comesTo tells of a step of the fold.
+func (l *laid) comesTo(step string) {
+	if l.step != nil {
+		l.step(step)
+	}
+}
+
 // overlay has commits go into an overlay, where the pages are read.
 func (d *Database) overlay(w *fileWriter, config Config) error {
+	w.step = config.FoldStep
 	if config.Overlay <= 0 || w.views == nil || w.views.current.Load() == nil {
 		return w.foldTail()
 	}
@@ -85,6 +95,9 @@ func (d *Database) overlay(w *fileWriter, config Config) error {
 		return err
 	} else {
 		w.folded = uint64(folded)
+		if !over.Empty() {
+			w.comesTo("load")
+		}
 	}
 	w.tail, w.loose, w.bound, w.changed = nil, config.loose, config.Overlay, config.HealthChanged
 	d.overlaid(w, over)
@@ -684,6 +697,7 @@ func (w *fileWriter) freeze() {
 	w.over.Freeze()
 	w.views.sighted(w.shown)
 	w.over.Prune()
+	w.comesTo("freeze")
 }
 
 // foldSlice moves the next changes of the frozen run, which is arranged, into the table.
@@ -707,15 +721,25 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 		if !last {
 			return nil
 		}
+		w.comesTo("last slice")
 		return setFolded(w.conn, w.over.Gathered() == 0, w.frozenTo)
 	})
-	if err == nil && last {
+	if err != nil {
+		return err
+	}
+	if len(slice) > 0 && slice[0].Kind == overlay.RemoveGroup {
+		w.comesTo("mark")
+	} else if !last {
+		w.comesTo("slice")
+	}
+	if last {
+		w.comesTo("retire")
 		w.folded = w.frozenTo
 		w.behind = w.over.Gathered() > 0
 		w.over.Prune()
 		w.boundHeld()
 	}
-	return err
+	return nil
 }
 
 // transactSlice runs f in a transaction of SQLite's own, between those of the overlay's.
