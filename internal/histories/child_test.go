@@ -1,6 +1,7 @@
 package histories
 
 import (
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -69,12 +70,19 @@ const (
 	calls         = int(reopening)
 )
 
+// What nobody has asked for.
+const (
+	ready = -1
+	last  = -2 // once the store is closed
+)
+
 // response is what came of it.
 type response struct {
 	ID      int
 	Outcome outcome
 	Reads   [][]string // of each access that is a read
 	Err     string
+	Folds   map[string]int // steps of the fold since the last answer
 }
 
 // owner is the store in its process. It is replaced when it is opened anew.
@@ -82,6 +90,7 @@ type owner struct {
 	path    string
 	store   atomic.Pointer[api.Store]
 	opening sync.RWMutex // held while the store is closed and opened again
+	folds   testkit.Folds
 	options []api.Option
 }
 
@@ -93,6 +102,7 @@ func serve(path string) error {
 		return err
 	}
 	o := &owner{path: path, options: optionsOf(seed)}
+	o.options = append(o.options, func(c *engine.Config) error { c.FoldStep = o.folds.Step; return nil })
 	if err := o.open(); err != nil {
 		return err
 	}
@@ -101,15 +111,16 @@ func serve(path string) error {
 	answer := func(r response) error {
 		mu.Lock()
 		defer mu.Unlock()
+		r.Folds = o.folds.Take()
 		return out.Encode(r)
 	}
-	if err := answer(response{ID: -1}); err != nil {
+	if err := answer(response{ID: ready}); err != nil {
 		return err
 	}
 	for {
 		var r request
 		if err := in.Decode(&r); errors.Is(err, io.EOF) {
-			return o.store.Load().Close()
+			return errors.Join(o.store.Load().Close(), answer(response{ID: last}))
 		} else if err != nil {
 			return err
 		}
@@ -127,7 +138,7 @@ func optionsOf(seed uint64) []api.Option {
 	faults := testkit.NewFaults()
 	options := []api.Option{api.WithReadCache([]int{0, 2 << 10, 64 << 10, 16 << 20}[seed%4]), api.WithMmap(seed/16%2 == 0),
 		func(c *engine.Config) error { c.Failpoint = faults.Hook; return nil }}
-	if seed/32%2 == 0 {
+	if overlaid(seed) {
 		options = append(options, api.WithOverlay(64<<10))
 	}
 	if seed/4%2 == 0 {
@@ -139,12 +150,33 @@ func optionsOf(seed uint64) []api.Option {
 	return options
 }
 
+// overlaid says whether commits go into an overlay. Behind a kill the store is opened with the
+// next seed: so an overlay is followed by another, or by a store without.
+func overlaid(seed uint64) bool { return seed%3 != 0 }
+
 func (o *owner) open() error {
 	store, err := api.New(o.path, o.options...)
 	if err == nil {
 		o.store.Store(store)
+		go beside(store)
 	}
 	return err
+}
+
+// beside writes what no history is of, so that the fold has parts of runs, and groups that were
+// deleted, to go through while there are calls. It ends with the store.
+func beside(store *api.Store) {
+	var many []api.Item
+	for i := range 300 {
+		many = append(many, api.Item{Group: "beside", Key: strconv.Itoa(i)})
+	}
+	for ctx := context.Background(); ; {
+		for _, err := range []error{store.SetAll(many), store.Fold(ctx), store.DeleteGroup("beside"), store.Fold(ctx)} {
+			if errors.Is(err, api.ClosedError) {
+				return
+			}
+		}
+	}
 }
 
 // reopen closes the store, calls in flight or not, and opens it again.
@@ -341,11 +373,12 @@ func start(path string, seed uint64) (*remote, error) {
 	}
 	r.mu.out, r.mu.waiting = gob.NewEncoder(r.stdin), map[int]chan response{}
 	in := gob.NewDecoder(stdout)
-	var ready response
-	if err := in.Decode(&ready); err != nil {
+	var opened response
+	if err := in.Decode(&opened); err != nil {
 		_ = r.cmd.Process.Kill()
 		return nil, errors.Join(fmt.Errorf("the other process has not opened the store: %w", err), r.cmd.Wait())
 	}
+	r.noteFolds(&opened)
 	go r.receive(in)
 	return r, nil
 }
@@ -358,11 +391,21 @@ func (r *remote) receive(in *gob.Decoder) {
 		if in.Decode(&a) != nil {
 			return
 		}
+		r.noteFolds(&a)
+		if a.ID == last {
+			continue
+		}
 		r.mu.Lock()
 		waiting := r.mu.waiting[a.ID]
 		delete(r.mu.waiting, a.ID)
 		r.mu.Unlock()
 		waiting <- a
+	}
+}
+
+func (r *remote) noteFolds(a *response) {
+	for step, n := range a.Folds {
+		folds.Add(step, n)
 	}
 }
 

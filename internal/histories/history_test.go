@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,6 +20,9 @@ var (
 	runFor = flag.Duration("histories", 0, "how long the tests of histories go on; 0: a few each")
 	seeded = flag.Uint64("histories.seed", 0, "what the first history is drawn from; 0: the time")
 )
+
+// folds are the steps of the fold that the owners came to.
+var folds testkit.Folds
 
 // plan says what a history is like.
 type plan struct {
@@ -265,6 +270,11 @@ func eachPlan(t *testing.T, plans []plan, check func(t *testing.T, d *driver)) {
 		}
 	}
 	t.Log(n)
+	t.Logf("steps of the fold: %v", &folds)
+	if n.histories >= 6 {
+		require.Empty(t, folds.Missing("compact"), "steps of the fold that no owner has come to")
+	}
+	folds.Take()
 }
 
 // TestTransactionsAreSerializable: callers append to lists and read them, by
