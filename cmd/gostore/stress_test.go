@@ -21,7 +21,7 @@ func stressed(t *testing.T, arguments ...string) (result stress.Result) {
 	folder := t.TempDir()
 	t.Setenv("TMPDIR", folder)
 	got := gostore(append([]string{"stress", "--json", "--callers", "8", "--seed", "7"}, arguments...)...)
-	require.Equal(t, succeeded, got.code, got.stderr)
+	require.Equal(t, succeeded, got.code, got.stderr+got.stdout)
 	assert.Empty(t, got.stderr)
 	assert.Equal(t, 1, strings.Count(got.stdout, "\n"))
 	require.NoError(t, json.Unmarshal([]byte(got.stdout), &result))

@@ -102,6 +102,7 @@ func TestBackup(t *testing.T) {
 func TestBackupIsOfOneMoment(t *testing.T) {
 	d := open(t, temporary(t))
 	require.NoError(t, write(d, numbered("g", 60_000)...))
+	require.NoError(t, fileOf(d).foldTail()) // so that there are pages to be copied
 	path := temporary(t)
 	reports := 0
 	require.NoError(t, d.Backup(background, path, func(int64, int64) {

@@ -53,7 +53,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 		path := image(t, database, wal)
 		_, err := Open(Config{Path: path, ReadOnly: true})
 		require.ErrorIs(t, err, kv.UnrecoveredError, n)
-		d, err := Open(Config{Path: path})
+		d, err := Open(Config{Path: path, Events: decodeLog})
 		require.NoError(t, err, "%d pages were moved, of %d; the file had %d", n/filePageSize, len(after)/filePageSize, len(before)/filePageSize)
 		require.Len(t, content0(t, d), 1000, n)
 		require.Empty(t, check(t, d).Findings, n)

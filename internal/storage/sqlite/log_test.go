@@ -98,7 +98,7 @@ func TestLogsAgreeWithAModel(t *testing.T) {
 	for _, path := range []string{storage.MemoryPath, temporary(t)} {
 		t.Run(map[bool]string{true: "memory", false: "file"}[path == storage.MemoryPath], func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			d := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered})
+			d := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered, Overlay: direct})
 			m := logModel{}
 			for i := range 300 {
 				w, before := d.Writer(), m.clone()
@@ -128,7 +128,7 @@ func TestLogsAgreeWithAModel(t *testing.T) {
 				m.requireLog(t, d, random)
 				if i%50 == 0 && path != storage.MemoryPath {
 					require.NoError(t, d.Close())
-					d = openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered})
+					d = openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered, Overlay: direct})
 					m.requireLog(t, d, random)
 				}
 			}

@@ -105,6 +105,10 @@ func overlaying(config Config) Config {
 	return config
 }
 
+// direct is Config.Overlay of the tests of what is in the table at once: other programs read it
+// there, and the log is cut to any length. It is so whatever OVERLAY says.
+const direct = -1
+
 // overlayBytes is the bound of the overlay of every database that a test opens; 0: there is
 // none.
 var overlayBytes, _ = strconv.ParseInt(os.Getenv("OVERLAY"), 10, 64)
@@ -128,8 +132,10 @@ func eachKind(t *testing.T, test func(t *testing.T, d *Database)) {
 // which other programs read.
 func eachTableKind(t *testing.T, test func(t *testing.T, d *Database)) {
 	t.Run("memory", func(t *testing.T) { test(t, open(t, storage.MemoryPath)) })
-	t.Run("file", func(t *testing.T) { test(t, open(t, temporary(t))) })
-	t.Run("file without mapping", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoMmap: true})) })
+	t.Run("file", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), Overlay: direct})) })
+	t.Run("file without mapping", func(t *testing.T) {
+		test(t, openWith(t, Config{Path: temporary(t), NoMmap: true, Overlay: direct}))
+	})
 	t.Run("file by SQLite", func(t *testing.T) { test(t, openWith(t, Config{Path: temporary(t), NoPages: true})) })
 }
 
@@ -161,7 +167,11 @@ func keepLog(d *Database, rows []kv.Row) error {
 	}
 	last := w.over.Published().Revision() + 1
 	record := recordOf(last, rows)
-	return w.AppendLog(kv.LogRow{First: last, Last: last, At: 1, Record: record}, int64(last)*int64(len(record)))
+	extent, err := w.LogExtent()
+	if err != nil {
+		return err
+	}
+	return w.AppendLog(kv.LogRow{First: last, Last: last, At: 1, Record: record}, extent.End+int64(len(record)))
 }
 
 // recordOf is what the log has of rows that were written.

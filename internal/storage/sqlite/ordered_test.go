@@ -51,7 +51,7 @@ func compactedBy(t *testing.T, path string) {
 func gappy(t *testing.T) string {
 	t.Helper()
 	path := temporary(t)
-	d := open(t, path)
+	d := openWith(t, Config{Path: path, Overlay: direct})
 	logged(t, d, shuffled(3000)...)
 	w := d.Writer()
 	require.NoError(t, w.Begin())
