@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -87,7 +88,7 @@ func childWork(task, path string) error {
 }
 
 // childServe does what each line says, and prints "ok" or what went wrong: "set KEY",
-// "health", "read" (the database as a file, as a download would) and "close".
+// "health", "fold", "read" (the database as a file, as a download would) and "close".
 func childServe(store *api.Store, path string) error {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
@@ -106,6 +107,8 @@ func obey(store *api.Store, path, line string) (err error) {
 		err = store.Set(childGroup, key, key)
 	case "health":
 		err = store.Health().Err
+	case "fold":
+		err = store.Fold(context.Background())
 	case "read":
 		_, err = os.ReadFile(path)
 	case "close":

@@ -109,12 +109,13 @@ func ExampleStore_Compact() {
 	for i := range items {
 		items[i] = api.Item{Group: "sessions", Key: strconv.Itoa(i), Value: "some value"}
 	}
-	fmt.Println(store.SetAll(items), store.DeleteGroup("sessions"))
+	ctx := context.Background()
+	fmt.Println(store.SetAll(items), store.Fold(ctx), store.DeleteGroup("sessions"))
 
-	sizes, err := store.Compact(context.Background())
+	sizes, err := store.Compact(ctx)
 	fmt.Println("smaller:", sizes.After < sizes.Before, err)
 	// Output:
-	// <nil> <nil>
+	// <nil> <nil> <nil>
 	// smaller: true <nil>
 }
 

@@ -136,8 +136,9 @@ func TestBufferedStoreRecoveredByAnotherProgram(t *testing.T) {
 	path := newPath(t)
 	writer := startChild(t, taskBuffered, path)
 	require.Equal(t, "ok", writer.tell("set 1"))
+	require.Equal(t, "ok", writer.tell("fold"))
 	writer.kill()
-	requireTableHas(t, path, 1)
+	require.Equal(t, 1, query[int](t, path, `SELECT count(*) FROM entries`))
 	require.NoFileExists(t, path+"-wal")
 	requireKeys(t, openStore(t, path, api.WithLockTimeout(time.Second)), 1, 2)
 }

@@ -97,14 +97,15 @@ func TestOperationsDoc_CopyOfAnIdleStore(t *testing.T) {
 	require.Equal(t, "ok", owner.tell("close"))
 }
 
-// TestOperationsDoc_ReadingBeside: another program sees what is committed, and does
-// no harm by coming and going.
+// TestOperationsDoc_ReadingBeside: another program sees what is folded, and does no harm by
+// coming and going.
 func TestOperationsDoc_ReadingBeside(t *testing.T) {
 	path := newPath(t)
 	owner := startChild(t, taskServe, path)
 	for i := range 5 {
 		owner.sets(i, i+1)
-		requireTableHas(t, path, i+1)
+		require.Equal(t, "ok", owner.tell("fold"))
+		require.Equal(t, i+1, query[int](t, path, `SELECT count(*) FROM entries`))
 	}
 	execute(t, path, `PRAGMA wal_checkpoint(PASSIVE)`)
 	owner.sets(5, 10)

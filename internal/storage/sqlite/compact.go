@@ -43,6 +43,9 @@ func (d *Database) Compact(ctx context.Context, progress storage.Progress) (size
 	case w.conn == nil:
 		return sizes, kv.ClosedError
 	}
+	if err := w.prepareToCompact(d); err != nil {
+		return sizes, operationError(ctx, err)
+	}
 	if sizes.Before, err = w.bytes(); err != nil {
 		return sizes, err
 	}
@@ -61,7 +64,9 @@ func (w *fileWriter) bytes() (int64, error) {
 	return size * count, err
 }
 
-func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress storage.Progress) error {
+// prepareToCompact has the table of entries have all that is committed, which may make it
+// larger: only then is there a size to be compared with.
+func (w *fileWriter) prepareToCompact(d *Database) error {
 	ownership.RemoveLeftovers(d.path, "compacting")
 	if err := w.guard.Last(); err != nil {
 		return err
@@ -74,9 +79,10 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	if w.over != nil && !w.over.Empty() {
 		w.comesTo("compact")
 	}
-	if err := w.foldTail(); err != nil {
-		return err
-	}
+	return w.foldTail()
+}
+
+func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, progress storage.Progress) error {
 	folder, err := disk.MkdirTemp(filepath.Dir(d.path), "."+ownership.ShortBase(d.path)+"-*.compacting") // of mode 0700
 	if err != nil {
 		return err
