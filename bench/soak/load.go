@@ -22,6 +22,7 @@ const (
 	namespaces   = 4
 	quota        = 200 // keys of a namespace, of half as many again that are tried
 	historyBytes = 1 << 20
+	overlayBytes = 1 << 20 // folded, and the file as large as it will be, while the load begins
 	cacheBytes   = 4 << 20 // full of old values and new ones within seconds
 )
 

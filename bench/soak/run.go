@@ -83,9 +83,9 @@ func Run(ctx context.Context, config Config) (result Result, err error) {
 		return Result{}, fmt.Errorf("soak.Run: %w", err)
 	}
 	store, err := api.New(config.Path, api.WithPurgeInterval(20*time.Millisecond),
-		// Both are reached within the warm-up, so that the file can stay as it is, and
+		// All are reached within the warm-up, so that the file can stay as it is, and
 		// the heap.
-		api.WithHistory(api.Retention{Bytes: historyBytes}), api.WithReadCache(cacheBytes))
+		api.WithHistory(api.Retention{Bytes: historyBytes}), api.WithReadCache(cacheBytes), api.WithOverlay(overlayBytes))
 	if err != nil {
 		return Result{}, fmt.Errorf("soak.Run: %w", err)
 	}
