@@ -107,8 +107,7 @@ var (
 	// second. Of a refused one nothing was written; one whose error is an
 	// UnknownOutcomeError too may be there. See Store.Health and Store.WatchHealth.
 	DegradedError = kv.DegradedError
-	// UnfoldedError: of a store WithOverlay, what was committed can't be written to the table
-	// of entries. It is in the log, and safe; reads see it, and writes go on until there is
+	// UnfoldedError: what was committed can't be written to the table of entries. It is in the log, and safe; reads see it, and writes go on until there is
 	// no more room for it in memory. The store tries again by itself, once a second; Health
 	// says what the disk has answered.
 	UnfoldedError = kv.UnfoldedError

@@ -14,8 +14,8 @@ type Health struct {
 	// the store refuses writes, tries again by itself, and recovers once one succeeds.
 	// Reads go on in either case.
 	//
-	// An UnfoldedError says that a store WithOverlay can't write to its table what is in its
-	// log: writes go on for as long as there is room for it in memory.
+	// An UnfoldedError says that the store can't write to its table what is in its log: writes
+	// go on for as long as there is room for it in memory (WithOverlay).
 	Err   error
 	Since time.Time // when that was noticed, by the store's clock or the machine's; the zero time if all is well
 	// Unfolded is about how many bytes of memory have what was committed and is not in the

@@ -96,14 +96,17 @@ func WithReadCache(bytes int) Option {
 	}
 }
 
-// WithOverlay has commits write the log of changes alone, which makes them durable, and keeps
-// what they did to keys in memory, at most so many bytes of it, until it is written to the
-// table of entries in larger parts: when half of that has gathered, when the store rests, and
-// in Close, which leaves a plain file as ever. Reads see every write that has returned. 0,
-// which is the default, writes each commit to the table at once, and so do stores in memory
-// and tables that other programs have made; else it is 64 KiB at least. While such a store is
-// open, and after a crash until the next opening, the table by itself lacks what is in the
-// log: other programs that read the file see it later. It is experimental.
+// WithOverlay sets how much of what is committed may wait for its place in the file's table of
+// entries (32 MiB by default, 64 KiB at least). A commit writes the log of changes alone, which
+// makes it durable; what it did to keys is kept in memory, where every read sees it, and comes
+// to the table in larger parts: when half of so many bytes have gathered, when the store has
+// rested for a quarter of a second, by Store.Fold, and in Close, which leaves one plain file.
+//
+// While the store is open, and after a crash until the next opening, other programs that read
+// the table by SQL lack what waits; read-only stores of this package have it. The log keeps
+// what waits whatever WithHistory says. With 0 each commit writes to the table at once, which
+// costs some writers half of their rate; stores in memory, and tables that other programs have
+// made, always do so.
 func WithOverlay(bytes int64) Option {
 	return func(c *engine.Config) error {
 		if bytes < 0 {
@@ -167,8 +170,9 @@ func WithSizeLimits(limits SizeLimits) Option {
 
 // Retention bounds how much the log of changes keeps, for subscriptions that
 // resume and for Store.History. What exceeds one of the bounds is removed with
-// later writes, oldest first; there may be 1/16 more than the bound at a time,
-// and the newest commit always stays. A field that is zero has its default.
+// later writes, oldest first, once it is in the table too (see WithOverlay); there
+// may be 1/16 more than the bound at a time, and the newest commit always stays.
+// A field that is zero has its default.
 type Retention struct {
 	Revisions int           // default 1,000,000
 	Bytes     int64         // of the file, or of memory for ":memory:"; default 64 MiB, for ":memory:" 16 MiB

@@ -32,7 +32,7 @@ type Config struct {
 	Readers       int           // reads of a file at a time; default GOMAXPROCS, at least 2
 	NoMmap        bool          // files are not mapped into memory
 	NoPages       bool          // files are read by SQLite alone: for tests, and for measuring
-	Overlay       int64         // bytes of what may be committed and not be in a file's table yet; default none: it is written there at once; negative: none
+	Overlay       int64         // bytes of what may be committed and not be in a file's table yet; default 32 MiB; negative: none, it is written there at once
 	ReadCache     int           // bytes of rows kept in memory; default an eighth of what there is, at most 64 MiB; negative: none
 	SnapshotAge   time.Duration // how long a snapshot may be open; default a minute
 	MaxInFlight   int           // requests admitted at a time; default 4096

@@ -48,7 +48,7 @@ func main() {
 
 // contenders are all there are. The ratios relate to the first.
 func contenders() []bench.Contender {
-	return append(append(durable(), store.Overlay()), inMemory()...)
+	return append(append(durable(), store.Direct()), inMemory()...)
 }
 
 // inMemory are those that lose everything.
@@ -78,7 +78,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		Duration: 40 * time.Second, Workloads: []string{"set", "get-hot", "mixed", "ycsb-a", "getall"}, Callers: []int{1, 64}, Keys: 10_000,
 	})
 	quick := set.Bool("quick", false, "about a minute: what happens without --full too")
-	names := set.StringSlice("stores", nil, "only these, `NAMES` with commas, and not all but those in memory and store-overlay; ratios are to the first: "+strings.Join(allNames(), ", "))
+	names := set.StringSlice("stores", nil, "only these, `NAMES` with commas, and not all but those in memory and store-direct; ratios are to the first: "+strings.Join(allNames(), ", "))
 	err := set.Parse(arguments)
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintf(stdout, "Usage: go run -C bench/peers . [--quick | --full] [flags]\n\nMeasures go-store beside other stores, all of them durable but those whose names end in -memory.\n\n%s", set.FlagUsages())

@@ -168,7 +168,7 @@ func TestRun_EveryStore(t *testing.T) {
 	for _, c := range durable() {
 		assert.Contains(t, stdout, c.Name)
 	}
-	assert.NotContains(t, stdout, "store-overlay")
+	assert.NotContains(t, stdout, "store-direct")
 	for _, c := range inMemory() {
 		assert.NotContains(t, stdout, c.Name, "it is not as durable as the others")
 	}

@@ -44,11 +44,11 @@ func Contender(level Level) bench.Contender {
 	return c
 }
 
-// Overlay is go-store whose commits write the log alone, at its default size.
-func Overlay() bench.Contender {
+// Direct is go-store each of whose commits writes to the table of entries.
+func Direct() bench.Contender {
 	return bench.Contender{
-		Name: "store-overlay", Durability: Contender(Sync).Durability, Note: "WithOverlay(32 MiB)",
-		Open: open(api.WithDurability(api.DurabilitySync), api.WithOverlay(32<<20)),
+		Name: "store-direct", Durability: Contender(Sync).Durability, Note: "WithOverlay(0)",
+		Open: open(api.WithDurability(api.DurabilitySync), api.WithOverlay(0)),
 	}
 }
 

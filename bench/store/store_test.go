@@ -24,7 +24,7 @@ func TestEveryWorkload(t *testing.T) {
 		return w.Name == "watch-10000" // watch-100, but for seconds
 	})
 	plan.Rounds, plan.Round, plan.WarmUp, plan.Folder = 1, 20*time.Millisecond, time.Millisecond, t.TempDir()
-	result, err := bench.Run(context.Background(), plan, []bench.Contender{Contender(Buffered), Overlay(), Contender(Memory)}, nil)
+	result, err := bench.Run(context.Background(), plan, []bench.Contender{Contender(Buffered), Direct(), Contender(Memory)}, nil)
 	require.NoError(t, err)
 	assert.Empty(t, result.Failures())
 

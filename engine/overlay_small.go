@@ -1,4 +1,4 @@
-//go:build overlaid
+//go:build overlay_small && !overlay_none
 
 package engine
 
