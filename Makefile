@@ -54,14 +54,15 @@ vet: ## go vet
 test: ## every test
 	$(GO) test ./...
 
-# Tests that take long and know their own overlays, or have none.
-OVERLAID := ./api ./engine ./outbox ./persistence ./cmd/gostore
-OVERLAIDSKIP := Killed|Race|TestEverythingThatPeopleDoToFiles|TestReadersBesideOwners|Memory|Example
+# What opens stores as they are by default. The tests that are skipped take long, know their
+# overlays by themselves, or have none.
+OVERLAYS := ./api ./engine ./outbox ./persistence ./cmd/gostore
+OVERLAYSKIP := Killed|Race|TestEverythingThatPeopleDoToFiles|TestReadersBesideOwners|Memory|Example
 
-.PHONY: overlaid
-overlaid: ## tests of stores whose commits go into an overlay: a small one, which folds all the time, and a large one
-	$(GO) test -tags overlaid -short -skip '$(OVERLAIDSKIP)' $(OVERLAID)
-	$(GO) test -tags overlaid_large -short -skip '$(OVERLAIDSKIP)' ./engine ./outbox ./persistence
+.PHONY: overlays
+overlays: ## tests of stores without an overlay, and with a small one, which is folded all the time
+	$(GO) test -tags overlay_none -short -skip '$(OVERLAYSKIP)' $(OVERLAYS)
+	$(GO) test -tags overlay_small -short -skip '$(OVERLAYSKIP)' $(OVERLAYS)
 	OVERLAY=16384 $(GO) test ./internal/storage/sqlite -short -run 'Model|Reads|Snapshot|Scan|Count|Quer|Expire|Check|Backup'
 
 .PHONY: race

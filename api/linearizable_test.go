@@ -164,7 +164,8 @@ func (h *keyHistory) explained(t *testing.T) (operations []porcupine.Operation) 
 		}
 		operations = append(operations, operation)
 	}
-	require.Less(t, unnamed, len(h.mu.mismatches)/2+1)
+	// What is overwritten at once nobody may have seen: how much that is the scheduler says.
+	require.Greater(t, len(h.mu.mismatches)-unnamed, len(h.mu.mismatches)/10)
 	return operations
 }
 

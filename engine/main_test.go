@@ -19,15 +19,20 @@ func TestMain(m *testing.M) {
 	testkit.Main(m)
 }
 
-// overlaid is the name of a file whose commits go into an overlay.
-const overlaid = "overlaid.db"
+// overlaid and direct are the names of files whose commits go into a small overlay, or into the
+// table at once.
+const (
+	overlaid = "overlaid.db"
+	direct   = "direct.db"
+)
 
-// eachStorage runs a test in memory, on a file, and on one with an overlay. The file is the test's own,
-// so that it can be opened again.
+// eachStorage runs a test in memory, on a file, and on files with a small overlay and without
+// one. The file is the test's own, so that it can be opened again.
 func eachStorage(t *testing.T, test func(t *testing.T, path string)) {
 	t.Run("memory", func(t *testing.T) { test(t, ":memory:") })
 	t.Run("file", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "store.db")) })
 	t.Run("overlay", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), overlaid)) })
+	t.Run("direct", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), direct)) })
 }
 
 // open opens a store that is closed by the end of the test.
@@ -36,8 +41,11 @@ func open(t *testing.T, config Config) *Engine {
 	if config.Path == "" {
 		config.Path = ":memory:"
 	}
-	if filepath.Base(config.Path) == overlaid {
+	switch filepath.Base(config.Path) {
+	case overlaid:
 		config.Overlay = minOverlay
+	case direct:
+		config.Overlay = -1
 	}
 	e, err := Open(config)
 	require.NoError(t, err)

@@ -176,8 +176,7 @@ func TestWatch_StateThenChanges(t *testing.T) {
 }
 
 func TestWatch_RevisionsThatCannotBeHad(t *testing.T) {
-	owner, db := openOwner(t, api.WithHistory(api.Retention{Revisions: 10}), api.WithDurability(api.DurabilityBuffered),
-		api.WithOverlay(0)) // else the log is kept until it is folded
+	owner, db := openOwner(t, api.WithHistory(api.Retention{Revisions: 10}), api.WithDurability(api.DurabilityBuffered))
 	for range 100 {
 		require.NoError(t, owner.Set("g", "k", "v"))
 	}

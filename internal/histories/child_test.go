@@ -140,6 +140,8 @@ func optionsOf(seed uint64) []api.Option {
 		func(c *engine.Config) error { c.Failpoint = faults.Hook; return nil }}
 	if overlaid(seed) {
 		options = append(options, api.WithOverlay(64<<10))
+	} else {
+		options = append(options, api.WithOverlay(0))
 	}
 	if seed/4%2 == 0 {
 		options = append(options, api.WithDurability(api.DurabilityBuffered))

@@ -141,7 +141,7 @@ func (d drawing) settings() settings {
 		ReadCache: pick(d, []int{0, -1, 1, 8 << 10}), Readers: d.below(3), Buffer: pick(d, []int{0, 1, 3, 200})}
 	s.Sync = !s.Memory && d.oneIn(6)
 	s.NoMmap = !s.Memory && d.oneIn(3)
-	s.Overlay = d.oneIn(2)
+	s.Overlay = pick(d, []int64{0, 64 << 10, 64 << 10, 32 << 20})
 	s.History = d.history()
 	if s.History != (api.Retention{}) {
 		s.Reaper = false

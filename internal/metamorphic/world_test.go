@@ -25,12 +25,12 @@ type settings struct {
 	Readers   int  // 0: the default
 	NoMmap    bool // pages are read with calls of the system
 	History   api.Retention
-	Reaper    bool // expired keys are removed in the background too
-	Callback  bool // OnChange is registered
-	Buffer    int  // of watchers; 0: the default
-	Faults    bool // steps of the actors may be made to fail
-	Discard   bool // the log is discarded at this opening
-	Overlay   bool // commits to a file go into an overlay, which is small
+	Reaper    bool  // expired keys are removed in the background too
+	Callback  bool  // OnChange is registered
+	Buffer    int   // of watchers; 0: the default
+	Faults    bool  // steps of the actors may be made to fail
+	Discard   bool  // the log is discarded at this opening
+	Overlay   int64 // bytes of what may wait for a file's table; a small one is folded all the time
 }
 
 // limits are the same in every store, and small enough to be met.
@@ -192,10 +192,7 @@ func (w *world) options() []api.Option {
 	if w.Faults {
 		options = append(options, func(c *engine.Config) error { c.Failpoint = w.faults.Hook; return nil })
 	}
-	if w.Overlay && !w.Memory {
-		options = append(options, api.WithOverlay(64<<10))
-	}
-	options = append(options, func(c *engine.Config) error { c.FoldStep = folds.Step; return nil })
+	options = append(options, api.WithOverlay(w.Overlay), func(c *engine.Config) error { c.FoldStep = folds.Step; return nil })
 	if w.Discard {
 		options = append(options, api.WithDiscardedLog())
 	}
