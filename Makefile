@@ -63,7 +63,7 @@ OVERLAYSKIP := Killed|Race|TestEverythingThatPeopleDoToFiles|TestReadersBesideOw
 overlays: ## tests of stores without an overlay, and with a small one, which is folded all the time
 	$(GO) test -tags overlay_none -short -skip '$(OVERLAYSKIP)' $(OVERLAYS)
 	$(GO) test -tags overlay_small -short -skip '$(OVERLAYSKIP)' $(OVERLAYS)
-	OVERLAY=16384 $(GO) test ./internal/storage/sqlite -short -run 'Model|Reads|Snapshot|Scan|Count|Quer|Expire|TestCheck|Backup'
+	OVERLAY=16384 $(GO) test ./internal/storage/sqlite -short -run 'Model|Reads|Snapshot|Scan|Count|Quer|Expire|Check|Backup'
 
 .PHONY: race
 race: ## every test under the race detector, with its files on a disk
