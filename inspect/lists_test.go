@@ -218,6 +218,14 @@ func TestCounts(t *testing.T) {
 	for _, query := range []string{"", "group=a&prefix=b", "group=a&group_base64=YQ"} {
 		s.problem(http.StatusBadRequest, "bad_request", s.get("ui/count?"+query))
 	}
+	batch = new(api.Batch)
+	for i := range 3000 {
+		batch.Set("large:h", fmt.Sprintf("%06d", i), strings.Repeat("x", 94))
+	}
+	_, err = store.Batch(batch)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"keys":8000,"keys_exact":true,"bytes":350000,"bytes_exact":false}`, s.get("ui/count?prefix=large:").body,
+		"a branch is what is in it, though its first group's values are small")
 	hurried := serveHandler(t, inspect.WithBounds(inspect.Handler(store), inspect.Bounds{NoTime: true}))
 	require.Contains(t, hurried.want(200, hurried.get("ui/count?group=large:g")).body, `"keys_exact":false`)
 	require.NotContains(t, hurried.want(200, hurried.get("ui/tree")).body, "extent")

@@ -147,40 +147,88 @@ func (h *handler) measureAll(ctx context.Context, nodes []node) error {
 	return nil
 }
 
-// measure counts the keys of some groups, and estimates their bytes by the first ones. If
-// the context ends while the keys are counted there are at least those that were seen.
+// measure counts the keys of some groups, and estimates their bytes by the first ones: of
+// each group where there are few, since one group's values may be much larger than those of
+// the next, and a branch would be shown smaller than what is in it. If the context ends
+// while the keys are counted there are at least those that were seen.
 func measure(store api.Storer, groups api.Match) (e extent, looked int, err error) {
-	e = extent{KeysExact: true, BytesExact: true}
-	for entry, err := range store.Scan(api.ScanOptions{Groups: groups, Limit: nodeKeys + 1}) {
-		if err != nil {
-			return e, looked, err
+	e, err = sample(store, groups, nodeKeys, nodeBytes)
+	looked = e.Keys
+	if err != nil || e.BytesExact {
+		return e, looked, err
+	}
+	parts, err := partsOf(store, groups)
+	whole := extent{KeysExact: true}
+	for _, part := range parts {
+		first := e // of a single part, the sample that was taken already
+		if len(parts) > 1 && err == nil {
+			first, err = sample(store, part, nodeKeys/len(parts), nodeBytes/int64(len(parts)))
+			looked += first.Keys
 		}
-		if looked == nodeKeys || e.Bytes > nodeBytes {
+		if err == nil && !first.BytesExact {
+			first, err = extrapolate(store, part, first)
+		}
+		if err != nil {
+			break
+		}
+		whole.Keys += first.Keys
+		whole.Bytes += first.Bytes
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.KeysExact = false
+		return e, looked, nil
+	}
+	return whole, looked, err
+}
+
+// sample is the extent of the first so many keys and bytes of groups, which may be all.
+func sample(store api.Storer, groups api.Match, keys int, bytes int64) (extent, error) {
+	e := extent{KeysExact: true, BytesExact: true}
+	for entry, err := range store.Scan(api.ScanOptions{Groups: groups, Limit: keys + 1}) {
+		if err != nil {
+			return e, err
+		}
+		if e.Keys == keys || e.Bytes > bytes {
 			e.BytesExact = false
 			break
 		}
-		looked++
+		e.Keys++
 		e.Bytes += int64(len(entry.Key) + len(entry.Value))
 	}
-	e.Keys = looked
-	if e.BytesExact {
-		return e, looked, nil
+	return e, nil
+}
+
+// fewGroups are measured each by itself.
+const fewGroups = 32
+
+// partsOf divides groups into what is measured by itself: each group, or all together.
+func partsOf(store api.Storer, groups api.Match) ([]api.Match, error) {
+	if groups.Kind() == api.MatchExactly {
+		return []api.Match{groups}, nil
 	}
+	var parts []api.Match
+	for group, err := range store.GroupsFrom(groups.Text(), groups.Text()) {
+		if err != nil {
+			return nil, err
+		}
+		if len(parts) == fewGroups {
+			return []api.Match{groups}, nil
+		}
+		parts = append(parts, api.Exactly(group))
+	}
+	return parts, nil
+}
+
+// extrapolate counts the keys of groups, of which the first ones are known.
+func extrapolate(store api.Storer, groups api.Match, first extent) (extent, error) {
 	count := store.CountAll
 	if groups.Kind() == api.MatchExactly {
 		count = store.Count
 	}
 	n, err := count(groups.Text())
-	if errors.Is(err, context.DeadlineExceeded) {
-		e.KeysExact = false
-		return e, looked, nil
-	}
-	if err != nil {
-		return e, looked, err
-	}
-	e.Bytes = int64(float64(e.Bytes) / float64(looked) * float64(n))
-	e.Keys = n
-	return e, looked, nil
+	first.Bytes = int64(float64(first.Bytes) / float64(max(first.Keys, 1)) * float64(n))
+	first.Keys = n
+	return first, err
 }
 
 // count measures one part of the tree, with more time.
