@@ -191,6 +191,8 @@ IN_BROWSER = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 inspector: ## the inspector's page in headless Chromium (CHROMIUM, /usr/bin/chromium); needs Node.js 20 and npm
 	@$(IN_BROWSER) test
 
+# In the fonts that the page asks for first: Inter and JetBrains Mono (Debian's fonts-inter,
+# fonts-jetbrains-mono). With others the pictures would differ by them alone.
 .PHONY: screenshots
 screenshots: ## draw docs/inspector*.png anew, of the real page
 	@$(IN_BROWSER) screenshots
