@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,6 +72,33 @@ func TestEveryDecisionIsListed(t *testing.T) {
 		require.Contains(t, index, "| ["+number+"]("+name+") | "+title+" |")
 	}
 	require.Equal(t, len(files), strings.Count(index, "\n| ["), "one that there is not")
+
+	// Of a number that has no row the index says that it was never given.
+	_, never, found := strings.Cut(index, "were never given: ")
+	require.True(t, found)
+	never, _, _ = strings.Cut(never, ".")
+	missing := map[int]bool{}
+	for _, numbers := range strings.Split(never, ", ") {
+		first, last, several := strings.Cut(numbers, " to ")
+		if !several {
+			last = first
+		}
+		for n := atoi(t, first); n <= atoi(t, last); n++ {
+			missing[n] = true
+		}
+	}
+	last := atoi(t, filepath.Base(files[len(files)-1])[:4])
+	require.Equal(t, last, len(files)+len(missing), "a hole, or one that is there after all")
+	for _, file := range files {
+		require.False(t, missing[atoi(t, filepath.Base(file)[:4])], file)
+	}
+}
+
+func atoi(t *testing.T, digits string) int {
+	t.Helper()
+	n, err := strconv.Atoi(digits)
+	require.NoError(t, err)
+	return n
 }
 
 var (
