@@ -2,7 +2,7 @@ package storage
 
 import "time"
 
-// Figures is how a database is, for whoever watches it.
+// Figures is how a database is, for metrics.
 type Figures struct {
 	WALBytes           int64 // how long the write-ahead log's file is
 	WALFrames          int   // pages committed into it since it began anew

@@ -26,7 +26,7 @@ type Snapshot interface {
 	// Usage counts the rows that are stored, dead ones too, and their groups. It waits
 	// for no other reader: requests wait for what it counts.
 	Usage(r kv.Range) (kv.Usage, error)
-	// End is Close with another reason, for whoever ends somebody else's snapshot.
+	// End is Close with another reason, for a snapshot that is ended by another than its holder.
 	End(reason error)
 	// Revision is that of the last commit which the snapshot shows.
 	Revision() uint64

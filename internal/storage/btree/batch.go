@@ -56,7 +56,7 @@ func (r *TableReader) ahead(rowids []int64, places *[mostAhead]place) (n int) {
 			continue
 		}
 		if err := r.approach(rowids[n], l); err != nil {
-			break // whoever reads the row will be told
+			break // a reader of the row gets the error
 		}
 		prefetch(&l.data[0], 2)
 	}

@@ -4,7 +4,7 @@
 // It is handed pages as they were at one moment, and knows neither files nor what the
 // tables are for. It never writes, locks, waits or keeps a page longer than a cursor is
 // in use. What it returns are parts of pages, or of a buffer of its caller's [Record]
-// where a row is too large for its page: whoever keeps any of it copies it.
+// where a row is too large for its page: a caller that keeps any of it copies it.
 //
 // No byte of a page is believed: numbers are checked before they are used, and nothing
 // is followed for longer than a database of that size could need. What can't be right is
@@ -14,7 +14,7 @@
 //
 // Keys compare as SQLite's do with the collation BINARY, ascending. Text is taken for
 // UTF-8, which compares as its bytes do. Whether an index is of that kind, and which
-// column is which, is for whoever has read the schema.
+// column is which, is for the caller, which has read the schema.
 //
 // The format: https://www.sqlite.org/fileformat.html
 package btree

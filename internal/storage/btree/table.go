@@ -8,7 +8,7 @@ type Table struct {
 	Root  uint32
 }
 
-// Get reads a row. Whoever reads several keeps a [TableReader].
+// Get reads a row. For several rows keep a [TableReader].
 func (t *Table) Get(rowid int64, into *Record) (found bool, err error) {
 	var r TableReader
 	r.Reset(t)

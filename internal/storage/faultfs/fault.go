@@ -132,13 +132,13 @@ func code(call string, err error) int32 {
 	case call == "write" && errors.Is(err, syscall.ENOSPC):
 		return lib.SQLITE_FULL // and no other errno: a quota is an I/O error to it
 	case (call == "lock" || call == "shmlock") && errors.Is(err, syscall.EACCES):
-		return lib.SQLITE_BUSY // which says of a lock that somebody has it
+		return lib.SQLITE_BUSY // which says of a lock that it is held
 	}
 	return codes[call]
 }
 
-// Same reports whether who makes a call is told the same of both errors: SQLite knows
-// fewer of them than the system has.
+// Same reports whether a caller gets the same of both errors: SQLite knows fewer of them
+// than the system has.
 func Same(call string, a, b error) bool {
 	_, ofSQLite := codes[call]
 	short := errors.As(a, new(Short)) != errors.As(b, new(Short)) && (call == "read" || call == "write")

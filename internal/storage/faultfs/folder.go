@@ -23,18 +23,18 @@ type Folder struct {
 	recording atomic.Pointer[Recording]
 	dead      atomic.Bool
 	faults    struct {
-		sync.Mutex // of those who change it
+		sync.Mutex // held to change it
 		list       atomic.Pointer[[]*injection]
 	}
 }
 
 // folders are those that are in use.
 var folders struct {
-	sync.Mutex // of those who change it
+	sync.Mutex // held to change it
 	list       atomic.Pointer[[]*Folder]
 }
 
-// Take puts a folder in the hands of who calls, until Release. Nothing in it may be open,
+// Take gives a folder to the caller, until Release. Nothing in it may be open,
 // nor may it lie in another that is taken. It installs the file system: what the process
 // had open before goes past it.
 func Take(path string) (*Folder, error) {

@@ -27,7 +27,7 @@ type pageSet [ways]atomic.Pointer[cachedPage]
 type cachedPage struct {
 	version uint64
 	number  uint32
-	used    atomic.Bool // since somebody last looked for a place
+	used    atomic.Bool // since the last look for a place
 	data    []byte
 }
 

@@ -34,7 +34,7 @@ type WAL struct {
 	original  uintptr                 // where they are
 	table     uintptr                 // ours, outside the Go heap, and behind them the buffer
 	gathering bool
-	unsynced  bool  // what is gathered is written, and synced by whoever syncs next
+	unsynced  bool  // what is gathered is written, and synced by the next sync
 	from      int64 // where in the file the buffer belongs
 	held      int   // bytes in it
 

@@ -7,8 +7,8 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
 )
 
-// Head is the beginning of a file in memory, shared with everybody who has the file
-// open: to look at it costs nothing, where a system call would cost some part of a
+// Head is the beginning of a file in memory, shared with all processes that have the
+// file open: to look at it costs nothing, where a system call would cost some part of a
 // commit. Where files can't be mapped it reads and writes.
 type Head struct {
 	File   *os.File
@@ -16,7 +16,7 @@ type Head struct {
 }
 
 // Load reads the file's first bytes into b. It fails if they are not there, also when
-// somebody has cut the file.
+// the file was cut.
 func (m *Head) Load(b []byte) (ok bool) {
 	if m == nil {
 		return false

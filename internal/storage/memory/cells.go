@@ -31,8 +31,8 @@ type version struct {
 }
 
 // at is the row as a forest shows it. If nobody has pinned that forest, and a later one has
-// been published, it may be nil, or an older one: whoever has not pinned looks afterwards
-// whether the forest is still what is committed.
+// been published, it may be nil, or an older one: a reader without a pin looks
+// afterwards whether the forest is still what is committed.
 func (c *cell) at(commit uint64) *version {
 	v := c.newest.Load()
 	for v != nil && v.commit > commit {
@@ -41,7 +41,7 @@ func (c *cell) at(commit uint64) *version {
 	return v
 }
 
-// pins are the numbers of the forests that somebody reads for longer than one key.
+// pins are the numbers of the forests that are read for longer than one key.
 type pins struct {
 	mu struct {
 		sync.Mutex

@@ -19,7 +19,7 @@ func (m *Store) load(ctx context.Context) (*forest, error) {
 	return f, nil
 }
 
-// pinned is load for whoever reads more than one key: what it is shown stays until done
+// pinned is load for reads of more than one key: what they are shown stays until done
 // is called.
 func (m *Store) pinned(ctx context.Context) (f *forest, done func(), err error) {
 	f = m.pins.pin(&m.committed)

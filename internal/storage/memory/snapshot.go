@@ -34,7 +34,7 @@ func (m *snapshot) Close() { m.End(kv.SnapshotClosedError) }
 func (m *snapshot) End(reason error) {
 	if m.ended.CompareAndSwap(nil, &reason) {
 		m.committed.Store(new(forest)) // what is pinned is what is kept in memory
-		m.unpin()                      // last: who pins it now has loaded the empty one
+		m.unpin()                      // last: a reader that pins it now has loaded the empty one
 	}
 }
 

@@ -24,7 +24,7 @@ type Writer struct {
 	keys    bool             // working.rows has other keys than what is published
 	cells   map[kv.Key]*cell // those of working.rows, for the writer alone: a search of the tree costs ten times as much
 	most    int              // of them since cells was made
-	kept    []*version       // whose before somebody may have pinned
+	kept    []*version       // whose before a reader may have pinned
 	swept   int              // how many there were after the last sweep
 	expiry  bool             // working.expiring differs from what is published
 	records records          // of the log
@@ -92,9 +92,9 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-// prune lets go of what the commit has replaced, as far as nobody has pinned it. What
-// nobody can see between two pins goes at once: one who reads for long keeps what he sees,
-// and not all that was written meanwhile.
+// prune lets go of the versions that the commit has replaced, as far as they are not pinned.
+// Versions that no pin can see, between two pins too, go at once: a long read keeps its own
+// snapshot, and not all that was written meanwhile.
 func (w *Writer) prune() {
 	oldest, newest := w.memory.pins.bounds(w.memory.committed.Load().number)
 	for i := range w.changes {

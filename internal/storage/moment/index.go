@@ -16,7 +16,7 @@ import (
 // all processes agree on what is committed in the WAL. It is only looked at: in memory,
 // as SQLite itself does, or with calls of the system where that can't be had.
 //
-// Whoever commits writes the second copy of the header, then the first, and connections
+// A commit writes the second copy of the header, then the first, and connections
 // believe a header when both are the same: so while the first copy says nothing new,
 // nobody has seen anything new.
 // https://www.sqlite.org/walformat.html#the_wal_index_header
@@ -115,7 +115,7 @@ func (x *Index) Backfilled() (n uint32, ok bool) {
 	return word[0], ok
 }
 
-// Close ends it. Who else has the file open keeps it.
+// Close ends it. Others that have the file open keep it.
 func (x *Index) Close() error {
 	if x == nil {
 		return nil

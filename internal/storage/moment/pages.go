@@ -13,8 +13,8 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 )
 
-// Pages are those of a database at one moment. They never change while somebody keeps them
-// in place.
+// Pages are those of a database at one moment. They never change while a read transaction keeps
+// them in place.
 type Pages struct {
 	Size  int    // of a page, in bytes
 	Count uint32 // of them
@@ -34,7 +34,7 @@ type Pages struct {
 var UnreadError = errors.New("left to SQLite")
 
 // FaultError is an error of the system's where a page was to be read. It is an UnreadError
-// for whoever can ask SQLite; of a moment that SQLite can't show it is the answer, which is
+// for a caller that can ask SQLite; of a moment that SQLite can't show it is the answer, which is
 // not that the database is damaged.
 type FaultError struct{ Cause error }
 
@@ -120,7 +120,7 @@ func (p *Pages) read(n, frame uint32, file *os.File, at int64) ([]byte, error) {
 }
 
 // OnFault makes an UnreadError of a fault: the file was cut where it is mapped. It is to be
-// deferred, with what SetPanicOnFault was before, by whoever looks at pages.
+// deferred, with what SetPanicOnFault was before, by the function that looks at pages.
 func OnFault(before bool, err *error) {
 	debug.SetPanicOnFault(before)
 	if recovered := recover(); recovered != nil {

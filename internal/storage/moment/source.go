@@ -30,7 +30,7 @@ func NewSource(index *Index, database, wal mapped.File, room int) Source {
 }
 
 var (
-	// BusyError says that somebody commits at this moment: the next look may do.
+	// BusyError says that a commit is under way: the next look may do.
 	BusyError = errors.New("the index of the WAL is being written")
 	// RestartedError says that the WAL has begun anew under a moment.
 	RestartedError = errors.New("the WAL has begun anew under a view")
@@ -88,7 +88,7 @@ func (s *Source) Advance(p *Pages, anew bool) (changed bool, err error) {
 // database they are there, as the transaction does not keep the WAL from beginning anew then. It
 // may do so at this very moment: then the header has other salts before the count of frames
 // that were moved is 0 again (see SQLite's walRestartHdr), so it is looked at after that.
-// And whoever moves the last of it makes the database longer first, which is measured last.
+// And a checkpoint that moves the last of it makes the database longer first, which is measured last.
 func (s *Source) place(p *Pages, state State) (err error) {
 	moved, read := s.Index.Backfilled()
 	again, ok := s.Index.State()

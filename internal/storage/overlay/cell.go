@@ -90,7 +90,7 @@ func (c *cell) compareTo(group, key string, prefix uint64) int {
 // under is what lies under a run at a key, once it is known. It is the same for as long as
 // the run is there, since folding what lies between a run and the base changes nothing that
 // is seen through both, and what the run itself has folded is not asked about: so it is
-// looked up at most once, by whoever counts.
+// looked up at most once, by a count.
 type under struct {
 	is       atomic.Uint32
 	deadline atomic.Int64
@@ -102,7 +102,7 @@ const (
 	something
 )
 
-// know notes what was looked up. Those who look at the same time find the same.
+// know notes what was looked up. Concurrent look-ups find the same.
 func (u *under) know(deadline int64, found bool) {
 	if !found {
 		u.is.Store(nothing)

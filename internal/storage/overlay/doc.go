@@ -1,7 +1,7 @@
 // Package overlay keeps in memory, readable, what was committed to a log and is not in the
 // table of rows yet. Below an overlay lies a base, of which this package knows nothing but
-// that it has rows: whoever reads asks the overlay first, and the base for what that says
-// nothing of; whoever has time moves what is in the overlay into the base, a slice at a
+// that it has rows: a read asks the overlay first, and the base for what that says
+// nothing of; between commits what is in the overlay is folded into the base, a slice at a
 // time. See docs/adr/0062.
 //
 // It knows neither SQLite nor files, it never blocks, and it starts no goroutine.

@@ -17,8 +17,8 @@ type Cursor struct {
 }
 
 // hasMark and hasRow report whether the base has what the run says of a group, or of a key.
-// (Turns are given before anything of the run is folded: who has a cursor that is beyond
-// that may read them.)
+// (Turns are given before anything of the run is folded: a reader whose cursor is
+// beyond that may read them.)
 func (c *Cursor) hasMark(r *run, mark *cell) bool {
 	return c.Run > r.number || c.Run == r.number && c.Marks > 0 && mark.turn < c.Marks
 }
@@ -227,8 +227,8 @@ func kindOf(v *version) Kind {
 // Folded notes that the base has what lies before a cursor, as committed as the log is.
 func (o *Overlay) Folded(c Cursor) { o.folded = c }
 
-// Retire lets go of the frozen run, all of which the base has, between two transactions. Who
-// has pinned a state that shows it goes on reading it.
+// Retire lets go of the frozen run, all of which the base has, between two transactions. A
+// reader that has pinned a state that shows it goes on reading it.
 func (o *Overlay) Retire() {
 	if r := o.working.frozen; r == nil || o.folded.Run <= r.number || len(o.changes) > 0 {
 		panic(fmt.Sprintf("overlay: retired at run %d, which is not folded, or with %d changes that are not committed", o.folded.Run, len(o.changes)))

@@ -9,7 +9,7 @@ import (
 // list is a skip list of cells in the order of groups and keys, both ways. One goroutine
 // adds to it; any number read it meanwhile, without locks. Nothing is ever taken out.
 //
-// A cell is linked from below to above, each link by one atomic store. Whoever reads a
+// A cell is linked from below to above, each link by one atomic store. A reader of a
 // published state came by a later load of its pointer, so every cell that the state shows
 // is linked whole, both ways; of those that are just being added a reader meets some and
 // not others, and none has a version for it.

@@ -6,8 +6,8 @@ import "forge.lthn.ai/core/go-store/kv"
 type Source interface {
 	// Next is the next row.
 	Next() (row kv.Row, ok bool, err error)
-	// Pass says that no row of the group is wanted any more. Whoever can't go past them
-	// may do nothing.
+	// Pass says that no row of the group is wanted any more. A source that can't go past
+	// them may do nothing.
 	Pass(group string)
 }
 

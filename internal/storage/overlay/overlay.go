@@ -19,7 +19,7 @@ type Overlay struct {
 	working State    // at the last number of all
 	changes []change // of the open transaction, the oldest first
 	old     []*State // that were published before: pinned ones, and those since the last Prune
-	kept    []kept   // versions whose before somebody may see who has pinned
+	kept    []kept   // versions whose before a pinned state may show
 	swept   int      // how many there were after the last sweep
 	folded  Cursor   // of the frozen run
 
@@ -48,8 +48,8 @@ func New(revision uint64) *Overlay {
 	return o
 }
 
-// NewOver is New for who does not fold it, but somebody else does so elsewhere: the base gets
-// what the overlay says at any time, which a count must not take for what was there before.
+// NewOver is New for an overlay that another process folds: the base gets what the overlay says
+// at any time, which a count must not take for what was there before.
 func NewOver(revision uint64) *Overlay {
 	o := New(revision)
 	o.working.active.shifts = true
@@ -196,7 +196,7 @@ func (o *Overlay) Undo(mark int) {
 	o.changes = o.changes[:mark]
 }
 
-// Commit publishes what was changed: whoever pins sees it from now on. The revision is the
+// Commit publishes what was changed: a pin sees it from now on. The revision is the
 // log's last; what is shown goes by numbers of its own, which need nothing of it. Prune must follow.
 func (o *Overlay) Commit(revision uint64) *State {
 	o.publish(revision, 1)

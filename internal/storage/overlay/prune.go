@@ -1,8 +1,8 @@
 package overlay
 
-// prune lets go of what the commit has replaced, as far as nobody has pinned it. What
-// nobody can see between two pins goes at once: one who reads for long keeps what he sees,
-// and not all that was written meanwhile.
+// prune lets go of the versions that the commit has replaced, as far as they are not pinned.
+// Versions that no pin can see, between two pins too, go at once: a long read keeps its own
+// snapshot, and not all that was written meanwhile.
 func (o *Overlay) prune() {
 	oldest, newest := o.pinned()
 	r := o.working.active
@@ -27,7 +27,7 @@ func (o *Overlay) prune() {
 	}
 }
 
-// pinned is the least number of a state that somebody may read, and the greatest of one
+// pinned is the least number of a state that may be read, and the greatest of one
 // that is pinned and no longer what is published, 0 if there is none.
 func (o *Overlay) pinned() (oldest, newest uint64) {
 	oldest = o.published.Load().number

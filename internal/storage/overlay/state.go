@@ -85,8 +85,8 @@ func (s *State) Hides(group string) bool {
 
 // Pin is what is committed now. What it shows stays until it is released.
 //
-// Whoever publishes a later state looks for pins afterwards, and who pins looks afterwards
-// whether the state is still what is published: so either sees the other.
+// Publishing a later state is followed by a look for pins, and pinning by a look whether the
+// state is still the published one: so either sees the other.
 func (o *Overlay) Pin() *State {
 	for {
 		s := o.published.Load()

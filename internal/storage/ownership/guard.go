@@ -21,7 +21,7 @@ import (
 const (
 	// A store that writes looks after its files before a transaction, if it has
 	// not done so for guardPause or for guardCommits: so many commits at most are
-	// acknowledged after somebody took a file away. How its -wal begins it looks at
+	// acknowledged after a file was taken away. How its -wal begins it looks at
 	// before each.
 	guardPause   = 20 * time.Millisecond
 	guardCommits = 64
@@ -136,7 +136,7 @@ func (g *Guard) restarted() {
 	}
 }
 
-// overwritten says whether the content of a file is somebody else's by now: the
+// overwritten says whether the content of a file is another program's by now: the
 // database's header no longer says that there is a WAL, or the lock is not signed.
 func (g *Guard) overwritten() error {
 	suffix := ""
@@ -180,7 +180,7 @@ func (g *Guard) Sound(needs func() (frames int)) error {
 }
 
 // lookAtWAL notes that the WAL was cut or overwritten: it must have so many frames, of
-// which the last is of its series, and the one that was the last when somebody looked
+// which the last is of its series, and the one that was the last at the look
 // before: where it was cut and has grown again there is a hole.
 func (g *Guard) lookAtWAL(needs func() (frames int)) {
 	g.mu.Lock()
@@ -194,8 +194,8 @@ func (g *Guard) lookAtWAL(needs func() (frames int)) {
 			g.mu.head, g.mu.frames = head, frames
 			return
 		}
-		// Who is not the writer may have counted before the writer began the WAL anew, and
-		// looked at it after. SQLite resets the count first: see walRestartHdr.
+		// A goroutine other than the writer's may have counted before the writer began the
+		// WAL anew, and looked at it after. SQLite resets the count first: see walRestartHdr.
 		if g.walBegins.Load(still[:]); still == head {
 			break
 		}
@@ -266,7 +266,7 @@ const (
 	walSame    walSeries = iota
 	walAnew              // it has begun anew, after a checkpoint of another program's
 	walGone              // it is empty: cut, or after such a checkpoint
-	walForeign           // somebody else's
+	walForeign           // another program's
 )
 
 // Check looks at all files, and says what is wrong with them. There is no guard
@@ -417,7 +417,7 @@ func (g *Guard) Run(done <-chan struct{}, then func()) {
 		case <-done:
 			return
 		case <-timer.C:
-			_ = g.Check() // it is told to who writes or asks, and logged
+			_ = g.Check() // it is told to callers that write or ask, and logged
 			then()
 		}
 	}

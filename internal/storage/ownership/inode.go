@@ -24,7 +24,7 @@ import (
 //     database for unused and removing its WAL.
 //
 // Both need a descriptor, which may be closed only when no SQLite connection of
-// this process is on the file any more: hence the register of who uses what.
+// this process is on the file any more: hence the register of users.
 
 // Inode is a database file that stores of this process have open.
 type Inode struct {
@@ -276,7 +276,7 @@ func (i *Inode) Expose() error {
 	}
 	i.still = 0
 	err := unlockReading(i.file)
-	for _, shm := range i.shm { // SQLite asks whether somebody is connected before it leaves WAL mode
+	for _, shm := range i.shm { // SQLite asks whether there is a connection before it leaves WAL mode
 		err = errors.Join(err, unlockSharedMemory(shm))
 	}
 	return err

@@ -22,8 +22,8 @@ func keyOf(_ string, info fs.FileInfo) fileKey {
 }
 
 // Where SQLite's locks are: of a database, the bytes that are locked to read (after
-// the pending and the reserved byte); of its shared memory, the byte that everybody
-// who is connected holds. https://www.sqlite.org/src/file/src/os.h, os_unix.c
+// the pending and the reserved byte); of its shared memory, the byte that every
+// connection holds. https://www.sqlite.org/src/file/src/os.h, os_unix.c
 const (
 	sharedFirst = 0x40000002
 	sharedSize  = 510
@@ -67,7 +67,7 @@ func lockSharedMemory(file *os.File) error   { return rangeLock(file, unix.F_RDL
 func unlockSharedMemory(file *os.File) error { return rangeLock(file, unix.F_UNLCK, connected, 1) }
 
 // holderOf is a process that has the database open through SQLite, 0 if none is
-// known; negative: somebody has, whose number is not to be had.
+// known; negative: there is one, and its PID is not to be had.
 func holderOf(file *os.File) int {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: sharedFirst, Len: sharedSize}
 	if err := unix.FcntlFlock(file.Fd(), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {

@@ -29,7 +29,7 @@ var errLockHeld = errors.New("lock is held")
 // Lock is a held lock. Its content is two decimal numbers of a fixed width, each
 // on a line: the owner's PID and, once there is one, the last revision that was
 // acknowledged. It is synced once, when the store opens: it tells, after the owner was
-// killed, whether somebody has cut or removed the WAL since. After a database was closed it says so:
+// killed, whether the WAL was cut or removed since. After a database was closed it says so:
 // then one that is empty was emptied.
 type Lock struct {
 	file    *os.File
@@ -53,7 +53,7 @@ const (
 	lockContentMax = 2 * (lockNumber + 1)
 )
 
-// Who only looks (isHeld) is waited for so often, and so long.
+// A lock that is held for a look alone (IsHeld) is waited for so often, and so long.
 const (
 	lockPause = 2 * time.Millisecond
 	lockTries = 3
@@ -109,8 +109,8 @@ func Acquire(database string) (*Lock, error) {
 }
 
 // openLockFile opens the lock of a database, or makes it. Its mode, and where
-// that is permitted its owner, are the database's: whoever may open the one may
-// open the other.
+// that is permitted its owner, are the database's: a process that may open the
+// one may open the other.
 func openLockFile(database string) (*Lock, error) {
 	path := database + LockSuffix
 	file, err := OpenNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -219,15 +219,15 @@ func (l *Lock) sign() error {
 // Adopt writes the owner's PID and the last revision down, safe from a power cut: what
 // the last owner has noted and lost, as may be, is not to come back beside a stamp of
 // this one, and without a note nobody could tell a WAL that was about to begin anew from
-// one that somebody has cut.
+// one that was cut.
 func (l *Lock) Adopt(last uint64) error {
 	l.known = false
 	note := acknowledgement(last)
 	return errors.Join(l.write(signature+"\n"+string(note[:])), disk.Sync(l.file))
 }
 
-// signed reports whether the file still begins with the owner's PID. Who has cut it
-// has not written anything of theirs.
+// signed reports whether the file still begins with the owner's PID. If it was
+// cut, nothing else was written into it.
 func (l *Lock) signed() bool {
 	var text [lockNumber]byte
 	if l.text != nil && l.text.Load(text[:]) {
@@ -243,8 +243,8 @@ func (l *Lock) signed() bool {
 // signature is the PID as owners write it.
 var signature = fmt.Sprintf("%0*d", lockNumber, os.Getpid())
 
-// Acknowledge notes a revision that is about to be acknowledged. What somebody has
-// put into the file instead is left as it is: the guard will find it.
+// Acknowledge notes a revision that is about to be acknowledged. Other content
+// of the file is left as it is: the guard will find it.
 func (l *Lock) Acknowledge(revision uint64) error {
 	if !l.signed() {
 		return nil
@@ -301,7 +301,7 @@ func (l *Lock) write(text string) error {
 // place: removing it would race with the next opener for no gain.
 func (l *Lock) Release() error {
 	if !l.signed() {
-		return l.close() // what is in it is somebody's
+		return l.close() // its content is not the store's
 	}
 	return errors.Join(l.write(closedMark), l.close())
 }
@@ -342,7 +342,7 @@ func (l *Lock) forget() {
 		return
 	}
 	l.close()
-	_ = disk.Remove(l.path) // fails if somebody else has opened it: it is theirs then
+	_ = disk.Remove(l.path) // fails if another process has opened it, whose it is then
 }
 
 // ownerOf reads the PID that a lock's holder wrote, 0 if there is none. The
@@ -362,8 +362,8 @@ func ownerOf(path string) int {
 	return 0
 }
 
-// IsHeld reports whether somebody holds the lock right now, wherever their process is
-// seen from. It holds the lock itself for a moment, which acquireLock allows for.
+// IsHeld reports whether the lock is held right now, from wherever the holder's process is
+// seen. It holds the lock itself for a moment, which acquireLock allows for.
 func IsHeld(database string) bool {
 	file, err := OpenNoFollow(database+LockSuffix, os.O_RDONLY, 0)
 	if err != nil {
@@ -373,8 +373,8 @@ func IsHeld(database string) bool {
 	return tryLock(file) != nil
 }
 
-// HasLiveOwner reports whether somebody owns the database whose process is still there,
-// as far as can be told.
+// HasLiveOwner reports whether the database has an owner whose process is still there, as
+// far as can be told.
 func HasLiveOwner(database string) bool {
 	text, _ := ReadSidecar(database+LockSuffix, lockContentMax)
 	first, _, _ := strings.Cut(string(text), "\n")
@@ -382,7 +382,7 @@ func HasLiveOwner(database string) bool {
 	return err == nil && isAlive(pid)
 }
 
-// LastAcknowledged is the last revision that an owner has acknowledged who has not
+// LastAcknowledged is the last revision that was acknowledged by an owner that has not
 // closed the database, if one is known.
 func LastAcknowledged(database string) (revision uint64, known bool) {
 	text, err := ReadSidecar(database+LockSuffix, lockContentMax)

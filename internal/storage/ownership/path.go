@@ -56,7 +56,7 @@ func checkName(path string) error {
 }
 
 // standsAlone reports whether a file that has a sidecar's name is there, and no database
-// that it could belong to: somebody has called their database so.
+// that it could belong to: a database is called so.
 func standsAlone(path, suffix string) bool {
 	info, err := disk.Stat(path)
 	if err != nil || info.Size() < pages.HeaderSize {
@@ -66,7 +66,7 @@ func standsAlone(path, suffix string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// plainPath is what somebody who wrote a URI is likely to mean.
+// plainPath is the path that a URI is likely to mean.
 func plainPath(path string) string {
 	bare, parameters, _ := strings.Cut(path, "?")
 	if strings.Contains(bare, storage.MemoryPath) || strings.Contains(parameters, "mode=memory") {
@@ -135,7 +135,7 @@ func Inspect(path string) (exists bool, err error) {
 }
 
 // Create makes an empty file that only its owner can read. O_EXCL: what
-// somebody else put there in the meantime is not ours to take. It is closed
+// was put there in the meantime is not ours to take. It is closed
 // before SQLite opens it, and its name is safe from a power cut before SQLite makes a
 // journal beside it, which could be all that is left otherwise.
 func Create(path string) error {

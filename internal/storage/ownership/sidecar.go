@@ -17,7 +17,7 @@ import (
 // A sidecar is a file beside a database: SQLite overwrites, truncates and removes
 // by name whatever stands there, and so would we with the lock. So before anything
 // is done each has to prove to be one: a regular file under its own name that is
-// empty or begins as such files do. Everything else is somebody's, and stays.
+// empty or begins as such files do. Everything else is another program's, and stays.
 
 // What such files begin with. The index of the WAL begins with its version in the
 // machine's byte order; it is three bytes long after its first opener died early.

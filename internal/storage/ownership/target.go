@@ -80,7 +80,7 @@ func Claim(path, source string, on Terms) (_ *Target, err error) {
 }
 
 // RemoveLeftovers removes what operations that were killed have left under temporary
-// names. Whoever calls it holds the lock that they held.
+// names. The caller holds the lock that they held.
 func RemoveLeftovers(path, suffix string) {
 	left, _ := filepath.Glob(filepath.Join(escapeGlob(filepath.Dir(path)), "."+escapeGlob(ShortBase(path))+"-*."+suffix)) // the pattern is well-formed
 	for _, name := range left {
@@ -188,8 +188,8 @@ func (t *Target) inspectSidecars(on Terms) error {
 // in any state.
 //
 // A WAL is removed after: it names the generation that it belongs to, so that
-// until then it is refused and not replayed. A journal names nothing: whoever
-// opened the copy would have the old pages put back into it. So it goes out of the
+// until then it is refused and not replayed. A journal names nothing: opening
+// the copy would put the old pages back into it. So it goes out of the
 // way first. A crash in between leaves the old file without it, and this restore
 // undone: it is to be made again.
 func (t *Target) Replace(mode fs.FileMode) error {
@@ -299,9 +299,9 @@ func (t *Target) Discard() {
 	}
 }
 
-// keepOwner gives a file the owner and group of another. Who may not do so may
-// still replace a file of his group's, as long as the group can do with it what
-// the owner could.
+// keepOwner gives a file the owner and group of another. A process that may not do
+// so may still replace a file of its group's, as long as the group can do with it
+// what the owner could.
 func keepOwner(path string, like os.FileInfo) error {
 	uid, gid, ok := ownerIDs(like)
 	if !ok {

@@ -7,8 +7,8 @@ import (
 
 // Sequence tells whether what was read of a key may be put into a cache. The writer makes
 // it odd before COMMIT and even after it, and before COMMIT leaves the odd number that is
-// to come with each key that it changes. Whoever has read a key remembers an even number
-// from before he looked. If the sequence has not moved since, or no later
+// to come with each key that it changes. A reader remembers an even number from
+// before its read. If the sequence has not moved since, or no later
 // number was left with the key, no COMMIT that changes the key had begun to show itself.
 //
 // Comparing revisions would not do. COMMIT makes a change visible before its revision is
@@ -27,7 +27,7 @@ const (
 	groupStripes = 1 << 10
 )
 
-// Track makes room for the numbers of keys. Whoever writes must call Touch and
+// Track makes room for the numbers of keys. The writer must call Touch and
 // TouchGroup from then on.
 func (s *Sequence) Track() {
 	s.seed = maphash.MakeSeed()
@@ -82,5 +82,5 @@ func (s *Sequence) stripes(group, key string) (ofKey, ofGroup *atomic.Uint64) {
 // Now is the present number, odd while a commit is under way.
 func (s *Sequence) Now() uint64 { return s.n.Load() }
 
-// Unsettle makes it odd for good, for who does not know what is being committed.
+// Unsettle makes it odd for good, for a process that does not know what is being committed.
 func (s *Sequence) Unsettle() { s.n.Store(1) }

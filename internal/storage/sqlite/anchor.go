@@ -53,7 +53,7 @@ func (a *anchor) close() error {
 	return run(a.end)
 }
 
-// pinned reports whether somebody looks at one of its views. Once it is retired, nobody
+// pinned reports whether one of its views is being read. Once it is retired, nobody
 // begins to.
 func (a *anchor) pinned() bool {
 	for i := range a.pins {

@@ -34,7 +34,7 @@ import (
 // is ended. Until then the WAL grows, to its bounds:
 //
 //   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
-//     who wants a snapshot waits, gateWait at most, so that those that are open come to
+//     new snapshots wait, gateWait at most, so that those that are open come to
 //     their end and no others take their place. When the last is closed, step 1 begins.
 //   - From hardPages on those are ended that are older than gateWait, and from half as
 //     much again on all of them.
@@ -198,7 +198,7 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 	}
 }
 
-// bound holds up those who want to pin the WAL, once it is long. Called by the writer.
+// bound holds up new pins of the WAL, once it is long. Called by the writer.
 func (c *checkpoints) bound(wal walLength) {
 	if wal.pages < softPages {
 		c.readers.gate.open() // it has started anew
@@ -213,7 +213,7 @@ func (c *checkpoints) bound(wal walLength) {
 	}
 }
 
-// crowd has the goroutine look at those who are in the way. To end them is not for
+// crowd has the goroutine look at the readers that are in the way. To end them is not for
 // the writer, as their connections are closed then.
 func (c *checkpoints) crowd(wal walLength) {
 	c.crowded.Store(int64(wal.pages))
@@ -276,7 +276,7 @@ func (w *fileWriter) Checkpoint() error {
 	case forced:
 		c.vain++
 		if c.readers.holding() > 0 {
-			c.patience = max(c.patience/2, tailWait) // who knows when a caller is done
+			c.patience = max(c.patience/2, tailWait) // a caller may be done at any time
 		}
 		ended := c.expire(c.scanAge)
 		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages, "ended", ended)
@@ -297,7 +297,7 @@ type synced struct {
 
 // checkpoint also takes down how much of the database is synced by it: the file is when
 // everything has been moved, and what it grew by is not before. SQLite syncs nothing if
-// somebody has committed meanwhile, though it says that it has moved all that it had
+// there was a commit meanwhile, though it says that it has moved all that it had
 // begun with.
 func (s *synced) checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
 	size := ownership.Size(s.path)
@@ -384,7 +384,7 @@ func (c *checkpoints) writeBack() {
 }
 
 // restart is what is left to be done when the writer rests: it would not come to
-// step 2, and who waits at the gate would wait in vain.
+// step 2, and waits at the gate would be in vain.
 func (c *checkpoints) restart() {
 	if _, err := c.checkpoint("RESTART"); code(err) != sqlite.ResultBusy {
 		c.report(err)
@@ -397,8 +397,8 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 	return c.attempt(c.conn, mode, 0)
 }
 
-// attempt checkpoints, unless what it would move is not to be trusted. For those who read
-// pages it waits no longer than that.
+// attempt checkpoints, unless what it would move is not to be trusted. For readers
+// of pages it waits no longer than that.
 func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration) (wal walLength, err error) {
 	sound := c.guard.Sound(func() int {
 		is, noop := checkpoint(conn, "NOOP")

@@ -184,7 +184,7 @@ func (w *fileWriter) leave() error {
 		if time.Since(began) > leaveTime {
 			break
 		}
-		// SQLite may have removed the WAL before it met a reader, who has made another.
+		// SQLite may have removed the WAL before it met a reader, which has made another.
 		if err := w.guard.Watch(ownership.WALSuffix, ownership.SHMSuffix); err != nil {
 			return stays(err)
 		}

@@ -17,8 +17,8 @@ import (
 // compactStep is how many pages are put back between two looks at the context.
 const compactStep = 256
 
-// Compact gives the space of what was removed back to the file system. Whoever
-// owns the writer calls it, between transactions: nothing else may write
+// Compact gives the space of what was removed back to the file system. The
+// writer's owner calls it, between transactions: nothing else may write
 // meanwhile. Reads go on, and see what they saw.
 //
 // SQLite's VACUUM would do, but it can't be ended safely on this connection, says

@@ -33,7 +33,7 @@ func (p *pool) connect() (r *reader, err error) {
 	return r, err
 }
 
-// disconnect closes a connection. Whoever calls has it alone, and nobody finds it.
+// disconnect closes a connection. The caller has it alone, and no other finds it.
 func (p *pool) disconnect(r *reader) {
 	p.steps.Hit("pool.close")
 	r.letGo()
@@ -59,7 +59,7 @@ func (p *pool) announce() {
 }
 
 // close closes all connections, wherever they are. closed is closed by then,
-// which interrupts the statements that run, and whoever waits.
+// which interrupts the statements that run, and the waits.
 func (p *pool) close() error {
 	p.mu.Lock()
 	p.mu.shut = true

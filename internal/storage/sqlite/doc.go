@@ -23,7 +23,7 @@
 //     connection of this process is on it: that drops every POSIX lock that the
 //     process holds on the file (inode).
 //   - Nothing is written before what lies at the names has proved to be ours, and
-//     nothing is removed or truncated by name that may be somebody else's.
+//     nothing is removed or truncated by name that may be another program's.
 //   - A WAL that is replayed belongs to its database (stamp).
 //   - A statement is reset before the call that stepped it returns, except in a
 //     scan that owns its connection: an unreset statement pins the WAL.

@@ -41,7 +41,7 @@ func (p *pool) oldest() (open int, age time.Duration) {
 
 // walFigures is how many frames the WAL has, and how many are not in the database yet. It
 // looks at the shared memory, unless a commit or a change of anchors is under way: then it is
-// what it was when somebody looked last.
+// what it was at the last look.
 func (s *views) walFigures() (frames, behind int) {
 	if s == nil || s.Index == nil {
 		return 0, 0

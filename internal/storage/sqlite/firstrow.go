@@ -15,7 +15,7 @@ import (
 // from where on there is something.
 
 // firstRows is where the groups that were asked about begin. The zero value knows nothing. It
-// is right for as long as the frozen run is the same; whoever retires that forgets it all.
+// is right for as long as the frozen run is the same; retiring that forgets it all.
 type firstRows struct {
 	groups map[string]*firstRow
 	before int // keys that all of them have in between

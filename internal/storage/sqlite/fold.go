@@ -39,7 +39,7 @@ type applier struct {
 	upsert              *sqlite.Stmt // nil: the table has lost its primary key
 	update, insert      *sqlite.Stmt
 	remove, some, whole *sqlite.Stmt
-	rows                int64 // that were changed since somebody asked
+	rows                int64 // that were changed since they were asked for
 	bytes               int
 }
 
@@ -293,7 +293,7 @@ func foldCopy(conn *sqlite.Conn, events func(kv.LogRow) ([]kv.Event, error)) err
 		return err
 	}
 	if err := foldAll(o, a, func(f func() error) error { return f() }); err != nil {
-		return err // whoever closes the connection gives the copy up
+		return err // closing the connection gives the copy up
 	}
 	return execute(conn, "COMMIT")
 }

@@ -297,7 +297,7 @@ func (w *fileWriter) foldRun() error {
 	return nil
 }
 
-// whatever is how long arrange waits for who can't go on without.
+// whatever is how long arrange waits for a caller that can't go on without.
 const whatever = math.MaxInt64
 
 // arrange has the frozen run be arranged, by a goroutine if it is large, and waits so long for

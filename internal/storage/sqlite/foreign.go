@@ -63,7 +63,7 @@ func checkOurSchema(path string, conn *sqlite.Conn) error {
 		return withoutEnd(path, err)
 	}
 	if err != nil {
-		return nil // damage is for those who read through the WAL to tell
+		return nil // damage is for reads through the WAL to tell
 	}
 	if len(entries) > mostObjects {
 		return fmt.Errorf("%s has more than %d tables, views and indexes, which are not looked through: %w", path, mostObjects, kv.ForeignSchemaError)
@@ -128,8 +128,8 @@ func (e *entry) ofOurs() bool {
 	return ours[strings.ToLower(e.table)] != nil || ours[strings.ToLower(e.name)] != nil
 }
 
-// ofKV reports whether the row is a table kv, or belongs to one, that may be somebody
-// else's: no statement of ours but the look at its columns meets it then.
+// ofKV reports whether the row is a table kv, or belongs to one, that may be another
+// program's: no statement of ours but the look at its columns meets it then.
 func (e entry) ofKV() bool { return !e.internal() && strings.EqualFold(e.table, "kv") }
 
 // isLegacy reports whether the row is a table kv that has the original's columns, however

@@ -14,11 +14,10 @@ import (
 // tests change it.
 var gateWait = time.Second
 
-// A gate holds up whoever is about to pin the WAL for longer than a read takes,
-// while it is shut: so that those who have pinned it come to their end without others
-// taking their place, and it can start anew. It is open again for all gateWait
-// after it was shut, whatever has become of it: what it waits for may be the
-// caller's own.
+// A gate holds up pins of the WAL that would last longer than a read, while it is shut:
+// so that the pins that there are come to their end without others taking their place,
+// and the WAL can start anew. It is open again for all gateWait after it was shut, whatever
+// has become of it: what it waits for may be the caller's own.
 type gate struct {
 	shut atomic.Pointer[barrier] // nil: open
 }
@@ -43,7 +42,7 @@ func (g *gate) open() {
 	}
 }
 
-// isShut reports whether somebody who came now would wait.
+// isShut reports whether a caller would wait now.
 func (g *gate) isShut() bool {
 	b := g.shut.Load()
 	return b != nil && time.Now().Before(b.until)

@@ -6,7 +6,7 @@ import "sync/atomic"
 // long scan, keeps the runs that it began with. One keeps as much as the overlay's bound at
 // most, but each that began at another time may keep others. So when runs that only such
 // readers keep come to another bound, it is done as with those that keep a WAL from starting
-// anew (see checkpoints): the gate is shut, so that those who read come to their end and no
+// anew (see checkpoints): the gate is shut, so that open reads come to their end and no
 // others take their place; from twice that bound on those are ended that are older than
 // gateWait, and from three times that on all of them.
 

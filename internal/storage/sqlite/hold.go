@@ -16,7 +16,7 @@ import (
 type hold struct {
 	pool    *pool
 	since   time.Time
-	overdue atomic.Bool // whoever is using it is to end it then
+	overdue atomic.Bool // its user is to end it then
 	mu      struct {
 		sync.Mutex
 		held         // nothing once Close has taken it, or it was given back
@@ -47,7 +47,7 @@ func (p *pool) own(r *reader) (*hold, error) {
 // holdView makes a hold of a pin. If it can't it releases it.
 func (p *pool) holdView(pin pin) (*hold, error) { return p.holdFor(pin, maxLent) }
 
-// holdNow makes a hold of what is committed now, for whoever is not to be refused. errUnread
+// holdNow makes a hold of what is committed now, for a caller that is not to be refused. errUnread
 // says that SQLite is to be asked.
 func (p *pool) holdNow() (_ *hold, err error) {
 	defer moment.OnFault(debug.SetPanicOnFault(true), &err)
@@ -199,7 +199,7 @@ func (p *pool) holding() int {
 }
 
 // expire ends scans and snapshots that are older than the limit, one that is at work
-// when it rests: somebody has forgotten them, or takes too long.
+// when it rests: they were forgotten, or take too long.
 func (p *pool) expire(age time.Duration) (ended int) {
 	var old []*hold
 	p.mu.Lock()
@@ -210,7 +210,7 @@ func (p *pool) expire(age time.Duration) (ended int) {
 	}
 	p.mu.Unlock()
 	for _, h := range old {
-		// First, so that whoever is at work sees it, who looks when the lock is free.
+		// First, so that a user at work sees it, which looks when the lock is free.
 		h.overdue.Store(true)
 		if h.mu.TryLock() {
 			had := h.take(kv.SnapshotExpiredError)

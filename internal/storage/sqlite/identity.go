@@ -156,7 +156,7 @@ func leadingTexts(record []byte, n int) (texts []string) {
 func checkOurs(path string, conn *sqlite.Conn) error {
 	objects, err := readSchema(conn)
 	if err != nil {
-		return nil // damage is for those who read through the WAL to tell
+		return nil // damage is for reads through the WAL to tell
 	}
 	version, err := queryInt(conn, "PRAGMA user_version")
 	if err != nil {

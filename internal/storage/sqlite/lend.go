@@ -17,7 +17,7 @@ const maxIdle = 16
 // keeps an anchor. Only tests change it.
 var maxLent = 512
 
-// spare is an idle connection, or a new one. Whoever has it must have it rest.
+// spare is an idle connection, or a new one. Its user must have it rest.
 func (p *pool) spare() (*reader, error) {
 	p.mu.Lock()
 	r := p.popIdle()
@@ -51,7 +51,7 @@ func (p *pool) rest(r *reader) {
 	}
 }
 
-// borrow is spare for a snapshot or a scan. Whoever borrows must own or repay it.
+// borrow is spare for a snapshot or a scan. The borrower must own or repay it.
 func (p *pool) borrow() (*reader, error) {
 	p.mu.Lock()
 	if p.mu.lent >= maxLent {

@@ -458,7 +458,7 @@ func rollBack(path string) error {
 	return errors.Join(err, conn.Close())
 }
 
-// explain says in words what SQLite's code means for somebody who opens a file.
+// explain says in words what SQLite's code means to the opener of a file.
 func (d *Database) explain(err error) error {
 	switch code(err) {
 	case sqlite.ResultBusy:

@@ -19,7 +19,7 @@ import (
 // after another lies on pages one after another. VACUUM leaves rows in the order of their
 // rowids, which is that in which they were first written. So it makes the new database
 // without the rows of entries, and they are put in afterwards by the order of the primary
-// key's index. Everything else, and who knows what others keep in a file, stays VACUUM's
+// key's index. Everything else, whatever others keep in a file, stays VACUUM's
 // business. See docs/adr/0060-rows-in-key-order.md.
 //
 // Of the tables that we make the rows are read and written by their pages (orderedpages.go).
@@ -291,7 +291,7 @@ func (o *ordered) copyRow(read, write *sqlite.Stmt, buffer []byte) ([]byte, erro
 		return buffer, fmt.Errorf("%w: the primary key's index has one that is not in the table", errUnordered)
 	}
 	for _, column := range o.names {
-		// A column of texts would make one of it. Somebody has changed the schema.
+		// A column of texts would make one of it. The schema was changed.
 		if kind := read.ColumnType(column); kind != sqlite.TypeText && kind != sqlite.TypeBlob {
 			return buffer, fmt.Errorf("%w: a column %s is %s", errUnordered, read.ColumnName(column), typeName(read, column))
 		}

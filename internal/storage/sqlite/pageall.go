@@ -161,8 +161,8 @@ type cutter struct {
 	left int // about how many strings are still to come
 }
 
-// shared is how many bytes are allocated together: whoever keeps one string of them keeps
-// so many bytes.
+// shared is how many bytes are allocated together: one string of them keeps so
+// many bytes alive.
 const shared = 1 << 10
 
 func (c *cutter) cut(b []byte) string {

@@ -37,7 +37,7 @@ func (v *view) touches(r kv.Range) bool {
 	return v.over != nil && v.over.Touches(overlay.GroupBounds(r))
 }
 
-// boundless is a pace without an end, for whoever nobody waits for.
+// boundless is a pace without an end, for work that no caller waits for.
 func boundless() pace { return pace{left: math.MaxInt} }
 
 // deadline is the deadline of a row that the pages have; what is no deadline is none.

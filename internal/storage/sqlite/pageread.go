@@ -34,7 +34,7 @@ func unread(err error) error {
 	return errUnread
 }
 
-// faulty is unread of whoever must not go on, with an error or without.
+// faulty is unread for a caller that must not go on, with an error or without.
 func faulty(err error) error {
 	if err == nil {
 		return errUnread

@@ -400,7 +400,7 @@ func (s *pageScan) enter(group []byte) (inOrder bool) {
 }
 
 // joined is how many bytes of a value are copied together with its key, which saves an
-// allocation: whoever keeps one of them keeps little more.
+// allocation: to keep one of them keeps little more.
 const joined = 256
 
 // fill copies the row that was read.

@@ -45,7 +45,7 @@ func streamPages[T any](ctx context.Context, p *pool, begin func() pageSource[T]
 	}
 }
 
-// streamHeldPages is streamPages of a view that belongs to somebody else.
+// streamHeldPages is streamPages of a view that the caller does not own.
 func streamHeldPages[T any](ctx context.Context, h *hold, begin func() pageSource[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		s := &pageLoop[T]{pool: h.pool, hold: h, begin: begin}

@@ -79,7 +79,7 @@ func (p *pool) once(ctx context.Context, f func(*reader) (keep bool, err error))
 	}
 	kept, returned := false, false
 	defer func() {
-		if !returned { // it has panicked: who knows what is half-way
+		if !returned { // it has panicked, and may be half-way through anything
 			r.broken = true
 		}
 		if !kept {
@@ -136,7 +136,7 @@ func (p *pool) lone(ctx context.Context, f func(*reader) error, use func(*hold, 
 // turn waits until one of those that compute for long may begin.
 func (p *pool) turn(ctx context.Context) (leave func(), err error) { return p.admit(ctx, p.turns) }
 
-// admit waits until there is room for one more. Whoever is in must leave.
+// admit waits until there is room for one more. The caller must leave.
 func (p *pool) admit(ctx context.Context, room chan struct{}) (leave func(), err error) {
 	if err := p.check(ctx); err != nil {
 		return nil, err

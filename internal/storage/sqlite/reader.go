@@ -13,7 +13,7 @@ import (
 )
 
 // reader is a connection that can't write, with its statements and the read transaction
-// that is open on it. Whoever has taken it from its pool owns it.
+// that is open on it. The caller that took it from its pool owns it.
 type reader struct {
 	conn     *sqlite.Conn
 	effort   *effort

@@ -16,17 +16,17 @@ import (
 // shared memory of a WAL, and the WAL itself, even to read. So what lies there
 // decides how it is opened:
 //
-//   - in rollback mode, or beside somebody who is connected to its WAL: as it is;
-//   - with a WAL, but nobody connected: the owner was killed. The index of the WAL
+//   - in rollback mode, or beside a process that is connected to its WAL: as it is;
+//   - with a WAL, but no connection: the owner was killed. The index of the WAL
 //     that it left is opened without being written to; without one the store has to
 //     be opened for writing first;
 //   - in WAL mode without a WAL: it was closed beside a reader, or copied then, and
 //     is complete. It is read as a file that does not change, and kept from changing
 //     by a lock (inode), which an owner waits for.
 //
-// An owner who opens or closes at this moment makes all of that change on the way.
+// An owner that opens or closes at this moment makes all of that change on the way.
 
-// settleTime is how long a read-only store waits for an owner who does: it looks
+// settleTime is how long a read-only store waits for an owner that does: it looks
 // again until what it sees fits together. Where there is no owner it looks a few times
 // more, since one may have just gone.
 const (
@@ -59,7 +59,7 @@ func (d *Database) openReadOnly(config Config) error {
 	return nil
 }
 
-// transient reports whether an error may be due to an owner who opens or closes the
+// transient reports whether an error may be due to an owner that opens or closes the
 // database right now.
 func transient(err error) bool {
 	return errors.Is(err, kv.FileLostError) || errors.Is(err, kv.MissingWALError) || errors.Is(err, kv.StaleWALError) || errors.Is(err, kv.UnrecoveredError) ||

@@ -35,7 +35,7 @@ func requireOurs(path string, is fs.FileInfo) error {
 	return nil
 }
 
-// requireRecognisable refuses to replace what may be somebody else's. What is
+// requireRecognisable refuses to replace what may be another program's. What is
 // empty holds nothing that could be.
 func requireRecognisable(path string, is fs.FileInfo) error {
 	if links := ownership.LinksOf(is); links > 1 {

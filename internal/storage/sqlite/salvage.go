@@ -30,7 +30,7 @@ import (
 // package's rules. With force the header is not asked whose it is: that may be
 // what is damaged.
 //
-// Errors: *kv.LockedError while somebody owns the file, kv.NotADatabaseError if
+// Errors: *kv.LockedError while the file has an owner, kv.NotADatabaseError if
 // it is another program's or nothing of ours is in it, kv.EncodingError, and those
 // of a target that must be new.
 func Salvage(ctx context.Context, path, out string, decode func(kv.LogRow) ([]kv.Event, error), force bool, progress storage.Progress) (report kv.SalvageReport, err error) {
@@ -125,7 +125,7 @@ func openRaw(path string, withWAL bool) (_ *pages.File, closing func() error, er
 	return nil, nil, errors.Join(err, closing())
 }
 
-// checkRaw refuses what is somebody else's, as far as it still says whose it is.
+// checkRaw refuses another program's file, as far as it still says whose it is.
 func checkRaw(path string, file *pages.File) error {
 	h := file.Header
 	if !h.Valid {

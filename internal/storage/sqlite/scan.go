@@ -51,7 +51,7 @@ func stream[T any](ctx context.Context, p *pool, begin func() source[T]) iter.Se
 	}
 }
 
-// streamHeld is stream on a connection that belongs to somebody else.
+// streamHeld is stream on a connection that it does not own.
 func streamHeld[T any](ctx context.Context, h *hold, begin func() source[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		s := &scan[T]{pool: h.pool, source: begin(), hold: h, more: true}

@@ -16,7 +16,7 @@ type pageMoment struct {
 	at   uint64 // the revision
 }
 
-// maxNow is how many snapshots there may be of whoever is not to be refused.
+// maxNow is how many snapshots there may be for callers that are not to be refused.
 const maxNow = math.MaxInt
 
 // pageSnapshot is a snapshot of what is committed now, while fewer than so many views are
@@ -77,7 +77,7 @@ func (s pageMoment) lookLong(ctx context.Context, read func(*view, *pace) error)
 	if err != nil {
 		return err
 	}
-	defer leave() // also if it panics: who recovers from that goes on reading
+	defer leave() // also if it panics: a caller that recovers goes on reading
 	return s.hold.look(func(v *view) error {
 		p := s.hold.pool.long(ctx)
 		return read(v, &p)

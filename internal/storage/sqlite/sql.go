@@ -69,8 +69,8 @@ const (
 		(SELECT count(*) FROM entries WHERE group_name >= X'' AND ` + sqlLive + `)`
 
 	sqlRow = `SELECT group_name, entry_key, entry_value, expires_at, revision FROM entries`
-	// What is no integer is no deadline: such a row does not expire, and whoever
-	// reads it is told. (Text and BLOBs are greater than every number.)
+	// What is no integer is no deadline: such a row does not expire, and a
+	// read of it is an error. (Text and BLOBs are greater than every number.)
 	sqlLive = `(expires_at IS NULL OR expires_at > ?2 OR typeof(expires_at) = 'real')`
 	sqlPage = sqlRow + ` WHERE group_name = ?1 AND ` + sqlLive + ` ORDER BY entry_key LIMIT ?3 OFFSET ?4`
 

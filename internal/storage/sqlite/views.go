@@ -27,7 +27,7 @@ import (
 // Three things make a read linearizable beside those that SQLite answers:
 //
 //   - A view is published after COMMIT and before its callers are answered.
-//   - Whoever takes one looks whether the shared memory names its commit still. While it
+//   - A reader that takes one looks whether the shared memory names its commit still. While it
 //     does, no connection has seen a later one; if it does not, one is just being
 //     published, or was made by another program: the reader waits for the view a moment,
 //     and then asks SQLite.
@@ -48,7 +48,7 @@ type views struct {
 	writing atomic.Bool
 
 	brief   time.Duration // how long an anchor may last; 0: as long as no checkpoint is in need
-	looked  atomic.Bool   // somebody has had a view since the last tick
+	looked  atomic.Bool   // a view was taken since the last tick
 	refused atomic.Bool   // the table is one for SQLite, or a view can't be had
 
 	// mu is held from before a COMMIT until its view is published, and while anchors
@@ -67,7 +67,7 @@ type views struct {
 	timer         *time.Timer // of brief anchors; nil until there is one
 	shut          bool
 
-	figures struct{ frames, behind atomic.Int64 } // of the WAL, when somebody asked last
+	figures struct{ frames, behind atomic.Int64 } // of the WAL, at the last look
 }
 
 // openViews has the pages of an owned database be read, where the table is one that can
@@ -86,7 +86,7 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 	return s, nil
 }
 
-// openIndex looks at the index of the WAL of a database that somebody has open.
+// openIndex looks at the index of the WAL of a database that is open.
 func openIndex(i *ownership.Inode, path string, read bool) (*moment.Index, error) {
 	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
 	// it while it is open.
@@ -158,8 +158,8 @@ func (s *views) lookBy(pinned func(*view) pin) (p pin, ok bool) {
 	return pin{}, false
 }
 
-// try pins a view if it shows what is committed now. In this order: whoever retires an
-// anchor publishes another view first, and looks for pins after it. It is the view that is
+// try pins a view if it shows what is committed now. In this order: to retire an
+// anchor is to publish another view first, and to look for pins after it. It is the view that is
 // compared, and not its anchor, which may have served another view meanwhile; and the
 // index is there for as long as a view is published.
 func (s *views) try(v *view, pinned func(*view) pin) (p pin, ok bool) {
@@ -288,7 +288,7 @@ func (s *views) sighted(shown func() (*overlay.State, overlay.Cursor)) {
 	defer s.mu.Unlock()
 	s.blind = false
 	s.state, s.folded = shown()
-	s.Cache = nil // who knows what was committed meanwhile
+	s.Cache = nil // it may be older than what was committed meanwhile
 	s.renewed(s.renew())
 }
 
@@ -312,7 +312,7 @@ func (s *views) publish(sequence uint64) {
 		if errors.Is(err, moment.BusyError) && v.over == old.over {
 			return // by another program: the next one
 		}
-		s.Cache = nil // who knows what was committed meanwhile
+		s.Cache = nil // it may be older than what was committed meanwhile
 		s.renewed(s.renew())
 		return
 	}
@@ -433,7 +433,7 @@ func (s *views) beginWith(a *anchor) (*view, error) {
 // renewed has SQLite answer for as long as there is no view to be had.
 func (s *views) renewed(err error) {
 	unreadable := errors.Is(err, errUnread)
-	// Somebody commits beside a reader: what was seen of it soon fits together.
+	// A commit beside a reader: what was seen of it soon fits together.
 	passes := errors.Is(err, moment.BusyError) || errors.Is(err, errShape) || errors.Is(err, moment.RestartedError)
 	s.refused.Store(unreadable || err != nil && s.brief > 0 && !passes)
 	if err == nil {
@@ -497,7 +497,7 @@ func (s *views) rest(a *anchor) {
 	}
 }
 
-// drain ends the retired anchors, and waits for those who look at their views: for some
+// drain ends the retired anchors, and waits for the readers of their views: for some
 // turns of the scheduler in any case, and then as long as it may.
 func (s *views) drain(wait time.Duration) {
 	const turns = 64
@@ -550,7 +550,7 @@ func (s *views) step(wait time.Duration) {
 	s.drain(wait)
 }
 
-// close ends all anchors. Nobody may hold a pin who does not give it back by himself.
+// close ends all anchors. A pin may be held only by a caller that releases it by itself.
 func (s *views) close() (err error) {
 	if s == nil {
 		return nil

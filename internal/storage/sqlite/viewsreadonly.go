@@ -12,14 +12,14 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// A store that does not own its file reads by views too, but feeds them by itself: who
-// finds that somebody has committed catches up at once. And its anchors are brief: one
+// A store that does not own its file reads by views too, but feeds them by itself: a
+// reader that finds a new commit catches up at once. And its anchors are brief: one
 // that is open keeps the owner's WAL from beginning anew, so while it is being read the
 // store changes it every few milliseconds, and as soon as it is all that is in the way; at
 // rest it has none.
 
-// brief is how long an anchor of a store lasts that does not own its file, while somebody
-// reads; once nobody does, it ends with the next tick. A new one costs some 50 µs.
+// brief is how long an anchor of a store lasts that does not own its file, while there
+// are reads; once there are none it ends with the next tick. A new one costs some 50 µs.
 const brief = 2 * time.Millisecond
 
 const immutable = "immutable=1"
@@ -52,7 +52,7 @@ func (d *Database) openViewsToRead(inode *ownership.Inode, f *found, config Conf
 // openBeside looks at the WAL of a live owner.
 func (s *views) openBeside(path string, inode *ownership.Inode, config Config) error {
 	s.brief = brief
-	// SQLite removes neither the WAL nor its index while somebody is connected.
+	// SQLite removes neither the WAL nor its index while there is a connection.
 	a, err := s.anchor()
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *views) fetch(pinned func(*view) pin) (p pin, ok bool) {
 			break
 		}
 		if !s.catchUp() {
-			runtime.Gosched() // somebody else does
+			runtime.Gosched() // another goroutine does
 		}
 	}
 	return pin{}, false
@@ -155,7 +155,7 @@ func (s *views) inTheWay(p pin) bool {
 	return moved >= p.view.Last
 }
 
-// giveWay releases the pin and changes the anchor, unless somebody else has something to do
+// giveWay releases the pin and changes the anchor, unless another goroutine is at work
 // there.
 func (s *views) giveWay(p pin) (done bool) {
 	if !s.mu.TryLock() {
@@ -194,6 +194,6 @@ func (s *views) tick() {
 		s.end()
 	}
 	if s.current.Load() == nil && len(s.retired) > 0 {
-		s.timer.Reset(10 * s.brief) // whoever looks at one holds the WAL in any case
+		s.timer.Reset(10 * s.brief) // a reader of one holds the WAL in any case
 	}
 }

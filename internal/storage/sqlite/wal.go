@@ -144,8 +144,8 @@ func unlessEnd(err error) error {
 }
 
 // stampInPage is the stamp in a page that is all of the table store_meta: a leaf
-// with one row, which has the database's UUID if it is ours. Nobody who only writes
-// values can make a page look so: entries have no column for bytes that are no text.
+// with one row, which has the database's UUID if it is ours. By values alone a page
+// can't be made to look so: entries have no column for bytes that are no text.
 func stampInPage(page []byte, uuid string) (s stamp, ours, ok bool) {
 	const leafHeader = 8
 	if page[0] != 0x0d || binary.BigEndian.Uint16(page[3:]) != 1 {

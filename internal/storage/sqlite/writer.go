@@ -19,7 +19,7 @@ import (
 // fileWriter is the only connection to a file that writes.
 //
 // It is never interrupted: an interrupt would roll the transaction back. So
-// none of its methods takes a context; whoever calls checks first.
+// none of its methods takes a context; the caller checks first.
 type fileWriter struct {
 	conn   *sqlite.Conn // nil once closed
 	effort *effort
@@ -246,7 +246,7 @@ func (w *fileWriter) Probe() error {
 	return errors.Join(err, w.Rollback())
 }
 
-// acknowledge notes which revision is acknowledged, for whoever opens the files if
+// acknowledge notes which revision is acknowledged, for the next opener of the files if
 // this process is killed.
 func (w *fileWriter) acknowledge() {
 	if w.last == 0 {
