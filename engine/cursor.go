@@ -12,8 +12,8 @@ import (
 )
 
 // A cursor is a position in text: a version, the group's length, the group, the
-// key, and a checksum that the store's UUID is the key of. Nobody who does not
-// know the UUID can make one that another store or this one takes.
+// key, and a checksum that the store's UUID is the key of. Without the UUID
+// no cursor can be made that this store or another one takes.
 const (
 	cursorVersion = 1
 	cursorSum     = 16

@@ -88,7 +88,7 @@ func (g *gateways) forget(of handle) {
 	}
 }
 
-// stop ends all of them, and whoever would start one more. Everything that they have
+// stop ends all of them, and refuses more. Everything that they have
 // submitted has been answered by then.
 func (g *gateways) stop() {
 	g.mu.Lock()

@@ -15,8 +15,8 @@ const (
 	// are dropped.
 	logBacklog = 256
 	// logTurn is how long a goroutine that logs waits for the handler to have taken the record,
-	// so that what it does is seen in order with what the store does. Who has waited in
-	// vain is the last one, until the handler has caught up.
+	// so that what it does is seen in order with what the store does. After one that
+	// has waited in vain none waits, until the handler has caught up.
 	logTurn = 10 * time.Millisecond
 	// logPatience is how long Close waits for the handler to take the last ones.
 	logPatience = time.Second

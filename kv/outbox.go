@@ -62,7 +62,7 @@ func AddressWithin(prefix, address string) string {
 }
 
 // MessageID is the id of a request's n-th message. The identity is a random number of
-// whoever has the store open: a store that takes in another one's messages, or is a copy
+// the store's owner: a store that takes in another one's messages, or is a copy
 // of it, makes none that those had, whatever their revisions.
 func MessageID(revision uint64, number uint32, identity uint64) string {
 	return fmt.Sprintf("%016x%08x%016x", revision, number, identity)

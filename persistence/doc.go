@@ -32,7 +32,7 @@
 // An event is written under the condition that the history of the actor is what its
 // incarnation has seen: the event before is there with the revision that it had, and its own
 // index is free. Or it was deleted, and a snapshot stands for it. So histories never fork,
-// whoever believes to be the actor: in the same process, in two actor systems, before a
+// whatever believes to be the actor: in the same process, in two actor systems, before a
 // restart and after. The second is refused with [FencedError] and writes nothing, which
 // is a [DuplicateIndexError] too if the index is taken. So is the snapshot of an incarnation
 // that was overtaken, one that is older than the newest, and a deletion through the state of

@@ -13,8 +13,8 @@ var (
 	// that is restarted replays what the other has written; where two must not be,
 	// the supervisor stops this one.
 	FencedError = errors.New("another incarnation of this actor has gone on")
-	// DuplicateIndexError: there is, or was, an event with this index. Whoever gets it
-	// is fenced: it is a FencedError too.
+	// DuplicateIndexError: there is, or was, an event with this index. An actor that gets
+	// it is fenced: it is a FencedError too.
 	DuplicateIndexError = fmt.Errorf("the index is taken: %w", FencedError)
 	// InvalidIndexError: a negative index, or a range of them upside down.
 	InvalidIndexError = errors.New("invalid index")

@@ -126,8 +126,8 @@ func New(store Store, options ...Option) (*Provider, error) {
 func (p *Provider) GetState() persistence.ProviderState { return &state{provider: p} }
 
 // Trim removes the events and snapshots of an actor that its newest snapshot stands
-// for: those of smaller indexes. Without a snapshot it removes nothing. Whoever calls
-// it, and whenever, the actor's state can be had again afterwards; an actor may do so
+// for: those of smaller indexes. Without a snapshot it removes nothing. Whenever
+// it is called, the actor's state can be had again afterwards; an actor may do so
 // in its *persistence.RequestSnapshot, after PersistSnapshot. It blocks until that is
 // durable; errors are of type *Error.
 func (p *Provider) Trim(actorName string) error {

@@ -29,7 +29,7 @@ func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 // the watcher's channel. It may be called from one goroutine at a time.
 func (c *Clock) Advance(d time.Duration) { c.inner.Advance(d) }
 
-// Jump sets the date, as somebody does who corrects a machine's clock: no time passes and
+// Jump sets the date, as a correction of a machine's clock does: no time passes and
 // no timer fires. A store's own time never runs backwards, so that a jump back holds it
 // still.
 func (c *Clock) Jump(d time.Duration) { c.inner.Jump(d) }

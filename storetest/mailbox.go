@@ -133,7 +133,7 @@ func (b *mailbox) invokeSystem(message any) {
 	}
 }
 
-// pause has a handler wait for its turn, if it is that which asks.
+// pause has a handler wait for its turn, if it is the handler that asks.
 func (b *mailbox) pause() {
 	if b.world.over() {
 		return

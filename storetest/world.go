@@ -351,7 +351,7 @@ func (w *World) end() {
 	}
 	for w.step() {
 	}
-	time.Sleep(time.Minute) // Receives that wait for somebody who won't answer give up
+	time.Sleep(time.Minute) // Receives that wait for an answer that won't come give up
 	for w.step() {
 	}
 	for _, box := range w.mu.boxes {

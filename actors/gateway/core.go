@@ -27,8 +27,8 @@ func (f *Fault) Error() string { return fmt.Sprintf("store.Props: %v", f.Err) }
 // Unwrap is for errors.Is and errors.As.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// core is what a gateway owns. It outlives failures of the actor: nobody whose request
-// is under way, or who has subscribed, notices them.
+// core is what a gateway owns. It outlives failures of the actor: senders of requests
+// that are under way, and subscribers, don't notice them.
 type core struct {
 	Config
 	system *actor.ActorSystem

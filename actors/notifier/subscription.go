@@ -295,7 +295,7 @@ func (s *subscriptions) remove(subscription *Subscription) {
 	}
 }
 
-// deliver offers the events of one commit to all who want them. Those who want
+// deliver offers the events of one commit to all subscriptions that want them. Those that want
 // all share the slice. It is for the notifier only.
 func (s *subscriptions) deliver(events []kv.Event, lost bool) {
 	if all := *s.everything.Load(); len(all) > 0 {

@@ -128,7 +128,7 @@ func (m committed) handle(a *Actor) {
 		return
 	}
 	// A row is left alone for the interval after it has expired, or after this
-	// commit if it had expired by then: whoever purges by hand just afterwards
+	// commit if it had expired by then: a PurgeExpired just afterwards
 	// still finds it.
 	at := fact.At.UnixMilli()
 	if fact.Purged {

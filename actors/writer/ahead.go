@@ -21,8 +21,8 @@ import (
 // Looked at and not taken: to refuse (a delete can't be refused for what it is to
 // delete); to leave the values out of the events (EventExpire promises the last
 // one, and this is where archives get it from); to have all in one SQLite
-// transaction with several records of the log (a record is a commit to everybody
-// who reads the log, and the memory is that of the events).
+// transaction with several records of the log (a record is a commit to all
+// readers of the log, and the memory is that of the events).
 
 const (
 	// What a request may expire within its own commit.

@@ -54,7 +54,7 @@ func (r Ref) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 	}
 	if !r.alone.may(ctx, r.gate) {
 		r.to.Send(apply{request})
-	} else if r.here(request) && r.gate.InFlight() > 1 { // his own is one; a timer's message is nobody's
+	} else if r.here(request) && r.gate.InFlight() > 1 { // the caller's own is one; a timer's message has no caller
 		r.alone.not()
 	}
 	return request.Wait(ctx)

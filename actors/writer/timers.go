@@ -10,7 +10,7 @@ import (
 
 // A timer is a row beside the one that is to expire, in a group of the store's own. It
 // is bound to that row by group, key and deadline: what removes the row, or gives it
-// another deadline, removes the timer or moves it, in the same request; whoever expires
+// another deadline, removes the timer or moves it, in the same request; the expiry of
 // the row makes a message of it. While there is no timer in the store nobody looks for
 // one; while there is, a write first looks at what it writes over.
 //

@@ -9,7 +9,7 @@ import (
 )
 
 // Mailbox is a mailbox without limit whose actor a sender can run itself: one that finds
-// it idle has his message handled in his own goroutine, which saves two changes of
+// it idle has its message handled in its own goroutine, which saves two changes of
 // goroutines, and nothing else. What has come meanwhile is the dispatcher's: nobody works
 // for others. One message is handled at a time, in the order in which they were posted;
 // what the library tells the actor comes before.

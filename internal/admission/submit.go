@@ -61,8 +61,8 @@ func (r *Request) Recycle() {
 	gate.pool.Put(r)
 }
 
-// tell gives the answer to the one that it is for. The slot is free before: whoever is
-// told may want it for his next request at once.
+// tell gives the answer to the one that it is for. The slot is free before: the
+// caller may want it for its next request at once.
 func (r *Request) tell(outcome kv.Outcome) {
 	if !r.state.CompareAndSwap(waiting, answered) {
 		r.gate.release()

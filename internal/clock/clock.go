@@ -1,7 +1,7 @@
 // Package clock is the time that a store lives by: the caller's source of
 // time, made to never run backwards.
 //
-// It owns no goroutine; timers belong to whoever asked for them.
+// It owns no goroutine; timers belong to their callers.
 package clock
 
 import (
@@ -147,7 +147,7 @@ func (c *Clock) now() (*span, time.Duration) {
 			return s, time.Duration(raise(&s.last, raise(&s.offset, int64(max(wall, -reach)-elapsed))+int64(elapsed)))
 		}
 		// A span begins where the last one was left, and never before what it has
-		// shown: whoever still reads that one began before this one was there.
+		// shown: a call that still reads that one began before this one was there.
 		start := t
 		if shown := s.wall.Add(time.Duration(s.last.Load())); shown.After(clamped(t)) {
 			start = shown

@@ -14,11 +14,11 @@ import (
 )
 
 // sharing is the largest record whose events share its memory: of a larger
-// one, an event that somebody keeps would keep too much.
+// one, an event that a listener keeps would keep too much.
 const sharing = 64 << 10
 
-// sharingEach is the most that one event of such a record may take on average: who
-// keeps the key of a change does not want to keep its value with it.
+// sharingEach is the most that one event of such a record may take on average: to
+// keep the key of a change should not keep its value with it.
 const sharingEach = 1 << 10
 
 const (

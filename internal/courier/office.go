@@ -58,7 +58,7 @@ type Box struct {
 }
 
 // Reserve makes room for one answer to a sender. The box is nil for senders that need none:
-// to them Post sends at once. It reports false when too much is coming for him already.
+// to them Post sends at once. It reports false when too much is coming for it already.
 // What is reserved is given back by Post or Release.
 func (o *Office) Reserve(sender *actor.PID) (*Box, bool) {
 	if !actorsystem.Elsewhere(o.system, sender) {
@@ -101,7 +101,7 @@ func (o *Office) Post(sender *actor.PID, box *Box, message any) {
 	}
 }
 
-// Answer is Post to a sender for whom nothing was reserved: an answer that he has no
+// Answer is Post to a sender for whom nothing was reserved: an answer that it has no
 // room for is lost.
 func (o *Office) Answer(sender *actor.PID, message any) {
 	if process, found := o.local(sender); found && actorsystem.Prompt(process) {

@@ -24,7 +24,7 @@ const (
 	lastLook  = 64 * time.Millisecond
 )
 
-// Recipient is an actor as those see it who may be blocked by it.
+// Recipient is an actor that may block its senders.
 type Recipient struct {
 	System *actor.ActorSystem
 	PID    *actor.PID

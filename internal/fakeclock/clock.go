@@ -9,7 +9,7 @@ import (
 )
 
 // Clock is a source of time that moves only when told to. It has the two
-// motions of a machine's clock: time passing, and somebody setting the date.
+// motions of a machine's clock: time passing, and the date being set.
 type Clock struct {
 	mu struct {
 		sync.Mutex

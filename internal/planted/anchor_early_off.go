@@ -2,5 +2,5 @@
 
 package planted
 
-// AnchorEarly: an anchor ends while somebody looks at a view that relies on it.
+// AnchorEarly: an anchor ends while a view that relies on it is read.
 const AnchorEarly = false

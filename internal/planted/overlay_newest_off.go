@@ -2,5 +2,5 @@
 
 package planted
 
-// OverlayNewest: an overlay shows whoever reads it the newest version of a key.
+// OverlayNewest: an overlay shows every reader the newest version of a key.
 const OverlayNewest = false

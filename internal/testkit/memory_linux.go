@@ -9,8 +9,8 @@ import (
 
 // InMemory has temporary files of tests lie in memory, if there is room for them: what a
 // disk would do to a file that is synced no test asks for, and there are thousands of syncs.
-// Benchmarks measure the disk. Whoever sets TMPDIR says where files lie; make race has them
-// on the disk.
+// Benchmarks measure the disk. TMPDIR, if it is set, is where files lie; make race has them on
+// the disk.
 func InMemory() {
 	const folder, room = "/dev/shm", 2 << 30
 	measures := slices.ContainsFunc(os.Args, func(arg string) bool {

@@ -53,6 +53,6 @@ func Until(t testing.TB, what string, condition func() bool) {
 		if time.Now().After(limit) {
 			t.Fatalf("%s does not come about\n\n%s", what, Stacks())
 		}
-		time.Sleep(20 * time.Microsecond) // leaves the processors to those who are waited for
+		time.Sleep(20 * time.Microsecond) // leaves the processors to what is waited for
 	}
 }

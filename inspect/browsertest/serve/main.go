@@ -26,7 +26,7 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // whoever has started this has ended
+		_, _ = io.Copy(io.Discard, os.Stdin) // the process that started this has ended
 		cancel()
 	}()
 	if err := run(ctx, os.Args[1:]); err != nil {

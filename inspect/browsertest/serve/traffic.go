@@ -11,7 +11,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// trade reads and writes like a small shop, with some who listen, until end is called.
+// trade reads and writes like a small shop, with some listeners, until end is called.
 func trade(ctx context.Context, store *api.Store) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var workers sync.WaitGroup
