@@ -77,7 +77,7 @@ func TestCallbackPanicIsTheCallers(t *testing.T) {
 	unregister()
 }
 
-func TestUnaskedEvents(t *testing.T) {
+func TestBackgroundEvents(t *testing.T) {
 	c, log := newCallbacks(t)
 	c.CallInBackground([]kv.Event{set("g", "nobody listens", "")})
 	seen := make(chan string, 8)
@@ -94,7 +94,7 @@ func TestUnaskedEvents(t *testing.T) {
 	require.Zero(t, c.Overflow())
 }
 
-func TestUnaskedEventsOverflow(t *testing.T) {
+func TestBackgroundEventsOverflow(t *testing.T) {
 	c, log := newCallbacks(t)
 	entered, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
