@@ -105,13 +105,13 @@ func (p *Plan) callersOf(w *Workload) []int {
 	case w.Sweeps:
 		return p.Callers
 	}
-	one := p.Callers[0]
+	callers := p.Callers[0]
 	for _, n := range p.Callers {
 		if n <= 64 {
-			one = n
+			callers = n
 		}
 	}
-	return []int{one}
+	return []int{callers}
 }
 
 // Validate says what is wrong with a plan, and what would be right.

@@ -24,12 +24,12 @@ var eventWorkloads = []Workload{
 }
 
 func watch(watchers int) Workload {
-	who := fmt.Sprintf("%d watchers", watchers)
+	audience := fmt.Sprintf("%d watchers", watchers)
 	if watchers == 1 {
-		who = "one watcher"
+		audience = "one watcher"
 	}
 	return Workload{
-		Name: fmt.Sprintf("watch-%d", watchers), About: "overwrite one key, with " + who + " of it that may lose events",
+		Name: fmt.Sprintf("watch-%d", watchers), About: "overwrite one key, with " + audience + " of it that may lose events",
 		Callers: 1, Needs: []Need{NeedWatch}, ownKeys: true, stamped: true, fresh: true,
 		data:  func(p *Plan) dataset { return dataset{name: "watch", sizes: p.ValueSize} },
 		begin: func(s *session) (*work, error) { return s.watch(watchers) },

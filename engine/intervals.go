@@ -49,8 +49,8 @@ func (s *intervals) at(group string) (r kv.Range, found bool) {
 	if s.tree == nil {
 		return r, false
 	}
-	s.tree.Descend(kv.Range{From: group}, func(one kv.Range) bool {
-		r, found = one, true
+	s.tree.Descend(kv.Range{From: group}, func(below kv.Range) bool {
+		r, found = below, true
 		return false
 	})
 	return r, found

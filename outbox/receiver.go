@@ -33,7 +33,7 @@ func (l *lane) send() {
 		if to.PID == nil {
 			var err error
 			if to, err = l.resolve(); err != nil {
-				l.nobody(err.Error())
+				l.noReceiver(err.Error())
 				return
 			}
 			if l.lost != nil && l.lost.deaf != nil && l.lost.deaf.Equal(to.PID) {
@@ -61,7 +61,7 @@ func (l *lane) pass(to courier.Recipient, f *flight) bool {
 	if !to.Pass(&actor.MessageEnvelope{Message: message, Sender: l.outbox.self}, l.outbox.ctx.Done()) {
 		f.attempt--
 		if l.outbox.ctx.Err() == nil {
-			l.nobody(fmt.Sprintf("there is no actor %s", to.PID))
+			l.noReceiver(fmt.Sprintf("there is no actor %s", to.PID))
 		}
 		return false
 	}
@@ -69,8 +69,8 @@ func (l *lane) pass(to courier.Recipient, f *flight) bool {
 	return true
 }
 
-// nobody counts an attempt for all, since none of them has anywhere to go.
-func (l *lane) nobody(reason string) {
+// noReceiver counts an attempt for all, since there is no actor to send them to.
+func (l *lane) noReceiver(reason string) {
 	l.forget()
 	for _, f := range l.window {
 		f.attempt++

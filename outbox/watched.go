@@ -78,10 +78,10 @@ func (o *Outbox) release(id string, w *watched) {
 
 // terminated tells the lanes of a receiver that it has ended. The library watches it no
 // more: the next lane asks anew.
-func (o *Outbox) terminated(who *actor.PID) {
+func (o *Outbox) terminated(pid *actor.PID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	id := who.String()
+	id := pid.String()
 	w := o.mu.watched[id]
 	if w == nil {
 		return

@@ -172,7 +172,7 @@ func (k keys[T]) each(key string, yield func([]T) bool) bool {
 	if len(k.all) > 0 && !yield(k.all) {
 		return false
 	}
-	if one, found := k.exact.get(key); found && !yield(one) {
+	if listeners, found := k.exact.get(key); found && !yield(listeners) {
 		return false
 	}
 	return k.prefix.eachPrefix(key, yield)

@@ -46,8 +46,8 @@ func (p *producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 			last = s.SampleType
 			all = append(all, metricdata.Metrics{Name: nameOf(s.SampleType), Description: s.Help + ".", Unit: s.Unit, Data: span.empty(s.Kind)})
 		}
-		one := &all[len(all)-1]
-		one.Data = span.with(one.Data, &s, attribute.NewSet(p.settings.of(&s)...))
+		series := &all[len(all)-1]
+		series.Data = span.with(series.Data, &s, attribute.NewSet(p.settings.of(&s)...))
 	}
 	return []metricdata.ScopeMetrics{{Scope: instrumentation.Scope{Name: scope, SchemaURL: semconv.SchemaURL}, Metrics: all}}, nil
 }

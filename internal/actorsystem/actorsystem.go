@@ -80,7 +80,7 @@ type Target struct {
 func TargetOf(system *actor.ActorSystem, pid *actor.PID) Target {
 	process, found := system.ProcessRegistry.Get(pid)
 	if !found { // it has ended already
-		process = nobody{}
+		process = deadProcess{}
 	}
 	return Target{pid, process}
 }
@@ -93,12 +93,12 @@ func (t Target) Poison() { t.Send(poison) }
 
 var poison = &actor.PoisonPill{}
 
-// nobody takes messages for an actor that was gone before anybody could send to it.
-type nobody struct{}
+// deadProcess takes messages for an actor that was gone before anything could be sent to it.
+type deadProcess struct{}
 
-func (nobody) SendUserMessage(*actor.PID, any)   {}
-func (nobody) SendSystemMessage(*actor.PID, any) {}
-func (nobody) Stop(*actor.PID)                   {}
+func (deadProcess) SendUserMessage(*actor.PID, any)   {}
+func (deadProcess) SendSystemMessage(*actor.PID, any) {}
+func (deadProcess) Stop(*actor.PID)                   {}
 
 // LogPanic is deferred by every Receive: it logs a panic with its stack and
 // lets it go on to the supervisor.
