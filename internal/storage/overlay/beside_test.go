@@ -133,3 +133,33 @@ func readKey(t *testing.T, o *Overlay, base *atomic.Pointer[shown], least int64,
 	n, _ := strconv.ParseInt(row.Value, 10, 64)
 	assert.GreaterOrEqual(t, n, least)
 }
+
+// TestReadersFindWhatLiesBesideNewKeys: whoever reads finds a key that was published before,
+// whatever is added right before it meanwhile.
+func TestReadersFindWhatLiesBesideNewKeys(t *testing.T) {
+	const keys = 50_000
+	o, revision := New(0), uint64(0)
+	set := func(key string) {
+		revision++
+		o.Set(kv.Row{Group: "g", Key: key, Value: "v", Deadline: kv.NoDeadline, Revision: revision})
+		o.Commit(revision)
+		o.Prune()
+	}
+	set("z")
+	var ended atomic.Bool
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for !ended.Load() {
+				if _, verdict := o.Get("g", "z"); !assert.Equal(t, Present, verdict) {
+					return
+				}
+			}
+		})
+	}
+	for i := range keys {
+		set(fmt.Sprintf("%08d", i))
+	}
+	ended.Store(true)
+	all.Wait()
+}

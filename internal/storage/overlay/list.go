@@ -30,14 +30,17 @@ func (l *list) init() {
 	l.random = 0x9E3779B97F4A7C15
 }
 
-// before is the last cell before a position, the head if there is none; path is the last
-// one on each level, unless it is nil.
-func (l *list) before(group, key string, path *[maxHeight]*cell) *cell {
-	at, prefix := &l.head, prefixOf(key)
+// around is the last cell before a position, the head if there is none, and the one that
+// followed it when it was looked at, nil if there was none: by now a cell may lie between them
+// that is before the position, so to ask the first for the next is not the same. path is the
+// last one before it on each level, unless it is nil.
+func (l *list) around(group, key string, path *[maxHeight]*cell) (at, next *cell) {
+	at = &l.head
+	prefix := prefixOf(key)
 	var behind *cell // that is known to lie at the position or behind it
 	for level := int(l.height.Load()) - 1; level >= 0; level-- {
 		for {
-			next := at.next(level).Load()
+			next = at.next(level).Load()
 			if next == nil || next == behind {
 				break
 			}
@@ -51,17 +54,18 @@ func (l *list) before(group, key string, path *[maxHeight]*cell) *cell {
 			path[level] = at
 		}
 	}
-	return at
+	return at, next
 }
 
 // seek is the first cell at a position or behind it, nil if there is none.
 func (l *list) seek(group, key string) *cell {
-	return l.before(group, key, nil).low[0].Load()
+	_, next := l.around(group, key, nil)
+	return next
 }
 
 // seekBefore is the last cell before a position, nil if there is none.
 func (l *list) seekBefore(group, key string) *cell {
-	if c := l.before(group, key, nil); c != &l.head {
+	if c, _ := l.around(group, key, nil); c != &l.head {
 		return c
 	}
 	return nil
@@ -88,8 +92,7 @@ func (l *list) find(group, key string) *cell {
 // again where it is the same.
 func (l *list) insert(group, key string) (c *cell, made bool) {
 	var path [maxHeight]*cell
-	left := l.before(group, key, &path)
-	right := left.low[0].Load()
+	left, right := l.around(group, key, &path)
 	if right != nil && right.compare(group, key) == 0 {
 		return right, false
 	}
