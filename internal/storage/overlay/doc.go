@@ -12,7 +12,9 @@
 // which is being folded into the base. A run says of a key that it has a row, or that it
 // has none; and of a group, by a mark, that nothing of it is left of what lies below the
 // run. It never says less than before: a run is only added to, until it leaves memory
-// whole. So its keys lie in a skip list, of which nothing is ever taken out or copied.
+// whole. So its keys lie in a skip list, of which nothing is ever taken out or copied. Searches
+// begin at an [index] of it, which is out of date as a rule: it leads to a key that lies before
+// what is sought, and the list's own links lead on.
 //
 // What is said of a key are versions, the newest first, each with the number of the
 // commit that made it. A state shows, of each key, the newest version up to its own number.

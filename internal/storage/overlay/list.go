@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"math"
 	"math/bits"
 	"strings"
 	"sync/atomic"
@@ -17,8 +18,12 @@ type list struct {
 	head   cell // before all others, with all levels
 	last   atomic.Pointer[cell]
 	height atomic.Int32 // levels that are in use
-	length int          // the writer's
-	random uint64       // the writer's
+	index  atomic.Pointer[index]
+
+	// The writer's.
+	length  int
+	indexed int // how many cells there are when the index is made anew
+	random  uint64
 }
 
 // maxHeight is enough for 4^12 cells, since one in four is a level higher.
@@ -28,17 +33,31 @@ func (l *list) init() {
 	l.head.high = make([]atomic.Pointer[cell], maxHeight-lowLinks)
 	l.height.Store(1)
 	l.random = 0x9E3779B97F4A7C15
+	l.indexed = indexFrom
 }
 
 // around is the last cell before a position, the head if there is none, and the one that
 // followed it when it was looked at, nil if there was none: by now a cell may lie between them
-// that is before the position, so to ask the first for the next is not the same. path is the
-// last one before it on each level, unless it is nil.
-func (l *list) around(group, key string, path *[maxHeight]*cell) (at, next *cell) {
-	at = &l.head
+// that is before the position, so to ask the first for the next is not the same. path is given
+// the last one before it on each of its levels that is in use.
+func (l *list) around(group, key string, path []*cell) (at, next *cell) {
+	if x := l.index.Load(); x != nil && len(path) <= x.level+1 {
+		if from := x.before(group, key); from != nil {
+			if at, next := from.walk(x.level, indexSteps, group, key, path); at != nil {
+				return at, next
+			}
+		}
+	}
+	return l.head.walk(int(l.height.Load())-1, math.MaxInt, group, key, path)
+}
+
+// walk is around from a cell on, which lies before the position, and a level that it has. at is
+// nil if there are more steps on that level.
+func (c *cell) walk(level, steps int, group, key string, path []*cell) (at, next *cell) {
+	at = c
 	prefix := prefixOf(key)
 	var behind *cell // that is known to lie at the position or behind it
-	for level := int(l.height.Load()) - 1; level >= 0; level-- {
+	for top := level; level >= 0; level-- {
 		for {
 			next = at.next(level).Load()
 			if next == nil || next == behind {
@@ -49,8 +68,13 @@ func (l *list) around(group, key string, path *[maxHeight]*cell) (at, next *cell
 				break
 			}
 			at = next
+			if level == top {
+				if steps--; steps < 0 {
+					return nil, nil
+				}
+			}
 		}
-		if path != nil {
+		if level < len(path) {
 			path[level] = at
 		}
 	}
@@ -92,11 +116,14 @@ func (l *list) find(group, key string) *cell {
 // again where it is the same.
 func (l *list) insert(group, key string) (c *cell, made bool) {
 	var path [maxHeight]*cell
-	left, right := l.around(group, key, &path)
+	left, right := l.around(group, key, path[:lowLinks])
 	if right != nil && right.compare(group, key) == 0 {
 		return right, false
 	}
 	height := l.draw()
+	if height > lowLinks { // one in sixteen
+		l.around(group, key, path[:])
+	}
 	if used := int(l.height.Load()); height > used {
 		for level := used; level < height; level++ {
 			path[level] = &l.head
@@ -128,7 +155,10 @@ func (l *list) insert(group, key string) (c *cell, made bool) {
 	} else {
 		l.last.Store(c)
 	}
-	l.length++
+	if l.length++; l.length >= l.indexed {
+		l.remake()
+		l.indexed = 2 * l.length
+	}
 	return c, true
 }
 
