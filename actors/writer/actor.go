@@ -127,6 +127,7 @@ type Actor struct {
 
 	pending  []job // waiting for the flush
 	flushing bool  // a flush is in the mailbox
+	company  company
 
 	aside    []job // wait for expired rows to be removed; empty between flushes
 	lanes    lanes // of those that wait, here or with an account

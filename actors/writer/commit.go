@@ -14,6 +14,10 @@ import (
 )
 
 func (flush) handle(a *Actor) {
+	if a.letOthers() {
+		a.self(flush{}) // behind what they have brought
+		return
+	}
 	a.flushing = false
 	a.flush()
 }
@@ -34,6 +38,7 @@ func (a *Actor) flush() {
 		clear(a.pending[rest:])
 		a.pending = a.pending[:rest]
 		a.alone.note(len(a.batch))
+		a.company.last = len(a.batch)
 		a.observe()
 		a.Gate.Committing()
 		a.commit()
