@@ -21,6 +21,9 @@ type Plan struct {
 	// ValueSize is that of values, RecordSize that of YCSB's records.
 	ValueSize, RecordSize Sizes
 	Distribution          Distribution
+	// Sorted has the keys be there in the order of their names, as after an import of what is
+	// sorted; else they come in the order of their numbers, which is none.
+	Sorted bool
 	// Rate is how many calls a second all callers make together, whether or not
 	// the store keeps up. 0: each calls again when its call has returned.
 	Rate float64

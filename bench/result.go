@@ -45,7 +45,8 @@ type PlanResult struct {
 	Keys         int     `json:"keys"`
 	ValueSize    string  `json:"value_size"`
 	Distribution string  `json:"distribution"`
-	Rate         float64 `json:"rate,omitempty"` // calls a second; 0: closed loop
+	Sorted       bool    `json:"sorted,omitempty"` // the keys were loaded in the order of their names
+	Rate         float64 `json:"rate,omitempty"`   // calls a second; 0: closed loop
 	Rounds       int     `json:"rounds"`
 	Round        float64 `json:"round_s"`
 	WarmUp       float64 `json:"warm_up_s"`

@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -225,6 +227,11 @@ func (p *site) loadBatches(ctx context.Context, plan *Plan, loader Loader) error
 	numbers := make([]int, p.data.keys)
 	for i := range numbers {
 		numbers[i] = i
+	}
+	if plan.Sorted {
+		slices.SortFunc(numbers, func(a, b int) int {
+			return cmp.Or(strings.Compare(p.data.groupOf(a), p.data.groupOf(b)), strings.Compare(p.keys.name(a), p.keys.name(b)))
+		})
 	}
 	for batch := range slices.Chunk(numbers, loadBatch) {
 		items := make([]Item, len(batch))

@@ -62,7 +62,7 @@ func Run(ctx context.Context, plan Plan, contenders []Contender, progress Progre
 
 func (p *Plan) result() PlanResult {
 	return PlanResult{
-		Seed: p.Seed, Keys: p.Keys, ValueSize: p.ValueSize.String(), Distribution: string(p.Distribution), Rate: p.Rate,
+		Seed: p.Seed, Keys: p.Keys, ValueSize: p.ValueSize.String(), Distribution: string(p.Distribution), Sorted: p.Sorted, Rate: p.Rate,
 		Rounds: p.Rounds, Round: p.Round.Seconds(), WarmUp: p.WarmUp.Seconds(), Expiring: p.Expiring,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ type fake struct {
 	name        string
 	values      chan map[string]string // one map, for who holds it
 	forget      string                 // a key that it does not keep
+	loaded      []string               // keys, in the order in which they came
 }
 
 func (f *fake) contender() Contender {
@@ -58,6 +60,7 @@ func (f *fake) Load(items []Item) error {
 	values := <-f.values
 	defer func() { f.values <- values }()
 	for _, item := range items {
+		f.loaded = append(f.loaded, item.Key)
 		if item.Key != f.forget {
 			values[item.Group+"/"+item.Key] = item.Value
 		}
@@ -119,6 +122,16 @@ func TestMeasure_CloseIsInTheTimeOfWritesAlone(t *testing.T) {
 	get := measureFakes(t, smallPlan(t, "get-hot"), slow())[0]
 	assert.InEpsilon(t, 2000, get.Throughput.Median, 0.01)
 	assert.Zero(t, get.Rounds[0].Close)
+}
+
+func TestMeasure_LoadsInTheOrderOfNamesIfItIsToBeSo(t *testing.T) {
+	for _, sorted := range []bool{false, true} {
+		p, f := smallPlan(t, "get-any"), &fake{name: "a", call: time.Millisecond}
+		p.Keys, p.Sorted = 2*loadBatch+1, sorted
+		measureFakes(t, p, f)
+		assert.Len(t, f.loaded, p.Keys)
+		assert.Equal(t, sorted, slices.IsSorted(f.loaded))
+	}
 }
 
 func TestMeasure_AStoreThatCannotSaysWhy(t *testing.T) {

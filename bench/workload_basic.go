@@ -35,6 +35,11 @@ var basicWorkloads = []Workload{
 		},
 	},
 	{
+		Name: "get-any", About: "read any key",
+		Needs: []Need{NeedGet}, data: records,
+		begin: func(s *session) (*work, error) { return s.gets(s.plan.Keys), nil },
+	},
+	{
 		Name: "get-missing", About: "read a key that is not there",
 		Needs: []Need{NeedGet}, ownKeys: true, data: records,
 		begin: func(s *session) (*work, error) {

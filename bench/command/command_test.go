@@ -85,11 +85,12 @@ func TestPlan_Misuse(t *testing.T) {
 
 func TestPlan_OfFlags(t *testing.T) {
 	plan, err := parse(t, "--workloads", "ycsb-c,set", "--callers", "2,8", "--value-size", "uniform:20-40", "--distribution", "zipfian",
-		"--rate", "1000", "--seed", "7", "--rounds", "5", "--expiring", "50").Plan(2)
+		"--sorted", "--rate", "1000", "--seed", "7", "--rounds", "5", "--expiring", "50").Plan(2)
 	require.NoError(t, err)
 	assert.Equal(t, []int{2, 8}, plan.Callers)
 	assert.Equal(t, bench.Sizes{Least: 20, Most: 40}, plan.RecordSize, "YCSB's records too, if it was given")
 	assert.Equal(t, bench.Zipfian, plan.Distribution)
+	assert.True(t, plan.Sorted)
 	assert.EqualValues(t, 7, plan.Seed)
 	assert.Equal(t, 5, plan.Rounds)
 	assert.Equal(t, 50, plan.Expiring)

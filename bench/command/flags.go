@@ -39,6 +39,7 @@ type Flags struct {
 	callers                            []int
 	keys                               int
 	valueSize, distribution            string
+	sorted                             bool
 	rate                               float64
 	seed                               uint64
 	rounds                             int
@@ -66,6 +67,7 @@ func Add(set *pflag.FlagSet, d Defaults) *Flags {
 	set.IntVar(&f.keys, "keys", d.Keys, "how many keys are there before a workload begins, a `NUMBER`")
 	set.StringVar(&f.valueSize, "value-size", "100", "`BYTES` of a value: a number, uniform:LEAST-MOST or skewed:LEAST-MOST (YCSB's records: 1000 if this is not given)")
 	set.StringVar(&f.distribution, "distribution", "uniform", "which keys, a `NAME`: uniform, zipfian, latest or sequential")
+	set.BoolVar(&f.sorted, "sorted", false, "load the keys in the order of their names, as an import of sorted rows does")
 	set.Float64Var(&f.rate, "rate", 0, "`CALLS` a second by all callers together, latencies from the moment each is due; 0: as many as go")
 	set.Uint64Var(&f.seed, "seed", 1, "the `NUMBER` that keys and values come from")
 	set.IntVar(&f.rounds, "rounds", 3, "how many rounds each store has, a `NUMBER`")
@@ -111,7 +113,7 @@ func (f *Flags) Plan(contenders int) (bench.Plan, error) {
 	if f.set.Changed("value-size") {
 		plan.RecordSize = plan.ValueSize
 	}
-	plan.Distribution, plan.Rate, plan.Seed, plan.Folder = bench.Distribution(f.distribution), f.rate, f.seed, f.folder
+	plan.Distribution, plan.Sorted, plan.Rate, plan.Seed, plan.Folder = bench.Distribution(f.distribution), f.sorted, f.rate, f.seed, f.folder
 	if !f.full {
 		if f.duration < time.Second || f.duration > 24*time.Hour {
 			return plan, misuse("--for %v: use 1s to 24h", f.duration)

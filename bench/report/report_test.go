@@ -29,7 +29,7 @@ func example() *bench.Result {
 	r := &bench.Result{
 		Schema: bench.Schema, Command: "gostore bench", Started: time.Unix(1_700_000_000, 0).UTC(), Elapsed: 31.5,
 		Machine: bench.Machine{OS: "linux", Arch: "amd64", Cores: 2, Go: "go1.26", Folder: "/tmp", SyncNs: 250_000},
-		Plan:    bench.PlanResult{Seed: 1, Keys: 20_000, ValueSize: "100", Distribution: "uniform", Rounds: 3, Round: 0.5, WarmUp: 0.1},
+		Plan:    bench.PlanResult{Seed: 1, Keys: 20_000, ValueSize: "100", Distribution: "uniform", Sorted: true, Rounds: 3, Round: 0.5, WarmUp: 0.1},
 		Harness: bench.Calibration{Callers: 64, SetNs: 60, GetNs: 25, SetCPU: 120, GetCPU: 50},
 		Contenders: []bench.ContenderInfo{
 			{Name: "one", Durability: "power cut"}, {Name: "other", Durability: "nothing", Note: "<script>alert(1)</script>"},
@@ -132,6 +132,7 @@ func TestMarkdown(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Markdown(&out, example()))
 	assert.Contains(t, out.String(), "| set | 1 | one | 1,000 |")
+	assert.Contains(t, out.String(), "20,000 keys, loaded in the order of their names, values")
 	assert.Equal(t, 1, strings.Count(out.String(), "can't: nothing is ever deleted"))
 	assert.Contains(t, out.String(), "\n- one survives: power cut\n")
 }

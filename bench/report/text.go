@@ -168,8 +168,12 @@ func Setting(r *bench.Result) string {
 	if p.Rate > 0 {
 		loop = fmt.Sprintf("%s calls a second, latency from the moment each was due", Count(p.Rate))
 	}
-	return fmt.Sprintf("%s keys, values of %s bytes, %s; %s; %d rounds of %s after %s of warm-up, seed %d; %s.",
-		Count(float64(p.Keys)), p.ValueSize, p.Distribution, loop, p.Rounds, Time(p.Round*1e9), Time(p.WarmUp*1e9), p.Seed,
+	order := ""
+	if p.Sorted {
+		order = ", loaded in the order of their names"
+	}
+	return fmt.Sprintf("%s keys%s, values of %s bytes, %s; %s; %d rounds of %s after %s of warm-up, seed %d; %s.",
+		Count(float64(p.Keys)), order, p.ValueSize, p.Distribution, loop, p.Rounds, Time(p.Round*1e9), Time(p.WarmUp*1e9), p.Seed,
 		Machine(r.Machine))
 }
 

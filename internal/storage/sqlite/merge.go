@@ -106,7 +106,13 @@ func (m *merger) Next() (row kv.Row, ok bool, err error) {
 		}
 		clear(m.buffer)
 		m.next = 0
-		m.buffer, m.more, m.failed = m.from.fetch(m.buffer[:0], m.size)
+		// No more than are wanted: of those that the overlay has in their place, or has removed,
+		// there are few as a rule.
+		n := m.size
+		if m.skip == 0 {
+			n = min(n, m.left)
+		}
+		m.buffer, m.more, m.failed = m.from.fetch(m.buffer[:0], n)
 		m.size = min(4*m.size, firstChunkRows)
 		m.stalled = len(m.buffer) == 0
 	}
