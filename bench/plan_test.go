@@ -14,7 +14,7 @@ func TestSelectWorkloads(t *testing.T) {
 		want  []string
 	}{
 		{[]string{"set"}, []string{"set"}},
-		{[]string{"watch-1", "get"}, []string{"get-hot", "get-cold", "get-missing", "watch-1"}},
+		{[]string{"watch-1", "get"}, []string{"get-hot", "get-cold", "get-any", "get-missing", "watch-1"}},
 		{[]string{"ycsb"}, []string{"ycsb-a", "ycsb-b", "ycsb-c", "ycsb-d", "ycsb-e", "ycsb-f"}},
 		{[]string{"all"}, WorkloadNames()},
 		{QuickWorkloads(), nil},
