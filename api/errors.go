@@ -107,9 +107,10 @@ var (
 	// second. Of a refused one nothing was written; one whose error is an
 	// UnknownOutcomeError too may be there. See Store.Health and Store.WatchHealth.
 	DegradedError = kv.DegradedError
-	// UnfoldedError: what was committed can't be written to the table of entries. It is in the log, and safe; reads see it, and writes go on until there is
-	// no more room for it in memory. The store tries again by itself, once a second; Health
-	// says what the disk has answered.
+	// UnfoldedError: what was committed can't be written to the table of entries. It is in
+	// the log, and safe; reads see it, and writes go on until there is no more room for it in
+	// memory. The store tries again by itself, once a second; Health says what the disk has
+	// answered.
 	UnfoldedError = kv.UnfoldedError
 	// IncompleteFileError is what Close returns when a reader of another process
 	// kept it from moving all commits into the database file: nothing is lost, but

@@ -207,8 +207,8 @@ func WithLockTimeout(timeout time.Duration) Option {
 }
 
 // WithReadOnly opens a file that another store may own: reads see what was
-// committed when they begin, mutations fail with ReadOnlyError, watchers see
-// nothing and their channels are closed. Subscribe follows what the owner
+// committed when they begin, be it in the owner's log alone, mutations fail with
+// ReadOnlyError, watchers see nothing and their channels are closed. Subscribe follows what the owner
 // commits. The file must exist.
 //
 // Nothing is written or created. So a store whose owner was killed, and whose -shm

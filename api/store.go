@@ -97,6 +97,9 @@ func (s *Store) missing() error {
 // called from one. Closing again does nothing and returns nil; every other method of
 // a closed store fails with ClosedError.
 //
+// What the table of entries lacks is written to it first, at most what WithOverlay
+// allows: of 32 MiB of small rows that takes some tenths of a second on a fast disk.
+//
 // While another process reads the file it stays in WAL mode, but is complete: Close
 // waits up to two seconds for that process to let everything be moved into it, and
 // otherwise fails with IncompleteFileError. If the file was taken away it fails with

@@ -18,7 +18,7 @@ type measurement struct {
 	outcome
 	round     Round
 	calls     int64 // those of the warm-up too
-	written   int64 // bytes, when the measuring began
+	written   int64 // bytes, when the measuring began; negative if that is not told
 	delivery  *delivered
 	expiry    *delivered
 	conflicts uint64
@@ -52,7 +52,7 @@ func (r *runner) round(ctx context.Context, w *Workload, contender *Contender, c
 	}
 	if w.Writes && !contender.Ephemeral {
 		m.round.Close = time.Duration(clock() - closing).Seconds()
-		if now, told := writtenBytes(); told {
+		if now, told := writtenBytes(); told && m.written >= 0 {
 			m.round.Written, m.round.Given = now-m.written, m.given
 		}
 	}
@@ -73,7 +73,10 @@ func (r *runner) drive(ctx context.Context, w *Workload, job *work, m *measureme
 		}
 	}
 	collectGarbage()
-	m.written, _ = writtenBytes()
+	var told bool
+	if m.written, told = writtenBytes(); !told {
+		m.written = -1
+	}
 	if job.start != nil {
 		job.start()
 	}

@@ -9,7 +9,9 @@ import (
 
 func TestWrittenBytes(t *testing.T) {
 	before, told := writtenBytes()
-	require.True(t, told)
+	if !told {
+		t.Skip("/proc/self/io can't be read here")
+	}
 	file, err := os.CreateTemp(t.TempDir(), "written")
 	require.NoError(t, err)
 	_, err = file.Write(make([]byte, 1<<20))
