@@ -3,8 +3,8 @@ package api
 import "context"
 
 // Fold returns once all that was written before it is in the table of entries: what other
-// programs read of the file then has it. Otherwise that is so once the store has rested for a
-// quarter of a second, or is closed: see WithOverlay. It is done in parts between commits, so
+// programs read of the file then has it. Otherwise that begins once the store has rested for a
+// quarter of a second, and is so once it is closed: see WithOverlay. It is done in parts between commits, so
 // writes go on; where nothing is put off it costs no more than a question.
 //
 // Errors: UnfoldedError and those of the disk, if it can't be written; ReadOnlyError,

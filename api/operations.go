@@ -147,8 +147,9 @@ func (s *Store) Check(ctx context.Context, options ...OperationOption) (CheckRep
 // the entries in order, if they are not, so that scans read fewer pages. Writes wait
 // until it is done; reads go on. That is some seconds for each million keys, up to twice
 // as long the first time after they were written in no order; tens of seconds then if the
-// table has columns or indexes of another program's. Until it is committed it can be ended by the context,
-// or by Close, and nothing has happened then. It needs room for the compacted
+// table has columns or indexes of another program's. What waits for the table is folded first
+// (WithOverlay). From then on until it is committed it can be ended by the context, or by
+// Close, and nothing else has happened then. It needs room for the compacted
 // store twice, beside the file; if there is not enough the store is as it was. The
 // file becomes smaller when no read is in the way, a moment later.
 //

@@ -99,8 +99,10 @@ func WithReadCache(bytes int) Option {
 // WithOverlay sets how much of what is committed may wait for its place in the file's table of
 // entries (32 MiB by default, 64 KiB at least). A commit writes the log of changes alone, which
 // makes it durable; what it did to keys is kept in memory, where every read sees it, and comes
-// to the table in larger parts: when half of so many bytes have gathered, when the store has
-// rested for a quarter of a second, by Store.Fold, and in Close, which leaves one plain file.
+// to the table in larger parts: when half of so many bytes have gathered, or 16 MiB of the
+// log, when the store has rested for a quarter of a second, by Store.Fold, and in Close, which
+// leaves one plain file. What snapshots and long scans still read of it comes on top, up to
+// three times as much.
 //
 // While the store is open, and after a crash until the next opening, other programs that read
 // the table by SQL lack what waits; read-only stores of this package have it. The log keeps

@@ -59,7 +59,7 @@ func TestMetamorphic(t *testing.T) {
 	}
 	t.Logf("%d operations in %d programs: %v", operations, programs, kinds)
 	t.Logf("steps of the fold: %v", &folds)
-	if programs >= 400 { // by then each was hit some ten times at least, when this was written
+	if programs >= 200 { // by then each is hit some ten times, as a rule
 		require.Empty(t, folds.Missing(), "steps of the fold that no program has come to")
 	}
 	t.Logf("calls of the disk that failed: %d; failures of actors that a call has met: %d; of the writes that failed with them %d have an unknown outcome, %d have none",

@@ -16,6 +16,16 @@ type Cursor struct {
 	Marks, Rows int
 }
 
+// Behind is the cursor behind so many changes of a slice that began at c and has so many, end
+// being the one behind all: fewer than all may be made of groups that are removed.
+func (c Cursor) Behind(made, all int, end Cursor) Cursor {
+	if made < all {
+		c.Marks += made
+		return c
+	}
+	return end
+}
+
 // hasMark and hasRow report whether the base has what the run says of a group, or of a key.
 // (Turns are given before anything of the run is folded: a reader whose cursor is
 // beyond that may read them.)
@@ -43,7 +53,7 @@ type Kind uint8
 const (
 	Put         Kind = iota // write the row, whether its key is there or not
 	Remove                  // remove the row, if it is there
-	RemoveGroup             // remove all rows of the group, in as many transactions as that takes
+	RemoveGroup             // remove all rows of the group
 )
 
 // Freeze makes the active run the frozen one, between two transactions. There must be no
@@ -173,6 +183,15 @@ func (o *Overlay) Left() int {
 	return len(a.marks) - o.folded.Marks + len(a.rows) - o.folded.Rows
 }
 
+// LeftMarks is how many of those are groups that are removed.
+func (o *Overlay) LeftMarks() int {
+	a := o.arranged
+	if a == nil || o.folded.Run > a.run.number {
+		return 0
+	}
+	return len(a.marks) - o.folded.Marks
+}
+
 // Frozen reports whether there is a frozen run.
 func (o *Overlay) Frozen() bool { return o.working.frozen != nil }
 
@@ -184,10 +203,9 @@ func (o *Overlay) Progress() Cursor { return o.folded }
 // one if there is one. end is the cursor behind them; its Run is the next one's if these were
 // the last.
 //
-// They may be made any number of times, but a slice never after a later one. A RemoveGroup
-// is the last of its slice, so that its rows can be removed in some transactions, the cursor
-// being moved with the last. Of a group that has a mark only rows are left: the mark removes
-// all others.
+// They may be made any number of times, but a slice never after a later one. Groups that are
+// removed are a slice of their own, of which some may be made, and a part of the next: see
+// Cursor.Behind. Of a group that has a mark only rows are left: the mark removes all others.
 func (o *Overlay) Slice(after Cursor, changes, bytes int) (slice []Change, end Cursor) {
 	a := o.arranged
 	if a == nil || after.Run > a.run.number {
@@ -195,9 +213,11 @@ func (o *Overlay) Slice(after Cursor, changes, bytes int) (slice []Change, end C
 	}
 	end = after
 	if end.Marks < len(a.marks) {
-		c := a.marks[end.Marks]
-		end.Marks++
-		slice = append(slice, Change{Kind: RemoveGroup, Row: kv.Row{Group: c.group}})
+		for end.Marks < len(a.marks) && len(slice) < changes {
+			c := a.marks[end.Marks]
+			end.Marks++
+			slice = append(slice, Change{Kind: RemoveGroup, Row: kv.Row{Group: c.group}})
+		}
 	} else {
 		for end.Rows < len(a.rows) && len(slice) < changes && bytes > 0 {
 			c := a.rows[end.Rows]

@@ -17,6 +17,9 @@ import (
 const (
 	foldRows  = 1024
 	foldBytes = 1 << 20
+	// foldMarked is how many rows of deleted groups a slice removes, about: a group is removed
+	// by as many as it takes, so that no commit waits for all of a large one.
+	foldMarked = 512
 )
 
 // A row whose place is known is found without a search of the index; the names keep a place
@@ -148,7 +151,7 @@ func (a *applier) take(c *overlay.Change) error {
 // takeSome removes a part of a group.
 func (a *applier) takeSome(group string) (more bool, err error) {
 	a.some.BindText(1, group)
-	a.some.BindInt64(2, foldRows-1)
+	a.some.BindInt64(2, foldMarked-1)
 	if more, err = a.changes(a.some); more || err != nil {
 		return more, err
 	}
@@ -189,11 +192,15 @@ func foldAll(o *overlay.Overlay, a *applier, transact func(func() error) error) 
 			o.Arranged(arrangement)
 		}
 		for begun := o.Progress(); o.Progress().Run == begun.Run; {
-			slice, end := o.Slice(o.Progress(), foldRows, foldBytes)
-			if err := a.makeAll(slice, transact, func() error { return nil }); err != nil {
+			from, made := o.Progress(), 0
+			slice, end := o.Slice(from, foldRows, foldBytes)
+			if err := transact(func() (err error) {
+				made, err = a.makeSome(slice)
+				return err
+			}); err != nil {
 				return err
 			}
-			o.Folded(end)
+			o.Folded(from.Behind(made, len(slice), end))
 		}
 		o.Retire()
 		o.Prune()
@@ -201,26 +208,22 @@ func foldAll(o *overlay.Overlay, a *applier, transact func(func() error) error) 
 	return transact(func() error { return setFolded(a.conn, true, 0) })
 }
 
-// makeAll makes a slice's changes in one transaction, or, of a group's removal, in as many as
-// it takes. last is done in the last one.
-func (a *applier) makeAll(slice []overlay.Change, transact func(func() error) error, last func() error) error {
-	for more := true; more; {
-		if err := transact(func() (err error) {
-			more = false
-			for i := range slice {
-				if more, err = a.make(&slice[i]); err != nil {
-					return err
-				}
-			}
-			if more {
-				return nil
-			}
-			return last()
-		}); err != nil {
-			return err
+// makeSome makes a slice's changes, within a transaction, and says how many: all, but of groups
+// that are removed, which are as many as have foldMarked rows. Of the next one a part may be
+// removed too.
+func (a *applier) makeSome(slice []overlay.Change) (made int, err error) {
+	before := a.rows
+	for made < len(slice) {
+		c := &slice[made]
+		more, err := a.make(c)
+		if err != nil || more {
+			return made, err
+		}
+		if made++; c.Kind == overlay.RemoveGroup && a.rows-before >= foldMarked {
+			break
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // transact runs f in a transaction of the writer's own.

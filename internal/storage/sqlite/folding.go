@@ -186,8 +186,10 @@ func (w *fileWriter) slices(rest bool) error {
 	defer w.views.busy(false)
 	for began := time.Now(); owed > 0 && w.over.Frozen(); {
 		w.checkpointIfDue()
-		rows := min(owed, foldRows)
-		if rest {
+		rows, marks := min(owed, foldRows), w.over.LeftMarks() > 0
+		if marks {
+			rows = foldMarked
+		} else if rest {
 			rows = w.least()
 		}
 		from, left := time.Now(), w.over.Left()
@@ -195,8 +197,10 @@ func (w *fileWriter) slices(rest bool) error {
 			return err
 		}
 		now, made := time.Now(), left-w.over.Left()
-		w.took(made, now.Sub(from))
-		if owed -= made; rest && now.Sub(began) > foldRest {
+		if !marks {
+			w.took(made, now.Sub(from))
+		}
+		if owed -= max(made, 1); rest && now.Sub(began) > foldRest {
 			return nil
 		}
 	}
@@ -218,6 +222,10 @@ func (w *fileWriter) checkpointIfDue() {
 // can wait for the next commits'.
 func (w *fileWriter) owed() int {
 	active, left := w.over.Active(), w.over.Left()
+	if w.over.LeftMarks() > 0 {
+		w.before, w.beforeLogged = active, w.logged // how many rows these are is not known
+		return 1
+	}
 	part := func(before, now, full int64) float64 {
 		if now <= before {
 			return 0

@@ -17,6 +17,7 @@ type merger struct {
 	left   int // rows that are still wanted
 	skip   int // rows before them that are not
 	passed int // rows that the last chunk has passed
+	vain   int // rows of the table that were fetched, less those that were yielded
 
 	rest    storage.Query // what the table is to be asked for
 	from    rowSource
@@ -106,13 +107,14 @@ func (m *merger) Next() (row kv.Row, ok bool, err error) {
 		}
 		clear(m.buffer)
 		m.next = 0
-		// No more than are wanted: of those that the overlay has in their place, or has removed,
-		// there are few as a rule.
+		// No more than are wanted, and as many again as were fetched in vain: the overlay has few
+		// in their place, or has removed them, as a rule.
 		n := m.size
-		if m.skip == 0 {
-			n = min(n, m.left)
+		if m.skip == 0 && m.left < n {
+			n = min(n, m.left+m.vain)
 		}
 		m.buffer, m.more, m.failed = m.from.fetch(m.buffer[:0], n)
+		m.vain += len(m.buffer)
 		m.size = min(4*m.size, firstChunkRows)
 		m.stalled = len(m.buffer) == 0
 	}
@@ -163,6 +165,7 @@ func (m *merger) chunk(into []kv.Row, rows, bytes int) (_ []kv.Row, more bool, e
 		}
 		into = append(into, row)
 		m.left--
+		m.vain = max(m.vain-1, 0)
 		rows--
 		bytes -= len(row.Key) + len(row.Value)
 	}

@@ -702,28 +702,30 @@ func (w *fileWriter) freeze() {
 
 // foldSlice moves the next changes of the frozen run, which is arranged, into the table.
 func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
-	slice, end := w.over.Slice(w.over.Progress(), changes, bytes)
-	last, done := end.Run > w.over.Progress().Run, false
+	from := w.over.Progress()
+	slice, end := w.over.Slice(from, changes, bytes)
+	made, last := 0, false
 	shown := func() (*overlay.State, overlay.Cursor) {
 		w.doubt = false
-		if done {
-			w.over.Folded(end)
-			if last {
-				w.over.Retire()
-				w.from = firstDeadline
-				w.first.forget()
-			}
+		w.over.Folded(end)
+		if last {
+			w.over.Retire()
+			w.from = firstDeadline
+			w.first.forget()
 		}
 		return w.shown()
 	}
-	err := a.makeAll(slice, func(f func() error) error { return w.transactSlice(a, f, shown) }, func() error {
-		done = true
-		if !last {
+	err := w.transactSlice(a, func() (err error) {
+		if made, err = a.makeSome(slice); err != nil {
+			return err
+		}
+		end = from.Behind(made, len(slice), end)
+		if last = end.Run > from.Run; !last {
 			return nil
 		}
 		w.comesTo("last slice")
 		return setFolded(w.conn, w.over.Gathered() == 0, w.frozenTo)
-	})
+	}, shown)
 	if err != nil {
 		return err
 	}

@@ -185,8 +185,13 @@ func (s *tailed) foldSome(t *testing.T) {
 	require.NoError(t, err)
 	o.Arranged(arrangement)
 	for n := s.random.IntN(60); n > 0; n-- {
-		slice, end := o.Slice(o.Progress(), 1, 1)
-		require.NoError(t, a.makeAll(slice, w.transact, func() error { return nil }))
+		from, made := o.Progress(), 0
+		slice, end := o.Slice(from, 1, 1)
+		require.NoError(t, w.transact(func() (err error) {
+			made, err = a.makeSome(slice)
+			return err
+		}))
+		end = from.Behind(made, len(slice), end)
 		if o.Folded(end); end.Run > 1 {
 			break
 		}
