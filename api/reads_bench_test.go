@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -224,6 +225,62 @@ func BenchmarkRatio_SetBesideScans(b *testing.B) {
 		defer stop.Store(true)
 		return sets()
 	}}, side{"alone", sets})
+}
+
+// BenchmarkRatio_GetAllBesideWriters compares GetAll of a group of 10,000 keys beside 64
+// goroutines that set its keys durably with the same without them: at most one and a half times
+// as long.
+func BenchmarkRatio_GetAllBesideWriters(b *testing.B) {
+	store, err := api.New(filepath.Join(b.TempDir(), "store.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	keys := benchKeys(scaled(10_000))
+	random := newBenchRandom(1)
+	items := make([]api.Item, len(keys))
+	for i, key := range keys {
+		items[i] = api.Item{Group: "all", Key: key, Value: benchValue(random)}
+	}
+	if err := errors.Join(store.SetAll(items), store.Fold(b.Context())); err != nil {
+		b.Fatal(err)
+	}
+	getAll := func() measurement {
+		return hammer(b, 1, func(*benchCaller) (int, error) {
+			all, err := store.GetAll("all")
+			if len(all) != len(keys) {
+				err = errors.Join(err, fmt.Errorf("%d keys", len(all)))
+			}
+			return 1, err
+		})
+	}
+	ratio(b, "at most 1.5", side{"beside", func() measurement {
+		var stop atomic.Bool
+		var writers sync.WaitGroup
+		for number := range benchCallers {
+			writers.Go(func() {
+				random := newBenchRandom(uint64(number))
+				for !stop.Load() {
+					if err := store.Set("all", pick(random, keys), benchValue(random)); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		defer func() {
+			stop.Store(true)
+			writers.Wait()
+			if err := store.Fold(b.Context()); err != nil { // what comes next is alone
+				b.Error(err)
+			}
+		}()
+		return getAll()
+	}}, side{"alone", getAll})
 }
 
 // percentileOfSets is a measurement whose time is the 99th percentile.
