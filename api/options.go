@@ -53,7 +53,8 @@ type PID = engine.PID
 
 // WithPurgeInterval sets how long after its deadline an expired key is removed
 // and its EventExpire sent: 100 ms by default, more than zero. No read returns
-// an expired key, removed or not.
+// an expired key, removed or not. Its row leaves the file's table with the fold
+// (WithOverlay).
 func WithPurgeInterval(interval time.Duration) Option {
 	return func(c *engine.Config) error {
 		c.PurgeInterval = interval

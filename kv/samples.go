@@ -155,7 +155,7 @@ var sampleTypes = []*SampleType{
 		}},
 	{"gostore.log.unfolded", "By", SampleGauge, "Memory that has what was committed and is not in the table of entries yet", nil,
 		func(m *Metrics, emit emitter) { emit(float64(m.Log.Unfolded), nil) }},
-	{"gostore.expiry.lag", "s", SampleGauge, "How long a key has been expired and takes space still", nil,
+	{"gostore.expiry.lag", "s", SampleGauge, "How long a key has been expired and is not removed", nil,
 		func(m *Metrics, emit emitter) { emit(m.Expiry.Lag.Seconds(), nil) }},
 
 	{"gostore.listeners.open", "{listener}", SampleGauge, "Watchers and subscribers", []string{"type"},
