@@ -16,16 +16,6 @@ type Cursor struct {
 	Marks, Rows int
 }
 
-// Behind is the cursor behind so many changes of a slice that began at c and has so many, end
-// being the one behind all: fewer than all may be made of groups that are removed.
-func (c Cursor) Behind(made, all int, end Cursor) Cursor {
-	if made < all {
-		c.Marks += made
-		return c
-	}
-	return end
-}
-
 // hasMark and hasRow report whether the base has what the run says of a group, or of a key.
 // (Turns are given before anything of the run is folded: a reader whose cursor is
 // beyond that may read them.)
@@ -176,21 +166,22 @@ func (o *Overlay) FrozenKeys() int {
 
 // Left is how many changes of the frozen run the base has not got, once it is arranged.
 func (o *Overlay) Left() int {
-	a := o.arranged
-	if a == nil || o.folded.Run > a.run.number {
+	if !o.folding() {
 		return 0
 	}
-	return len(a.marks) - o.folded.Marks + len(a.rows) - o.folded.Rows
+	return o.LeftMarks() + len(o.arranged.rows) - o.folded.Rows
 }
 
 // LeftMarks is how many of those are groups that are removed.
 func (o *Overlay) LeftMarks() int {
-	a := o.arranged
-	if a == nil || o.folded.Run > a.run.number {
+	if !o.folding() {
 		return 0
 	}
-	return len(a.marks) - o.folded.Marks
+	return len(o.arranged.marks) - o.folded.Marks
 }
+
+// folding reports whether some of the frozen run is left, which is arranged.
+func (o *Overlay) folding() bool { return o.arranged != nil && o.folded.Run <= o.arranged.run.number }
 
 // Frozen reports whether there is a frozen run.
 func (o *Overlay) Frozen() bool { return o.working.frozen != nil }
@@ -204,8 +195,8 @@ func (o *Overlay) Progress() Cursor { return o.folded }
 // the last.
 //
 // They may be made any number of times, but a slice never after a later one. Groups that are
-// removed are a slice of their own, of which some may be made, and a part of the next: see
-// Cursor.Behind. Of a group that has a mark only rows are left: the mark removes all others.
+// removed are a slice of their own, of which some may be made, and a part of the next: then the
+// cursor's Marks say how many. Of a group that has a mark only rows are left: the mark removes all others.
 func (o *Overlay) Slice(after Cursor, changes, bytes int) (slice []Change, end Cursor) {
 	a := o.arranged
 	if a == nil || after.Run > a.run.number {

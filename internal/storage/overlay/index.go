@@ -1,6 +1,9 @@
 package overlay
 
-import "strings"
+import (
+	"sort"
+	"strings"
+)
 
 // index is the cells that a list had on one level when it was made, laid out for a search: a
 // look at a cell is a line of the processor's cache that has to be fetched, and a search of the
@@ -75,18 +78,11 @@ func common(a, b string) string {
 
 // before is the last of the index's cells before a position, nil if there is none.
 func (x *index) before(group, key string) *cell {
-	low, high := 0, len(x.groups) // the first group behind
-	for low < high {
-		if middle := int(uint(low+high) >> 1); x.groups[middle].group <= group {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	if low == 0 {
+	behind := sort.Search(len(x.groups), func(i int) bool { return x.groups[i].group > group })
+	if behind == 0 {
 		return nil
 	}
-	g := &x.groups[low-1]
+	g := &x.groups[behind-1]
 	n := g.behind
 	if g.group == group {
 		n = x.rank(g, key)

@@ -192,15 +192,14 @@ func foldAll(o *overlay.Overlay, a *applier, transact func(func() error) error) 
 			o.Arranged(arrangement)
 		}
 		for begun := o.Progress(); o.Progress().Run == begun.Run; {
-			from, made := o.Progress(), 0
-			slice, end := o.Slice(from, foldRows, foldBytes)
+			var end overlay.Cursor
 			if err := transact(func() (err error) {
-				made, err = a.makeSome(slice)
+				end, err = a.makeSlice(o, foldRows, foldBytes)
 				return err
 			}); err != nil {
 				return err
 			}
-			o.Folded(from.Behind(made, len(slice), end))
+			o.Folded(end)
 		}
 		o.Retire()
 		o.Prune()
@@ -208,22 +207,25 @@ func foldAll(o *overlay.Overlay, a *applier, transact func(func() error) error) 
 	return transact(func() error { return setFolded(a.conn, true, 0) })
 }
 
-// makeSome makes a slice's changes, within a transaction, and says how many: all, but of groups
-// that are removed, which are as many as have foldMarked rows. Of the next one a part may be
-// removed too.
-func (a *applier) makeSome(slice []overlay.Change) (made int, err error) {
-	before := a.rows
-	for made < len(slice) {
-		c := &slice[made]
-		more, err := a.make(c)
-		if err != nil || more {
-			return made, err
+// makeSlice makes an overlay's next changes, within a transaction: a slice of so many, at most,
+// but of groups that are removed as many as have foldMarked rows, and of the next one a part. end
+// is the cursor behind those that are made whole.
+func (a *applier) makeSlice(o *overlay.Overlay, changes, bytes int) (end overlay.Cursor, err error) {
+	begun, before := o.Progress(), a.rows
+	slice, end := o.Slice(begun, changes, bytes)
+	for i := range slice {
+		more := slice[i].Kind == overlay.RemoveGroup && a.rows-before >= foldMarked
+		if !more {
+			if more, err = a.make(&slice[i]); err != nil {
+				return begun, err
+			}
 		}
-		if made++; c.Kind == overlay.RemoveGroup && a.rows-before >= foldMarked {
-			break
+		if more { // only groups are left for the next slice
+			begun.Marks += i
+			return begun, nil
 		}
 	}
-	return made, nil
+	return end, nil
 }
 
 // transact runs f in a transaction of the writer's own.

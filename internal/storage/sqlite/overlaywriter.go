@@ -702,9 +702,9 @@ func (w *fileWriter) freeze() {
 
 // foldSlice moves the next changes of the frozen run, which is arranged, into the table.
 func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
-	from := w.over.Progress()
-	slice, end := w.over.Slice(from, changes, bytes)
-	made, last := 0, false
+	begun, marks := w.over.Progress(), w.over.LeftMarks() > 0
+	var end overlay.Cursor
+	last := false
 	shown := func() (*overlay.State, overlay.Cursor) {
 		w.doubt = false
 		w.over.Folded(end)
@@ -716,11 +716,10 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 		return w.shown()
 	}
 	err := w.transactSlice(a, func() (err error) {
-		if made, err = a.makeSome(slice); err != nil {
+		if end, err = a.makeSlice(w.over, changes, bytes); err != nil {
 			return err
 		}
-		end = from.Behind(made, len(slice), end)
-		if last = end.Run > from.Run; !last {
+		if last = end.Run > begun.Run; !last {
 			return nil
 		}
 		w.comesTo("last slice")
@@ -729,7 +728,7 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 	if err != nil {
 		return err
 	}
-	if len(slice) > 0 && slice[0].Kind == overlay.RemoveGroup {
+	if marks {
 		w.comesTo("mark")
 	} else if !last {
 		w.comesTo("slice")

@@ -185,13 +185,11 @@ func (s *tailed) foldSome(t *testing.T) {
 	require.NoError(t, err)
 	o.Arranged(arrangement)
 	for n := s.random.IntN(60); n > 0; n-- {
-		from, made := o.Progress(), 0
-		slice, end := o.Slice(from, 1, 1)
+		var end overlay.Cursor
 		require.NoError(t, w.transact(func() (err error) {
-			made, err = a.makeSome(slice)
+			end, err = a.makeSlice(o, 1, 1)
 			return err
 		}))
-		end = from.Behind(made, len(slice), end)
 		if o.Folded(end); end.Run > 1 {
 			break
 		}
