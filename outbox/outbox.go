@@ -49,24 +49,17 @@ type Outbox struct {
 // too or not. The outbox ends with Stop, when the store is closed, or when the system
 // shuts down.
 func Start(store *api.Store, system *actor.ActorSystem, options Options) (*Outbox, error) {
-	options, err := options.complete(system)
+	o, err := prepare(store, system, options)
 	if err != nil {
 		return nil, fmt.Errorf("outbox.Start: %w", err)
 	}
-	if _, err := store.Revision(); err != nil {
-		return nil, fmt.Errorf("outbox.Start: %w", err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	o := &Outbox{store: store.WithContext(ctx), system: system, options: options, ctx: ctx, cancel: cancel,
-		gone: make(chan struct{}), done: make(chan struct{}), turns: make(chan struct{}, 1)}
-	o.mu.lanes, o.mu.resting, o.mu.watched = make(map[string]*lane), make(map[string]*rest), make(map[string]*watched)
 	props := actor.PropsFromProducer(func() actor.Actor { return &receiver{o} },
 		actor.WithSupervisor(actor.NewOneForOneStrategy(10, time.Second, actor.DefaultDecider)))
 	o.self = actor.NewRootContext(system, nil).SpawnPrefix(props, "outbox-")
 	o.running.Go(o.follow)
 	o.running.Go(o.serve)
 	go func() {
-		<-ctx.Done()
+		<-o.ctx.Done()
 		o.running.Wait()
 		select {
 		case <-o.gone:
@@ -76,6 +69,22 @@ func Start(store *api.Store, system *actor.ActorSystem, options Options) (*Outbo
 		}
 		close(o.done)
 	}()
+	return o, nil
+}
+
+// prepare makes an outbox of which nothing runs yet.
+func prepare(store *api.Store, system *actor.ActorSystem, options Options) (*Outbox, error) {
+	options, err := options.complete(system)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := store.Revision(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &Outbox{store: store.WithContext(ctx), system: system, options: options, ctx: ctx, cancel: cancel,
+		gone: make(chan struct{}), done: make(chan struct{}), turns: make(chan struct{}, 1)}
+	o.mu.lanes, o.mu.resting, o.mu.watched = make(map[string]*lane), make(map[string]*rest), make(map[string]*watched)
 	return o, nil
 }
 

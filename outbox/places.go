@@ -159,9 +159,7 @@ func (o *Outbox) serve() {
 		case <-o.ctx.Done():
 		}
 		timer.Stop()
-		if o.crowded.Load() {
-			o.round()
-		}
+		o.round()
 	}
 }
 
@@ -195,11 +193,15 @@ func (o *Outbox) rested() time.Time {
 }
 
 // round goes on behind the last address that found a place, until one finds none or all
-// have had their turn.
+// have had their turn, if any waits. That is asked with the lock held: who told of the
+// turn may be about to say so.
 func (o *Outbox) round() {
 	o.mu.Lock()
-	from, missed := o.mu.cursor, o.mu.missed
+	crowded, from, missed := o.crowded.Load(), o.mu.cursor, o.mu.missed
 	o.mu.Unlock()
+	if !crowded {
+		return
+	}
 	if !o.places(from, "") || from != "" && !o.places("", from) {
 		return
 	}
