@@ -29,9 +29,9 @@ import (
 // Step 2 fails to empty the WAL while a reader needs its old pages. Point reads
 // are over in microseconds, but on a busy machine one may stand still half-way:
 // so the writer waits a moment (RESTART rather than PASSIVE), and longer, some
-// times in a row, once forcePages are reached: but ever shorter where that was in vain
-// because of a scan whose loop stands still, or a snapshot. One that is past its age
-// is ended. Until then the WAL grows, to its bounds:
+// times in a row, once forcePages are reached. For a scan or a snapshot that has been there
+// for longer than that moment it does not wait: step 2 is put off until that has ended. One
+// that is past its age is ended. Until then the WAL grows, to its bounds:
 //
 //   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
 //     new snapshots wait, gateWait at most, so that those that are open come to
@@ -91,6 +91,8 @@ type checkpoints struct {
 	requested atomic.Bool   // by the writer: step 1
 	force     atomic.Bool   // by the writer: step 2 is to wait for everybody
 	tail      atomic.Bool   // by the goroutine: step 2
+	putOff    atomic.Bool   // by the writer: step 2, until no scan or snapshot is in the way
+	late      atomic.Bool   // by the last of those: step 2 is to be made up for
 	crowded   atomic.Int64  // by the writer: readers are in the way of a WAL of so many pages; 0: it did not ask
 	dirty     atomic.Bool   // the WAL holds something
 	unsynced  atomic.Bool   // a sync has failed: the WAL is not to be trusted (see resync)
@@ -109,8 +111,7 @@ type checkpoints struct {
 	tries   int   // how often in a row step 2 met a reader
 	vain    int   // how often in a row that was in vain
 
-	gated    int           // the WAL's length in pages when the gate was last shut
-	patience time.Duration // how long it waits for readers when forced
+	gated int // the WAL's length in pages when the gate was last shut
 }
 
 // walLength is the answer of every kind of checkpoint.
@@ -131,12 +132,8 @@ func startCheckpoints(path string, config Config, g *ownership.Guard, s *synced,
 		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, synced: s, readers: readers, scanAge: config.ScanAge,
 		buffered: config.Durability == kv.DurabilityBuffered,
 		wake:     make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-		patience: forceWait,
 	}
-	readers.cleared = func() {
-		c.requested.Store(true)
-		c.signal()
-	}
+	readers.released = c.released
 	go c.run()
 	return c, nil
 }
@@ -189,9 +186,8 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 	}
 	if wal.pages >= forcePages && grown(wal.pages, c.forced, step) {
 		c.forced = wal.pages
-		if wal.rest() > 2*forcePages && c.readers.holding() > 0 {
-			// It would be in vain, or the writer would move it all. They may be past their age.
-			c.crowd(wal)
+		if c.readers.heldFor(tailWait) {
+			c.crowd(wal) // they may be past their age
 		} else {
 			c.force.Store(true)
 		}
@@ -241,7 +237,34 @@ func grown(pages, since, by int) bool { return pages < since || pages >= since+b
 
 // due reports whether the writer should checkpoint before its next
 // transaction.
-func (c *checkpoints) due() bool { return c.force.Load() || c.tail.Load() }
+func (c *checkpoints) due() bool {
+	if c.force.Load() {
+		return true
+	}
+	if !c.tail.Load() {
+		return false
+	}
+	c.putOff.Store(true) // before it looks: who ends meanwhile sees it
+	if c.readers.heldFor(tailWait) {
+		c.tail.Store(false)
+		return false
+	}
+	c.putOff.Store(false)
+	return true
+}
+
+// released is told when a scan or a snapshot has ended, and whether it was the last.
+func (c *checkpoints) released(last bool) {
+	switch {
+	case last && c.readers.gate.isShut():
+		c.requested.Store(true)
+	case c.putOff.Load() && !c.readers.heldFor(tailWait) && c.putOff.Swap(false):
+		c.late.Store(true)
+	default:
+		return
+	}
+	c.signal()
+}
 
 // Checkpoint moves what is committed into the database, as far as readers
 // permit. Call it between transactions; Begin does when it is due.
@@ -249,19 +272,16 @@ func (w *fileWriter) Checkpoint() error {
 	if w.conn == nil {
 		return kv.ClosedError
 	}
-	c, wait := w.checkpoints, tailWait
+	c := w.checkpoints
 	forced := c.force.Load()
 	if forced {
 		// What the goroutine is at must be done in any case, and two can't.
 		c.moving.Lock()
 		defer c.moving.Unlock()
-		wait = c.patience
 	}
 	c.force.Store(false)
 	c.tail.Store(false)
-	if c.pinned.Load() > 0 {
-		wait = 0
-	}
+	wait := c.wait(forced)
 	w.conn.SetBusyTimeout(wait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
 	wal, err := c.attempt(w.conn, "RESTART", wait)
@@ -270,14 +290,8 @@ func (w *fileWriter) Checkpoint() error {
 		return err
 	case !wal.busy:
 		c.vain, c.tries = 0, 0
-		if forced {
-			c.patience = min(2*c.patience, forceWait)
-		}
 	case forced:
 		c.vain++
-		if c.readers.holding() > 0 {
-			c.patience = max(c.patience/2, tailWait) // a caller may be done at any time
-		}
 		ended := c.expire(c.scanAge)
 		w.logger.Debug("readers keep the WAL from starting anew", "pages", wal.pages, "ended", ended)
 	case c.tries < tailTries:
@@ -287,6 +301,18 @@ func (w *fileWriter) Checkpoint() error {
 		c.tries = 0
 	}
 	return nil
+}
+
+// wait is for how long the writer waits for readers.
+func (c *checkpoints) wait(forced bool) time.Duration {
+	switch {
+	case c.pinned.Load() > 0 || c.readers.heldFor(tailWait):
+		return 0 // it would be in vain
+	case forced && c.readers.holding() == 0:
+		return forceWait
+	default:
+		return tailWait
+	}
 }
 
 // synced is how much of a database file a power cut leaves for sure.
@@ -337,7 +363,7 @@ func (c *checkpoints) run() {
 				c.makeWay(int(pages))
 			}
 			c.lighten()
-			if c.requested.Swap(false) {
+			if late := c.late.Swap(false); c.requested.Swap(false) || late && !c.few() {
 				c.move()
 			}
 			if idle == nil && c.dirty.Load() {
@@ -370,6 +396,17 @@ func (c *checkpoints) move() {
 			return
 		}
 	}
+}
+
+// few reports whether what the WAL has is little enough for step 2, which is the next then.
+func (c *checkpoints) few() bool {
+	wal, err := checkpoint(c.conn, "NOOP")
+	c.report(err)
+	few := err == nil && wal.rest() < tailPages
+	if few {
+		c.tail.Store(true)
+	}
+	return few
 }
 
 // writeBack has the disk write what was moved, if it is to be synced.

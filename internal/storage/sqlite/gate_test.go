@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -278,9 +279,9 @@ func TestWhoLooksAtPagesGoesOn(t *testing.T) {
 	}
 }
 
-// A count that takes long is held like a snapshot: the writer waits for it half as long
-// each time that it waits in vain, and it goes on though it is past its age.
-func TestTheWriterDoesNotWaitForLongReadsAgain(t *testing.T) {
+// A count that takes long is held like a snapshot: once it has taken long the writer does not
+// wait for it, and it goes on though it is past its age.
+func TestTheWriterDoesNotWaitForLongReads(t *testing.T) {
 	eachAccess(t, func(t *testing.T, access Config) {
 		d := openWith(t, access.buffered().at(temporary(t)))
 		require.NoError(t, write(d, numbered("g", 10)...))
@@ -307,12 +308,13 @@ func TestTheWriterDoesNotWaitForLongReadsAgain(t *testing.T) {
 		<-reading
 		require.Equal(t, 1, f.pool.holding())
 		c := w.checkpoints
-		for want := forceWait / 2; want > tailWait; want /= 2 {
-			require.NoError(t, write(d, row("g", "later", want.String())))
-			c.force.Store(true)
-			require.NoError(t, w.Checkpoint())
-			require.Equal(t, want, c.patience)
-		}
+		age(f.pool, -time.Hour)
+		require.Equal(t, tailWait, c.wait(true), "it has only begun")
+		require.NoError(t, write(d, row("g", "later", "v")))
+		age(f.pool, time.Hour+tailWait)
+		require.Zero(t, c.wait(true))
+		c.force.Store(true)
+		require.NoError(t, w.Checkpoint())
 		require.Equal(t, 1, f.pool.expire(-1))
 		require.Zero(t, f.pool.holding())
 		proceed()
@@ -320,4 +322,45 @@ func TestTheWriterDoesNotWaitForLongReadsAgain(t *testing.T) {
 		requireNothingHeld(t, d)
 		requireUnpinned(t, viewsOf(t, d))
 	})
+}
+
+// age makes what is held so much older.
+func age(p *pool, by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for h := range p.mu.held {
+		h.since = h.since.Add(-by)
+	}
+}
+
+// TestAScanPutsTheCheckpointOff: what the writer has to do of it is not tried beside a scan
+// that takes long, and made up for when that has ended.
+func TestAScanPutsTheCheckpointOff(t *testing.T) {
+	d := openWith(t, Config{}.buffered().at(temporary(t)))
+	require.NoError(t, write(d, numbered("g", 10)...))
+	p, c := d.reads.(*fileReads).pool, fileOf(d).checkpoints
+	hold := func() *hold {
+		t.Helper()
+		h, err := p.holdNow()
+		require.NoError(t, err)
+		return h
+	}
+	long, short := hold(), hold()
+	p.mu.Lock()
+	long.since = long.since.Add(-time.Hour)
+	short.since = short.since.Add(time.Hour) // however long the test takes
+	p.mu.Unlock()
+	c.tail.Store(true)
+	require.False(t, c.due())
+	require.False(t, c.tail.Load(), "it is not asked for before each commit")
+	require.NoError(t, write(d, row("g", "later", "v")))
+	long.release(kv.SnapshotClosedError)
+	testkit.Until(t, "it is made up for", func() bool { return c.tail.Load() })
+	require.True(t, c.due())
+	short.release(kv.SnapshotClosedError)
+	require.False(t, c.putOff.Load())
+	require.NoError(t, fileOf(d).Checkpoint())
+	wal, err := checkpoint(fileOf(d).conn, "NOOP")
+	require.NoError(t, err)
+	require.Zero(t, wal.rest())
 }

@@ -186,8 +186,8 @@ func (h *hold) forget(had held) {
 	} else {
 		had.pin.release()
 	}
-	if last && p.cleared != nil && p.gate.isShut() {
-		p.cleared()
+	if p.released != nil {
+		p.released(last)
 	}
 }
 
@@ -196,6 +196,18 @@ func (p *pool) holding() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.mu.held)
+}
+
+// heldFor reports whether a scan or snapshot has had one for longer than that.
+func (p *pool) heldFor(long time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for h := range p.mu.held {
+		if time.Since(h.since) > long {
+			return true
+		}
+	}
+	return false
 }
 
 // expire ends scans and snapshots that are older than the limit, one that is at work

@@ -469,3 +469,39 @@ func firstRevision(d *Database) uint64 {
 	}
 	return 1
 }
+
+// TestAScanBreathesBesideCommits: after each chunk beside which something was committed, and
+// after no other.
+func TestAScanBreathesBesideCommits(t *testing.T) {
+	breaths := 0
+	breathe = func() { breaths++ }
+	t.Cleanup(func() { breathe = sleepABreath })
+	d := openWith(t, Config{}.buffered().at(temporary(t)))
+	const n = firstChunkRows + 3*chunkRows
+	require.NoError(t, write(d, numbered("g", n)...))
+	scan := func(reads answers, each func(i int)) {
+		i := 0
+		for _, err := range reads.Scan(background, storage.GroupQuery("g"), 0) {
+			require.NoError(t, err)
+			each(i)
+			i++
+		}
+		require.Equal(t, n, i)
+	}
+	snapshot, err := d.Snapshot(background)
+	require.NoError(t, err)
+	defer snapshot.Close()
+	for name, reads := range map[string]answers{"now": d.Reads(), "snapshot": snapshot} {
+		t.Run(name, func(t *testing.T) {
+			breaths = 0
+			scan(reads, func(int) {})
+			require.Zero(t, breaths, "alone")
+			scan(reads, func(i int) {
+				if i == 10 || i == 20 {
+					require.NoError(t, write(d, row("other", "k", fmt.Sprint(i))))
+				}
+			})
+			require.Equal(t, 1, breaths, "beside one chunk")
+		})
+	}
+}

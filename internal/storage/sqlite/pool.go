@@ -23,17 +23,17 @@ import (
 // for one to end ends. A scan that goes on takes its connection along (hold), and lets
 // another read begin; a snapshot has a connection of its own from the start.
 type pool struct {
-	open    func() (*reader, error)
-	sound   func() error // whether the files are those that were opened
-	views   *views       // nil: SQLite reads everything
-	closed  <-chan struct{}
-	reading chan struct{} // held while a read is at work
-	gate    gate
-	turns   chan struct{}  // held while a long scan computes
-	running chan struct{}  // held while a held connection is used
-	cleared func()         // nobody holds the WAL any more that the gate waits for; nil: nobody asks
-	steps   failpoint.Hook // of connections: tests alone set it
-	none    chan struct{}  // closed when the pool is shut and has no connection
+	open     func() (*reader, error)
+	sound    func() error // whether the files are those that were opened
+	views    *views       // nil: SQLite reads everything
+	closed   <-chan struct{}
+	reading  chan struct{} // held while a read is at work
+	gate     gate
+	turns    chan struct{}   // held while a long scan computes
+	running  chan struct{}   // held while a held connection is used
+	released func(last bool) // one of those that held the WAL has ended; nil: nobody asks
+	steps    failpoint.Hook  // of connections: tests alone set it
+	none     chan struct{}   // closed when the pool is shut and has no connection
 
 	mu struct {
 		sync.Mutex
