@@ -9,9 +9,9 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// A whole group goes into a map, where its rows have no order. So they are read in that of
-// the table, go from the page into the map without a list between, and what the overlay says
-// is said of the map afterwards: nothing is merged.
+// A whole group goes into a map, where its rows have no order. So nothing is merged: what the
+// overlay says goes in first, and then rows that it does not decide, in the order of the table,
+// from the page into the map without a list between.
 
 func (f *fileReads) GetAll(ctx context.Context, group string, now int64) (all map[string]string, err error) {
 	err = f.look(ctx, func(v *view, p *pace) (err error) {
@@ -43,42 +43,66 @@ func (s sqlMoment) GetAll(ctx context.Context, group string, now int64) (map[str
 	return storage.Gather(s.Scan(ctx, storage.GroupQuery(group), now))
 }
 
+// whole is a group on its way into its map.
+type whole struct {
+	rows map[string]string
+	over bool                // the overlay decides some of its keys
+	gone map[string]struct{} // those that it has no live row of
+}
+
+// decided reports whether the overlay decides a key.
+func (w *whole) decided(key []byte) bool {
+	if !w.over {
+		return false
+	}
+	if _, has := w.rows[string(key)]; has {
+		return true
+	}
+	_, gone := w.gone[string(key)]
+	return gone
+}
+
 // getAll is the live rows of a group.
 func (v *view) getAll(group string, now int64, p *pace) (map[string]string, error) {
 	r := kv.GroupRange(group)
-	touched := v.touches(r)
-	var all map[string]string
-	if !touched || !v.over.Hides(group) {
-		n, err := v.countStored(r, p)
-		if err == nil {
+	w, n := whole{over: v.touches(r)}, 0
+	if hidden := w.over && v.over.Hides(group); !hidden {
+		var err error
+		if n, err = v.countStored(r, p); err == nil {
 			err = p.fits(n)
 		}
 		if err != nil {
 			return nil, err
 		}
-		all = make(map[string]string, min(n, v.most(group)))
-		if err := v.pairs(all, group, now, n, p); err != nil {
+	}
+	w.rows = make(map[string]string, min(n, v.most(group)))
+	if w.over {
+		walk := v.over.Iterate(overlay.GroupBounds(r), false)
+		for e, ok := walk.Next(); ok; e, ok = walk.Next() {
+			if err := p.step(1); err != nil {
+				return nil, err
+			}
+			w.lay(&e, now)
+		}
+	}
+	if n > 0 {
+		if err := v.pairs(&w, group, now, n, p); err != nil {
 			return nil, err
 		}
 	}
-	if all == nil {
-		all = make(map[string]string)
+	return w.rows, nil
+}
+
+// lay puts in what the overlay says of a key.
+func (w *whole) lay(e *overlay.Entry, now int64) {
+	switch {
+	case !e.Gone && e.Row.Live(now):
+		w.rows[e.Row.Key] = e.Row.Value
+	case w.gone == nil:
+		w.gone = map[string]struct{}{e.Row.Key: {}}
+	default:
+		w.gone[e.Row.Key] = struct{}{}
 	}
-	if !touched {
-		return all, nil
-	}
-	walk := v.over.Iterate(overlay.GroupBounds(r), false)
-	for e, ok := walk.Next(); ok; e, ok = walk.Next() {
-		if err := p.step(1); err != nil {
-			return nil, err
-		}
-		if e.Gone || !e.Row.Live(now) {
-			delete(all, e.Row.Key)
-		} else {
-			all[e.Row.Key] = e.Row.Value
-		}
-	}
-	return all, nil
 }
 
 // most is how many rows of a group the pages have room for. A damaged index may tell of
@@ -91,8 +115,8 @@ func (v *view) most(group string) int {
 // together is how many rows are read at a time, in the order of the table.
 const together = 2048
 
-// pairs puts a group's live rows, of which there are n, dead ones included, into a map.
-func (v *view) pairs(all map[string]string, group string, now int64, n int, p *pace) error {
+// pairs puts in a group's live rows that the pages have, of which there are n, dead ones included.
+func (v *view) pairs(w *whole, group string, now int64, n int, p *pace) error {
 	q := storage.GroupQuery(group)
 	q.AnyOrder = true
 	s := newPageScan(q, now)
@@ -112,7 +136,7 @@ func (v *view) pairs(all map[string]string, group string, now int64, n int, p *p
 				return errUnread // the index has a row that the table has not
 			}
 			next++
-			if err := s.put(v, all); err != nil {
+			if err := s.put(v, w); err != nil {
 				return err
 			}
 			if s.bytes < firstChunkBytes {
@@ -134,23 +158,30 @@ func (v *view) pairs(all map[string]string, group string, now int64, n int, p *p
 	return nil
 }
 
-// put puts the row that was read into a map, if it is live.
-func (s *pageScan) put(v *view, all map[string]string) error {
+// put puts in the row that was read, if it is live and the overlay does not decide.
+func (s *pageScan) put(v *view, w *whole) error {
 	var row kv.Row
 	if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
 		return err
 	}
-	if both, n, ok := s.near(v); ok && len(both)-n <= joined {
+	both, n, near := s.near(v)
+	if near && w.decided(both[:n]) {
+		return nil
+	}
+	if near && len(both)-n <= joined {
 		s.bytes += len(both)
 		pair := s.cutter.cut(both)
-		all[pair[:n]] = pair[n:]
+		w.rows[pair[:n]] = pair[n:]
 		return nil
 	}
 	if err := s.fill(v, &row); err != nil {
 		return err
 	}
+	if !near && w.decided([]byte(row.Key)) {
+		return nil
+	}
 	s.bytes += len(row.Key) + len(row.Value)
-	all[row.Key] = row.Value
+	w.rows[row.Key] = row.Value
 	return nil
 }
 
