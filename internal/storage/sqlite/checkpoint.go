@@ -28,16 +28,16 @@ import (
 //
 // Step 2 fails to empty the WAL while a reader needs its old pages. Point reads
 // are over in microseconds, but on a busy machine one may stand still half-way:
-// so the writer waits a moment (RESTART rather than PASSIVE), and longer, some
-// times in a row, once forcePages are reached. For a scan or a snapshot that has been there
-// for longer than that moment it does not wait: step 2 is put off until that has ended. One
-// that is past its age is ended. Until then the WAL grows, to its bounds:
+// so the writer waits a moment (RESTART rather than PASSIVE), some times in a row, and
+// longer once forcePages are reached, if there are only such. For a scan or a snapshot that
+// has been there for longer than that moment it does not wait: step 2 is put off until that
+// has ended. One that is past its age is ended. Until then the WAL grows, to its bounds:
 //
 //   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
 //     new snapshots wait, gateWait at most, so that those that are open come to
 //     their end and no others take their place. When the last is closed, step 1 begins.
 //   - From hardPages on those are ended that are older than gateWait, and from half as
-//     much again on all of them.
+//     much again on all of them; and the writer waits for the moment that it takes.
 //
 // See docs/adr/0041-the-wal-is-bounded.md.
 //
@@ -181,14 +181,23 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 	}
 	c.bound(wal)
 	step := forceStep
-	if c.vain >= forceTries {
+	if c.vain >= forceTries && wal.pages < hardPages {
 		step = c.forced / 2
 	}
 	if wal.pages >= forcePages && grown(wal.pages, c.forced, step) {
 		c.forced = wal.pages
-		if c.readers.heldFor(tailWait) {
+		held := c.readers.heldFor(tailWait)
+		if held {
 			c.crowd(wal) // they may be past their age
-		} else {
+		}
+		switch {
+		case wal.pages >= hardPages:
+			c.force.Store(true)
+		case held:
+		case wal.rest() > 2*forcePages:
+			c.requested.Store(true) // so much is not for the writer to move
+			c.signal()
+		default:
 			c.force.Store(true)
 		}
 	}
@@ -225,7 +234,12 @@ func (c *checkpoints) makeWay(pages int) {
 	case pages >= hardPages:
 		age = min(age, gateWait)
 	}
-	if ended := c.expire(age); ended > 0 {
+	ended := c.expire(age)
+	switch {
+	case ended == 0:
+	case pages < softPages:
+		c.logger.Debug("scans and snapshots past their age, which kept the WAL from starting anew, were ended", "pages", pages, "ended", ended)
+	default:
 		c.logger.Warn("the WAL has reached its bound: scans and snapshots that kept it from starting anew were ended",
 			"pages", pages, "ended", ended)
 	}
@@ -241,12 +255,11 @@ func (c *checkpoints) due() bool {
 	if c.force.Load() {
 		return true
 	}
-	if !c.tail.Load() {
+	if !c.tail.Swap(false) {
 		return false
 	}
 	c.putOff.Store(true) // before it looks: who ends meanwhile sees it
 	if c.readers.heldFor(tailWait) {
-		c.tail.Store(false)
 		return false
 	}
 	c.putOff.Store(false)
@@ -306,8 +319,13 @@ func (w *fileWriter) Checkpoint() error {
 // wait is for how long the writer waits for readers.
 func (c *checkpoints) wait(forced bool) time.Duration {
 	switch {
-	case c.pinned.Load() > 0 || c.readers.heldFor(tailWait):
+	case c.pinned.Load() > 0:
 		return 0 // it would be in vain
+	case c.readers.heldFor(tailWait):
+		if forced && c.forced >= hardPages {
+			return tailWait // a writer that never waits leaves no processor to who ends them, if there is only one
+		}
+		return 0 // in vain too
 	case forced && c.readers.holding() == 0:
 		return forceWait
 	default:

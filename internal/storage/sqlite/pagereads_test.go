@@ -477,7 +477,9 @@ func TestAScanBreathesBesideCommits(t *testing.T) {
 	breathe = func() { breaths++ }
 	t.Cleanup(func() { breathe = sleepABreath })
 	d := openWith(t, Config{}.buffered().at(temporary(t)))
-	const n = firstChunkRows + 3*chunkRows
+	pool := d.reads.(*fileReads).pool
+	pool.turns = make(chan struct{}, 1)
+	const n = firstChunkRows + 3*chunkRows - 5
 	require.NoError(t, write(d, numbered("g", n)...))
 	scan := func(reads answers, each func(i int)) {
 		i := 0
@@ -502,6 +504,22 @@ func TestAScanBreathesBesideCommits(t *testing.T) {
 				}
 			})
 			require.Equal(t, 1, breaths, "beside one chunk")
+			breaths = 0
+			scan(reads, func(i int) {
+				if i == n-2*chunkRows+10 {
+					require.NoError(t, write(d, row("other", "k", fmt.Sprint(i))))
+				}
+			})
+			require.Zero(t, breaths, "behind the last chunk")
+			pool.turns = make(chan struct{}, 2)
+			breaths = 0
+			scan(reads, func(i int) {
+				if i == 10 {
+					require.NoError(t, write(d, row("other", "k", fmt.Sprint(i))))
+				}
+			})
+			require.Zero(t, breaths, "where another scan might have its turn too")
+			pool.turns = make(chan struct{}, 1)
 		})
 	}
 }

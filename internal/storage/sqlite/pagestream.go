@@ -208,22 +208,24 @@ func (s *pageLoop[T]) next(ctx context.Context) error {
 	err = s.hold.look(func(v *view) error { return s.chunk(v, rows, bytes) })
 	if seen := s.pool.views.sequence.Before(); seen != s.seen {
 		s.seen = seen
-		breathe()
+		if err == nil && s.more && len(s.pool.turns) == cap(s.pool.turns) {
+			breathe()
+		}
 	}
 	return err
 }
 
-// breathe leaves a processor to others after a chunk beside which something was committed.
-// Callers that a commit has answered lie in the queue of the writer's processor: one that has
-// nothing to do takes half of them over, one that goes on with the next scan takes none, and
-// the p99 of a Set by 64 callers beside four scans was three times what it is alone. Only
-// tests change it.
+// breathe leaves a processor to others after a chunk, where scans have as many as they may and
+// something was committed since the chunk before. Callers that a commit has answered lie in the
+// queue of the writer's processor: one that has nothing to do takes half of them over, one that
+// goes on with the next scan takes none, and the p99 of a Set by 64 callers beside four scans was
+// three times what it is alone. Only tests change it.
 var breathe = sleepABreath
 
 func sleepABreath() { time.Sleep(breath) }
 
-// breath is short beside what a chunk takes. (The runtime makes it longer where nothing else
-// is to be done.)
+// breath is short beside what a chunk takes. (The runtime makes it as long as a millisecond where
+// nothing else is to be done.)
 const breath = 100 * time.Microsecond
 
 // explain has SQLite say what is wrong: behind the last that was yielded, or, as it passes

@@ -498,9 +498,13 @@ func (s *views) rest(a *anchor) {
 }
 
 // drain ends the retired anchors, and waits for the readers of their views: for some
-// turns of the scheduler in any case, and then as long as it may.
+// turns of the scheduler, and then as long as it may. Where it may not wait there are only few
+// turns: each may be a long one of the writer's.
 func (s *views) drain(wait time.Duration) {
-	const turns = 64
+	turns := 64
+	if wait <= 0 {
+		turns = 4
+	}
 	for range turns {
 		if s.ended() {
 			return
