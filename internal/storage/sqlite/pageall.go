@@ -3,9 +3,11 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/overlay"
+	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -46,27 +48,30 @@ func (s sqlMoment) GetAll(ctx context.Context, group string, now int64) (map[str
 // whole is a group on its way into its map.
 type whole struct {
 	rows map[string]string
-	over bool                // the overlay decides some of its keys
-	gone map[string]struct{} // those that it has no live row of
+	laid map[string]string   // what the overlay has of it: rows, or only these if they are few
+	gone map[string]struct{} // the keys that the overlay has no live row of
 }
 
 // decided reports whether the overlay decides a key.
 func (w *whole) decided(key []byte) bool {
-	if !w.over {
-		return false
+	if len(w.laid) > 0 {
+		if _, has := w.laid[string(key)]; has {
+			return true
+		}
 	}
-	if _, has := w.rows[string(key)]; has {
-		return true
+	if len(w.gone) > 0 {
+		_, gone := w.gone[string(key)]
+		return gone
 	}
-	_, gone := w.gone[string(key)]
-	return gone
+	return false
 }
 
 // getAll is the live rows of a group.
 func (v *view) getAll(group string, now int64, p *pace) (map[string]string, error) {
 	r := kv.GroupRange(group)
-	w, n := whole{over: v.touches(r)}, 0
-	if hidden := w.over && v.over.Hides(group); !hidden {
+	var w whole
+	n, touched := 0, v.touches(r)
+	if hidden := touched && v.over.Hides(group); !hidden {
 		var err error
 		if n, err = v.countStored(r, p); err == nil {
 			err = p.fits(n)
@@ -76,7 +81,7 @@ func (v *view) getAll(group string, now int64, p *pace) (map[string]string, erro
 		}
 	}
 	w.rows = make(map[string]string, min(n, v.most(group)))
-	if w.over {
+	if touched {
 		walk := v.over.Iterate(overlay.GroupBounds(r), false)
 		for e, ok := walk.Next(); ok; e, ok = walk.Next() {
 			if err := p.step(1); err != nil {
@@ -84,6 +89,7 @@ func (v *view) getAll(group string, now int64, p *pace) (map[string]string, erro
 			}
 			w.lay(&e, now)
 		}
+		w.keepLaid(n)
 	}
 	if n > 0 {
 		if err := v.pairs(&w, group, now, n, p); err != nil {
@@ -102,6 +108,15 @@ func (w *whole) lay(e *overlay.Entry, now int64) {
 		w.gone = map[string]struct{}{e.Row.Key: {}}
 	default:
 		w.gone[e.Row.Key] = struct{}{}
+	}
+}
+
+// keepLaid has what was laid be asked for, while n rows of the pages come into the same map: a
+// small map is looked at faster.
+func (w *whole) keepLaid(n int) {
+	if w.laid = w.rows; len(w.rows) < n/8 {
+		w.laid = make(map[string]string, len(w.rows))
+		maps.Copy(w.laid, w.rows)
 	}
 }
 
@@ -165,8 +180,9 @@ func (s *pageScan) put(v *view, w *whole) error {
 		return err
 	}
 	both, n, near := s.near(v)
-	if near && w.decided(both[:n]) {
-		return nil
+	if decided, err := s.decided(v, w, both[:n], near); err != nil || decided {
+		s.cutter.left--
+		return err
 	}
 	if near && len(both)-n <= joined {
 		s.bytes += len(both)
@@ -177,12 +193,22 @@ func (s *pageScan) put(v *view, w *whole) error {
 	if err := s.fill(v, &row); err != nil {
 		return err
 	}
-	if !near && w.decided([]byte(row.Key)) {
-		return nil
-	}
 	s.bytes += len(row.Key) + len(row.Value)
 	w.rows[row.Key] = row.Value
 	return nil
+}
+
+// decided reports whether the overlay decides the row that was read, whose key lies near or is
+// to be looked for.
+func (s *pageScan) decided(v *view, w *whole, key []byte, near bool) (bool, error) {
+	if !near && len(w.laid)+len(w.gone) > 0 {
+		column, err := s.record.Column(v.shape.columns[columnKey])
+		if err != nil || column.Kind != pages.Text {
+			return false, faulty(err)
+		}
+		key = column.Bytes
+	}
+	return w.decided(key), nil
 }
 
 // cutter makes strings that belong together out of few allocations: each costs as much as a

@@ -62,3 +62,47 @@ func requireGetAll(t *testing.T, d *Database, group string, now int64) map[strin
 	require.Equal(t, want, got, group)
 	return got
 }
+
+// Of a group of which the overlay decides few rows, or most, or none of the pages', each is as
+// the overlay has it, or else as the pages have it, also where values fill pages of their own.
+func TestGetAllOverAnOverlay(t *testing.T) {
+	for name, size := range map[string]int{"short": 20, "pages of their own": 3 * filePageSize} {
+		for _, changed := range []int{1, 5, 90} {
+			t.Run(fmt.Sprint(name, ", ", changed, " of 100"), func(t *testing.T) {
+				d := openWith(t, Config{Path: temporary(t), Overlay: 8 << 20, loose: true, Events: decodeLog}.buffered())
+				want := make(map[string]string)
+				set := func(i int, value string) kv.Row {
+					r := row("g", fmt.Sprintf("%03d", i), strings.Repeat(value, size))
+					want[r.Key] = r.Value
+					return r
+				}
+				var rows []kv.Row
+				for i := range 100 {
+					rows = append(rows, set(i, "v"))
+				}
+				require.NoError(t, write(d, rows...))
+				require.NoError(t, fileOf(d).foldOver())
+				w := d.Writer()
+				require.NoError(t, w.Begin())
+				for i := range changed {
+					if i%3 == 1 {
+						_, err := w.Delete("g", fmt.Sprintf("%03d", i))
+						require.NoError(t, err)
+						delete(want, fmt.Sprintf("%03d", i))
+						continue
+					}
+					require.NoError(t, w.Upsert(set(i, "w")))
+				}
+				dead := row("g", "050", "dead")
+				dead.Deadline = 5
+				delete(want, dead.Key)
+				require.NoError(t, w.Upsert(dead))
+				require.NoError(t, w.Upsert(set(200, "n")))
+				require.NoError(t, w.Commit())
+				all, err := d.Reads().GetAll(background, "g", 5)
+				require.NoError(t, err)
+				require.Equal(t, want, all)
+			})
+		}
+	}
+}
