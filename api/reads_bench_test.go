@@ -294,6 +294,61 @@ func BenchmarkRatio_GetAllBesideWriters(b *testing.B) {
 	}}, side{"alone", getAll})
 }
 
+// BenchmarkRatio_PageOverWrites compares pages of 100 out of the middle of 100,000 keys, of which
+// 10,000 were set since and are not in the table yet, with the same when they are.
+func BenchmarkRatio_PageOverWrites(b *testing.B) {
+	keys := benchKeys(scaled(manyKeys))
+	random := newBenchRandom(1)
+	open := func(written bool) side {
+		store, err := api.New(filepath.Join(b.TempDir(), "store.db"), api.WithOverlay(256<<20))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			if err := store.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		items := make([]api.Item, len(keys))
+		for i, key := range keys {
+			items[i] = api.Item{Group: "all", Key: key, Value: benchValue(random)}
+		}
+		if err := errors.Join(store.SetAll(items), store.Fold(b.Context())); err != nil {
+			b.Fatal(err)
+		}
+		name := "folded"
+		if written {
+			name = "written"
+			stop := make(chan struct{})
+			var writing sync.WaitGroup
+			writing.Go(func() { // again and again: a store that rests folds
+				for tick := time.Tick(100 * time.Millisecond); ; {
+					if err := store.SetAll(items[:len(items)/10]); err != nil {
+						b.Error(err)
+						return
+					}
+					select {
+					case <-tick:
+					case <-stop:
+						return
+					}
+				}
+			})
+			b.Cleanup(func() { close(stop); writing.Wait() })
+		}
+		return side{name, func() measurement {
+			return hammer(b, 1, func(caller *benchCaller) (int, error) {
+				page, err := store.GetPage("all", len(keys)/2+caller.random.IntN(1000), 100)
+				if len(page) != 100 {
+					err = errors.Join(err, fmt.Errorf("%d keys", len(page)))
+				}
+				return 1, err
+			})
+		}}
+	}
+	ratio(b, "no aim", open(true), open(false))
+}
+
 // percentileOfSets is a measurement whose time is the 99th percentile.
 func percentileOfSets(b *testing.B, store *api.Store) measurement {
 	var mu sync.Mutex

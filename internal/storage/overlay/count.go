@@ -87,15 +87,11 @@ type counter struct {
 func (d *counter) group(group string, groups bool) (keys, more int64, err error) {
 	s := d.state
 	d.lives, d.covers = 0, 0
-	hidden := s.active.hides(group, s.number)
-	if !hidden && s.frozen != nil {
-		mark := s.frozen.mark(group, s.number)
-		hidden = mark != nil && !d.folded.hasMark(s.frozen, mark)
-	}
+	hidden := d.hidden(group)
 	bounds := GroupBounds(kv.GroupRange(group))
 	walk := s.Iterate(bounds, false)
 	for from := walk.peek(); from != nil; from = walk.peek() {
-		if err := d.key(from.cell, from.version, from == &walk.frozen, hidden); err != nil {
+		if err := d.key(walk, from, hidden); err != nil {
 			return 0, 0, err
 		}
 		walk.step(from, from == &walk.frozen)
@@ -113,18 +109,34 @@ func (d *counter) group(group string, groups bool) (keys, more int64, err error)
 	return keys, more, err
 }
 
-// key counts a key by the version that decides.
-func (d *counter) key(c *cell, v *version, frozen, hidden bool) error {
-	if frozen && d.folded.hasRow(d.state.frozen, c) {
-		return nil // the base has it as the overlay says
+// hidden reports whether nothing counts that the base has of a group.
+func (d *counter) hidden(group string) bool {
+	s := d.state
+	if s.active.hides(group, s.number) {
+		return true
 	}
-	if !v.gone && d.live(v.deadline) {
+	if s.frozen == nil {
+		return false
+	}
+	mark := s.frozen.mark(group, s.number)
+	return mark != nil && !d.folded.hasMark(s.frozen, mark)
+}
+
+// key counts the key that a walk is at, by the version that decides.
+func (d *counter) key(walk *Iterator, at *cursor, hidden bool) error {
+	frozen := walk.passed
+	if at == &walk.frozen {
+		if frozen = at.cell; d.folded.hasRow(d.state.frozen, frozen) {
+			return nil // the base has it as the overlay says
+		}
+	}
+	if !at.version.gone && d.live(at.version.deadline) {
 		d.lives++
 	}
 	if hidden {
 		return nil
 	}
-	deadline, found, err := d.below(c.group, c.key)
+	deadline, found, err := d.below(at.cell, frozen)
 	if err != nil {
 		return err
 	}
@@ -137,31 +149,30 @@ func (d *counter) key(c *cell, v *version, frozen, hidden bool) error {
 // live reports whether a row counts.
 func (d *counter) live(deadline int64) bool { return deadline > d.now || d.now == math.MinInt64 }
 
-// below is the row that the base's snapshot has of a key that the overlay decides, in a
-// group of which it shows something.
-func (d *counter) below(group, key string) (deadline int64, found bool, err error) {
+// below is the row that the base's snapshot has of a cell's key, which the overlay decides, in
+// a group of which it shows something. frozen is the frozen run's cell, nil if that says nothing
+// of the key.
+func (d *counter) below(c, frozen *cell) (deadline int64, found bool, err error) {
 	s := d.state
-	cell := s.active.rows.find(group, key)
 	if s.frozen != nil {
-		c := s.frozen.rows.find(group, key)
-		switch said := c != nil && c.newest.Load() != nil; {
-		case said && d.folded.hasRow(s.frozen, c):
-			v := c.newest.Load()
+		switch {
+		case frozen != nil && d.folded.hasRow(s.frozen, frozen):
+			v := frozen.newest.Load()
 			return v.deadline, !v.gone, nil
-		case s.frozen.hides(group, s.number):
+		case s.frozen.hides(c.group, s.number):
 			return 0, false, nil // the base has removed it with its group
-		case said:
-			cell = c // what the base has lies under the frozen run
+		case frozen != nil:
+			c = frozen // what the base has lies under the frozen run
 		}
 	}
 	if s.active.shifts {
-		return d.base.Deadline(group, key)
+		return d.base.Deadline(c.group, c.key)
 	}
-	if deadline, found, known := cell.under.what(); known {
+	if deadline, found, known := c.under.what(); known {
 		return deadline, found, nil
 	}
-	if deadline, found, err = d.base.Deadline(group, key); err == nil {
-		cell.under.know(deadline, found)
+	if deadline, found, err = d.base.Deadline(c.group, c.key); err == nil {
+		c.under.know(deadline, found)
 	}
 	return deadline, found, err
 }

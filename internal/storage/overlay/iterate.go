@@ -35,6 +35,7 @@ type Iterator struct {
 	bounds         Bounds
 	reverse        bool
 	active, frozen cursor
+	passed         *cell  // the frozen run's of the key that active is at, which decides; nil: there is none
 	group          string // the last that was asked about, and whether it is hidden from the frozen run
 	asked, hidden  bool
 }
@@ -98,12 +99,16 @@ func (i *Iterator) peek() *cursor {
 		return &i.frozen
 	}
 	if c == 0 { // the active run decides
+		i.passed = i.frozen.cell
 		i.step(&i.frozen, true)
 	}
 	return &i.active
 }
 
 func (i *Iterator) step(c *cursor, frozen bool) {
+	if !frozen {
+		i.passed = nil
+	}
 	if i.reverse {
 		c.cell = c.cell.leads()
 	} else {

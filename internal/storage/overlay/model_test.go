@@ -265,6 +265,39 @@ func (s snapshot) check(t require.TestingT, b Bounds, reverse, passes bool, now 
 		require.NoError(t, err)
 		require.Equal(t, delta.Keys, keys.Keys)
 	}
+	for _, group := range groups {
+		s.checkRanks(t, group, now)
+	}
+}
+
+// checkRanks: by the base's live rows before a key, and its rank, those of both are known.
+func (s snapshot) checkRanks(t require.TestingT, group string, now int64) {
+	before := func(r rows, key string) (n int64) {
+		for p, row := range r {
+			if p.Group == group && p.Key < key && row.Live(now) {
+				n++
+			}
+		}
+		return n
+	}
+	const behindAll = "\xff"
+	all, behind, ok, err := s.state.Ranks(group, now, math.MaxInt64, s.folded, s.base)
+	require.NoError(t, err)
+	if !ok {
+		require.True(t, s.state.Hides(group))
+		return
+	}
+	for _, r := range all {
+		require.Equal(t, before(s.want, r.Key)-before(s.base, r.Key), r.Before, "%q, %q", group, r.Key)
+	}
+	require.Equal(t, before(s.want, behindAll)-before(s.base, behindAll), behind)
+	first, behind, _, err := s.state.Ranks(group, now, 0, s.folded, s.base)
+	require.NoError(t, err)
+	require.Equal(t, all[:len(first)], first)
+	if n := len(first); n < len(all) {
+		require.Equal(t, all[n].Before, behind)
+		require.NotZero(t, before(s.want, all[n].Key))
+	}
 }
 
 var (

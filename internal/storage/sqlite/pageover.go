@@ -308,19 +308,6 @@ func (v *view) groupExists(group string, now int64, p *pace) (bool, error) {
 	return found, err
 }
 
-// page is limit rows of a group, after the first offset.
-func (v *view) page(group string, offset, limit int, now int64, p *pace) (page []kv.KeyValue, err error) {
-	if limit <= 0 || !v.touches(kv.GroupRange(group)) {
-		return v.pageBelow(group, offset, limit, now, p)
-	}
-	q := storage.GroupQuery(group)
-	q.Limit = limit
-	s := newScan(q, now)
-	s.merger.skip = max(offset, 0)
-	err = v.walk(s, p, func(row *kv.Row) { page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value}) })
-	return page, err
-}
-
 // walk calls row with all that a scan yields.
 func (v *view) walk(s *mergedPages, p *pace, row func(*kv.Row)) error {
 	rows := s.room()

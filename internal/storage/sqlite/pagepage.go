@@ -1,12 +1,85 @@
 package sqlite
 
 import (
+	"math"
 	"slices"
+	"sort"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/storage/btree"
 	"forge.lthn.ai/core/go-store/internal/storage/pages"
 	"forge.lthn.ai/core/go-store/kv"
 )
+
+// page is limit rows of a group, after the first offset.
+func (v *view) page(group string, offset, limit int, now int64, p *pace) (page []kv.KeyValue, err error) {
+	if limit <= 0 || !v.touches(kv.GroupRange(group)) {
+		return v.pageBelow(group, offset, limit, now, p)
+	}
+	q := storage.GroupQuery(group)
+	q.Limit = limit
+	skip := max(offset, 0)
+	if skip >= farOff {
+		found := false
+		if q.Keys.From, skip, found, err = v.pageAt(group, skip, now, p); err != nil || !found {
+			return nil, err
+		}
+	}
+	s := newScan(q, now)
+	s.merger.skip = skip
+	err = v.walk(s, p, func(row *kv.Row) { page = append(page, kv.KeyValue{Key: row.Key, Value: row.Value}) })
+	return page, err
+}
+
+// farOff is from which offset on it is worth while to look for where a page begins. Only tests
+// change it.
+var farOff = 256
+
+// pageAt is where the row behind so many live ones of a group is looked for: behind rest of
+// them from a key on. Not found: there are fewer. Between two keys that the overlay decides the
+// pages' rows are all, so it is enough to know how many of both are before each of those; where
+// rows of the pages may be dead, or none counts, it is the group's beginning.
+func (v *view) pageAt(group string, offset int, now int64, p *pace) (from string, rest int, found bool, err error) {
+	dead, err := v.mayBeDead(kv.GroupRange(group), now, p)
+	if err != nil || dead {
+		return "", offset, true, err
+	}
+	ranks, behind, ok, err := v.over.Ranks(group, now, int64(offset), v.folded, pageBase{v, p})
+	if err != nil || !ok {
+		return "", offset, true, err
+	}
+	rank := func(i int) (n int) {
+		n, err = v.index.Count([]btree.Value{btree.Text(group)}, []btree.Value{btree.Text(group), btree.Text(ranks[i].Key)}, p.one)
+		return n + int(ranks[i].Before)
+	}
+	next := sort.Search(len(ranks), func(i int) bool { return err != nil || rank(i) > offset })
+	if err == nil && next > 0 {
+		rest = offset - rank(next-1)
+	}
+	switch {
+	case err != nil:
+		return "", 0, false, err
+	case next > 0 && rest <= gathered:
+		return ranks[next-1].Key, rest, true, nil
+	case next < len(ranks):
+		behind = ranks[next].Before
+	}
+	return v.keyAt(group, min(offset, math.MaxInt/2)-int(behind), now, p)
+}
+
+// keyAt is pageAt for what the pages alone have.
+func (v *view) keyAt(group string, offset int, now int64, p *pace) (from string, rest int, found bool, err error) {
+	s := newPageScan(storage.GroupQuery(group), now)
+	defer s.free(nil)
+	if err = s.begin(v); err == nil {
+		err = s.pass(offset, p)
+	}
+	if err != nil || !s.ok {
+		return "", 0, false, err
+	}
+	name, key, _, err := s.entries.Pair()
+	return string(key), 0, string(name) == group, unread(err) // of a key that is no text
+}
 
 // skipped is how many entries of the index are passed at a time, and so the most that may
 // be behind the end of a group.

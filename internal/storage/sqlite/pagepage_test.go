@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -44,5 +46,77 @@ func testPagesBehindTheEnd(t *testing.T, access Config, dead bool) {
 			}
 			cancel()
 		}
+	}
+}
+
+// Wherever a page begins, it is the same rows as in the whole group, whatever of them the
+// overlay decides and whatever of that is in the table already.
+func TestPagesOverAnOverlay(t *testing.T) {
+	far := farOff
+	t.Cleanup(func() { farOff = far })
+	for name, bound := range map[string]int64{"nothing folded": 8 << 20, "folding": 16 << 10} {
+		for _, rows := range []int{0, 30, 2000} {
+			t.Run(fmt.Sprint(name, ", ", rows, " rows"), func(t *testing.T) {
+				d := openWith(t, Config{Path: temporary(t), Overlay: bound, loose: true, Events: decodeLog}.buffered())
+				require.NoError(t, write(d, numbered("g", rows)...))
+				require.NoError(t, write(d, row("f", "k", "v"), row("h", "k", "v")))
+				require.NoError(t, fileOf(d).foldOver())
+				random := rand.New(rand.NewPCG(1, uint64(rows)))
+				for round := range 12 {
+					change(t, d, random, rows)
+					if round == 9 {
+						w := d.Writer()
+						require.NoError(t, w.Begin())
+						_, err := w.DeleteGroup("g")
+						require.NoError(t, err)
+						require.NoError(t, w.Commit())
+						change(t, d, random, rows)
+					}
+					checkPages(t, d, random)
+				}
+			})
+		}
+	}
+}
+
+// change has a commit set keys between the rows and of them, and remove some.
+func change(t *testing.T, d *Database, random *rand.Rand, rows int) {
+	t.Helper()
+	w := d.Writer()
+	require.NoError(t, w.Begin())
+	for range 1 + random.IntN(1+rows/20) {
+		key := numbered("g", rows+1)[random.IntN(rows+1)].Key
+		switch random.IntN(4) {
+		case 0:
+			_, err := w.Delete("g", key)
+			require.NoError(t, err)
+		case 1:
+			require.NoError(t, w.Upsert(row("g", key+"+", fmt.Sprint(random.Int()))))
+		default:
+			require.NoError(t, w.Upsert(row("g", key, fmt.Sprint(random.Int()))))
+		}
+	}
+	require.NoError(t, w.Commit())
+	w.Fold(false)
+}
+
+func checkPages(t *testing.T, d *Database, random *rand.Rand) {
+	t.Helper()
+	all, err := rowsOf(d, "g", 0)
+	require.NoError(t, err)
+	for _, farOff = range []int{1, 256} {
+		for range 40 {
+			offset, limit := random.IntN(len(all)+3), 1+random.IntN(9)
+			page, err := d.Reads().Page(background, "g", offset, limit, 0)
+			require.NoError(t, err)
+			want := all[min(offset, len(all)):min(offset+limit, len(all))]
+			require.Equal(t, len(want), len(page), "offset %d of %d", offset, len(all))
+			if len(want) > 0 {
+				require.Equal(t, want, page, "offset %d of %d", offset, len(all))
+			}
+		}
+		page, err := d.Reads().Page(background, "g", math.MaxInt, 1, 0)
+		require.NoError(t, err)
+		require.Empty(t, page)
 	}
 }
