@@ -60,9 +60,10 @@ func (s *Store) GetAll(group string) (map[string]string, error) {
 // offset, in the byte order of the keys. A limit of 0 is an empty page. It
 // fails with InvalidPageError when one of them is negative. The keys before the
 // offset are counted in the file's index, and of those that are not in the table
-// yet (WithOverlay) each is looked at. In memory, and where some of the group have
-// expired and are not removed yet, all are walked over: to go through all of a
-// large group use Scan and its cursors.
+// yet (WithOverlay) each is looked at. All are walked over in memory, where some of
+// the group (or many of any) have expired and are not removed yet, and in a group
+// that was deleted and written to again a moment ago: to go through all of a large
+// group use Scan and its cursors.
 func (s *Store) GetPage(group string, offset, limit int) ([]KeyValue, error) {
 	if err := s.missing(); err != nil {
 		return nil, wrap("GetPage", err)

@@ -281,7 +281,7 @@ func (s snapshot) checkRanks(t require.TestingT, group string, now int64) {
 		return n
 	}
 	const behindAll = "\xff"
-	all, behind, ok, err := s.state.Ranks(group, now, math.MaxInt64, s.folded, s.base)
+	all, behind, ok, err := s.state.Ranks(group, now, math.MaxInt64, s.folded, s.base, func() error { return nil })
 	require.NoError(t, err)
 	if !ok {
 		require.True(t, s.state.Hides(group))
@@ -291,9 +291,11 @@ func (s snapshot) checkRanks(t require.TestingT, group string, now int64) {
 		require.Equal(t, before(s.want, r.Key)-before(s.base, r.Key), r.Before, "%q, %q", group, r.Key)
 	}
 	require.Equal(t, before(s.want, behindAll)-before(s.base, behindAll), behind)
-	first, behind, _, err := s.state.Ranks(group, now, 0, s.folded, s.base)
+	steps := 0
+	first, behind, _, err := s.state.Ranks(group, now, 0, s.folded, s.base, func() error { steps++; return nil })
 	require.NoError(t, err)
 	require.Equal(t, all[:len(first)], first)
+	require.Len(t, first, steps)
 	if n := len(first); n < len(all) {
 		require.Equal(t, all[n].Before, behind)
 		require.NotZero(t, before(s.want, all[n].Key))

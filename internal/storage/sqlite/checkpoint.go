@@ -37,7 +37,7 @@ import (
 //     new snapshots wait, gateWait at most, so that those that are open come to
 //     their end and no others take their place. When the last is closed, step 1 begins.
 //   - From hardPages on those are ended that are older than gateWait, and from half as
-//     much again on all of them; and the writer waits for the moment that it takes.
+//     much again on all of them; and the writer gives way to who does that.
 //
 // See docs/adr/0041-the-wal-is-bounded.md.
 //
@@ -50,7 +50,7 @@ const (
 	tailTries       = 4
 	forceWait       = 100 * time.Millisecond
 	// forceStep is how far the WAL grows between two waits; after forceTries
-	// in vain the step is half of what there is.
+	// in vain the step is half of what there is, short of the hard bound.
 	forceStep  = 500
 	forceTries = 4
 	// moveRounds is how often step 1 goes over what was added meanwhile, to
@@ -108,6 +108,7 @@ type checkpoints struct {
 	written int64 // pages since the WAL was measured, by estimate
 	asked   int   // the WAL's length in pages when step 1 was last requested
 	forced  int   // the same when force was last set
+	much    bool  // more was to be moved then than is the writer's to move
 	tries   int   // how often in a row step 2 met a reader
 	vain    int   // how often in a row that was in vain
 
@@ -190,12 +191,11 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 		if held {
 			c.crowd(wal) // they may be past their age
 		}
+		c.much = wal.rest() > 2*forcePages && wal.pages < hardPages+hardPages/2
 		switch {
-		case wal.pages >= hardPages:
-			c.force.Store(true)
-		case held:
-		case wal.rest() > 2*forcePages:
-			c.requested.Store(true) // so much is not for the writer to move
+		case held && wal.pages < hardPages:
+		case c.much && wal.pages < hardPages:
+			c.requested.Store(true)
 			c.signal()
 		default:
 			c.force.Store(true)
@@ -287,6 +287,10 @@ func (w *fileWriter) Checkpoint() error {
 	}
 	c := w.checkpoints
 	forced := c.force.Load()
+	if forced && c.much {
+		c.giveWay()
+		return nil
+	}
 	if forced {
 		// What the goroutine is at must be done in any case, and two can't.
 		c.moving.Lock()
@@ -316,16 +320,21 @@ func (w *fileWriter) Checkpoint() error {
 	return nil
 }
 
+// giveWay is what the writer does at the hard bound while there is much to be moved: it rests, for
+// the goroutine that ends who is in the way, and moves it. A writer that never rests leaves it no
+// processor if there is only one.
+func (c *checkpoints) giveWay() {
+	c.force.Store(false)
+	c.requested.Store(true)
+	c.signal()
+	time.Sleep(tailWait)
+}
+
 // wait is for how long the writer waits for readers.
 func (c *checkpoints) wait(forced bool) time.Duration {
 	switch {
-	case c.pinned.Load() > 0:
+	case c.pinned.Load() > 0 || c.readers.heldFor(tailWait):
 		return 0 // it would be in vain
-	case c.readers.heldFor(tailWait):
-		if forced && c.forced >= hardPages {
-			return tailWait // a writer that never waits leaves no processor to who ends them, if there is only one
-		}
-		return 0 // in vain too
 	case forced && c.readers.holding() == 0:
 		return forceWait
 	default:

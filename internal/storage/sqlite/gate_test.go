@@ -387,7 +387,7 @@ func TestWhatWasPutOffIsMovedFirst(t *testing.T) {
 	c.tail.Store(true)
 	require.False(t, c.due())
 	value := strings.Repeat("v", filePageSize)
-	for i := range 2 * tailPages {
+	for i := range tailPages + tailPages/4 { // not as many as have step 1 begin by themselves
 		require.NoError(t, write(d, row("g", fmt.Sprint("much ", i), value)))
 	}
 	long.release(kv.SnapshotClosedError)
@@ -395,4 +395,37 @@ func TestWhatWasPutOffIsMovedFirst(t *testing.T) {
 	wal, err := checkpoint(fileOf(d).conn, "NOOP")
 	require.NoError(t, err)
 	require.Less(t, wal.rest(), tailPages)
+}
+
+// TestMuchIsNotForTheWriterToMove: it asks the goroutine, which may be at it already, and waits
+// for it neither.
+func TestMuchIsNotForTheWriterToMove(t *testing.T) {
+	d := openWith(t, Config{}.buffered().at(temporary(t)))
+	require.NoError(t, write(d, numbered("g", 10)...))
+	p, c := d.reads.(*fileReads).pool, fileOf(d).checkpoints
+	long, err := p.holdNow()
+	require.NoError(t, err)
+	age(p, tailWait)
+	c.moving.Lock() // the goroutine's work does not get on
+	proceed := sync.OnceFunc(c.moving.Unlock)
+	defer proceed() // or Close would wait
+	value := strings.Repeat("v", filePageSize)
+	much := make([]kv.Row, 2*forcePages)
+	for i := range much {
+		much[i] = row("g", fmt.Sprint("much ", i), value)
+	}
+	require.NoError(t, write(d, much...))
+	long.release(kv.SnapshotClosedError)
+	within(t, time.Minute, func() {
+		for i := range 2 * forceStep {
+			if !assert.NoError(t, write(d, row("g", fmt.Sprint("more ", i), value))) {
+				return
+			}
+		}
+	})
+	proceed()
+	testkit.Until(t, "it is moved", func() bool {
+		wal, err := checkpoint(fileOf(d).conn, "NOOP")
+		return err == nil && wal.rest() < tailPages
+	})
 }

@@ -175,13 +175,13 @@ func (v *view) pairs(w *whole, group string, now int64, n int, p *pace) error {
 
 // put puts in the row that was read, if it is live and the overlay does not decide.
 func (s *pageScan) put(v *view, w *whole) error {
+	s.cutter.left--
 	var row kv.Row
 	if err := v.readMeta(&s.record, &row); err != nil || !row.Live(s.now) {
 		return err
 	}
 	both, n, near := s.near(v)
 	if decided, err := s.decided(v, w, both[:n], near); err != nil || decided {
-		s.cutter.left--
 		return err
 	}
 	if near && len(both)-n <= joined {
@@ -215,7 +215,7 @@ func (s *pageScan) decided(v *view, w *whole, key []byte, near bool) (bool, erro
 // row's way out of its page.
 type cutter struct {
 	room []byte
-	left int // about how many strings are still to come
+	left int // about how many are still to come behind the next
 }
 
 // shared is how many bytes are allocated together: one string of them keeps so
@@ -224,9 +224,8 @@ const shared = 1 << 10
 
 func (c *cutter) cut(b []byte) string {
 	if len(b) > cap(c.room)-len(c.room) {
-		c.room = make([]byte, 0, max(len(b), min(shared/len(b), max(c.left, 1))*len(b)))
+		c.room = make([]byte, 0, max(len(b), min(shared/len(b), max(c.left, 0)+1)*len(b)))
 	}
-	c.left--
 	at := len(c.room)
 	c.room = append(c.room, b...)
 	return owned(c.room[at:])

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"math"
 	"slices"
-	"sort"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/btree"
@@ -44,24 +43,37 @@ func (v *view) pageAt(group string, offset int, now int64, p *pace) (from string
 	if err != nil || dead {
 		return "", offset, true, err
 	}
-	ranks, behind, ok, err := v.over.Ranks(group, now, int64(offset), v.folded, pageBase{v, p})
+	ranks, behind, ok, err := v.over.Ranks(group, now, int64(offset), v.folded, pageBase{v, p}, p.one)
 	if err != nil || !ok {
 		return "", offset, true, err
 	}
-	rank := func(i int) (n int) {
-		n, err = v.index.Count([]btree.Value{btree.Text(group)}, []btree.Value{btree.Text(group), btree.Text(ranks[i].Key)}, p.one)
-		return n + int(ranks[i].Before)
+	// counted is how many rows the pages have before start, where the last rank is that is known
+	// to be no further than the offset: those from before next.
+	start, counted := []btree.Value{btree.Text(group)}, 0
+	next := 0
+	for end := len(ranks); next < end; {
+		middle := int(uint(next+end) >> 1)
+		key := []btree.Value{btree.Text(group), btree.Text(ranks[middle].Key)}
+		n, err := v.index.Count(start, key, p.one)
+		if err != nil {
+			return "", 0, false, err
+		}
+		if counted+n+int(ranks[middle].Before) > offset {
+			end = middle
+		} else {
+			next, start, counted = middle+1, key, counted+n
+		}
 	}
-	next := sort.Search(len(ranks), func(i int) bool { return err != nil || rank(i) > offset })
-	if err == nil && next > 0 {
-		rest = offset - rank(next-1)
+	if next > 0 {
+		last := ranks[next-1]
+		switch rest = offset - counted - int(last.Before); {
+		case rest < 0:
+			return "", 0, false, errUnread // the index is out of order
+		case rest <= gathered:
+			return last.Key, rest, true, nil
+		}
 	}
-	switch {
-	case err != nil:
-		return "", 0, false, err
-	case next > 0 && rest <= gathered:
-		return ranks[next-1].Key, rest, true, nil
-	case next < len(ranks):
+	if next < len(ranks) {
 		behind = ranks[next].Before
 	}
 	return v.keyAt(group, min(offset, math.MaxInt/2)-int(behind), now, p)

@@ -58,7 +58,7 @@ func TestPagesOverAnOverlay(t *testing.T) {
 		for _, rows := range []int{0, 30, 2000} {
 			t.Run(fmt.Sprint(name, ", ", rows, " rows"), func(t *testing.T) {
 				d := openWith(t, Config{Path: temporary(t), Overlay: bound, loose: true, Events: decodeLog}.buffered())
-				require.NoError(t, write(d, numbered("g", rows)...))
+				require.NoError(t, write(d, withDeadlines(numbered("g", rows))...))
 				require.NoError(t, write(d, row("f", "k", "v"), row("h", "k", "v")))
 				require.NoError(t, fileOf(d).foldOver())
 				random := rand.New(rand.NewPCG(1, uint64(rows)))
@@ -92,6 +92,10 @@ func change(t *testing.T, d *Database, random *rand.Rand, rows int) {
 			require.NoError(t, err)
 		case 1:
 			require.NoError(t, w.Upsert(row("g", key+"+", fmt.Sprint(random.Int()))))
+		case 2:
+			short := row("g", key, fmt.Sprint(random.Int()))
+			short.Deadline = random.Int64N(3 * diesAt)
+			require.NoError(t, w.Upsert(short))
 		default:
 			require.NoError(t, w.Upsert(row("g", key, fmt.Sprint(random.Int()))))
 		}
@@ -100,23 +104,42 @@ func change(t *testing.T, d *Database, random *rand.Rand, rows int) {
 	w.Fold(false)
 }
 
+// withDeadlines gives some rows a deadline.
+func withDeadlines(rows []kv.Row) []kv.Row {
+	for i := 3; i < len(rows); i += 9 {
+		rows[i].Deadline = diesAt
+	}
+	return rows
+}
+
+const diesAt = 1000
+
+// checkPages asks before any row of the table is dead, when a part of the overlay's are, and
+// when some of both are.
 func checkPages(t *testing.T, d *Database, random *rand.Rand) {
 	t.Helper()
-	all, err := rowsOf(d, "g", 0)
+	snapshot, err := d.Snapshot(background)
 	require.NoError(t, err)
-	for _, farOff = range []int{1, 256} {
-		for range 40 {
-			offset, limit := random.IntN(len(all)+3), 1+random.IntN(9)
-			page, err := d.Reads().Page(background, "g", offset, limit, 0)
-			require.NoError(t, err)
-			want := all[min(offset, len(all)):min(offset+limit, len(all))]
-			require.Equal(t, len(want), len(page), "offset %d of %d", offset, len(all))
-			if len(want) > 0 {
-				require.Equal(t, want, page, "offset %d of %d", offset, len(all))
+	defer snapshot.Close()
+	for _, now := range []int64{-1, diesAt / 2, diesAt} {
+		all, err := rowsOf(d, "g", now)
+		require.NoError(t, err)
+		for _, farOff = range []int{1, 256} {
+			for _, reads := range []answers{d.Reads(), snapshot} {
+				for range 20 {
+					offset, limit := random.IntN(len(all)+3), 1+random.IntN(9)
+					page, err := reads.Page(background, "g", offset, limit, now)
+					require.NoError(t, err)
+					want := all[min(offset, len(all)):min(offset+limit, len(all))]
+					require.Equal(t, len(want), len(page), "offset %d of %d", offset, len(all))
+					if len(want) > 0 {
+						require.Equal(t, want, page, "offset %d of %d", offset, len(all))
+					}
+				}
+				page, err := reads.Page(background, "g", math.MaxInt, 1, now)
+				require.NoError(t, err)
+				require.Empty(t, page)
 			}
 		}
-		page, err := d.Reads().Page(background, "g", math.MaxInt, 1, 0)
-		require.NoError(t, err)
-		require.Empty(t, page)
 	}
 }
