@@ -107,12 +107,11 @@ func verifyFeeds(t *testing.T, e *Engine, feeds []*follower) {
 		}
 		if f.options.Progress > 0 {
 			f.reaches(t, current)
-		} else if len(want) > 0 {
-			f.reaches(t, want[len(want)-1].Revision)
 		}
+		// By number: the last revision may have several events, and some of them come later.
+		testkit.Until(t, "the subscriber to have all", func() bool { return len(f.seen()) >= len(want) || f.failed() != nil })
 		require.NoError(t, f.failed(), "subscriber %d", i)
 		seen := f.seen() // expiry goes on meanwhile
-		require.LessOrEqual(t, len(want), len(seen), "subscriber %d", i)
 		require.Equal(t, want, seen[:len(want)], "subscriber %d", i)
 	}
 }

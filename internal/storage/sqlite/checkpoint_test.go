@@ -14,6 +14,7 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/storage/ownership"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -81,9 +82,11 @@ func TestALoopThatStandsStillPinsTheWAL(t *testing.T) {
 	largest := churn(t, d, 200)
 	assert.Greater(t, largest, int64(forcePages)*frameSize)
 	stop()
-	c := fileOf(d)
-	c.checkpoints.force.Store(true)
-	require.NoError(t, c.Checkpoint())
+	c := fileOf(d).checkpoints
+	c.requested.Store(true)
+	c.signal()
+	testkit.Until(t, "it is moved", func() bool { return unmoved(t, d) == 0 })
+	c.tail.Store(true)
 	churn(t, d, 1)
 	assert.LessOrEqual(t, ownership.Size(d.Path()+ownership.WALSuffix), int64(walLimit))
 }
