@@ -34,7 +34,7 @@ func pinning(t *testing.T, d *Database, callers, batches int, call func() error)
 	var ended atomic.Bool
 	for i := range callers {
 		all.Go(func() {
-			time.Sleep(time.Duration(i) * 5 * time.Millisecond) // so that they overlap
+			time.Sleep(time.Duration(i) * 3 * time.Millisecond) // so that they overlap
 			for !ended.Load() {
 				if !assert.NoError(t, call()) {
 					return
@@ -60,7 +60,7 @@ func TestOverlappingSnapshotsDontPinTheWAL(t *testing.T) {
 			return err
 		}
 		defer s.Close()
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 		_, _, err = s.Get(background, "g", "k")
 		return err
 	}
