@@ -64,7 +64,7 @@ func runIn(t *testing.T, directory, folder, name string, arguments ...string) (c
 	require.Less(t, time.Since(began), time.Minute, "%s", &both)
 	left, err := os.ReadDir(temporary)
 	require.NoError(t, err)
-	require.Empty(t, left, "it leaves files")
+	require.Empty(t, left, "it leaves files\n%s", &both)
 	return command.ProcessState.ExitCode(), both.String()
 }
 
