@@ -51,7 +51,7 @@ var (
 func main() {
 	flag.Parse()
 	if *child == "" {
-		ending.Within(*length + 45*time.Second)
+		ending.Within(*length + 16*time.Second)
 	}
 	do := parent
 	if *child != "" {

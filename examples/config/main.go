@@ -38,7 +38,7 @@ func main() {
 	length := flag.Duration("for", 2*time.Second, "how long it changes")
 	seed := flag.Uint64("seed", 1, "of what is changed")
 	flag.Parse()
-	ending.Within(*length + 45*time.Second)
+	ending.Within(*length + 17*time.Second)
 	if err := run(os.Stdout, *length, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "config:", err)
 		os.Exit(1)

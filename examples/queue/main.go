@@ -43,7 +43,7 @@ func main() {
 	length := flag.Duration("for", 2*time.Second, "how long jobs are put in")
 	seed := flag.Uint64("seed", 1, "of the jobs, and of what goes wrong")
 	flag.Parse()
-	ending.Within(*length + 45*time.Second)
+	ending.Within(*length + 17*time.Second)
 	if err := run(os.Stdout, *length, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "queue:", err)
 		os.Exit(1)
