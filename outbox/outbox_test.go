@@ -77,10 +77,11 @@ func (i *inbox) Receive(ctx actor.Context) {
 		i.mu.all = append(i.mu.all, m.Payload)
 	}
 	i.mu.Unlock()
-	if i.ignore == nil || !i.ignore(m) {
+	ignored := i.ignore != nil && i.ignore(m)
+	i.got <- m // before it is acknowledged, and so before the outbox is empty
+	if !ignored {
 		ctx.Respond(m.Ack())
 	}
-	i.got <- m
 }
 
 func (i *inbox) payloads() []string {
