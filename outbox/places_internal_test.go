@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -21,9 +20,7 @@ func TestATurnIsNotMissed(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	require.NoError(t, store.Tell("waits", "m"))
 	tried := make(chan struct{}, 1)
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
-	t.Cleanup(system.Shutdown)
-	o, err := prepare(store, system, Options{Addresses: 1, Resolve: func(string) (*actor.PID, error) {
+	o, err := prepare(store, quietSystem(t), Options{Addresses: 1, Resolve: func(string) (*actor.PID, error) {
 		select {
 		case tried <- struct{}{}:
 		default:

@@ -43,10 +43,16 @@ func (c *crossing) SendSystemMessage(_ *actor.PID, message any) {
 	}
 }
 
+// quietSystem is an actor system for the length of a test.
+func quietSystem(t *testing.T) *actor.ActorSystem {
+	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	t.Cleanup(system.Shutdown)
+	return system
+}
+
 // TestWatchesDoNotCross: one lane leaves a receiver while another one comes to it.
 func TestWatchesDoNotCross(t *testing.T) {
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
-	defer system.Shutdown()
+	system := quietSystem(t)
 	c := &crossing{leaving: make(chan struct{}, 1), gate: make(chan struct{})}
 	pid, _ := system.ProcessRegistry.Add(c, "crossing")
 	o := &Outbox{system: system, self: actor.NewPID(system.Address(), "self")}

@@ -146,6 +146,12 @@ func (c *checkpoints) stop() error {
 	return c.conn.Close()
 }
 
+// request has the goroutine do step 1.
+func (c *checkpoints) request() {
+	c.requested.Store(true)
+	c.signal()
+}
+
 func (c *checkpoints) signal() {
 	select {
 	case c.wake <- struct{}{}:
@@ -177,8 +183,7 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 	}
 	if wal.rest() >= checkpointPages && grown(wal.pages, c.asked, checkpointPages) {
 		c.asked = wal.pages
-		c.requested.Store(true)
-		c.signal()
+		c.request()
 	}
 	c.bound(wal)
 	step := forceStep
@@ -195,8 +200,7 @@ func (c *checkpoints) committed(writer *sqlite.Conn) {
 		switch {
 		case held && wal.pages < hardPages:
 		case c.much && wal.pages < hardPages:
-			c.requested.Store(true)
-			c.signal()
+			c.request()
 		default:
 			c.force.Store(true)
 		}
@@ -325,8 +329,7 @@ func (w *fileWriter) Checkpoint() error {
 // processor if there is only one.
 func (c *checkpoints) giveWay() {
 	c.force.Store(false)
-	c.requested.Store(true)
-	c.signal()
+	c.request()
 	time.Sleep(tailWait)
 }
 

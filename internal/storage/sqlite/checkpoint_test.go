@@ -83,8 +83,7 @@ func TestALoopThatStandsStillPinsTheWAL(t *testing.T) {
 	assert.Greater(t, largest, int64(forcePages)*frameSize)
 	stop()
 	c := fileOf(d).checkpoints
-	c.requested.Store(true)
-	c.signal()
+	c.request()
 	testkit.Until(t, "it is moved", func() bool { return unmoved(t, d) == 0 })
 	c.tail.Store(true)
 	churn(t, d, 1)

@@ -115,8 +115,7 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 		return foldPause
 	case !more:
 		if rest { // the file is to be whole
-			w.checkpoints.requested.Store(true)
-			w.checkpoints.signal()
+			w.checkpoints.request()
 		}
 		return 0
 	case !rest:
