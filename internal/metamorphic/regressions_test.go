@@ -65,6 +65,15 @@ func TestRegression_RoomByWhatTheBatchWrote(t *testing.T) {
 	)
 }
 
+// A transaction that has a key persist and then expire does both: the first ends the
+// key's timer.
+func TestRegression_TouchBehindPersist(t *testing.T) {
+	replay(t, settings{Memory: true},
+		single{On: 1, write: write{Call: "SetWithTTL", Key: "k", Value: "1", TTL: time.Second}},
+		transaction{On: 1, Steps: []step{{Write: write{Call: "Persist", Key: "k"}}, {Write: write{Call: "Touch", Key: "k", TTL: time.Second}}}},
+	)
+}
+
 // A program is printed as Go.
 func TestProgramsPrintThemselves(t *testing.T) {
 	p := program{settings{Memory: true, History: api.Retention{Revisions: 20}}, []operation{

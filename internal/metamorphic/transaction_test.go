@@ -259,7 +259,8 @@ func (t *buffered) write(tx *api.Transaction, o write) error {
 }
 
 // note keeps an operation. What replaces one that lives by one that lives takes its
-// place; the second deletion of a key is none.
+// place, but for a Touch, which does not undo that a Persist has ended the key's timer;
+// the second deletion of a key is none.
 func (t *buffered) note(o write) {
 	p := &pending{write: o}
 	at := place{o.Group, o.Key}
@@ -267,6 +268,8 @@ func (t *buffered) note(o write) {
 	switch {
 	case last != nil && o.Call == "Delete" && last.Call == "Delete":
 		return
+	case last != nil && o.Call == "Touch" && last.Call == "Persist":
+		t.operations = append(t.operations, p)
 	case last != nil && !p.dead() && !last.dead():
 		if p.touches() && !last.touches() {
 			p.Value = last.Value
