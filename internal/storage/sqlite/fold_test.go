@@ -153,6 +153,47 @@ func TestRunsAreArrangedBesideCommits(t *testing.T) {
 	require.Equal(t, s.want.lines(), inEntries(t, s.Path()))
 }
 
+// While nobody knows what the log ends with nothing is folded, and it is to be asked again.
+func TestNothingIsFoldedInDoubt(t *testing.T) {
+	s := newTailedBy(t, 1, 1<<20)
+	s.commit(t)
+	w := fileOf(s.Database)
+	w.doubt, w.unknown = true, s.last+1
+	require.Equal(t, foldPause, w.Fold(true))
+	require.NoError(t, w.findOut())
+	foldWhole(t, w)
+	require.Equal(t, s.want, inTable(t, s.Database))
+}
+
+// What a slice that failed was to move is owed still.
+func TestASliceThatFailsIsOwed(t *testing.T) {
+	foldSoon(t, 1<<20)
+	d := openWith(t, Config{Path: temporary(t), Overlay: 64 << 10, Events: decodeLog})
+	w, n := fileOf(d), 0
+	commit := func() {
+		n++
+		require.NoError(t, write(d, row("g", fmt.Sprint(n), "v")))
+	}
+	for range 50 {
+		commit()
+	}
+	w.freeze()
+	ready, err := w.arrange(whatever)
+	require.NoError(t, err)
+	require.True(t, ready)
+	for w.owed() == 0 {
+		commit()
+	}
+	owed, left := w.owed(), w.over.Left()
+	heal := faultfs.Inject(t, faultfs.Failing("write", "wal", syscall.EIO))
+	require.Error(t, w.slices(false))
+	heal()
+	require.Equal(t, owed, w.owed())
+	require.NoError(t, w.slices(false))
+	require.Less(t, w.over.Left(), left)
+	require.Zero(t, w.owed())
+}
+
 // A slice that fails, at any call of its, is rolled back and made again; Health names it,
 // commits go on meanwhile, and what is read stays right.
 func TestFaultsOfSlices(t *testing.T) {

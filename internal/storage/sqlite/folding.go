@@ -96,8 +96,11 @@ func (w *fileWriter) full() bool { return w.over.Active() >= w.half() || w.logge
 // Fold moves some of what was committed into the table, between transactions. It answers when
 // it is to be asked again, at rest, if nothing is committed meanwhile; 0: there is nothing left.
 func (w *fileWriter) Fold(rest bool) (again time.Duration) {
-	if w.conn == nil || w.over == nil || w.doubt || w.InTransaction() {
+	if w.conn == nil || w.over == nil || w.InTransaction() {
 		return 0
+	}
+	if w.doubt {
+		return foldPause // by then it may be known what there is
 	}
 	if w.over.Empty() && !w.behind {
 		return 0
@@ -170,7 +173,7 @@ func (w *fileWriter) foldPart(rest bool) (more bool, err error) {
 
 // slices folds a part of the frozen run: what is owed, or as much as may be at rest.
 func (w *fileWriter) slices(rest bool) error {
-	owed := math.MaxInt
+	owed, active, logged := math.MaxInt, w.over.Active(), w.logged
 	if !rest {
 		owed = w.owed()
 	}
@@ -203,6 +206,9 @@ func (w *fileWriter) slices(rest bool) error {
 			return nil
 		}
 	}
+	if !rest { // not after an error: then it is owed still
+		w.before, w.beforeLogged = active, logged
+	}
 	return nil
 }
 
@@ -222,8 +228,7 @@ func (w *fileWriter) checkpointIfDue() {
 func (w *fileWriter) owed() int {
 	active, left := w.over.Active(), w.over.Left()
 	if w.over.LeftMarks() > 0 {
-		w.before, w.beforeLogged = active, w.logged // how many rows these are is not known
-		return 1
+		return 1 // how many rows these are is not known
 	}
 	part := func(before, now, full int64) float64 {
 		if now <= before {
@@ -234,10 +239,9 @@ func (w *fileWriter) owed() int {
 	share := max(part(w.before, active, w.half()), part(w.beforeLogged, w.logged, foldLogged))
 	least := min(w.least(), left)
 	rows := int(share * float64(left))
-	if rows < least || rows == 0 {
+	if rows < least {
 		return 0 // what is owed by some commits together is worth a transaction
 	}
-	w.before, w.beforeLogged = active, w.logged
 	return rows
 }
 
