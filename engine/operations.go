@@ -96,9 +96,6 @@ func (e *Engine) Fold(ctx context.Context) error {
 		}); err != nil || folded {
 			return err
 		}
-		if again <= 0 { // the outcome of a commit is not known yet
-			again = storage.RestTime
-		}
 		if err := e.awaitFold(ctx, again); err != nil {
 			return err
 		}

@@ -134,7 +134,8 @@ type Writer interface {
 	// be done: between transactions, once callers were answered, as much as keeps up with
 	// commits, or at rest what takes some milliseconds. again is when it is to be called
 	// next, at rest, if nothing is committed meanwhile; 0: there is nothing left to be moved.
-	// What fails is tried again, and told by Health.
+	// What fails is told by Health, and tried again: at rest by each call, behind commits after
+	// a while.
 	Fold(rest bool) (again time.Duration)
 	// Folded is the revision up to which all is where it stays.
 	Folded() uint64

@@ -159,7 +159,7 @@ func TestNothingIsFoldedInDoubt(t *testing.T) {
 	s.commit(t)
 	w := fileOf(s.Database)
 	w.doubt, w.unknown = true, s.last+1
-	require.Equal(t, foldPause, w.Fold(true))
+	require.Equal(t, storage.RestTime, w.Fold(true))
 	require.NoError(t, w.findOut())
 	foldWhole(t, w)
 	require.Equal(t, s.want, inTable(t, s.Database))
@@ -192,6 +192,27 @@ func TestASliceThatFailsIsOwed(t *testing.T) {
 	require.NoError(t, w.slices(false))
 	require.Less(t, w.over.Left(), left)
 	require.Zero(t, w.owed())
+}
+
+// Behind commits a slice that has failed is not tried again at once. Who asks for all to be
+// folded, when the disk is well again, is not told of the fault before.
+func TestWhoAsksForAFoldIsNotToldOfAFaultBefore(t *testing.T) {
+	d := overlaidStore(t)
+	w := fileOf(d)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	heal := faultfs.Inject(t, faultfs.Failing("write", "wal", syscall.EIO))
+	require.Equal(t, foldPause, w.Fold(true))
+	_, err := d.Health()
+	require.ErrorIs(t, err, kv.UnfoldedError)
+	heal()
+	require.Positive(t, w.Fold(false))
+	_, err = d.Health()
+	require.ErrorIs(t, err, kv.UnfoldedError)
+	_ = w.Fold(true)
+	_, err = d.Health()
+	require.NoError(t, err)
+	foldWhole(t, w)
+	require.Equal(t, uint64(math.MaxUint64), w.Folded())
 }
 
 // A slice that fails, at any call of its, is rolled back and made again; Health names it,

@@ -47,7 +47,7 @@ var (
 	// foldLogged is how many bytes of records lie behind a run at most: keys that are written
 	// again and again fill the log and not the run.
 	foldLogged int64 = 16 << 20
-	// foldPause is how long a slice that failed is not tried again.
+	// foldPause is how long a slice that failed is not tried again behind commits.
 	foldPause = time.Second
 )
 
@@ -100,12 +100,12 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 		return 0
 	}
 	if w.doubt {
-		return foldPause // by then it may be known what there is
+		return storage.RestTime // by then it may be known what there is
 	}
 	if w.over.Empty() && !w.behind {
 		return 0
 	}
-	if wait := time.Until(w.again); wait > 0 {
+	if wait := time.Until(w.again); wait > 0 && !rest {
 		return wait
 	}
 	if w.guard.Before() != nil {
