@@ -14,7 +14,10 @@ import (
 // mean and three quantiles. Publish it under a name of its own:
 //
 //	expvar.Publish("gostore", inspect.Vars(store))
+//
+// A nil store's object has no figure.
 func Vars(store Meter) expvar.Var {
+	store = meterOf(store)
 	return expvar.Func(func() any {
 		m := store.Metrics()
 		return vars(&m)
@@ -22,20 +25,23 @@ func Vars(store Meter) expvar.Var {
 }
 
 // VarsHandler answers GET with what expvar.Handler would if the store's metrics were published
-// as "gostore", and nothing else was. Like MetricsHandler it authenticates no one.
+// as "gostore", and nothing else was. Like MetricsHandler it authenticates nobody; the route vars
+// of Handler does.
 func VarsHandler(store Meter) http.Handler {
+	store = meterOf(store)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !onlyReads(w, r) {
-			return
-		}
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store")
-		if r.Method == http.MethodGet {
-			m := store.Metrics()
-			_ = json.NewEncoder(w).Encode(map[string]any{"gostore": vars(&m)}) // a client that has left can't be told
+		if onlyReads(w, r) {
+			writeVars(w, r, store.Metrics())
 		}
 	})
+}
+
+// writeVars answers a request.
+func writeVars(w http.ResponseWriter, r *http.Request, m api.Metrics) {
+	measuredHeader(w.Header(), "application/json; charset=utf-8")
+	if r.Method == http.MethodGet {
+		_ = json.NewEncoder(w).Encode(map[string]any{"gostore": vars(&m)}) // a client that has left can't be told
+	}
 }
 
 // varHistogram is a histogram in JSON.

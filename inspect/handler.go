@@ -80,6 +80,8 @@ func reads(get operation) map[string]operation { return map[string]operation{htt
 // proves. The first that fits counts.
 var routes = []route{
 	{"openapi.yaml", reads((*handler).openAPI)},
+	{"metrics", reads((*handler).prometheus)},
+	{"vars", reads((*handler).vars)},
 	{"v1", reads((*handler).groups)},
 	{"v1/", reads((*handler).groups)},
 	{"v1/" + watchSegment, reads((*handler).watch)},
@@ -157,7 +159,9 @@ func methodProblem(methods map[string]operation) *problem {
 
 // find is the route of a path, with the names in it; nil: it is the page or an asset of it.
 func find(path string) (*route, []string, error) {
-	if first, _, _ := strings.Cut(path, "/"); first != "v1" && first != "ui" && path != "openapi.yaml" {
+	switch first, _, _ := strings.Cut(path, "/"); {
+	case first == "v1", first == "ui", path == "openapi.yaml", path == "metrics", path == "vars":
+	default:
 		return nil, nil, nil
 	}
 	for i := range routes {

@@ -357,7 +357,7 @@ func TestStatus(t *testing.T) {
 	require.JSONEq(t, `{"listeners":[{"kind":"watcher","group":{"match":"exactly","name":"plain"},"key":{"match":"any"},"filters":1,"waiting":1,"capacity":1,"dropped":1,"behind":false}],"callbacks":1,"more":false}`,
 		s.get("ui/listeners").body)
 	require.Contains(t, s.get("ui/metrics").body, `"collecting":false`)
-	for _, path := range []string{"ui/info", "ui/stats", "ui/namespaces", "ui/listeners", "ui/metrics"} {
+	for _, path := range []string{"ui/info", "ui/stats", "ui/namespaces", "ui/listeners", "ui/metrics", "metrics", "vars"} {
 		s.problem(http.StatusBadRequest, "bad_request", s.get(path+"?nobody=1"))
 	}
 }
@@ -454,6 +454,12 @@ func TestMetricsForCharts(t *testing.T) {
 	}](t, s.get("ui/metrics"))
 	require.True(t, m.Collecting)
 	require.Equal(t, uint64(1), m.Counters["requests.set.ok"])
+	text := s.want(http.StatusOK, s.get("metrics"))
+	require.Contains(t, text.header.Get("Content-Type"), "text/plain; version=0.0.4")
+	require.Contains(t, text.body, `gostore_requests_total{kind="set",result="ok"} 1`)
+	variables := s.want(http.StatusOK, s.get("vars"))
+	require.Contains(t, variables.header.Get("Content-Type"), "application/json")
+	require.Contains(t, variables.body, `{"gostore":{`)
 	for _, name := range []string{"cache.hits", "cache.misses"} {
 		require.Contains(t, m.Counters, name)
 	}

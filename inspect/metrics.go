@@ -32,18 +32,44 @@ type metricsJSON struct {
 	Histograms map[string]histogramJSON `json:"histograms"`
 }
 
-// metrics is a snapshot for charts.
-func (h *handler) metrics(w http.ResponseWriter, r *http.Request, _ []string) error {
+// measured is the store's metrics, for a request without parameters.
+func (h *handler) measured(r *http.Request) (m api.Metrics, err error) {
 	if _, err := queryOf(r.URL.RawQuery); err != nil {
-		return err
+		return m, err
 	}
 	if h.whole == nil {
-		return &problem{status: http.StatusForbidden, code: "namespace_only", detail: "this handler shows one namespace: metrics are of the whole store"}
+		return m, &problem{status: http.StatusForbidden, code: "namespace_only", detail: "this handler shows one namespace: metrics are of the whole store"}
 	}
 	if _, err := h.whole.WithContext(r.Context()).Revision(); err != nil {
-		return err // it is closed, or none
+		return m, err // it is closed, or none
 	}
-	m := h.whole.Metrics()
+	return h.whole.Metrics(), nil
+}
+
+// prometheus is what MetricsHandler answers, for who may see this handler.
+func (h *handler) prometheus(w http.ResponseWriter, r *http.Request, _ []string) error {
+	m, err := h.measured(r)
+	if err == nil {
+		writePrometheus(w, r, m)
+	}
+	return err
+}
+
+// vars is what VarsHandler answers.
+func (h *handler) vars(w http.ResponseWriter, r *http.Request, _ []string) error {
+	m, err := h.measured(r)
+	if err == nil {
+		writeVars(w, r, m)
+	}
+	return err
+}
+
+// metrics is a snapshot for charts.
+func (h *handler) metrics(w http.ResponseWriter, r *http.Request, _ []string) error {
+	m, err := h.measured(r)
+	if err != nil {
+		return err
+	}
 	answer := metricsJSON{At: timeOf(m.At), Collecting: m.Collecting,
 		Counters: make(map[string]uint64), Gauges: make(map[string]float64), Histograms: make(map[string]histogramJSON)}
 	for s := range m.Samples() {

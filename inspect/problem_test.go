@@ -91,7 +91,7 @@ func TestBesideAnOwner(t *testing.T) {
 	require.NoError(t, owner.Set("g", "k", "w"))
 	require.Equal(t, "w", l.want("set").field("value"))
 	require.Equal(t, "w", s.want(http.StatusOK, s.get("v1/g/k")).body)
-	for _, at := range []string{"ui/info", "ui/tree", "ui/stats", "ui/namespaces", "ui/listeners", "ui/metrics", "ui/search?q=k", "ui/count?group=g", "ui/history/g/k", "v1/", "v1/g"} {
+	for _, at := range []string{"ui/info", "ui/tree", "ui/stats", "ui/namespaces", "ui/listeners", "ui/metrics", "metrics", "vars", "ui/search?q=k", "ui/count?group=g", "ui/history/g/k", "v1/", "v1/g"} {
 		s.want(http.StatusOK, s.get(at))
 	}
 	l.close()

@@ -19,19 +19,38 @@ const prometheusType = "text/plain; version=0.0.4; charset=utf-8"
 
 // MetricsHandler answers GET with the store's metrics in Prometheus's text format, each figure
 // with the labels given beside its own: such as the store's name, where a program has several.
-// It authenticates no one: mount it where only those come by that may see it.
+// It authenticates nobody, and answers any host: mount it where only those come by that may see
+// it, or use the route metrics of Handler, which has a token and looks at hosts. A nil store has
+// metrics without a figure.
 func MetricsHandler(store Meter, labels ...api.Label) http.Handler {
+	store = meterOf(store)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !onlyReads(w, r) {
-			return
-		}
-		w.Header().Set("Content-Type", prometheusType)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store")
-		if r.Method == http.MethodGet {
-			_ = WritePrometheus(w, store.Metrics(), labels...) // a client that has left can't be told
+		if onlyReads(w, r) {
+			writePrometheus(w, r, store.Metrics(), labels...)
 		}
 	})
+}
+
+// meterOf is a store that can be asked.
+func meterOf(store Meter) Meter {
+	if store == nil {
+		return (*api.Store)(nil)
+	}
+	return store
+}
+
+// writePrometheus answers a request.
+func writePrometheus(w http.ResponseWriter, r *http.Request, m api.Metrics, labels ...api.Label) {
+	measuredHeader(w.Header(), prometheusType)
+	if r.Method == http.MethodGet {
+		_ = WritePrometheus(w, m, labels...) // a client that has left can't be told
+	}
+}
+
+func measuredHeader(h http.Header, contentType string) {
+	h.Set("Content-Type", contentType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
 }
 
 // onlyReads refuses what is neither GET nor HEAD.

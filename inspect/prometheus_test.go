@@ -212,3 +212,15 @@ func TestMetricsAreReadOnly(t *testing.T) {
 		require.Empty(t, response.Body.String())
 	}
 }
+
+// TestMetricsOfNoStore: a nil store answers, with figures of nothing.
+func TestMetricsOfNoStore(t *testing.T) {
+	for name, store := range map[string]inspect.Meter{"nil": nil, "a nil store": (*api.Store)(nil)} {
+		for _, handler := range []http.Handler{inspect.MetricsHandler(store), inspect.VarsHandler(store)} {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+			require.Equal(t, http.StatusOK, w.Code, name)
+		}
+		require.True(t, json.Valid([]byte(inspect.Vars(store).String())), name)
+	}
+}

@@ -336,7 +336,9 @@ func TestQuotasHold(t *testing.T) {
 	require.Contains(t, s.get("ui/info").body, `"namespace":"tenant-1"`)
 	require.JSONEq(t, `{"namespaces":[{"namespace":"tenant-1","keys":1,"groups":1,"max_keys":1}],"uncounted":[],"more":false}`, s.get("ui/namespaces").body)
 	require.JSONEq(t, `{"keys":1,"groups":1,"revision":2}`, s.get("ui/stats").body)
-	s.problem(http.StatusForbidden, "namespace_only", s.get("ui/metrics"))
+	for _, path := range []string{"ui/metrics", "metrics", "vars"} {
+		s.problem(http.StatusForbidden, "namespace_only", s.get(path))
+	}
 	s.problem(http.StatusForbidden, "namespace_only", s.get("ui/listeners"))
 	// A cursor of the whole store's is none here.
 	whole := serve(t, store)

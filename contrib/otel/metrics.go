@@ -17,8 +17,16 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 )
 
-// Meter is who has metrics: a store, or a view of a namespace.
+// Meter has metrics: a store, or a view of a namespace. A nil one is a store without figures.
 type Meter interface{ Metrics() api.Metrics }
+
+// meterOf is a store that can be asked.
+func meterOf(store Meter) Meter {
+	if store == nil {
+		return (*api.Store)(nil)
+	}
+	return store
+}
 
 // producer brings a reader all that a store has measured.
 type producer struct {
@@ -32,7 +40,7 @@ type producer struct {
 // says how many there were and how long they took; the rest is named as in docs/METRICS.md.
 // Without api.WithMetrics there are no requests and no histograms in it.
 func NewProducer(store Meter, options ...Option) sdk.Producer {
-	return &producer{store, settingsOf(options)}
+	return &producer{meterOf(store), settingsOf(options)}
 }
 
 // Produce takes one snapshot. It never fails.
@@ -113,6 +121,10 @@ func (s *settings) of(sample *api.Sample) []attribute.KeyValue {
 // were counted elsewhere. Where there is an SDK, NewProducer has those too: use one of the two.
 // They are read when something collects, until Unregister. It fails if the meter refuses one.
 func Register(meter metric.Meter, store Meter, options ...Option) (metric.Registration, error) {
+	if meter == nil {
+		return nil, errors.New("otelstore.Register: there is no meter: take one of a metric.MeterProvider")
+	}
+	store = meterOf(store)
 	s := settingsOf(options)
 	gauges, counters := map[*api.SampleType]metric.Float64ObservableGauge{}, map[*api.SampleType]metric.Int64ObservableCounter{}
 	var instruments []metric.Observable

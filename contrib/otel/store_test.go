@@ -260,3 +260,25 @@ func TestSpansThatAreNotRecorded(t *testing.T) {
 	require.NoError(t, store.Set("g", "k", "v"))
 	require.Empty(t, exporter.GetSpans())
 }
+
+// TestNothing: what is not there is no panic: a nil store has no figures, a nil provider is the
+// global one, and a meter has to be there.
+func TestNothing(t *testing.T) {
+	for name, store := range map[string]otelstore.Meter{"nil": nil, "a nil store": (*api.Store)(nil)} {
+		all, err := otelstore.NewProducer(store).Produce(t.Context())
+		require.NoError(t, err, name)
+		require.Len(t, all, 1, name)
+		reader := sdkmetric.NewManualReader()
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+		registration, err := otelstore.Register(provider.Meter("test"), store)
+		require.NoError(t, err, name)
+		var collected metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(t.Context(), &collected), name)
+		require.NoError(t, registration.Unregister(), name)
+		require.NoError(t, provider.Shutdown(t.Context()), name)
+	}
+	_, err := otelstore.Register(nil, nil)
+	require.ErrorContains(t, err, "meter")
+	_, end := otelstore.NewTracer(nil).Begin(t.Context(), api.TracedRequest{Kind: "set"})
+	require.Nil(t, end, "nothing is recorded")
+}

@@ -5,6 +5,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/api"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -23,7 +24,11 @@ type tracer struct {
 // that was in it and is recorded ends.
 //
 // A result other than ok and not_found is an error of the span, with the result as error.type.
+// Without a provider it is OpenTelemetry's global one.
 func NewTracer(provider trace.TracerProvider, options ...Option) api.Tracer {
+	if provider == nil {
+		provider = otel.GetTracerProvider()
+	}
 	return &tracer{provider.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)), settingsOf(options)}
 }
 
