@@ -180,7 +180,7 @@ func (w *watcher) take(c actor.Context, e api.Event) {
 		}
 		w.revision = e.Revision
 	}
-	if _, all := w.config[theEnd]; all {
+	if w.complete() {
 		w.end(nil)
 		c.Stop(c.Self())
 		return
@@ -204,9 +204,16 @@ func (w *watcher) give(c actor.Context) {
 	highest.Store(max(highest.Load(), int64(w.credit)))
 }
 
+// complete reports whether the copy is the whole configuration: what there was when it began, and
+// all changes up to the last.
+func (w *watcher) complete() bool {
+	_, all := w.config[theEnd]
+	return w.synced && all
+}
+
 // end hands the copy in, once. Being subscribed is none.
 func (w *watcher) end(err error) {
-	if _, all := w.config[theEnd]; err == nil && !all || w.ended {
+	if err == nil && !w.complete() || w.ended {
 		return
 	}
 	w.ended = true
