@@ -126,6 +126,41 @@ func TestStoreAsAChild(t *testing.T) {
 	})
 }
 
+// What was sent to a child before it was to stop is done, though it lies in the mailbox yet.
+func TestAChildDrains(t *testing.T) {
+	const sent = 300
+	for name, stop := range map[string]func(*actor.RootContext, *actor.PID) *actor.Future{
+		"stop": (*actor.RootContext).StopFuture, "poison": (*actor.RootContext).PoisonFuture,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, system, pause := newPath(t), newQuiet(t), testkit.NewPause("gateway.start")
+			_, pid, c := family(t, system.ActorSystem, always(actor.StopDirective), path, withFailpoint(pause.Hook))
+			testkit.Await(t, "the child's start", pause.Reached)
+			for i := range sent {
+				c.send(protocol.Set{ID: uint64(i + 1), Group: "g", Key: fmt.Sprint(i), Value: "v"})
+			}
+			c.send(protocol.Get{ID: sent + 1, Group: "g", Key: "none"})
+			c.send("no message of the protocol")
+			stopped := stop(system.Root, pid)
+			close(pause.Resume)
+			require.NoError(t, stopped.Wait())
+			done, others := 0, map[string]int{}
+			for range sent + 2 {
+				switch answer := c.next().(type) {
+				case protocol.SetDone:
+					require.NoError(t, answer.Err)
+					done++
+				default:
+					others[fmt.Sprintf("%T", answer)]++
+				}
+			}
+			require.Equal(t, sent, done)
+			require.Equal(t, map[string]int{"protocol.GetDone": 1, "protocol.Failed": 1}, others)
+			requireCount(t, openStore(t, path), "g", sent)
+		})
+	}
+}
+
 // That a store can't be opened is a fault of the child, with its reason.
 func TestChildThatCannotOpen(t *testing.T) {
 	path := newPath(t)

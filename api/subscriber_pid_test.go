@@ -122,6 +122,30 @@ func TestSubscribeOptionsByMessage(t *testing.T) {
 	done[protocol.Subscribed](bad, protocol.Subscribe{ID: 1}) // the ID is free again
 }
 
+// A subscription that is being ended can't be ended once more: each request has its answer.
+func TestUnsubscribeTwice(t *testing.T) {
+	system := newQuiet(t)
+	store := openStore(t, ":memory:", api.WithActorSystem(system.ActorSystem))
+	c := newClient(t, system.ActorSystem, pidOf(t, store))
+	for id := range uint64(20) {
+		done[protocol.Subscribed](c, protocol.Subscribe{ID: id})
+		c.send(protocol.Unsubscribe{ID: id})
+		c.send(protocol.Unsubscribe{ID: id})
+		ended, failed := 0, 0
+		for range 2 {
+			switch answer := c.next().(type) {
+			case protocol.SubscriptionEnded:
+				require.NoError(t, answer.Err)
+				ended++
+			case protocol.Failed:
+				require.ErrorIs(t, answer.Err, api.NotSubscribedError)
+				failed++
+			}
+		}
+		require.Equal(t, []int{1, 1}, []int{ended, failed})
+	}
+}
+
 // Credits and ends for subscriptions that there are not, or too many of them.
 func TestCreditsThatAreWrong(t *testing.T) {
 	system := newQuiet(t)

@@ -401,7 +401,7 @@ func TestFlood(t *testing.T) {
 				s.send(pid, &protocol.Set{ID: uint64(i + 2), Group: "g", Key: "k"})
 				busy := s.next().(protocol.Busy)
 				require.Equal(t, uint64(i+2), busy.ID)
-				require.Positive(t, busy.RetryAfter)
+				require.Equal(t, e.RetryAfter()*time.Duration(1+shape.first/4096), busy.RetryAfter, "the commits that make room")
 			}
 			s.send(pid, impostor{})
 			require.ErrorIs(t, s.next().(protocol.Failed).Err, kv.UnknownMessageError)

@@ -54,7 +54,12 @@ func (e *Engine) admissible(m *kv.Mutation) error {
 }
 
 // RetryAfter is when a caller that Submit had no slot for is likely to find one.
-func (e *Engine) RetryAfter() time.Duration { return e.actors.gate.RetryAfter() }
+func (e *Engine) RetryAfter() time.Duration {
+	if e.actors == nil { // of a read-only store, where writes are refused otherwise
+		return time.Millisecond
+	}
+	return e.actors.gate.RetryAfter()
+}
 
 // Dead is closed when no actor is left to answer what was submitted; nil for a
 // read-only store.

@@ -5,7 +5,8 @@
 // that actor acknowledges it: then its row is removed. What was not acknowledged is sent
 // again, by this process or the next one, with the same ID, by which the receiver drops
 // what it has had already. Messages of one address are sent in the order of their
-// commits, some of them before the first is acknowledged (Options.Window). An address at
+// commits, some of them before the first is acknowledged (Options.Window): a receiver that
+// fails at one has those behind it before that one again, unless the window is 1. An address at
 // which nobody is, or that acknowledges nothing, is tried less and less often; after
 // Options.Attempts its messages go to the dead letters, with the reason.
 //

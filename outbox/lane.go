@@ -143,7 +143,19 @@ func (l *lane) terminated() {
 }
 
 func (l *lane) run() {
+	ended := false
+	defer func() {
+		if !ended { // the goroutine was, by what is not ours
+			l.outbox.running.Go(l.run)
+		}
+	}()
 	l.progress = time.Now()
+	l.serve()
+	ended = true
+}
+
+// serve delivers until there is nothing left, or the place is another address's.
+func (l *lane) serve() {
 	for l.outbox.ctx.Err() == nil {
 		l.collect()
 		l.remove()

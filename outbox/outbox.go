@@ -48,6 +48,9 @@ type Outbox struct {
 // Start begins to deliver. The system is that of the receivers, whether the store uses it
 // too or not. The outbox ends with Stop, when the store is closed, or when the system
 // shuts down.
+//
+// Errors: InvalidOptionError, NilStoreError, ClosedError, and ReadOnlyError for a store that is
+// open WithReadOnly: the process that owns the file delivers.
 func Start(store *api.Store, system *actor.ActorSystem, options Options) (*Outbox, error) {
 	o, err := prepare(store, system, options)
 	if err != nil {
@@ -79,6 +82,9 @@ func prepare(store *api.Store, system *actor.ActorSystem, options Options) (*Out
 		return nil, err
 	}
 	if _, err := store.Revision(); err != nil {
+		return nil, err
+	}
+	if _, err := store.Batch(nil); errors.Is(err, api.ReadOnlyError) { // what is acknowledged could not be removed
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())

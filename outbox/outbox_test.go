@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -375,4 +376,26 @@ func TestStartRefuses(t *testing.T) {
 	require.NoError(t, store.Close())
 	_, err = outbox.Start(store, system, outbox.Options{})
 	require.ErrorIs(t, err, api.ClosedError)
+	// Beside the owner everything would be delivered twice, and nothing ever removed.
+	path := filepath.Join(t.TempDir(), "store.db")
+	openStore(t, path)
+	reader := openStore(t, path, api.WithReadOnly())
+	_, err = outbox.Start(reader, system, outbox.Options{})
+	require.ErrorIs(t, err, api.ReadOnlyError)
+}
+
+// TestAResolveThatEndsItsGoroutine: the address is tried again, as after any failure.
+func TestAResolveThatEndsItsGoroutine(t *testing.T) {
+	store, system, orders := openStore(t, ":memory:"), newSystem(t), newInbox()
+	pid := spawn(t, system, "orders", orders)
+	require.NoError(t, store.Tell("orders", "m"))
+	calls := 0
+	start(t, store, system, outbox.Options{FirstPause: time.Millisecond, Resolve: func(string) (*actor.PID, error) {
+		if calls++; calls == 1 { // of one address's goroutine at a time
+			runtime.Goexit()
+		}
+		return pid, nil
+	}})
+	emptied(t, store)
+	require.Equal(t, []string{"m"}, orders.payloads())
 }

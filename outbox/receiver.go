@@ -86,12 +86,17 @@ func (l *lane) noReceiver(reason string) {
 
 // resolve finds the receiver, and has its end told.
 func (l *lane) resolve() (to courier.Recipient, err error) {
+	returned := false
 	defer func() {
-		if reason := recover(); reason != nil {
+		switch reason := recover(); {
+		case reason != nil:
 			err = fmt.Errorf("the function Resolve panicked: %v", reason)
+		case !returned: // runtime.Goexit: run begins anew, on another goroutine
+			l.noReceiver("the function Resolve has ended its goroutine")
 		}
 	}()
 	pid, err := l.outbox.options.Resolve(l.address)
+	returned = true
 	if err != nil {
 		return to, err
 	}

@@ -34,7 +34,8 @@ type core struct {
 	system *actor.ActorSystem
 	self   *actor.PID
 	own    actor.Process // self's
-	open   Opener        // not nil: the store is the actor's own, a child of a program's actor
+	box    *mailbox
+	open   Opener // not nil: the store is the actor's own, a child of a program's actor
 	// dispatcher keeps a goroutine for the actor; nil: there is none.
 	dispatcher *actorsystem.Dispatcher
 	office     *courier.Office
@@ -72,7 +73,7 @@ func newCore(system *actor.ActorSystem, self *actor.PID) *core {
 	c.own, _ = system.ProcessRegistry.Get(self)
 	c.Logger, c.Drops = slog.New(slog.DiscardHandler), new(Drops)
 	c.office = courier.NewOffice(system, c.Logger, &c.Drops.Undelivered)
-	c.desk.Store(&desk{c.office, c.Drops})
+	c.desk.Store(&desk{c.office, c.Drops, nil})
 	return c
 }
 
@@ -93,7 +94,7 @@ func coreOf(ctx actor.Context) *core {
 func (c *core) use(config Config) {
 	c.Config = config
 	c.office = courier.NewOffice(c.system, config.Logger, &c.Drops.Undelivered)
-	c.desk.Store(&desk{c.office, c.Drops})
+	c.desk.Store(&desk{c.office, c.Drops, config.Store})
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.reads = &pool{workers: config.Readers}
 	c.shut = false
@@ -141,9 +142,25 @@ func (c *core) stop() {
 	go func() {
 		defer close(stopped)
 		defer c.close()
+		c.drain()
 		guarded(func() { c.Failpoint.Hit("gateway.stop") }, c.failure)
 	}()
 	<-stopped
+}
+
+// drain does what was sent to a store that is somebody's child before it was to stop: it is in the
+// mailbox, which the actor has left to this goroutine meanwhile.
+func (c *core) drain() {
+	if c.open == nil || c.shut {
+		return
+	}
+	for n := c.box.UserMessageCount(); n > 0; n-- {
+		message := c.box.Take()
+		if message == nil {
+			return
+		}
+		guarded(func() { c.box.invoker.InvokeUserMessage(message) }, func(any) {}) // it was answered, and noted
+	}
 }
 
 // guarded calls f, and failed if f panics, with the reason, or ends the goroutine, without one.

@@ -18,8 +18,14 @@ const (
 	maxWaitingBytes = 64 << 20 // of what they hold, and one message more
 )
 
-// floodWait is the RetryAfter of what is refused by the mailbox.
-const floodWait = 10 * time.Millisecond
+// What is refused by the mailbox is to be tried again when the store has had the time for some
+// commits: as many as it takes to make room, of floodBatch requests each. Where nothing is known
+// yet of a commit's time, after floodWait.
+const (
+	floodBatch = maxWaiting / 16
+	floodWait  = 10 * time.Millisecond
+	floodMost  = time.Second
+)
 
 // mailbox never blocks its senders, and the gateway runs on a goroutine of its
 // own, whatever its Props say. It refuses what would be too much. It also sees to what
@@ -30,6 +36,7 @@ type mailbox struct {
 	begin func(*actor.ActorSystem, *actor.PID) *core // when the actor is spawned
 	core  atomic.Pointer[core]
 
+	invoker *invoking
 	waiting waiting
 }
 
@@ -133,7 +140,7 @@ func (m *mailbox) post(envelope, inside any, sender *actor.PID) {
 	}
 	if m.waiting.full() {
 		if c := m.core.Load(); c != nil {
-			c.flooded(sender, inside)
+			c.flooded(sender, inside, m.waiting.messages.Load())
 		}
 		return
 	}
@@ -170,7 +177,7 @@ func (w *waiting) leave(m any) any {
 
 // flooded refuses a message, in the goroutine that has sent it: nothing in here may
 // block, or be the store's user's, not even the log.
-func (c *core) flooded(sender *actor.PID, message any) {
+func (c *core) flooded(sender *actor.PID, message any, waiting int64) {
 	desk := c.desk.Load()
 	desk.drops.Flooded.Add(1)
 	if sender == nil {
@@ -181,19 +188,28 @@ func (c *core) flooded(sender *actor.PID, message any) {
 		return
 	}
 	if _, _, known := weigh(message); !known {
-		desk.office.Answer(sender, failed(0, message, kv.UnknownMessageError))
+		desk.office.Answer(sender, failed(0, message, unknownError(message)))
 		return
 	}
 	if behind := behindPointer(message); behind != nil {
 		message = behind
 	}
-	desk.office.Answer(sender, protocol.Busy{ID: message.(protocol.Request).RequestID(), RetryAfter: floodWait})
+	desk.office.Answer(sender, protocol.Busy{ID: message.(protocol.Request).RequestID(), RetryAfter: desk.retryAfter(waiting)})
 }
 
 // desk is what answers are given with where the actor is not.
 type desk struct {
 	office *courier.Office
 	drops  *Drops
+	store  Store // nil: there is none yet
+}
+
+// retryAfter is when a mailbox with so many messages is likely to have room.
+func (d *desk) retryAfter(waiting int64) time.Duration {
+	if d.store == nil {
+		return floodWait
+	}
+	return min(d.store.RetryAfter()*time.Duration(1+waiting/floodBatch), floodMost)
 }
 
 // RegisterHandlers makes the actor's core: the library calls it once, when everything
@@ -206,7 +222,8 @@ func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher acto
 	if dispatcher = actor.NewDefaultDispatcher(dispatcher.Throughput()); c.dispatcher != nil {
 		dispatcher = c.dispatcher
 	}
-	m.Mailbox.RegisterHandlers(&invoking{invoker, c, &m.waiting}, dispatcher)
+	c.box, m.invoker = m, &invoking{invoker, c, &m.waiting}
+	m.Mailbox.RegisterHandlers(m.invoker, dispatcher)
 }
 
 // invoking stands between the mailbox and the library's part of the actor.

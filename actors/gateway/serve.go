@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -73,7 +74,15 @@ func (c *core) unknown(sender *actor.PID, message any) {
 		return
 	}
 	c.dropped(&c.Drops.Unknown, "it is none of the protocol", message)
-	c.office.Answer(sender, failed(0, message, kv.UnknownMessageError))
+	c.office.Answer(sender, failed(0, message, unknownError(message)))
+}
+
+// unknownError says what is wrong with a message that is none of the protocol.
+func unknownError(message any) error {
+	if v := reflect.ValueOf(message); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("%w: a nil pointer; send the message itself", kv.UnknownMessageError)
+	}
+	return fmt.Errorf("%w: send those of package protocol", kv.UnknownMessageError)
 }
 
 // answer answers what is in hand, of which no request was made.
@@ -269,7 +278,7 @@ func (c *core) refusal(message any, err error) any {
 		if behind := behindPointer(message); behind != nil {
 			return c.refusal(behind, err)
 		}
-		return failed(0, message, kv.UnknownMessageError)
+		return failed(0, message, unknownError(message))
 	}
 }
 

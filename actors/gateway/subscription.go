@@ -53,6 +53,7 @@ type subscription struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	ended   atomic.Bool // its last message is being sent: the ID is free
+	leaving bool        // the subscriber has asked for that; the gateway's own
 
 	credits atomic.Int64
 	more    chan struct{} // capacity 1: there are more
@@ -67,7 +68,7 @@ func (a *Actor) subscribe(sender *actor.PID, m protocol.Subscribe) {
 		return
 	}
 	if m.Credits < 0 || m.Credits > protocol.MaxCredits {
-		refuse(creditError(m.Credits))
+		refuse(creditError(m.Credits, 0))
 		return
 	}
 	options := a.confine(m.Options)
@@ -119,8 +120,8 @@ func (a *Actor) confine(options kv.SubscribeOptions) kv.SubscribeOptions {
 	return options
 }
 
-func creditError(n int) error {
-	return fmt.Errorf("credits %d: there can be 1 to %d at a time: %w", n, protocol.MaxCredits, kv.InvalidOptionError)
+func creditError(n int, open int64) error {
+	return fmt.Errorf("credits %d, beside %d that are open: there can be 1 to %d at a time: %w", n, open, protocol.MaxCredits, kv.InvalidOptionError)
 }
 
 // subscriber is the one with a PID, which is not in the map before it has a
@@ -167,14 +168,15 @@ func (a *Actor) credit(sender *actor.PID, m protocol.Credit) {
 	case s == nil:
 		a.answer(sender, failed(m.ID, m, kv.NotSubscribedError))
 	case m.N < 1 || m.N > protocol.MaxCredits || s.credits.Load()+int64(m.N) > protocol.MaxCredits:
-		a.answer(sender, failed(m.ID, m, creditError(m.N)))
+		a.answer(sender, failed(m.ID, m, creditError(m.N, s.credits.Load())))
 	default:
 		s.add(int64(m.N))
 	}
 }
 
 func (a *Actor) unsubscribe(sender *actor.PID, m protocol.Unsubscribe) {
-	if s := a.find(sender, m.ID); s != nil {
+	if s := a.find(sender, m.ID); s != nil && !s.leaving {
+		s.leaving = true
 		s.cancel(errUnsubscribed) // its goroutine says so
 	} else {
 		a.answer(sender, failed(m.ID, m, kv.NotSubscribedError))

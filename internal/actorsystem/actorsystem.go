@@ -6,6 +6,7 @@
 package actorsystem
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -65,7 +66,20 @@ func (alwaysRestart) HandleFailure(_ *actor.ActorSystem, supervisor actor.Superv
 func Spawn(system *actor.ActorSystem, prefix string, producer actor.Producer, options ...actor.PropsOption) (*actor.PID, error) {
 	props := actor.PropsFromProducer(producer, actor.WithMailbox(func() actor.Mailbox { return new(Mailbox) }), actor.WithGuardian(alwaysRestart{})).
 		Configure(options...)
-	return Root(system).SpawnNamed(props, prefix+system.ProcessRegistry.NextId())
+	name := prefix + system.ProcessRegistry.NextId()
+	for taken(system, name) { // by an actor of the system's user
+		name = prefix + system.ProcessRegistry.NextId()
+	}
+	pid, err := Root(system).SpawnNamed(props, name)
+	if err != nil {
+		return nil, fmt.Errorf("actor %s: %w", name, err)
+	}
+	return pid, nil
+}
+
+func taken(system *actor.ActorSystem, name string) bool {
+	_, found := system.ProcessRegistry.GetLocal(name)
+	return found
 }
 
 // Target is an actor of the store's own, as others of the store send to it. What comes

@@ -122,7 +122,8 @@ func ended(system *actor.ActorSystem, pid *actor.PID) <-chan struct{} {
 	return done
 }
 
-func TestSpawnSaysWhenANameIsTaken(t *testing.T) {
+// A name that an actor of the system's user has is not taken, and none is started twice.
+func TestSpawnPassesOverTakenNames(t *testing.T) {
 	system, release := actorsystem.Acquire()
 	defer release()
 	// The names are a sequence, so that what comes next is known.
@@ -133,8 +134,10 @@ func TestSpawnSaysWhenANameIsTaken(t *testing.T) {
 	}), "clash-"+idOf(system, next))
 	require.NoError(t, err)
 	system.ProcessRegistry.SequenceID = next - 1
-	_, err = actorsystem.Spawn(system, "clash-", func() actor.Actor { return &probe{events: events} })
-	require.ErrorIs(t, err, actor.ErrNameExists)
+	spawned, err := actorsystem.Spawn(system, "clash-", func() actor.Actor { return &probe{events: events} })
+	require.NoError(t, err)
+	require.NotEqual(t, taken.Id, spawned.Id)
+	require.NoError(t, system.Root.PoisonFuture(spawned).Wait())
 	require.NoError(t, system.Root.PoisonFuture(taken).Wait())
 }
 

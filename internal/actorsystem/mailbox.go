@@ -35,6 +35,17 @@ type waiting struct {
 
 func (w *waiting) waits() bool { return w.system.len() > 0 || w.user.len() > 0 }
 
+// Take takes the next message that waits, but for the library's own; nil: there is none. The actor
+// itself may call it, while it handles a message.
+func (m *Mailbox) Take() any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.user.len() == 0 {
+		return nil
+	}
+	return m.mu.user.pop()
+}
+
 // RegisterHandlers, Start and the following are the library's.
 func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
 	m.invoker, m.dispatcher = invoker, dispatcher
