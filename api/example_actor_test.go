@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/outbox"
 	"forge.lthn.ai/core/go-store/protocol"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -138,6 +139,36 @@ func ExampleProps() {
 	// theme is dark
 	// theme is light
 	// theme is grey
+}
+
+// A store that is a child, and an outbox for it.
+func ExampleWithOpened() {
+	system := exampleSystem()
+	told := make(chan string)
+	mailer := func(c actor.Context) {
+		if m, ok := c.Message().(outbox.Message); ok {
+			c.Respond(m.Ack())
+			told <- m.Payload
+		}
+	}
+	if _, err := system.Root.SpawnNamed(actor.PropsFromFunc(mailer), "mailer"); err != nil {
+		log.Fatal(err)
+	}
+	deliver := api.WithOpened(func(store *api.Store) {
+		if _, err := outbox.Start(store, system, outbox.Options{}); err != nil { // it ends with the store
+			log.Print(err)
+		}
+	})
+	store := system.Root.Spawn(api.Props(":memory:", deliver))
+	answer, err := system.Root.RequestFuture(store, protocol.Tell{Address: "mailer", Message: "welcome"}, time.Second).Result()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-told, answer.(protocol.TellDone).Err)
+	if err := system.Root.StopFuture(store).Wait(); err != nil {
+		log.Fatal(err)
+	}
+	// Output: welcome <nil>
 }
 
 func ExampleBatch_Writes() {

@@ -236,6 +236,21 @@ func WithActorSystem(system *ActorSystem) Option {
 	}
 }
 
+// WithOpened has a function called with the store once it is open, before New returns. It is for
+// Props, whose store nobody else has: what the methods of Store have and package protocol has not
+// (an outbox, a persistence provider, metrics, counts of dropped messages) is had by it. It is called
+// each time that the actor opens the store, in the actor's goroutine, before any message is taken:
+// it must not wait for the actor, and the actor closes the store. If it panics the store is closed.
+func WithOpened(opened func(*Store)) Option {
+	return func(c *engine.Config) error {
+		if opened == nil {
+			return fmt.Errorf("the function for WithOpened is nil: %w", InvalidOptionError)
+		}
+		c.Opened = func(e *engine.Engine) { opened(storeOf(e)) }
+		return nil
+	}
+}
+
 // WithLogger sets where the store reports what no call can return: failed
 // checkpoints, panicking callbacks, namespaces that near their quota. By
 // default nowhere. Keys and values are never logged. The handler runs on a goroutine

@@ -17,6 +17,8 @@ type ActorProps = engine.ActorProps
 // actors is stopped from outside it panics with StoppedError as the cause; nothing acknowledged is lost. A
 // failure inside of it alone leaves the store open.
 //
+// For what goes beyond messages, an outbox for what the actor is told among it, see WithOpened.
+//
 // The same Props can be used for several actors only with ":memory:", since one store
 // owns a file. They may be configured further, but for the mailbox, and the dispatcher
 // is ignored.

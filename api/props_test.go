@@ -161,6 +161,30 @@ func TestAChildDrains(t *testing.T) {
 	}
 }
 
+// WithOpened has the store of a child, each time that it is opened; one whose function fails is
+// closed, and its file free.
+func TestWithOpened(t *testing.T) {
+	path, system := newPath(t), newQuiet(t)
+	opened := make(chan *api.Store, 2)
+	_, pid, c := family(t, system.ActorSystem, always(actor.RestartDirective), path, api.WithOpened(func(s *api.Store) { opened <- s }))
+	store := testkit.Await(t, "the store", opened)
+	require.NoError(t, store.Set("g", "k", "v"))
+	c.send(protocol.Get{ID: 1, Group: "g", Key: "k"})
+	require.Equal(t, "v", c.next().(protocol.GetDone).Value)
+	require.NoError(t, system.Root.StopFuture(pid).Wait())
+	require.ErrorIs(t, store.Set("g", "k", "w"), api.ClosedError)
+
+	require.PanicsWithValue(t, "oops", func() { _, _ = api.New(path, api.WithOpened(func(*api.Store) { panic("oops") })) })
+	again, err := api.New(path, api.WithOpened(func(s *api.Store) { opened <- s }))
+	require.NoError(t, err)
+	value, err := testkit.Await(t, "the store", opened).Get("g", "k")
+	require.NoError(t, err)
+	require.Equal(t, "v", value)
+	require.NoError(t, again.Close())
+	_, err = api.New(path, api.WithOpened(nil))
+	require.ErrorIs(t, err, api.InvalidOptionError)
+}
+
 // That a store can't be opened is a fault of the child, with its reason.
 func TestChildThatCannotOpen(t *testing.T) {
 	path := newPath(t)

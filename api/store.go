@@ -51,8 +51,10 @@ func New(databasePath string, options ...Option) (*Store, error) {
 	if err != nil {
 		return nil, wrap("New", err)
 	}
-	return &Store{engine: e, ctx: context.Background()}, nil
+	return storeOf(e), nil
 }
+
+func storeOf(e *engine.Engine) *Store { return &Store{engine: e, ctx: context.Background()} }
 
 // configure applies the options.
 func configure(databasePath string, options []Option) (engine.Config, error) {

@@ -47,6 +47,7 @@ type Config struct {
 	Clock         clock.Source  // default: the machine's
 	Metrics       bool          // requests are counted
 	Tracer        kv.Tracer     // default: none
+	Opened        func(*Engine) // called with the store once it is open; default: nobody is
 	Failpoint     failpoint.Hook
 	FoldStep      func(step string)                   // for tests: see sqlite.Config
 	Writer        func(storage.Writer) storage.Writer // for tests: what the writer has in the place of its database

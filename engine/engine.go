@@ -107,6 +107,7 @@ func Open(config Config) (_ *Engine, err error) {
 	e := &Engine{config: config, health: state, logs: logs, ended: make(chan struct{}), clock: clock.New(config.Clock), database: database, reads: database.Reads(),
 		callbacks: notifier.NewCallbacks(config.Logger), opened: time.Now(), meter: meter, tracer: config.Tracer, slow: newSlowness()}
 	if config.ReadOnly {
+		e.tellOpened()
 		return e, nil
 	}
 	e.openCache()
@@ -114,7 +115,24 @@ func Open(config Config) (_ *Engine, err error) {
 		e.callbacks.Stop()
 		return nil, fmt.Errorf("start actors: %w", errors.Join(err, database.Close()))
 	}
+	e.tellOpened()
 	return e, nil
+}
+
+// tellOpened calls what is to be called with the store. Where that does not return nobody has the
+// store.
+func (e *Engine) tellOpened() {
+	if e.config.Opened == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			_ = e.Close()
+		}
+	}()
+	e.config.Opened(e)
+	returned = true
 }
 
 // usable says why nothing can be asked of the engine: there is none, or it is
