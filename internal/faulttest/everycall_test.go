@@ -36,12 +36,12 @@ type user struct {
 	writes int
 	wrong  []error
 
-	overlay int64 // see api.WithOverlay
+	overlay int64 // see overlaid
 	folds   testkit.Folds
 }
 
 func (u *user) options() []api.Option {
-	return []api.Option{api.WithReadCache(0), api.WithReaders(2), api.WithOverlay(u.overlay), counting(&u.folds)}
+	return append(overlaid(u.overlay), api.WithReadCache(0), api.WithReaders(2), counting(&u.folds))
 }
 
 func (u *user) failf(format string, arguments ...any) {
@@ -233,6 +233,7 @@ var uses = map[string]func(u *user){
 		u.close()
 	},
 	"overlay left by a kill, opened without": func(u *user) {
+		u.overlay = none
 		u.open()
 		u.look()
 		u.set("6", 10)
@@ -297,9 +298,9 @@ func (u *user) restore() { _ = api.Restore(background, u.path, u.path+".backup")
 
 // fail makes a reference run in which the n-th call fails, and those after it too if it is
 // for good. It says which calls there were until then, and what was wrong.
-func fail(t *testing.T, name string, n int64, forGood bool, with error, folds *testkit.Folds) (calls []faultfs.Operation, wrong []error) {
+func fail(t *testing.T, name string, overlay int64, n int64, forGood bool, with error, folds *testkit.Folds) (calls []faultfs.Operation, wrong []error) {
 	t.Helper()
-	u := &user{path: filepath.Join(t.TempDir(), "store.db"), model: testkit.NewModel()}
+	u := &user{path: filepath.Join(t.TempDir(), "store.db"), model: testkit.NewModel(), overlay: overlay}
 	if slices.Contains(kills, name) {
 		u.killed(t)
 	}
@@ -375,27 +376,37 @@ func TestEveryCallFails(t *testing.T) {
 	total, calls := 0, 0
 	var folds, struck testkit.Folds // of the runs without a fault, and of all others
 	stride := *stride * report.Rounds(3, 1, 1)
+	runs := 0
 	for _, name := range slices.Sorted(maps.Keys(uses)) {
-		reference, wrong := fail(t, name, -1, false, nil, &folds)
-		require.Empty(t, wrong, "the run without a fault")
-		calls += len(reference)
-		for i, kind := range slices.Sorted(maps.Keys(faulty)) {
-			for _, forGood := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/%s/for good %v", name, kind, forGood), func(t *testing.T) {
-					for n := stride * i / len(faulty); n < len(reference); n += stride {
-						if kind != "EIO" && faultfs.Same(reference[n].Call, faulty[kind], faulty["EIO"]) {
-							continue
+		for _, overlay := range []int64{0, none} {
+			of := name
+			if overlay == none {
+				if of += ", without an overlay"; strings.HasPrefix(name, "overlay") {
+					continue // it has one of its own
+				}
+			}
+			reference, wrong := fail(t, name, overlay, -1, false, nil, &folds)
+			require.Empty(t, wrong, "the run without a fault")
+			runs++
+			calls += len(reference)
+			for i, kind := range slices.Sorted(maps.Keys(faulty)) {
+				for _, forGood := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%s/for good %v", of, kind, forGood), func(t *testing.T) {
+						for n := stride * i / len(faulty); n < len(reference); n += stride {
+							if kind != "EIO" && faultfs.Same(reference[n].Call, faulty[kind], faulty["EIO"]) {
+								continue
+							}
+							made, wrong := fail(t, name, overlay, int64(n), forGood, faulty[kind], &struck)
+							if total++; len(wrong) > 0 {
+								t.Errorf("%v: %v", made[len(made)-1], errors.Join(wrong...))
+							}
 						}
-						made, wrong := fail(t, name, int64(n), forGood, faulty[kind], &struck)
-						if total++; len(wrong) > 0 {
-							t.Errorf("%v: %v", made[len(made)-1], errors.Join(wrong...))
-						}
-					}
-				})
+					})
+				}
 			}
 		}
 	}
 	require.Empty(t, folds.Missing(), "steps of the fold whose calls never fail")
 	report.Logf(t, "steps of the fold: %v, and in runs in which a call failed %v", &folds, &struck)
-	report.Logf(t, "%d runs in which a call failed, of %d calls in %d runs without a fault", total, calls, len(uses))
+	report.Logf(t, "%d runs in which a call failed, of %d calls in %d runs without a fault", total, calls, runs)
 }

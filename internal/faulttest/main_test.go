@@ -125,3 +125,14 @@ func folderOf(t testing.TB, parent string, n int) (path string, done func()) {
 	require.NoError(t, os.Mkdir(path, 0o700))
 	return path, func() { require.NoError(t, os.RemoveAll(path)) }
 }
+
+// none is an overlay of which there is none: what is committed is in the table at once.
+const none = -1
+
+// overlaid has a store open with an overlay of so many bytes; 0: the default.
+func overlaid(bytes int64) []api.Option {
+	if bytes == 0 {
+		return nil
+	}
+	return []api.Option{api.WithOverlay(max(bytes, 0))}
+}

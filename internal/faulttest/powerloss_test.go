@@ -31,7 +31,7 @@ type reference struct {
 	durability api.Durability
 	before     map[[2]string]string // what was there before, which no log tells of
 	truth      contents             // what the store at store.db came to hold
-	overlay    int64                // see api.WithOverlay
+	overlay    int64                // see overlaid
 	folds      *testkit.Folds       // that it comes to
 	mu         sync.Mutex
 	written    int
@@ -46,7 +46,7 @@ type finished string
 func (r *reference) path(name string) string { return filepath.Join(r.folder, name) }
 
 func (r *reference) options() []api.Option {
-	return []api.Option{api.WithDurability(r.durability), api.WithReaders(2), api.WithOverlay(r.overlay), counting(r.folds)}
+	return append(overlaid(r.overlay), api.WithDurability(r.durability), api.WithReaders(2), counting(r.folds))
 }
 
 func (r *reference) open() *api.Store {
@@ -146,7 +146,7 @@ var scenarios = map[string]scenario{
 				require.NoError(r.t, err)
 			case 30:
 				require.NoError(r.t, store.Close())
-				r.overlay = 0 // who writes directly folds first
+				r.overlay = none // who writes directly folds first
 				store = r.open()
 			case 31:
 				require.NoError(r.t, store.Close())
@@ -158,6 +158,7 @@ var scenarios = map[string]scenario{
 		r.close(store)
 	}},
 	"overlay left by a kill": {before: leftByAKill, run: func(r *reference) {
+		r.overlay = none
 		store := r.open() // who writes directly folds first
 		r.sets(store, 4)
 		r.close(store)
@@ -405,9 +406,9 @@ func (r *reference) again(t *testing.T, folder string, told []any, random *rand.
 	}
 }
 
-// run makes the reference run of a scenario.
-func (s scenario) play(t *testing.T, durability api.Durability, folds *testkit.Folds) *reference {
-	r := &reference{t: t, folder: t.TempDir(), durability: durability, before: make(map[[2]string]string), folds: new(testkit.Folds)}
+// play makes the reference run of a scenario.
+func (s scenario) play(t *testing.T, durability api.Durability, overlay int64, folds *testkit.Folds) *reference {
+	r := &reference{t: t, folder: t.TempDir(), durability: durability, overlay: overlay, before: make(map[[2]string]string), folds: new(testkit.Folds)}
 	if s.before != nil {
 		s.before(r)
 	}
@@ -431,8 +432,14 @@ func TestPowerLoss(t *testing.T) {
 		for name, s := range scenarios {
 			kind := map[api.Durability]string{api.DurabilitySync: "synced", api.DurabilityBuffered: "buffered"}[durability]
 			t.Run(kind+"/"+name, func(t *testing.T) {
-				total += s.cut(t, durability, &folds)
+				total += s.cut(t, durability, 0, &folds)
 				ran++
+			})
+			if strings.HasPrefix(name, "overlay") || durability != api.DurabilitySync {
+				continue // it has overlays of its own, or none would tell the same
+			}
+			t.Run(kind+"/"+name+", without an overlay", func(t *testing.T) {
+				total += s.cut(t, durability, none, &folds)
 			})
 		}
 		if ran == len(scenarios) {
@@ -443,8 +450,8 @@ func TestPowerLoss(t *testing.T) {
 	report.Logf(t, "%d power cuts", total)
 }
 
-func (s scenario) cut(t *testing.T, durability api.Durability, folds *testkit.Folds) (cuts int) {
-	r := s.play(t, durability, folds)
+func (s scenario) cut(t *testing.T, durability api.Durability, overlay int64, folds *testkit.Folds) (cuts int) {
+	r := s.play(t, durability, overlay, folds)
 	check := func(t *testing.T, folder string, told []any) { r.check(t, folder, told) }
 	if s.check != nil {
 		check = func(t *testing.T, folder string, told []any) {
