@@ -1,6 +1,7 @@
 package metamorphic
 
 import (
+	"math/bits"
 	"strings"
 	"syscall"
 	"time"
@@ -28,11 +29,18 @@ var (
 // drawing draws values. Labels are not worth their time: a program prints itself.
 type drawing struct{ *rapid.T }
 
-// below is a number from 0 to n-1, each as likely as the others: rapid prefers small
-// ones, which spread. What it makes smaller comes to 0.
+// below is a number from 0 to n-1, each about as likely as the others: rapid prefers small
+// ones, which are mixed. What it makes smaller comes to 0, which is a little likelier.
 func (d drawing) below(n int) int {
-	spread := rapid.Uint32().Draw(d.T, "") * 0x9E3779B1
-	return int(uint64(spread) * uint64(n) >> 32)
+	high, _ := bits.Mul64(mixed(rapid.Uint64().Draw(d.T, "")), uint64(n))
+	return int(high)
+}
+
+// mixed spreads a number over all of 64 bits (the finaliser of SplitMix64); 0 stays.
+func mixed(n uint64) uint64 {
+	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+	n = (n ^ n>>27) * 0x94d049bb133111eb
+	return n ^ n>>31
 }
 
 func (d drawing) oneIn(n int) bool { return d.below(n) == n-1 }
