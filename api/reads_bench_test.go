@@ -122,6 +122,50 @@ func BenchmarkRatio_GetCold(b *testing.B) {
 		}})
 }
 
+// BenchmarkRatio_ReadCache compares Gets with the default read cache with Gets without one, of
+// 100,000 keys that the cache holds and of a million that it does not, which are read each as often
+// as the others, or a few far more often.
+func BenchmarkRatio_ReadCache(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "store.db")
+	fillMillion(b, path)
+	for _, n := range []uint64{manyKeys, million} {
+		for _, zipfian := range []bool{false, true} {
+			for _, callers := range []int{1, benchCallers} {
+				b.Run(fmt.Sprintf("keys=%d/zipfian=%t/callers=%d", n, zipfian, callers), func(b *testing.B) {
+					each := uint64(max(scaled(million)/readGroups, 1))
+					most := min(n, readGroups*each)
+					timed := func(options ...api.Option) func() measurement {
+						return func() measurement {
+							// One opening of a file at a time: the rounds fill the cache anew, and then are measured.
+							store, err := api.New(path, options...)
+							if err != nil {
+								b.Fatal(err)
+							}
+							defer func() { _ = store.Close() }()
+							get := func(caller *benchCaller) (int, error) {
+								if caller.zipf == nil && zipfian {
+									caller.zipf = rand.NewZipf(caller.random, 1.01, 1, most-1)
+								}
+								at := uint64(0)
+								if zipfian {
+									at = caller.zipf.Uint64()
+								} else {
+									at = caller.random.Uint64N(most)
+								}
+								_, err := store.Get(millionGroup(int(at/each)), millionKey(int(at%each)))
+								return 1, err
+							}
+							hammer(b, callers, get)
+							return hammer(b, callers, get)
+						}
+					}
+					ratio(b, "told", side{"cached", timed()}, side{"uncached", timed(api.WithReadCache(0))})
+				})
+			}
+		}
+	}
+}
+
 var sinkText string
 
 // bareReader is a connection of its own, in one read transaction, with the page
