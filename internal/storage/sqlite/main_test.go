@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,8 +91,43 @@ func openWith(t testing.TB, config Config) *Database {
 	t.Helper()
 	d, err := Open(overlaying(config))
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.Close() })
+	t.Cleanup(func() {
+		_ = d.Close()
+		requireReadAlike(t, config.Path)
+	})
 	return d
+}
+
+// requireReadAlike has every file that a test leaves be read by its pages and by SQLite: both
+// have the same rows, forward and backward, and the same errors or none. What neither opens, as a
+// file that was damaged on purpose, is not compared.
+func requireReadAlike(t testing.TB, path string) {
+	if path == storage.MemoryPath || t.Failed() || t.Skipped() {
+		return
+	}
+	read := func(config Config) (all string, ok bool) {
+		config.Path, config.ReadOnly, config.Events = path, true, decodeLog
+		d, err := Open(config)
+		if err != nil {
+			return "", false
+		}
+		defer func() { require.NoError(t, d.Close()) }()
+		var rows strings.Builder
+		for _, reverse := range []bool{false, true} {
+			for row, err := range d.Reads().Scan(background, storage.Query{Groups: everything, Keys: storage.AllKeys, Reverse: reverse}, math.MinInt64) {
+				if err != nil {
+					return "", false
+				}
+				fmt.Fprintf(&rows, "%+v\n", row)
+			}
+		}
+		return rows.String(), true
+	}
+	pages, readable := read(Config{})
+	if bySQLite, ok := read(Config{NoPages: true}); ok || readable {
+		require.Equal(t, ok, readable, "one of the two can't read %s", path)
+		require.True(t, pages == bySQLite, "the pages of %s have other rows than SQLite", path)
+	}
 }
 
 // overlaying is a configuration as the tests that run over an overlay have it.
