@@ -2,7 +2,7 @@
 // is made on condition of the revision that was seen: what somebody else has written since is
 // shown, never overwritten by accident.
 
-import { $, ask, bytes as size, count, el, icon, moment, remaining, toast } from "./dom.js";
+import { $, $$, ask, bytes as size, count, el, flash, icon, moment, remaining, toast } from "./dom.js";
 import { lines, within } from "./diff.js";
 import { fromText, label, show, visible } from "./names.js";
 import * as value from "./value.js";
@@ -77,12 +77,11 @@ export class EntryPane {
 			return;
 		}
 		const generation = this.#generation;
-		const fresh = event.type !== "set" ? null : !event.cut && event.value !== null ? { ...event, kind: undefined } : await this.#api.entry(seen.group, seen.key).catch(() => null);
+		const fresh = event.type !== "set" ? null : !event.cut && event.value !== null ? { ...event } : await this.#api.entry(seen.group, seen.key).catch(() => null);
 		if (generation !== this.#generation || this.#editor) return;
 		this.#seen = fresh ?? { group: seen.group, key: seen.key, gone: true, revision: event.revision, type: event.type };
 		this.#draw();
-		this.#host.classList.remove("changed");
-		requestAnimationFrame(() => this.#host.classList.add("changed"));
+		flash(this.#host);
 	}
 
 	focus() { ($("h2", this.#host) ?? this.#host).focus(); }
@@ -90,7 +89,7 @@ export class EntryPane {
 	#failed(group, key, error) {
 		this.#seen = null;
 		this.#host.replaceChildren(el("div.blank.bad", { role: "alert" }, icon("warning"), el("p", {}, error.message),
-			el("button", { type: "button", onclick: () => this.open(group, key) }, "Try again")));
+			el("button", { onclick: () => this.open(group, key) }, "Try again")));
 	}
 
 	#draw() {
@@ -108,7 +107,7 @@ export class EntryPane {
 			fact("Size", size(seen.size)),
 			fact("Expires", el("span.number.expiry", {}, seen.expires ? "" : "never")));
 		return el("div.entryhead", {},
-			el("button.back", { type: "button", "aria-label": "Back to the keys", onclick: () => this.#events.onclose() }, icon("back")),
+			el("button.back", { "aria-label": "Back to the keys", onclick: () => this.#events.onclose() }, icon("back")),
 			el("div.path", {},
 				el("p.of", { title: label(seen.group) }, show(seen.group, { most: 300 })),
 				el("h2", { tabindex: "-1", title: label(seen.key) }, show(seen.key, { most: 600 }))),
@@ -119,7 +118,7 @@ export class EntryPane {
 		const why = { expire: "This key has expired.", delete: "This key was deleted.", delete_group: "This key's group was deleted." }[this.#seen.type] ?? "There is no such key, or it has expired.";
 		const pane = el("div.panel", { id: "panel" });
 		return el("div.body", {}, el("div.blank", {}, icon("gone"), el("p", {}, why),
-			el("button", { type: "button", "data-keep": "t-history", onclick: (event) => {
+			el("button", { "data-keep": "t-history", onclick: (event) => {
 				event.target.remove();
 				this.#tab = "history";
 				this.#history();
@@ -128,7 +127,7 @@ export class EntryPane {
 
 	#body(seen) {
 		const tab = (name, text) => el("button", {
-			type: "button", role: "tab", id: "tab-" + name, "data-keep": "t-" + name, "aria-selected": String(this.#tab === name), "aria-controls": "panel",
+			role: "tab", id: "tab-" + name, "data-keep": "t-" + name, "aria-selected": String(this.#tab === name), "aria-controls": "panel",
 			tabindex: this.#tab === name ? "0" : "-1",
 			onclick: () => this.#turn(name),
 			onkeydown: (event) => {
@@ -140,9 +139,9 @@ export class EntryPane {
 		const tools = el("div.tools", {});
 		if (this.writes) {
 			tools.append(
-				el("button", { type: "button", "data-keep": "edit", title: "Edit (e)", onclick: () => this.edit() }, icon("edit"), "Edit"),
-				el("button", { type: "button", "data-keep": "touch", title: "Set when it expires (t)", onclick: () => this.touch() }, icon("clock"), "Expiry"),
-				el("button.danger", { type: "button", "data-keep": "delete", title: "Delete (Delete)", onclick: () => this.remove() }, icon("trash"), "Delete"));
+				el("button", { "data-keep": "edit", title: "Edit (e)", onclick: () => this.edit() }, icon("edit"), "Edit"),
+				el("button", { "data-keep": "touch", title: "Set when it expires (t)", onclick: () => this.touch() }, icon("clock"), "Expiry"),
+				el("button.danger", { "data-keep": "delete", title: "Delete (Delete)", onclick: () => this.remove() }, icon("trash"), "Delete"));
 		}
 		const panel = el("div.panel", { id: "panel", role: "tabpanel", "aria-labelledby": "tab-" + this.#tab });
 		if (this.#tab === "value") this.#value(panel, seen);
@@ -162,11 +161,11 @@ export class EntryPane {
 		const mode = modes.includes(this.#mode) ? this.#mode : modes[0];
 		const names = { json: "JSON", text: "Text", hex: "Hex" };
 		const choice = el("div.segments", { role: "group", "aria-label": "Show the value as" }, ...modes.map((name) =>
-			el("button", { type: "button", "data-keep": "m-" + name, "aria-pressed": String(name === mode), onclick: () => this.mode(name) }, names[name])));
-		const copy = el("button.quiet", { type: "button", "data-keep": "copy", title: "Copy the value (c)", onclick: () => this.copy() }, icon("copy"), "Copy");
+			el("button", { "data-keep": "m-" + name, "aria-pressed": String(name === mode), onclick: () => this.mode(name) }, names[name])));
+		const copy = el("button.quiet", { "data-keep": "copy", title: "Copy the value (c)", onclick: () => this.copy() }, icon("copy"), "Copy");
 		panel.append(el("div.viewbar", {}, choice, copy), value.node(seen.value ?? "", kinds, mode));
 		if (seen.cut) panel.append(el("p.cut", {}, `These are the first ${size(seen.value.length)} of ${size(seen.size)}. `,
-			el("button", { type: "button", onclick: (event) => this.#whole(event.target) }, "Show all of it")));
+			el("button", { onclick: (event) => this.#whole(event.target) }, "Show all of it")));
 	}
 
 	async #whole(button) {
@@ -190,7 +189,7 @@ export class EntryPane {
 	}
 
 	cycle() {
-		const buttons = [...this.#host.querySelectorAll(".segments button")];
+		const buttons = $$(".segments button", this.#host);
 		const at = buttons.findIndex((button) => button.getAttribute("aria-pressed") === "true");
 		buttons[(at + 1) % buttons.length]?.click();
 	}
@@ -312,7 +311,7 @@ export class EntryPane {
 			hex ? el("p.quiet", {}, "This value is not plain text, so it is edited as bytes.") : null,
 			area,
 			el("div.formbar", {}, expiry,
-				el("button", { type: "button", onclick: () => this.#cancel() }, "Cancel"),
+				el("button", { onclick: () => this.#cancel() }, "Cancel"),
 				el("button.primary", { type: "submit" }, "Save")));
 		$(".body", this.#host)?.remove();
 		this.#host.append(el("div.body", {}, form));
@@ -372,15 +371,15 @@ export class EntryPane {
 				el("div", {}, el("h4", {}, now), theirs ? show(theirs.value, "Theirs") : el("p.quiet", {}, "Nothing is there."))),
 			theirs ? el("details", {}, el("summary", {}, "The difference, from theirs to yours"), difference({ type: "set", value: mine }, { type: "set", value: theirs.value })) : null,
 			el("div.formbar", {},
-				el("button", { type: "button", onclick: () => {
+				el("button", { onclick: () => {
 					this.#editor = null;
 					this.open(seen.group, seen.key);
 				} }, "Take theirs"),
-				el("button", { type: "button", onclick: () => {
+				el("button", { onclick: () => {
 					this.#editor = null;
 					this.#edit(theirs ?? seen, theirs?.value ?? "", typed);
 				}, disabled: !theirs }, "Go on editing"),
-				el("button.primary.danger", { type: "button", onclick: overwrite }, "Write mine over it")));
+				el("button.primary.danger", { onclick: overwrite }, "Write mine over it")));
 		$(".body", this.#host).replaceChildren(box);
 		$("h3", box).focus();
 	}

@@ -2,7 +2,7 @@
 // seen, and read a page at a time, each behind a cursor. Where the scroll bar jumps to a page
 // whose cursor is not known, the store passes over the keys before it.
 
-import { $, el, bytes, frame, later, remaining, settled } from "./dom.js";
+import { $, el, bytes, flash, frame, later, modified, remaining, settled } from "./dom.js";
 import { label, show } from "./names.js";
 
 const PAGE = 200; // rows
@@ -117,8 +117,7 @@ export class KeyList {
 			const drawn = this.#drawn.get(number * PAGE + within);
 			if (!drawn) return;
 			this.#fill(drawn, rows[within], number * PAGE + within);
-			drawn.node.classList.remove("changed");
-			requestAnimationFrame(() => drawn.node.classList.add("changed"));
+			flash(drawn.node);
 			return;
 		}
 	}
@@ -317,7 +316,7 @@ export class KeyList {
 	}
 
 	#onkey(event) {
-		if (event.ctrlKey || event.metaKey || event.altKey) return;
+		if (modified(event)) return;
 		const seen = Math.max(1, Math.floor(this.#host.clientHeight / this.#rowHeight) - 1);
 		const to = {
 			ArrowDown: this.#active + 1, j: this.#active + 1,

@@ -3,7 +3,7 @@
 
 import { API, Problem } from "./api.js";
 import { Changes } from "./changes.js";
-import { $, ask, count, el, icon, later, plural, settled, toast } from "./dom.js";
+import { $, $$, ask, count, el, icon, later, modified, plural, settled, toast } from "./dom.js";
 import { EntryPane } from "./entry.js";
 import { Feed } from "./feed.js";
 import { KeyList } from "./keys.js";
@@ -146,12 +146,7 @@ const spacesSoon = later(2000, () => { if (place.view === "namespaces") namespac
 
 function committed(event) {
 	if (event.type === "progress") return;
-	if (event.type === "gap") {
-		tree.changed();
-		keys.reload();
-		if (entry.at && !entry.editing) entry.open(entry.at.group, entry.at.key);
-		return;
-	}
+	if (event.type === "gap") return renew();
 	tree.changed();
 	spacesSoon();
 	const here = entry.at;
@@ -178,14 +173,16 @@ function status({ state, seconds }) {
 	if (state !== "connecting") $("#lost").hidden = state === "live";
 	if (state === "waiting") $("#lost-text").textContent = `The program does not answer. Trying again in ${seconds} s.`;
 	if (state === "live") {
-		if (wasLive) refresh();
+		if (wasLive) {
+			api.info().then(introduce).catch(failed);
+			renew();
+		}
 		wasLive = true;
 	}
 }
 
-// refresh reads what is seen anew, once the program answers again.
-function refresh() {
-	api.info().then(introduce).catch(failed);
+// renew reads what is seen anew, where changes of it may have been missed.
+function renew() {
 	tree.changed();
 	keys.reload();
 	if (entry.at && !entry.editing) entry.open(entry.at.group, entry.at.key);
@@ -426,8 +423,8 @@ const shortcuts = {
 };
 
 document.addEventListener("keydown", (event) => {
-	if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-	if (document.querySelector("dialog[open]")) return;
+	if (modified(event) || event.defaultPrevented) return;
+	if ($("dialog[open]")) return;
 	if (event.target.closest("input, textarea, select")) {
 		if (event.key === "Escape") event.target.blur();
 		return;
@@ -442,8 +439,8 @@ document.addEventListener("keydown", (event) => {
 	act();
 });
 
-for (const dialog of document.querySelectorAll("dialog")) {
-	for (const button of dialog.querySelectorAll("button[value]")) {
+for (const dialog of $$("dialog")) {
+	for (const button of $$("button[value]", dialog)) {
 		if (button.type === "button") button.addEventListener("click", () => dialog.close(button.value));
 	}
 	dialog.querySelector("form")?.addEventListener("submit", (event) => {
@@ -453,8 +450,8 @@ for (const dialog of document.querySelectorAll("dialog")) {
 	dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(""); });
 }
 
-for (const mark of document.querySelectorAll("[data-icon]")) mark.replaceWith(icon(mark.dataset.icon));
-for (const input of document.querySelectorAll("input")) Object.assign(input, { autocomplete: "off", autocapitalize: "off", spellcheck: false });
+for (const mark of $$("[data-icon]")) mark.replaceWith(icon(mark.dataset.icon));
+for (const input of $$("input")) Object.assign(input, { autocomplete: "off", autocapitalize: "off", spellcheck: false });
 $("#theme").addEventListener("click", turnTheme);
 $("#help-open").addEventListener("click", () => ask($("#help")));
 $("#new-open").addEventListener("click", newKey);
@@ -470,7 +467,7 @@ for (const [input, focus] of [["#tree-prefix", () => tree.focus()], ["#keys-pref
 		focus();
 	});
 }
-for (const link of document.querySelectorAll("nav a")) {
+for (const link of $$("nav a")) {
 	link.addEventListener("click", (event) => {
 		event.preventDefault();
 		go({ view: link.hash.slice(2) });

@@ -1,7 +1,7 @@
 // The tree of groups: a level at a time, by the separators in their names. One item has the
 // focus (a roving tabindex); the arrows walk and open as in every tree.
 
-import { $, el, brief, bytes as size, icon, later, settled } from "./dom.js";
+import { $, $$, el, brief, bytes as size, icon, later, modified, settled } from "./dom.js";
 import { label, show } from "./names.js";
 
 export class GroupTree {
@@ -78,7 +78,7 @@ export class GroupTree {
 		this.#measure(level);
 		if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 		$("#tree-empty").hidden = this.#root.items.length > 0;
-		if (!this.#host.querySelector("[tabindex='0']")) this.#tabbable(this.#root.items[0]);
+		if (!$("[tabindex='0']", this.#host)) this.#tabbable(this.#root.items[0]);
 		for (const item of level.items) {
 			if (item.level && item.expanded) await this.#renew(item.level, item.children, current);
 		}
@@ -211,16 +211,16 @@ export class GroupTree {
 	}
 
 	#tabbable(item) {
-		for (const node of this.#host.querySelectorAll("[tabindex='0']")) node.tabIndex = -1;
+		for (const node of $$("[tabindex='0']", this.#host)) node.tabIndex = -1;
 		if (item) item.line.tabIndex = 0;
 	}
 
 	focus() {
-		const node = this.#host.querySelector("[tabindex='0']") ?? this.#host.querySelector("[role=treeitem]");
+		const node = $("[tabindex='0']", this.#host) ?? $("[role=treeitem]", this.#host);
 		node?.focus();
 	}
 
-	#visible() { return [...this.#host.querySelectorAll("[role=treeitem]")].filter((node) => node.offsetParent); }
+	#visible() { return $$("[role=treeitem]", this.#host).filter((node) => node.offsetParent); }
 
 	#move(node) {
 		if (!node) return;
@@ -230,7 +230,7 @@ export class GroupTree {
 	}
 
 	#onkey(event) {
-		if (event.ctrlKey || event.metaKey || event.altKey) return;
+		if (modified(event)) return;
 		const node = event.target.closest("[role=treeitem]");
 		if (!node) return;
 		const visible = this.#visible();

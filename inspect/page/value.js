@@ -79,7 +79,7 @@ function jsonNode(json, what) {
 function hexNode(bytes, what) {
 	const pre = el("pre.hex", { tabindex: "0", role: "region", "aria-label": what + " as bytes" });
 	let at = 0;
-	const more = el("button.more", { type: "button" });
+	const more = el("button.more");
 	const add = () => {
 		const lines = [];
 		for (const end = at + HEX_LINES * 16; at < end && at < bytes.length; at += 16) lines.push(hexLine(bytes, at));
