@@ -286,12 +286,13 @@ export class EntryPane {
 		this.#edit(seen, whole);
 	}
 
+	// edit has a value edited; typed is an editor of before whose text is gone on with, as what it was typed as.
 	#edit(seen, whole, typed = null) {
 		const { text } = value.kinds(whole);
 		// A text box changes line ends and can't hold control characters: such values are edited as hex.
-		const hex = text === null || /[\u0000-\u0008\u000B-\u001F\u007F]/.test(text);
+		const hex = typed ? typed.hex : text === null || /[\u0000-\u0008\u000B-\u001F\u007F]/.test(text);
 		const area = el("textarea", { id: "edited", spellcheck: "false", autocapitalize: "off", autocomplete: "off", dir: "auto", "aria-label": hex ? "The value, in hex" : "The value" });
-		area.value = typed ?? (hex ? value.hexDump(whole) : text);
+		area.value = typed?.area.value ?? (hex ? value.hexDump(whole) : text);
 		if (hex) area.classList.add("hex");
 		this.#editor = { seen, area, hex, before: hex ? value.hexDump(whole) : text };
 		const expiry = el("select", { id: "edited-ttl", "aria-label": "When it expires" },
@@ -345,13 +346,13 @@ export class EntryPane {
 			this.focus();
 		} catch (error) {
 			button.disabled = false;
-			if (error.status === 412) await this.#conflict(seen, bytes, ttl, area.value);
+			if (error.status === 412) await this.#conflict(seen, bytes, ttl);
 			else this.#events.onerror(error);
 		}
 	}
 
 	// conflict shows what somebody else has written beside what was to be, and lets choose.
-	async #conflict(seen, mine, ttl, typed) {
+	async #conflict(seen, mine, ttl) {
 		const theirs = await this.#api.entry(seen.group, seen.key, EDITED).catch(() => null);
 		const show = (bytes, what) => {
 			const kinds = value.kinds(bytes);
@@ -375,10 +376,7 @@ export class EntryPane {
 					this.#editor = null;
 					this.open(seen.group, seen.key);
 				} }, "Take theirs"),
-				el("button", { onclick: () => {
-					this.#editor = null;
-					this.#edit(theirs ?? seen, theirs?.value ?? "", typed);
-				}, disabled: !theirs }, "Go on editing"),
+				el("button", { onclick: () => this.#edit(theirs, theirs.value, this.#editor), disabled: !theirs }, "Go on editing"),
 				el("button.primary.danger", { onclick: overwrite }, "Write mine over it")));
 		$(".body", this.#host).replaceChildren(box);
 		$("h3", box).focus();

@@ -45,6 +45,28 @@ test("who was first is shown, and nothing of theirs is lost by accident", async 
 	assert.equal(await value(server, "v1/g/k"), "mine");
 });
 
+// What was typed is what is saved, whatever the other program has written meanwhile.
+for (const [as, { before, label, typed, theirs, saved }] of Object.entries({
+	text: { before: "start", label: "The value", typed: "cafe", theirs: "\xff\xfe", saved: "cafe" },
+	hex: { before: "a\r\nb", label: "The value, in hex", typed: "63 61 66 65", theirs: "theirs", saved: "cafe" },
+})) {
+	test(`what was typed as ${as} is ${as} still when editing goes on`, async (t) => {
+		const server = await serve(t, "-fill", "empty", "-write");
+		await server.ask("PUT", "v1/g/k", { body: before });
+		const page = await open(t, server, { hash: "#/browse?g=g&k=k" });
+		await shown(page).waitFor();
+		await page.keyboard.press("e");
+		await page.getByLabel(label, { exact: true }).fill(typed);
+		await server.ask("PUT", "v1/g/k", { body: Buffer.from(theirs, "latin1") });
+		await page.keyboard.press("Control+Enter");
+		await page.getByRole("button", { name: "Go on editing" }).click();
+		assert.equal(await page.locator("textarea").inputValue(), typed);
+		await page.keyboard.press("Control+Enter");
+		await page.getByText("Saved.").waitFor();
+		assert.equal(await value(server, "v1/g/k"), saved);
+	});
+}
+
 test("theirs can be taken, and a key that is gone written anew", async (t) => {
 	const server = await serve(t, "-fill", "empty", "-write");
 	await server.ask("PUT", "v1/g/k", { body: "start" });
