@@ -82,8 +82,8 @@ async function contextWith(options) {
 // open shows the page, in a window that the tests share: what a page keeps is kept by the
 // server's address, or by the tab. With options a page has a window of its own. A test fails
 // if the page throws, is refused something by its policy, or asks anybody but its own server
-// for anything.
-export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
+// for anything. prepare is given the window before the page is in it.
+export async function open(t, server, { hash = "", ready = true, prepare, ...options } = {}) {
 	const own = Object.keys(options).length > 0;
 	const context = own ? await contextWith(options) : usual;
 	const page = await context.newPage();
@@ -104,6 +104,7 @@ export async function open(t, server, { hash = "", ready = true, ...options } = 
 		else await page.close();
 		assert.deepEqual(wrong, []);
 	});
+	await prepare?.(page);
 	await page.goto(server.url + hash);
 	if (ready) await page.getByText("live", { exact: true }).waitFor();
 	return page;
@@ -150,3 +151,19 @@ export const key = (page, name) => page.locator("#keys .row", { has: page.locato
 
 // shown is the value of the key that is shown; what an editor or a conflict shows is none.
 export const shown = (page) => page.locator("#entry .panel pre").first();
+
+// held keeps the page's next answer from such an address back, as it was, until it is let
+// through: {asked, answer}. asked resolves once the answer is there, and so older than
+// whatever is committed then.
+export async function held(page, address) {
+	let answer, answered;
+	const asked = new Promise((done) => { answered = done; });
+	const through = new Promise((done) => { answer = done; });
+	await page.route(address, async (route) => {
+		const response = await route.fetch();
+		answered();
+		await through;
+		await route.fulfill({ response });
+	}, { times: 1 });
+	return { asked, answer };
+}

@@ -122,8 +122,9 @@ export class API {
 		return got;
 	}
 
-	stream(since, signal) {
-		return this.#send("v1/watch" + query({ since, max_value: 2048 }), { signal, headers: { Accept: "text/event-stream" } });
+	// stream is what was committed behind the event with that id.
+	stream(last, signal) {
+		return this.#send("v1/watch?max_value=2048", { signal, headers: { Accept: "text/event-stream", "Last-Event-ID": last } });
 	}
 
 	// event is one of a stream, in the page's terms; null if it says nothing.

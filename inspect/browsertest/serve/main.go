@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -74,7 +76,24 @@ func run(ctx context.Context, arguments []string) (err error) {
 	if *token != "" {
 		options = append(options, inspect.WithToken(*token))
 	}
-	return serve(ctx, *address, inspect.Handler(store, options...))
+	mux := http.NewServeMux()
+	mux.Handle("/inspect/", http.StripPrefix("/inspect", inspect.Handler(store, options...)))
+	mux.HandleFunc("PUT /batch/{keys}", func(w http.ResponseWriter, r *http.Request) { putBatch(w, r, store) })
+	return serve(ctx, *address, mux)
+}
+
+// putBatch sets keys of the group "batch" at once, which the inspector's own routes can't.
+func putBatch(w http.ResponseWriter, r *http.Request, store *api.Store) {
+	batch := new(api.Batch)
+	for key := range strings.SplitSeq(r.PathValue("keys"), ",") {
+		batch.Set("batch", key, "v")
+	}
+	revision, err := store.Batch(batch)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Go-Store-Revision", strconv.FormatUint(revision, 10))
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {
@@ -83,9 +102,7 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 		return err
 	}
 	fmt.Printf("http://%s/inspect/\n", listener.Addr())
-	mux := http.NewServeMux()
-	mux.Handle("/inspect/", http.StripPrefix("/inspect", handler))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

@@ -68,6 +68,38 @@ test("after an interruption the page goes on where it was", async (t) => {
 	await accessible(page, "gap");
 });
 
+test("a stream that is cut within a batch goes on within it", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, {
+		hash: "#/changes", prepare: (page) => page.route("**/v1/watch*", async (route) => {
+			await server.ask("PUT", "/batch/a,b,c");
+			await route.fulfill({ contentType: "text/event-stream", body: await beginning(server, "v1/watch?since=0", /"key":"a"/) });
+		}, { times: 1 }),
+	});
+	await page.locator("#changes-list li", { hasText: "›a" }).waitFor();
+	await page.getByText("live", { exact: true }).waitFor();
+	await server.ask("PUT", "v1/g/last", { body: "v" });
+	await page.locator("#changes-list li", { hasText: "›last" }).waitFor();
+	assert.deepEqual(await page.locator("#changes-list .key").allTextContents(), ["last", "c", "b", "a"]);
+});
+
+// beginning is a stream's, as it is sent, up to the first event that has that in it.
+async function beginning(server, path, last) {
+	const stop = new AbortController();
+	const response = await fetch(new URL(path, server.url), { signal: stop.signal });
+	let text = "";
+	for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+		text += part;
+		const end = text.indexOf("\n\n", text.search(last));
+		if (last.test(text) && end > 0) {
+			text = text.slice(0, end + 2);
+			break;
+		}
+	}
+	stop.abort();
+	return text;
+}
+
 test("a flood of changes does not freeze the page", async (t) => {
 	const server = await serve(t, "-fill", "empty", "-write");
 	const page = await open(t, server, { hash: "#/changes" });
