@@ -21,6 +21,9 @@ export function el(name, attributes = {}, ...children) {
 	return node;
 }
 
+// region is an element that scrolls, and so has to be reached by the keyboard.
+export const region = (name, label, ...children) => el(name, { tabindex: "0", role: "region", "aria-label": label }, ...children);
+
 export function svg(tag, attributes = {}, ...children) {
 	const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
 	for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);

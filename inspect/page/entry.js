@@ -2,7 +2,7 @@
 // is made on condition of the revision that was seen: what somebody else has written since is
 // shown, never overwritten by accident.
 
-import { $, $$, ask, bytes as size, count, el, flash, icon, moment, remaining, toast } from "./dom.js";
+import { $, $$, ask, bytes as size, count, el, flash, icon, moment, region, remaining, toast } from "./dom.js";
 import { lines, within } from "./diff.js";
 import { fromText, label, show, visible } from "./names.js";
 import * as value from "./value.js";
@@ -439,7 +439,7 @@ function difference(event, before) {
 	if (event.cut || before?.cut) box.append(el("p.quiet", {}, "Of long values only the beginnings are compared."));
 	if (found === null) {
 		box.append(el("p.quiet", {}, "The two are too different to be compared line by line. This is the newer one:"),
-			el("pre", { tabindex: "0", role: "region", "aria-label": "The value of " + event.revision }, ...visible(text(event))));
+			region("pre", "The value of " + event.revision, ...visible(text(event))));
 	} else if (found.every(([kind]) => kind === "same")) {
 		box.append(el("p.quiet", {}, "The value is the same as before."));
 	} else {
@@ -449,7 +449,7 @@ function difference(event, before) {
 }
 
 function diffNode(found, fresh, revision) {
-	const pre = el("pre.diff", { tabindex: "0", role: "region", "aria-label": `What ${revision ? "revision " + revision : "you"} changed, line by line` });
+	const pre = region("pre.diff", `What ${revision ? "revision " + revision : "you"} changed, line by line`);
 	const near = new Set();
 	for (const [i, [kind]] of found.entries()) if (kind !== "same") for (let j = i - 3; j <= i + 3; j++) near.add(j);
 	let hidden = 0;

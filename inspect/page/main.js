@@ -12,6 +12,7 @@ import { fromPercent, fromText, label, percent, show, toText } from "./names.js"
 import { Namespaces } from "./spaces.js";
 import { GroupTree } from "./tree.js";
 
+const root = document.documentElement;
 const views = ["browse", "changes", "namespaces", "metrics"];
 const api = new API();
 let info = null;
@@ -166,7 +167,6 @@ function revision(n) {
 let wasLive = false;
 
 function status({ state, seconds }) {
-	const root = document.documentElement;
 	root.dataset.feed = state;
 	const text = { connecting: "connecting", live: "live", waiting: "disconnected" }[state];
 	$("#status").textContent = text;
@@ -193,7 +193,7 @@ function introduce(got) {
 	ahead = Number.isFinite(got.now) ? got.now - Date.now() : 0;
 	revision(got.revision);
 	entry.writes = got.writes;
-	document.documentElement.dataset.writes = String(got.writes);
+	root.dataset.writes = String(got.writes);
 	$("#mode").textContent = got.writes ? "writes allowed" : "read-only";
 	$("#mode").title = got.writes ? "Keys can be changed here." : "The program that serves this page does not allow changes from here.";
 	const name = got.name ?? got.namespace ?? "";
@@ -370,12 +370,12 @@ search.input.addEventListener("blur", closeSearch);
 
 const themes = ["auto", "light", "dark"];
 
-function theme() { return document.documentElement.dataset.theme ?? "auto"; }
+function theme() { return root.dataset.theme ?? "auto"; }
 
 function turnTheme() {
 	const next = themes[(themes.indexOf(theme()) + 1) % themes.length];
-	if (next === "auto") delete document.documentElement.dataset.theme;
-	else document.documentElement.dataset.theme = next;
+	if (next === "auto") delete root.dataset.theme;
+	else root.dataset.theme = next;
 	try {
 		if (next === "auto") localStorage.removeItem("gostore.theme");
 		else localStorage.setItem("gostore.theme", next);
@@ -450,16 +450,17 @@ for (const dialog of $$("dialog")) {
 	dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(""); });
 }
 
+const on = (selector, event, act) => $(selector).addEventListener(event, act);
 for (const mark of $$("[data-icon]")) mark.replaceWith(icon(mark.dataset.icon));
 for (const input of $$("input")) Object.assign(input, { autocomplete: "off", autocapitalize: "off", spellcheck: false });
-$("#theme").addEventListener("click", turnTheme);
-$("#help-open").addEventListener("click", () => ask($("#help")));
-$("#new-open").addEventListener("click", newKey);
-$("#lost-now").addEventListener("click", () => feed.again());
-$("#tree-prefix").addEventListener("input", (event) => tree.filter(fromText(event.target.value)));
-$("#keys-prefix").addEventListener("input", filterKeys);
-$("#changes-prefix").addEventListener("input", (event) => { changes.prefix = fromText(event.target.value); });
-$("#keys-back").addEventListener("click", () => go({ group: null, key: null }).then(() => tree.focus()));
+on("#theme", "click", turnTheme);
+on("#help-open", "click", () => ask($("#help")));
+on("#new-open", "click", newKey);
+on("#lost-now", "click", () => feed.again());
+on("#tree-prefix", "input", (event) => tree.filter(fromText(event.target.value)));
+on("#keys-prefix", "input", filterKeys);
+on("#changes-prefix", "input", (event) => { changes.prefix = fromText(event.target.value); });
+on("#keys-back", "click", () => go({ group: null, key: null }).then(() => tree.focus()));
 for (const [input, focus] of [["#tree-prefix", () => tree.focus()], ["#keys-prefix", () => keys.focus()]]) {
 	$(input).addEventListener("keydown", (event) => {
 		if (event.key !== "ArrowDown" && event.key !== "Enter") return;
@@ -502,6 +503,6 @@ async function start() {
 	if (place.view === "browse" && place.group === null && document.activeElement === document.body) tree.focus();
 }
 
-$("#start-again").addEventListener("click", start);
+on("#start-again", "click", start);
 takeToken();
 start();

@@ -73,8 +73,7 @@ export class GroupTree {
 		});
 		if (level.next !== null) level.items.push(...kept.filter((item) => !level.items.includes(item)));
 		host.replaceChildren(...level.items.map((item) => item.node), ...more(level));
-		level.most = Math.max(1, ...level.items.map((item) => item.keys ?? 0));
-		for (const item of level.items) figures(item, level);
+		drawFigures(level);
 		this.#measure(level);
 		if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 		$("#tree-empty").hidden = this.#root.items.length > 0;
@@ -88,9 +87,7 @@ export class GroupTree {
 		const got = await this.#api.groups(prefix, after);
 		const level = { prefix, next: got.next, items: [], parent };
 		level.items = got.items.map((item) => itemNode(item, level));
-		const most = Math.max(1, ...level.items.map((item) => item.keys ?? 0));
-		level.most = most;
-		for (const item of level.items) figures(item, level);
+		drawFigures(level);
 		this.#mark(level.items);
 		return level;
 	}
@@ -104,8 +101,7 @@ export class GroupTree {
 			const got = await this.#api.count(item.leaf ? { group: item.name } : { prefix: item.name }).catch(() => null);
 			if (generation !== this.#generation) return;
 			if (got) Object.assign(item, got);
-			level.most = Math.max(level.most, item.keys ?? 0);
-			for (const each of level.items) figures(each, level);
+			drawFigures(level);
 		}
 	}
 
@@ -285,6 +281,11 @@ function itemNode({ name, leaf, keys, atLeast, bytes, about }, level) {
 }
 
 const depth = (level) => level.parent ? depth(level.parent.within) + 1 : 1;
+
+function drawFigures(level) {
+	level.most = Math.max(1, ...level.items.map((item) => item.keys ?? 0));
+	for (const item of level.items) figures(item, level);
+}
 
 function figures(item, level) {
 	const { keys, atLeast, bytes, about } = item;
