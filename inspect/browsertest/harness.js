@@ -152,18 +152,32 @@ export const key = (page, name) => page.locator("#keys .row", { has: page.locato
 // shown is the value of the key that is shown; what an editor or a conflict shows is none.
 export const shown = (page) => page.locator("#entry .panel pre").first();
 
-// held keeps the page's next answer from such an address back, as it was, until it is let
-// through: {asked, answer}. asked resolves once the answer is there, and so older than
-// whatever is committed then.
+// held keeps the page's next answer from such an address back, as it was: asked resolves
+// once there is one, and so older than whatever is committed then; answer lets it through,
+// and resolves once the page has it.
 export async function held(page, address) {
-	let answer, answered;
-	const asked = new Promise((done) => { answered = done; });
-	const through = new Promise((done) => { answer = done; });
+	const [asked, through, had] = [signal(), signal(), signal()];
 	await page.route(address, async (route) => {
 		const response = await route.fetch();
-		answered();
-		await through;
+		asked.resolve();
+		await through.promise;
+		const finished = page.waitForEvent("requestfinished", (request) => request === route.request());
 		await route.fulfill({ response });
+		await finished;
+		had.resolve(page.evaluate(() => new Promise((done) => { setTimeout(done); })));
 	}, { times: 1 });
-	return { asked, answer };
+	return {
+		asked: asked.promise,
+		answer() {
+			through.resolve();
+			return had.promise;
+		},
+	};
+}
+
+// signal is a promise and what resolves it; Node.js 20 has no Promise.withResolvers.
+function signal() {
+	let resolve;
+	const promise = new Promise((done) => { resolve = done; });
+	return { promise, resolve };
 }

@@ -11,10 +11,12 @@ const EDITED = 1 << 20; // bytes of a value that are edited here at most
 
 export class EntryPane {
 	#api;
-	#events; // onerror, onclose, ongone
+	#events; // onerror, onclose
 	#host = $("#entry");
+	#at = null; // {group, key}: what is shown or being read
 	#seen = null; // the entry that is shown
-	#generation = 0;
+	#generation = 0; // of what is shown; answers to earlier questions are of no use
+	#heard = null; // while the entry is read: the revision of the last change of it since
 	#mode = null; // how values are shown, if it was chosen
 	#tab = "value";
 	#editor = null; // {seen, area, hex, before} while the value is edited
@@ -27,67 +29,93 @@ export class EntryPane {
 		setInterval(() => this.#tick(), 250);
 	}
 
-	get at() { return this.#seen ? { group: this.#seen.group, key: this.#seen.key } : null; }
+	get at() { return this.#at; }
 	get editing() { return this.#editor !== null; }
 
+	// next has whatever is still read be of no use.
+	#next() {
+		this.#heard = null;
+		this.#host.removeAttribute("aria-busy");
+		return ++this.#generation;
+	}
+
 	clear() {
-		this.#generation++;
-		this.#seen = this.#editor = null;
+		this.#next();
+		this.#at = this.#seen = this.#editor = null;
 		this.#host.replaceChildren(el("div.blank", {}, icon("key"), el("p", {}, "Choose a key to see its value.")));
 	}
 
 	// open shows a key as it is now.
-	async open(group, key, { tab = this.#tab } = {}) {
-		if (this.#editor && !(await this.leave())) return false;
-		const generation = ++this.#generation;
-		this.#tab = tab;
+	async open(group, key) {
+		if (this.#editor && !(await this.leave())) return;
+		this.#at = { group, key };
+		await this.#read();
+	}
+
+	// again reads what is shown anew, unless it is edited.
+	again() { if (this.#at && !this.#editor) this.open(this.#at.group, this.#at.key); }
+
+	// known is what is shown, unless it is that of the key before the one that is being read.
+	get known() { return this.#seen?.group === this.#at?.group && this.#seen?.key === this.#at?.key ? this.#seen : null; }
+
+	// present is the same if the key is there.
+	get #present() { return this.known?.gone ? null : this.known; }
+
+	// read shows the key as it is now. An answer that a change has overtaken is shown too, since
+	// of a key that always changes there may be no other, and is asked for again.
+	async #read() {
+		const { group, key } = this.#at;
+		const generation = this.#next();
+		this.#heard = 0;
 		this.#host.setAttribute("aria-busy", "true");
 		try {
 			const entry = await this.#api.entry(group, key);
-			if (generation !== this.#generation) return true;
-			const before = this.#seen;
-			this.#seen = entry ?? (before?.gone && before.group === group && before.key === key ? before : { group, key, gone: true });
-			this.#draw();
+			if (generation !== this.#generation) return;
+			const overtaken = this.#heard > (entry?.revision ?? 0);
+			this.#show(entry ?? (this.known?.gone ? this.known : { group, key, gone: true }));
+			if (overtaken) await this.#read();
 		} catch (error) {
 			if (generation === this.#generation) this.#failed(group, key, error);
-		} finally {
-			if (generation === this.#generation) this.#host.removeAttribute("aria-busy");
 		}
-		return true;
+	}
+
+	#show(entry) {
+		this.#next();
+		this.#seen = entry;
+		this.#draw();
 	}
 
 	// leave asks before what was typed is lost.
 	async leave() {
-		if (!this.#editor || !this.#dirty()) {
-			this.#editor = null;
-			return true;
-		}
-		const answer = await ask($("#discard"));
-		if (answer !== "discard") return false;
+		const dirty = this.#editor && this.#editor.area.value !== this.#editor.before;
+		if (dirty && await ask($("#discard")) !== "discard") return false;
 		this.#editor = null;
 		return true;
 	}
 
-	// changed takes a committed change of the key that is shown over.
+	// changed takes a committed change of the key over. Those of a batch share a revision, of
+	// which an answer is the end; what is shown of an event has its type.
 	async changed(event) {
-		const seen = this.#seen;
-		if (!seen || event.revision <= seen.revision) return;
+		const { revision, type } = event;
+		const at = this.#at;
+		const known = this.known;
+		if (revision < known?.revision || revision === known?.revision && !known.type) return;
 		if (this.#editor) {
 			$(".stale", this.#host)?.removeAttribute("hidden");
 			return;
 		}
-		const generation = this.#generation;
-		const fresh = event.type !== "set" ? null : !event.cut && event.value !== null ? { ...event } : await this.#api.entry(seen.group, seen.key).catch(() => null);
-		if (generation !== this.#generation || this.#editor) return;
-		this.#seen = fresh ?? { group: seen.group, key: seen.key, gone: true, revision: event.revision, type: event.type };
-		this.#draw();
-		flash(this.#host);
+		if (type !== "set") this.#show({ ...at, gone: true, revision, type });
+		else if (!event.cut && event.value !== null) this.#show(event);
+		else if (this.#heard !== null) this.#heard = revision;
+		else await this.#read();
+		if (at === this.#at) flash(this.#host);
 	}
 
 	focus() { ($("h2", this.#host) ?? this.#host).focus(); }
 
 	#failed(group, key, error) {
-		this.#seen = null;
+		this.#next();
+		this.#at = this.#seen = null;
 		this.#host.replaceChildren(el("div.blank.bad", { role: "alert" }, icon("warning"), el("p", {}, error.message),
 			el("button", { onclick: () => this.open(group, key) }, "Try again")));
 	}
@@ -169,14 +197,13 @@ export class EntryPane {
 	}
 
 	async #whole(button) {
-		const { group, key } = this.#seen;
+		if (!this.#present) return;
+		const { group, key } = this.#at;
 		const generation = this.#generation;
 		button.disabled = true;
 		try {
 			const all = await this.#api.entry(group, key, 2 ** 30);
-			if (generation !== this.#generation) return;
-			this.#seen = all ?? { group, key, gone: true };
-			this.#draw();
+			if (generation === this.#generation) this.#show(all ?? { group, key, gone: true });
 		} catch (error) {
 			button.disabled = false;
 			this.#events.onerror(error);
@@ -194,10 +221,10 @@ export class EntryPane {
 		buttons[(at + 1) % buttons.length]?.click();
 	}
 
-	turn() { if (this.#seen && !this.#seen.gone && !this.#editor) this.#turn(this.#tab === "value" ? "history" : "value"); }
+	turn() { if (this.#present && !this.#editor) this.#turn(this.#tab === "value" ? "history" : "value"); }
 
 	async copy() {
-		if (!this.#seen || this.#seen.gone) return;
+		if (!this.#present) return;
 		try {
 			const { text } = value.kinds(this.#seen.value);
 			await navigator.clipboard.writeText(text ?? value.hexDump(this.#seen.value));
@@ -262,16 +289,14 @@ export class EntryPane {
 	// create begins a key that is not there yet.
 	async create(group, key) {
 		if (!(await this.leave())) return;
-		this.#generation++;
-		this.#seen = { group, key, gone: true };
-		this.#draw();
+		this.#at = { group, key };
+		this.#show({ group, key, gone: true });
 		this.#edit({ group, key, revision: null, expires: null }, "");
 	}
 
 	async edit() {
-		if (!this.writes || this.#editor) return;
-		const seen = this.#seen;
-		if (!seen || seen.gone) return;
+		const seen = this.#present;
+		if (!this.writes || !seen || this.#editor) return;
 		if (seen.size > EDITED) {
 			toast(`Values over ${size(EDITED)} are not edited here.`, "bad");
 			return;
@@ -294,6 +319,7 @@ export class EntryPane {
 		const area = el("textarea", { id: "edited", spellcheck: "false", autocapitalize: "off", autocomplete: "off", dir: "auto", "aria-label": hex ? "The value, in hex" : "The value" });
 		area.value = typed?.area.value ?? (hex ? value.hexDump(whole) : text);
 		if (hex) area.classList.add("hex");
+		this.#next();
 		this.#editor = { seen, area, hex, before: hex ? value.hexDump(whole) : text };
 		const expiry = el("select", { id: "edited-ttl", "aria-label": "When it expires" },
 			...(seen.expires ? [el("option", { value: "keep" }, "keeps its expiry")] : []),
@@ -320,12 +346,8 @@ export class EntryPane {
 		area.setSelectionRange(0, 0);
 	}
 
-	#dirty() { return this.#editor.area.value !== this.#editor.before; }
-
 	async #cancel() {
-		if (!(await this.leave())) return;
-		if (this.#seen) this.open(this.#seen.group, this.#seen.key);
-		else this.clear();
+		if (await this.leave()) this.again();
 	}
 
 	async #save(ttl, revision = this.#editor.seen.revision) {
@@ -383,8 +405,8 @@ export class EntryPane {
 	}
 
 	async touch() {
-		const seen = this.#seen;
-		if (!this.writes || !seen || seen.gone || this.#editor) return;
+		const seen = this.#present;
+		if (!this.writes || !seen || this.#editor) return;
 		const dialog = $("#touch");
 		$("#touch-ttl").replaceChildren(...ttls.map(([ttl, text]) => el("option", { value: ttl }, text)));
 		if (await ask(dialog) !== "set") return;
@@ -392,15 +414,15 @@ export class EntryPane {
 	}
 
 	async remove() {
-		const seen = this.#seen;
-		if (!this.writes || !seen || seen.gone || this.#editor) return;
+		const seen = this.#present;
+		if (!this.writes || !seen || this.#editor) return;
 		$("#delete-name").replaceChildren(show(seen.key, { most: 300 }));
 		if (await ask($("#delete")) !== "delete") return;
 		await this.#change(() => this.#api.remove(seen.group, seen.key, { revision: seen.revision }), "Deleted.");
 	}
 
 	async #change(work, done) {
-		const { group, key } = this.#seen;
+		const { group, key } = this.#at;
 		try {
 			await work();
 			toast(done);

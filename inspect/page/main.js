@@ -185,7 +185,7 @@ function status({ state, seconds }) {
 function renew() {
 	tree.changed();
 	keys.reload();
-	if (entry.at && !entry.editing) entry.open(entry.at.group, entry.at.key);
+	entry.again();
 }
 
 function introduce(got) {
@@ -269,7 +269,7 @@ async function browse(moved, before) {
 			entry.clear();
 			if (group !== null) keys.select(null);
 		}
-	} else if (entry.at?.group !== group || entry.at.key !== key) {
+	} else if (!entry.known || entry.at.group !== group || entry.at.key !== key) {
 		keys.select(key);
 		await entry.open(group, key);
 	}

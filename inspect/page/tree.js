@@ -18,6 +18,7 @@ export class GroupTree {
 		this.#events = events;
 		this.#host.addEventListener("keydown", (event) => this.#onkey(event));
 		this.#host.addEventListener("click", (event) => this.#onclick(event));
+		document.addEventListener("visibilitychange", () => this.#refresh());
 	}
 
 	// open reads the first level: what begins with a prefix.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accessible, browsing, key, open, serve, shown, watchFreezes } from "../harness.js";
+import { accessible, browsing, held, key, open, serve, shown, treeItem, watchFreezes } from "../harness.js";
 
 browsing();
 
@@ -66,6 +66,82 @@ test("after an interruption the page goes on where it was", async (t) => {
 	await second.ask("PUT", "v1/g/b", { body: "two" });
 	await page.locator("#changes-list li", { hasText: "›b" }).waitFor();
 	await accessible(page, "gap");
+});
+
+const long = "x".repeat(5000); // more than a stream brings of a value
+
+test("an answer that comes late does not hide what is newer", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/k", { body: "old" });
+	const page = await open(t, server, { hash: "#/browse?g=g&k=k" });
+	await shown(page).waitFor();
+	let late = await held(page, "**/ui/entry/g/k?*");
+	await server.ask("PUT", "v1/g/k", { body: long });
+	await late.asked;
+	await server.ask("PUT", "v1/g/k", { body: "newest" });
+	await page.locator("#entry .panel pre", { hasText: /^newest$/ }).waitFor();
+	await late.answer();
+	assert.equal(await shown(page).textContent(), "newest");
+
+	late = await held(page, "**/ui/entry/g/k?*");
+	await server.ask("PUT", "v1/g/k", { body: long });
+	await late.asked;
+	await server.ask("DELETE", "v1/g/k");
+	await page.getByText("This key was deleted.").waitFor();
+	await late.answer();
+	await page.getByText("This key was deleted.").waitFor();
+	assert.equal(await shown(page).count(), 0);
+});
+
+test("a change while a key is opened is not missed", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	for (const name of ["a", "b"]) await server.ask("PUT", "v1/g/" + name, { body: "old" });
+	const page = await open(t, server, { hash: "#/browse?g=g" });
+	for (const [name, newer] of [["a", "newer"], ["b", long]]) {
+		const late = await held(page, `**/ui/entry/g/${name}?*`);
+		await key(page, name).click();
+		await late.asked;
+		await server.ask("PUT", "v1/g/" + name, { body: newer });
+		await key(page, name).locator(".value", { hasText: newer.slice(0, 5) }).waitFor();
+		await late.answer();
+		await page.locator("#entry .panel pre", { hasText: newer }).waitFor();
+		await page.locator("#entry h2", { hasText: name }).waitFor();
+	}
+});
+
+test("changes while keys are listed are not missed", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/a", { body: "old" });
+	await server.ask("PUT", "v1/g/b", { body: "old" });
+	let late;
+	const page = await open(t, server, { hash: "#/browse?g=g", prepare: async (page) => { late = await held(page, "**/v1/g?*"); } });
+	await late.asked;
+	await server.ask("PUT", "v1/g/a", { body: "newer" });
+	await server.ask("DELETE", "v1/g/b");
+	const { revision } = await server.ask("PUT", "v1/g/c", { body: "new" });
+	await page.locator("#revision", { hasText: String(revision) }).waitFor();
+	await late.answer();
+	await key(page, "c").waitFor();
+	await key(page, "a").locator(".value", { hasText: "newer" }).waitFor();
+	await page.waitForFunction(() => document.querySelectorAll("#keys .row").length === 2);
+});
+
+test("groups that changed while the page was hidden are counted once it is seen", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/a", { body: "v" });
+	const page = await open(t, server, { prepare: (page) => page.clock.install() });
+	await treeItem(page, "g").locator(".keys", { hasText: "1" }).waitFor();
+	const hide = (hidden) => page.evaluate((hidden) => {
+		Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+		document.dispatchEvent(new Event("visibilitychange"));
+	}, hidden);
+	await hide(true);
+	const { revision } = await server.ask("PUT", "v1/g/b", { body: "v" });
+	await page.locator("#revision", { hasText: String(revision) }).waitFor();
+	await page.clock.runFor(5000);
+	await treeItem(page, "g").locator(".keys", { hasText: "1" }).waitFor();
+	await hide(false);
+	await treeItem(page, "g").locator(".keys", { hasText: "2" }).waitFor();
 });
 
 test("a stream that is cut within a batch goes on within it", async (t) => {
