@@ -301,14 +301,13 @@ export class EntryPane {
 			toast(`Values over ${size(EDITED)} are not edited here.`, "bad");
 			return;
 		}
-		let whole = seen.value;
+		const generation = this.#generation;
 		try {
-			if (seen.cut) whole = (await this.#api.entry(seen.group, seen.key, EDITED))?.value ?? "";
+			const whole = seen.cut ? await this.#api.entry(seen.group, seen.key, EDITED) : seen;
+			if (generation === this.#generation) this.#edit(seen, whole?.value ?? "");
 		} catch (error) {
 			this.#events.onerror(error);
-			return;
 		}
-		this.#edit(seen, whole);
 	}
 
 	// edit has a value edited; typed is an editor of before whose text is gone on with, as what it was typed as.
