@@ -19,7 +19,7 @@ export class EntryPane {
 	#heard = null; // while the entry is read: the revision of the last change of it since
 	#mode = null; // how values are shown, if it was chosen
 	#tab = "value";
-	#editor = null; // {seen, area, hex, before} while the value is edited
+	#editor = null; // {seen, area, hex, before, saving} while the value is edited
 	writes = false;
 	clock = () => Date.now();
 
@@ -101,7 +101,7 @@ export class EntryPane {
 		const known = this.known;
 		if (revision < known?.revision || revision === known?.revision && !known.type) return;
 		if (this.#editor) {
-			$(".stale", this.#host)?.removeAttribute("hidden");
+			if (!this.#editor.saving) $(".stale", this.#host)?.removeAttribute("hidden");
 			return;
 		}
 		if (type !== "set") this.#show({ ...at, gone: true, revision, type });
@@ -349,32 +349,40 @@ export class EntryPane {
 		if (await this.leave()) this.again();
 	}
 
-	async #save(ttl, revision = this.#editor.seen.revision) {
-		const { seen, area, hex } = this.#editor;
+	async #save(ttl) {
+		const editor = this.#editor;
+		const { seen, area, hex, saving } = editor;
+		if (saving) return; // what it writes would be taken for somebody else's
 		const bytes = hex ? value.fromHex(area.value) : fromText(area.value);
 		if (bytes === null) {
 			toast("That is not hex: two digits a byte.", "bad");
 			area.focus();
 			return;
 		}
+		editor.saving = true;
 		const button = $("button.primary", this.#host);
 		button.disabled = true;
 		try {
-			await this.#api.set(seen.group, seen.key, bytes, { revision, ...(ttl === "keep" ? { expires: seen.expires } : { ttl: ttl === "never" ? null : ttl }) });
-			this.#editor = null;
+			await this.#api.set(seen.group, seen.key, bytes, { revision: seen.revision, ...(ttl === "keep" ? { expires: seen.expires } : { ttl: ttl === "never" ? null : ttl }) });
 			toast("Saved.");
+			if (editor !== this.#editor) return; // it was left meanwhile
+			this.#editor = null;
 			await this.open(seen.group, seen.key);
 			this.focus();
 		} catch (error) {
 			button.disabled = false;
 			if (error.status === 412) await this.#conflict(seen, bytes, ttl);
 			else this.#events.onerror(error);
+		} finally {
+			editor.saving = false;
 		}
 	}
 
 	// conflict shows what somebody else has written beside what was to be, and lets choose.
 	async #conflict(seen, mine, ttl) {
+		const editor = this.#editor;
 		const theirs = await this.#api.entry(seen.group, seen.key, EDITED).catch(() => null);
+		if (!editor || editor !== this.#editor) return;
 		const show = (bytes, what) => {
 			const kinds = value.kinds(bytes);
 			return value.node(bytes, kinds, kinds.best, what);
@@ -383,7 +391,7 @@ export class EntryPane {
 		const overwrite = async () => {
 			this.#editor = { ...this.#editor, seen: { ...seen, revision: theirs?.revision ?? null, expires: theirs?.expires ?? null } };
 			const kept = ttl === "keep" && !theirs?.expires ? "never" : ttl;
-			await this.#save(kept, theirs?.revision ?? null);
+			await this.#save(kept);
 		};
 		const box = el("section.conflict", { role: "alertdialog", "aria-labelledby": "conflict-title", "aria-describedby": "conflict-text" },
 			el("h3", { id: "conflict-title", tabindex: "-1" }, icon("warning"), "Somebody else was first"),
