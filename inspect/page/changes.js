@@ -7,7 +7,7 @@ const KEPT = 300; // rows
 
 export class Changes {
 	#list = $("#changes-list");
-	#events; // onopen(group, key)
+	#events; // onopen(change)
 	#waiting = []; // that are not drawn yet
 	#skipped = 0; // that came faster than can be drawn
 	#held = 0; // while paused
@@ -20,7 +20,7 @@ export class Changes {
 		this.#events = events;
 		this.#list.addEventListener("click", (event) => {
 			const row = event.target.closest("[data-link]");
-			if (row?.change) this.#events.onopen(row.change.group, row.change.key);
+			if (row?.change) this.#events.onopen(row.change);
 		});
 		this.#list.addEventListener("keydown", (event) => this.#onkey(event));
 		$("#changes-pause").addEventListener("click", () => this.pause());
@@ -105,7 +105,7 @@ export class Changes {
 			case "ArrowUp": case "k": to = step(row, "previousElementSibling"); break;
 			case "Home": to = $("[data-link]", this.#list); break;
 			case "End": to = $$("[data-link]", this.#list).at(-1); break;
-			case "Enter": if (row.change) this.#events.onopen(row.change.group, row.change.key); break;
+			case "Enter": if (row.change) this.#events.onopen(row.change); break;
 			default: return;
 		}
 		event.preventDefault();

@@ -119,7 +119,7 @@ const entry = new EntryPane(api, {
 entry.clock = clock;
 
 const changes = new Changes({
-	onopen: (group, key) => go({ view: "browse", group, key: key === "" ? null : key }),
+	onopen: ({ type, group, key }) => go({ view: "browse", group, key: type === "delete_group" ? null : key }),
 });
 
 const metrics = new Metrics(api, changes, failed);

@@ -27,6 +27,14 @@ test("what is committed appears at once, everywhere it is shown", async (t) => {
 	await page.locator("#entry h2", { hasText: /^b$/ }).waitFor();
 });
 
+test("a change of the key without a name is opened as any other", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, { hash: "#/changes" });
+	await server.ask("PUT", "v1/g/,", { body: "of no name" });
+	await page.locator("#changes-list li").click();
+	await page.locator("#entry .panel pre", { hasText: "of no name" }).waitFor();
+});
+
 test("paused is paused, and nothing of it is lost", async (t) => {
 	const server = await serve(t, "-fill", "empty", "-write");
 	const page = await open(t, server, { hash: "#/changes" });
