@@ -55,11 +55,20 @@ function takeToken() {
 	const given = /^#token=(.*)$/.exec(location.hash);
 	if (given) {
 		history.replaceState(null, "", location.pathname + location.search);
-		remember(decodeURIComponent(given[1]));
+		remember(decoded(given[1]));
 	}
 	try {
 		api.token = sessionStorage.getItem(TOKEN);
 	} catch { /* it is asked for each time */ }
+}
+
+// decoded is the text that is percent-encoded; itself, if it can't be that.
+function decoded(text) {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return text;
+	}
 }
 
 function remember(token) {
