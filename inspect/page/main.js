@@ -26,7 +26,8 @@ const place = { view: "browse", group: null, key: null };
 function readPlace() {
 	const [path, search = ""] = location.hash.slice(1).split("?");
 	const view = path.replace(/^\//, "");
-	const found = { view: views.includes(view) ? view : "browse", group: null, key: null };
+	const there = views.includes(view) && !(info?.namespace && view === "metrics"); // of the whole store
+	const found = { view: there ? view : "browse", group: null, key: null };
 	for (const part of search.split("&")) {
 		const [name, value = ""] = part.split("=");
 		if (name === "g") found.group = fromPercent(value);
@@ -136,8 +137,9 @@ const metrics = new Metrics(api, changes, failed);
 const namespaces = new Namespaces(api, {
 	onerror: failed,
 	onopen: (namespace) => {
-		$("#tree-prefix").value = namespace + ":";
-		tree.open(fromText(namespace + ":"));
+		const prefix = info.namespace ? "" : namespace + ":";
+		$("#tree-prefix").value = prefix;
+		tree.open(fromText(prefix));
 		go({ view: "browse", group: null, key: null }).then(() => tree.focus());
 	},
 });
@@ -205,6 +207,7 @@ function introduce(got) {
 	root.dataset.writes = String(got.writes);
 	$("#mode").textContent = got.writes ? "writes allowed" : "read-only";
 	$("#mode").title = got.writes ? "Keys can be changed here." : "The program that serves this page does not allow changes from here.";
+	$('nav a[href="#/metrics"]').hidden = Boolean(got.namespace);
 	const name = got.name ?? got.namespace ?? "";
 	$("#name").textContent = name;
 	document.title = name ? `${name} · go-store` : "go-store";
@@ -492,7 +495,7 @@ addEventListener("hashchange", () => {
 addEventListener("beforeunload", (event) => { if (entry.editing) event.preventDefault(); });
 
 setInterval(() => {
-	if (!document.hidden && info) metrics.poll(place.view === "metrics");
+	if (!document.hidden && info && !info.namespace) metrics.poll(place.view === "metrics");
 }, 1000);
 
 async function start() {

@@ -43,6 +43,8 @@ func run(ctx context.Context, arguments []string) (err error) {
 	address := flags.String("addr", "127.0.0.1:0", "where to serve")
 	writes := flags.Bool("write", false, "allow changes")
 	traffic := flags.Bool("traffic", false, "read and write all the time")
+	namespace := flags.String("namespace", "", "show this one alone")
+	measured := flags.Bool("metrics", true, "collect metrics")
 	token := flags.String("token", "", "what callers have to know")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -52,7 +54,11 @@ func run(ctx context.Context, arguments []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	store, err := api.New(filepath.Join(folder, "shop.db"), api.WithDurability(api.DurabilityBuffered), api.WithMetrics())
+	opening := []api.Option{api.WithDurability(api.DurabilityBuffered)}
+	if *measured {
+		opening = append(opening, api.WithMetrics())
+	}
+	store, err := api.New(filepath.Join(folder, "shop.db"), opening...)
 	if err != nil {
 		return err
 	}
@@ -76,8 +82,14 @@ func run(ctx context.Context, arguments []string) (err error) {
 	if *token != "" {
 		options = append(options, inspect.WithToken(*token))
 	}
+	var shown api.Storer = store
+	if *namespace != "" {
+		if shown, err = api.NewScoped(store, *namespace); err != nil {
+			return err
+		}
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/inspect/", http.StripPrefix("/inspect", inspect.Handler(store, options...)))
+	mux.Handle("/inspect/", http.StripPrefix("/inspect", inspect.Handler(shown, options...)))
 	mux.HandleFunc("PUT /batch/{keys}", func(w http.ResponseWriter, r *http.Request) { putBatch(w, r, store) })
 	return serve(ctx, *address, mux)
 }
