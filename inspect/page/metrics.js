@@ -38,6 +38,7 @@ export class Metrics {
 		for (const { chart, figures } of this.#charts) chart.add(now.at, figures(step));
 		if (!seen) return;
 		this.#table(now);
+		$("#uncollected").hidden = now.collecting;
 		$("#charts-empty").hidden = this.#charts.some(({ chart }) => !chart.node.hidden);
 		await this.#listeners().catch(this.#onerror);
 	}

@@ -198,6 +198,15 @@ test("a flood of changes does not freeze the page", async (t) => {
 	assert.ok(await page.locator("#changes-list li").count() <= 300);
 });
 
+test("where nothing is measured the metrics view says why", async (t) => {
+	for (const [flags, said] of [[["-metrics=false"], true], [[], false]]) {
+		const page = await open(t, await serve(t, ...flags), { hash: "#/metrics" });
+		await page.locator("#figures tr").first().waitFor({ state: "attached" });
+		assert.equal(await page.getByText("opens the store with api.WithMetrics()").isVisible(), said);
+		await accessible(page, "metrics, " + said);
+	}
+});
+
 test("the metrics view draws what it is told", async (t) => {
 	const page = await open(t, await serve(t, "-traffic"), { hash: "#/metrics" });
 	const chart = page.getByRole("img", { name: /^Changes a second, the last five minutes: now/ });
