@@ -41,7 +41,7 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request, _ []string) er
 		return &problem{status: http.StatusForbidden, code: "namespace_only", detail: "this handler shows one namespace: metrics are of the whole store"}
 	}
 	if _, err := h.whole.WithContext(r.Context()).Revision(); err != nil {
-		return err // it is closed, or none
+		return err // it is closed
 	}
 	m := h.whole.Metrics()
 	answer := metricsJSON{At: timeOf(m.At), Collecting: m.Collecting,
