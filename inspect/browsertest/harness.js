@@ -82,9 +82,10 @@ async function contextWith(options) {
 // open shows the page, in a window that the tests share: what a page keeps is kept by the
 // server's address, or by the tab. With options a page has a window of its own. A test fails
 // if the page throws, is refused something by its policy, or asks anybody but its own server
-// for anything. prepare is given the window before the page is in it.
-export async function open(t, server, { hash = "", ready = true, prepare, ...options } = {}) {
-	const own = Object.keys(options).length > 0;
+// for anything. prepare is given the window before the page is in it. With clock it is a test
+// that turns the page's clock, by page.clock, which is one for all pages of a window.
+export async function open(t, server, { hash = "", ready = true, prepare, clock = false, ...options } = {}) {
+	const own = clock || Object.keys(options).length > 0;
 	const context = own ? await contextWith(options) : usual;
 	const page = await context.newPage();
 	const wrong = [];
@@ -104,6 +105,7 @@ export async function open(t, server, { hash = "", ready = true, prepare, ...opt
 		else await page.close();
 		assert.deepEqual(wrong, []);
 	});
+	if (clock) await page.clock.install();
 	await prepare?.(page);
 	await page.goto(server.url + hash);
 	if (ready) await page.getByText("live", { exact: true }).waitFor();

@@ -89,10 +89,7 @@ test("an empty store says so", async (t) => {
 test("of a handler of one namespace the page shows what it tells", async (t) => {
 	const asked = [];
 	const page = await open(t, await serve(t, "-namespace", "shop"), {
-		hash: "#/metrics", prepare: async (page) => {
-			page.on("request", (request) => asked.push(request.url()));
-			await page.clock.install();
-		},
+		hash: "#/metrics", clock: true, prepare: (page) => page.on("request", (request) => asked.push(request.url())),
 	});
 	await treeItem(page, "orders/").waitFor();
 	await page.clock.runFor(5000);

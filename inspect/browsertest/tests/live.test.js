@@ -137,7 +137,7 @@ test("changes while keys are listed are not missed", async (t) => {
 test("groups that changed while the page was hidden are counted once it is seen", async (t) => {
 	const server = await serve(t, "-fill", "empty", "-write");
 	await server.ask("PUT", "v1/g/a", { body: "v" });
-	const page = await open(t, server, { prepare: (page) => page.clock.install() });
+	const page = await open(t, server, { clock: true });
 	await treeItem(page, "g").locator(".keys", { hasText: "1" }).waitFor();
 	const hide = (hidden) => page.evaluate((hidden) => {
 		Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
