@@ -310,7 +310,7 @@ export class EntryPane {
 		}
 	}
 
-	// edit has a value edited; typed is an editor of before whose text is gone on with, as what it was typed as.
+	// typed is an editor of before: its text is gone on with, as text or hex as it was there.
 	#edit(seen, whole, typed = null) {
 		const { text } = value.kinds(whole);
 		// A text box changes line ends and can't hold control characters: such values are edited as hex.
