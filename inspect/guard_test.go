@@ -237,12 +237,11 @@ func TestOptionsThatCanNotBe(t *testing.T) {
 			require.Contains(t, w.Body.String(), "inspect.Handler: With", name)
 		}
 	}
-	w := direct(inspect.Handler(nil), "GET", "/v1/", "localhost", "127.0.0.1:5")
-	require.Contains(t, w.Body.String(), "store instance is nil")
-	for _, none := range []api.Storer{(*api.Store)(nil), (*api.ScopedStore)(nil)} {
-		for _, target := range []string{"/v1/", "/v1/g", "/v1/g/k", "/v1/watch", "/ui/info", "/ui/tree", "/ui/stats", "/ui/namespaces", "/ui/search?q=a", "/ui/count?group=g"} {
+	for _, none := range []api.Storer{nil, (*api.Store)(nil), (*api.ScopedStore)(nil)} {
+		for _, target := range []string{"/", "/ui/metrics", "/ui/listeners", "/v1/", "/v1/g", "/v1/g/k", "/v1/watch", "/ui/info", "/ui/tree", "/ui/stats", "/ui/namespaces", "/ui/search?q=a", "/ui/count?group=g"} {
 			w := direct(inspect.Handler(none), "GET", target, "localhost", "127.0.0.1:5")
 			require.Equal(t, http.StatusInternalServerError, w.Code, target)
+			require.Contains(t, w.Body.String(), `"misconfigured"`, target)
 			require.Contains(t, w.Body.String(), "store instance is nil", target)
 		}
 	}

@@ -26,11 +26,16 @@ func Handler(store api.Storer, options ...Option) http.Handler {
 		counting:    make(chan struct{}, 1),
 		settings:    standard,
 	}
-	h.whole, _ = store.(*api.Store)
-	if scope, ok := store.(*api.ScopedStore); ok && scope != nil {
-		h.scope, h.within = scope, scope.Namespace()+":"
+	missing := store == nil
+	switch s := store.(type) {
+	case *api.Store:
+		h.whole, missing = s, s == nil
+	case *api.ScopedStore:
+		if missing = s == nil; !missing {
+			h.scope, h.within = s, s.Namespace()+":"
+		}
 	}
-	if store == nil {
+	if missing {
 		h.broken = append(h.broken, api.NilStoreError)
 	}
 	for _, option := range options {

@@ -41,7 +41,7 @@ func (h *handler) measured(r *http.Request) (m api.Metrics, err error) {
 		return m, &problem{status: http.StatusForbidden, code: "namespace_only", detail: "this handler shows one namespace: metrics are of the whole store"}
 	}
 	if _, err := h.whole.WithContext(r.Context()).Revision(); err != nil {
-		return m, err // it is closed, or none
+		return m, err // it is closed
 	}
 	return h.whole.Metrics(), nil
 }

@@ -47,9 +47,10 @@ func WithName(name string) Option {
 
 // WithToken has every request but those for the page and its assets carry the token, as
 // "Authorization: Bearer TOKEN", and answers callers of other machines too (but see
-// WithHosts). The page takes it from behind its address: https://…/#token=TOKEN. It
-// should be long and random, as crypto/rand.Text is, and what carries it is to be
-// encrypted (TLS). An empty one is refused.
+// WithHosts). The page takes it from behind its address, percent-encoded as
+// url.URL writes a Fragment: https://…/#token=TOKEN. It should be long and random, as
+// crypto/rand.Text is, and what carries it is to be encrypted (TLS). An empty one is
+// refused.
 func WithToken(token string) Option {
 	return func(c *config) error {
 		if token == "" {

@@ -105,7 +105,7 @@ func (a *app) inspect(ctx context.Context, flags *inspectFlags) error {
 	if flags.writes {
 		access = changing
 	}
-	return a.withStore(access, nil, func(store *api.Store) error {
+	return a.withStore(access, []api.Option{api.WithMetrics()}, func(store *api.Store) error {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", flags.address)
 		if err != nil {
 			return fmt.Errorf("--addr %s: %w", flags.address, err)

@@ -129,6 +129,21 @@ func TestInspect_WritesOnlyIfAsked(t *testing.T) {
 	assert.Equal(t, printed("w\n"), gostore("get", "--db", db, "g", "k"))
 }
 
+// TestInspect_Measures: the page's charts of latencies are of what the store measures.
+func TestInspect_Measures(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "s.db")
+	require.Zero(t, gostore("set", "--db", db, "g", "k", "v").code)
+	for _, flags := range [][]string{nil, {"--write"}} {
+		i := startInspect(t, append([]string{"--db", db, "--no-token"}, flags...)...)
+		status, _ := i.ask(http.MethodGet, "/v1/g/k", "", "")
+		assert.Equal(t, http.StatusOK, status)
+		_, answer := i.ask(http.MethodGet, "/ui/metrics", "", "")
+		assert.Contains(t, answer, `"collecting":true`)
+		assert.Contains(t, answer, `"requests.get"`)
+		assert.Equal(t, outcome{}, i.stop())
+	}
+}
+
 func TestInspect_BesideAnOwner(t *testing.T) {
 	owner, db := openOwner(t)
 	require.NoError(t, owner.Set("g", "k", "v"))

@@ -82,9 +82,10 @@ async function contextWith(options) {
 // open shows the page, in a window that the tests share: what a page keeps is kept by the
 // server's address, or by the tab. With options a page has a window of its own. A test fails
 // if the page throws, is refused something by its policy, or asks anybody but its own server
-// for anything.
-export async function open(t, server, { hash = "", ready = true, ...options } = {}) {
-	const own = Object.keys(options).length > 0;
+// for anything. prepare is given the window before the page is in it. With clock it is a test
+// that turns the page's clock, by page.clock, which is one for all pages of a window.
+export async function open(t, server, { hash = "", ready = true, prepare, clock = false, ...options } = {}) {
+	const own = clock || Object.keys(options).length > 0;
 	const context = own ? await contextWith(options) : usual;
 	const page = await context.newPage();
 	const wrong = [];
@@ -104,6 +105,8 @@ export async function open(t, server, { hash = "", ready = true, ...options } = 
 		else await page.close();
 		assert.deepEqual(wrong, []);
 	});
+	if (clock) await page.clock.install();
+	await prepare?.(page);
 	await page.goto(server.url + hash);
 	if (ready) await page.getByText("live", { exact: true }).waitFor();
 	return page;
@@ -150,3 +153,33 @@ export const key = (page, name) => page.locator("#keys .row", { has: page.locato
 
 // shown is the value of the key that is shown; what an editor or a conflict shows is none.
 export const shown = (page) => page.locator("#entry .panel pre").first();
+
+// held keeps the page's next answer from such an address back, as it was: asked resolves
+// once there is one, and so older than whatever is committed then; answer lets it through,
+// and resolves once the page has it.
+export async function held(page, address) {
+	const [asked, through, had] = [signal(), signal(), signal()];
+	await page.route(address, async (route) => {
+		const response = await route.fetch();
+		asked.resolve();
+		await through.promise;
+		const finished = page.waitForEvent("requestfinished", (request) => request === route.request());
+		await route.fulfill({ response });
+		await finished;
+		had.resolve(page.evaluate(() => new Promise((done) => { setTimeout(done); })));
+	}, { times: 1 });
+	return {
+		asked: asked.promise,
+		answer() {
+			through.resolve();
+			return had.promise;
+		},
+	};
+}
+
+// signal is a promise and what resolves it; Node.js 20 has no Promise.withResolvers.
+function signal() {
+	let resolve;
+	const promise = new Promise((done) => { resolve = done; });
+	return { promise, resolve };
+}

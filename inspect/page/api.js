@@ -69,7 +69,7 @@ export class API {
 	// entry is a key with its value, null if it is not there.
 	async entry(group, key, most = SHOWN) {
 		try {
-			return entry(await this.#json(`ui/entry/${segment(group)}/${segment(key)}`, { max_value: most }));
+			return entry(await this.#json("ui/entry/" + path(group, key), { max_value: most }));
 		} catch (error) {
 			if (error.status === 404) return null;
 			throw error;
@@ -77,7 +77,7 @@ export class API {
 	}
 
 	async history(group, key) {
-		const got = await this.#json(`ui/history/${segment(group)}/${segment(key)}`, { limit: 200, max_value: 65536 });
+		const got = await this.#json("ui/history/" + path(group, key), { limit: 200, max_value: 65536 });
 		return { events: got.events.map(change), complete: got.complete, oldest: got.oldest_revision };
 	}
 
@@ -93,7 +93,7 @@ export class API {
 	// set writes a key if it has that revision still; null: if it is not there.
 	async set(group, key, value, { revision, ttl = null, expires = null }) {
 		const parameters = expires ? { expires_at: new Date(expires).toISOString() } : { ttl };
-		const response = await this.#send(`v1/${segment(group)}/${segment(key)}${query(parameters)}`, {
+		const response = await this.#send("v1/" + path(group, key) + query(parameters), {
 			method: "PUT",
 			headers: revision === null ? { "If-None-Match": "*" } : { "If-Match": `"${revision}"` },
 			body: toArray(value),
@@ -102,13 +102,13 @@ export class API {
 	}
 
 	async touch(group, key, { revision, ttl }) {
-		await this.#send(`v1/${segment(group)}/${segment(key)}${query({ ttl })}`, {
+		await this.#send("v1/" + path(group, key) + query({ ttl }), {
 			method: "PATCH", headers: { "If-Match": `"${revision}"` },
 		});
 	}
 
 	async remove(group, key, { revision }) {
-		await this.#send(`v1/${segment(group)}/${segment(key)}`, { method: "DELETE", headers: { "If-Match": `"${revision}"` } });
+		await this.#send("v1/" + path(group, key), { method: "DELETE", headers: { "If-Match": `"${revision}"` } });
 	}
 
 	namespaces() { return this.#json("ui/namespaces"); }
@@ -122,8 +122,9 @@ export class API {
 		return got;
 	}
 
-	stream(since, signal) {
-		return this.#send("v1/watch" + query({ since, max_value: 2048 }), { signal, headers: { Accept: "text/event-stream" } });
+	// stream is what was committed behind the event with that id.
+	stream(last, signal) {
+		return this.#send("v1/watch?max_value=2048", { signal, headers: { Accept: "text/event-stream", "Last-Event-ID": last } });
 	}
 
 	// event is one of a stream, in the page's terms; null if it says nothing.
@@ -145,6 +146,8 @@ export function segment(bytes) {
 	if (/^(?!watch$)[\w~:-][\w.~:-]*$/.test(bytes)) return bytes;
 	return "," + btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
+
+const path = (group, key) => segment(group) + "/" + segment(key);
 
 const named = new Set(["prefix", "q", "group"]); // parameters that are byte strings
 
@@ -172,7 +175,7 @@ function entry(got) {
 	return {
 		group: fromJSON(got, "group"), key: fromJSON(got, "key"),
 		revision: got.revision, size: got.size ?? null, expires: time(got, "expires_at", "expires_ms"),
-		value: hasValue(got) ? fromJSON(got, "value") : null, cut: Boolean(got.truncated), kind: got.kind,
+		value: hasValue(got) ? fromJSON(got, "value") : null, cut: Boolean(got.truncated),
 	};
 }
 

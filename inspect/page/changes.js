@@ -1,13 +1,13 @@
 // The view of changes: what is committed, newest first, drawn at most once a frame.
 
-import { $, bytes as size, clock, count, el, frame, icon, plural } from "./dom.js";
+import { $, $$, bytes as size, clock, count, el, frame, icon, modified, plural } from "./dom.js";
 import { cut, label, show } from "./names.js";
 
 const KEPT = 300; // rows
 
 export class Changes {
 	#list = $("#changes-list");
-	#events; // onopen(group, key)
+	#events; // onopen(change)
 	#waiting = []; // that are not drawn yet
 	#skipped = 0; // that came faster than can be drawn
 	#held = 0; // while paused
@@ -20,7 +20,7 @@ export class Changes {
 		this.#events = events;
 		this.#list.addEventListener("click", (event) => {
 			const row = event.target.closest("[data-link]");
-			if (row?.change) this.#events.onopen(row.change.group, row.change.key);
+			if (row?.change) this.#events.onopen(row.change);
 		});
 		this.#list.addEventListener("keydown", (event) => this.#onkey(event));
 		$("#changes-pause").addEventListener("click", () => this.pause());
@@ -64,7 +64,7 @@ export class Changes {
 			if (focused && last.contains(document.activeElement)) this.#list.firstElementChild.focus();
 			last.remove();
 		}
-		if (!this.#list.querySelector("[tabindex='0']")) this.#list.querySelector("[data-link]")?.setAttribute("tabindex", "0");
+		if (!$("[tabindex='0']", this.#list)) $("[data-link]", this.#list)?.setAttribute("tabindex", "0");
 		$("#changes-empty").hidden = true;
 	}
 
@@ -89,11 +89,11 @@ export class Changes {
 		$("#changes-rate").textContent = `${count(now)} a second`;
 	}
 
-	focus() { (this.#list.querySelector("[tabindex='0']") ?? $("#changes-pause")).focus(); }
+	focus() { ($("[tabindex='0']", this.#list) ?? $("#changes-pause")).focus(); }
 
 	#onkey(event) {
 		const row = event.target.closest("li");
-		if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+		if (!row || modified(event)) return;
 		const step = (from, way) => {
 			let next = from;
 			do next = next[way]; while (next && next.dataset.link === undefined);
@@ -103,14 +103,14 @@ export class Changes {
 		switch (event.key) {
 			case "ArrowDown": case "j": to = step(row, "nextElementSibling"); break;
 			case "ArrowUp": case "k": to = step(row, "previousElementSibling"); break;
-			case "Home": to = this.#list.querySelector("[data-link]"); break;
-			case "End": to = [...this.#list.querySelectorAll("[data-link]")].at(-1); break;
-			case "Enter": if (row.change) this.#events.onopen(row.change.group, row.change.key); break;
+			case "Home": to = $("[data-link]", this.#list); break;
+			case "End": to = $$("[data-link]", this.#list).at(-1); break;
+			case "Enter": if (row.change) this.#events.onopen(row.change); break;
 			default: return;
 		}
 		event.preventDefault();
 		if (!to) return;
-		for (const other of this.#list.querySelectorAll("[tabindex='0']")) other.tabIndex = -1;
+		for (const other of $$("[tabindex='0']", this.#list)) other.tabIndex = -1;
 		to.tabIndex = 0;
 		to.focus();
 	}

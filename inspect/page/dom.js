@@ -2,12 +2,15 @@
 // nodes only: there is no innerHTML here, and no other way to markup.
 
 export const $ = (selector, within = document) => within.querySelector(selector);
+export const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 // el makes an element: el("a.link", {href: "#"}, child, "text", …). Listeners are onclick
-// and the like; a null or false attribute is left out.
+// and the like; a null or false attribute is left out. A button submits nothing unless it
+// is told to.
 export function el(name, attributes = {}, ...children) {
 	const [tag, ...classes] = name.split(".");
 	const node = document.createElement(tag);
+	if (tag === "button") node.type = "button";
 	if (classes.length) node.className = classes.join(" ");
 	for (const [key, value] of Object.entries(attributes)) {
 		if (value === null || value === undefined || value === false) continue;
@@ -17,6 +20,9 @@ export function el(name, attributes = {}, ...children) {
 	node.append(...children.filter((child) => child !== null && child !== undefined));
 	return node;
 }
+
+// region is an element that scrolls, and so has to be reached by the keyboard.
+export const region = (name, label, ...children) => el(name, { tabindex: "0", role: "region", "aria-label": label }, ...children);
 
 export function svg(tag, attributes = {}, ...children) {
 	const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -36,7 +42,7 @@ export const count = (n) => numbers.format(n);
 export const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
 
 export function brief(n) {
-	if (n === null || n === undefined || Number.isNaN(n)) return "–";
+	if (!Number.isFinite(n)) return "–";
 	if (Math.abs(n) < 10_000) return numbers.format(Math.round(n * 10) / 10);
 	for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
 		if (Math.abs(n) >= size) return `${numbers.format(+(n / size).toPrecision(3))} ${unit}`;
@@ -45,7 +51,7 @@ export function brief(n) {
 }
 
 export function bytes(n) {
-	if (n === null || n === undefined || Number.isNaN(n)) return "–";
+	if (!Number.isFinite(n)) return "–";
 	let i = 0;
 	while (n >= 1024 && i < 4) {
 		n /= 1024;
@@ -55,7 +61,7 @@ export function bytes(n) {
 }
 
 export function nanoseconds(n) {
-	if (n === null || n === undefined || Number.isNaN(n)) return "–";
+	if (!Number.isFinite(n)) return "–";
 	if (n < 1000) return `${Math.round(n)} ns`;
 	for (const [unit, size] of [["µs", 1e3], ["ms", 1e6], ["s", 1e9]]) {
 		if (n < size * 1000 || unit === "s") return `${+(n / size).toPrecision(3)} ${unit}`;
@@ -91,6 +97,15 @@ export const frame = () => new Promise((done) => {
 	if (document.hidden) setTimeout(done, 200);
 	else requestAnimationFrame(done);
 });
+
+// flash marks what has changed for a moment.
+export function flash(node) {
+	node.classList.remove("changed");
+	requestAnimationFrame(() => node.classList.add("changed"));
+}
+
+// modified is a key with which the browser, or the system, does something of its own.
+export const modified = (event) => event.ctrlKey || event.metaKey || event.altKey;
 
 export function later(wait, work) {
 	let timer = 0;

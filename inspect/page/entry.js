@@ -2,7 +2,7 @@
 // is made on condition of the revision that was seen: what somebody else has written since is
 // shown, never overwritten by accident.
 
-import { $, ask, bytes as size, count, el, icon, moment, remaining, toast } from "./dom.js";
+import { $, $$, ask, bytes as size, count, el, flash, icon, moment, region, remaining, toast } from "./dom.js";
 import { lines, within } from "./diff.js";
 import { fromText, label, show, visible } from "./names.js";
 import * as value from "./value.js";
@@ -11,13 +11,15 @@ const EDITED = 1 << 20; // bytes of a value that are edited here at most
 
 export class EntryPane {
 	#api;
-	#events; // onerror, onclose, ongone
+	#events; // onerror, onclose
 	#host = $("#entry");
+	#at = null; // {group, key}: what is shown or being read
 	#seen = null; // the entry that is shown
-	#generation = 0;
+	#generation = 0; // of what is shown; answers to earlier questions are of no use
+	#heard = null; // while the entry is read: the revision of the last change of it since
 	#mode = null; // how values are shown, if it was chosen
 	#tab = "value";
-	#editor = null; // {seen, area, hex, before} while the value is edited
+	#editor = null; // {seen, area, hex, before, saving} while the value is edited
 	writes = false;
 	clock = () => Date.now();
 
@@ -27,70 +29,95 @@ export class EntryPane {
 		setInterval(() => this.#tick(), 250);
 	}
 
-	get at() { return this.#seen ? { group: this.#seen.group, key: this.#seen.key } : null; }
+	get at() { return this.#at; }
 	get editing() { return this.#editor !== null; }
 
+	// next has whatever is still read be of no use.
+	#next() {
+		this.#heard = null;
+		this.#host.removeAttribute("aria-busy");
+		return ++this.#generation;
+	}
+
 	clear() {
-		this.#generation++;
-		this.#seen = this.#editor = null;
+		this.#next();
+		this.#at = this.#seen = this.#editor = null;
 		this.#host.replaceChildren(el("div.blank", {}, icon("key"), el("p", {}, "Choose a key to see its value.")));
 	}
 
 	// open shows a key as it is now.
-	async open(group, key, { tab = this.#tab } = {}) {
-		if (this.#editor && !(await this.leave())) return false;
-		const generation = ++this.#generation;
-		this.#tab = tab;
+	async open(group, key) {
+		if (this.#editor && !(await this.leave())) return;
+		this.#at = { group, key };
+		await this.#read();
+	}
+
+	// again reads what is shown anew, unless it is edited.
+	again() { if (this.#at && !this.#editor) this.open(this.#at.group, this.#at.key); }
+
+	// known is what is shown, unless it is that of the key before the one that is being read.
+	get known() { return this.#seen?.group === this.#at?.group && this.#seen?.key === this.#at?.key ? this.#seen : null; }
+
+	// present is the same if the key is there.
+	get #present() { return this.known?.gone ? null : this.known; }
+
+	// read shows the key as it is now. An answer that a change has overtaken is shown too, since
+	// of a key that always changes there may be no other, and is asked for again.
+	async #read() {
+		const { group, key } = this.#at;
+		const generation = this.#next();
+		this.#heard = 0;
 		this.#host.setAttribute("aria-busy", "true");
 		try {
 			const entry = await this.#api.entry(group, key);
-			if (generation !== this.#generation) return true;
-			const before = this.#seen;
-			this.#seen = entry ?? (before?.gone && before.group === group && before.key === key ? before : { group, key, gone: true });
-			this.#draw();
+			if (generation !== this.#generation) return;
+			const overtaken = this.#heard > (entry?.revision ?? 0);
+			this.#show(entry ?? (this.known?.gone ? this.known : { group, key, gone: true }));
+			if (overtaken) await this.#read();
 		} catch (error) {
 			if (generation === this.#generation) this.#failed(group, key, error);
-		} finally {
-			if (generation === this.#generation) this.#host.removeAttribute("aria-busy");
 		}
-		return true;
+	}
+
+	#show(entry) {
+		this.#next();
+		this.#seen = entry;
+		this.#draw();
 	}
 
 	// leave asks before what was typed is lost.
 	async leave() {
-		if (!this.#editor || !this.#dirty()) {
-			this.#editor = null;
-			return true;
-		}
-		const answer = await ask($("#discard"));
-		if (answer !== "discard") return false;
+		const dirty = this.#editor && this.#editor.area.value !== this.#editor.before;
+		if (dirty && await ask($("#discard")) !== "discard") return false;
 		this.#editor = null;
 		return true;
 	}
 
-	// changed takes a committed change of the key that is shown over.
+	// changed takes a committed change of the key over. Those of a batch share a revision, of
+	// which an answer is the end; what is shown of an event has its type.
 	async changed(event) {
-		const seen = this.#seen;
-		if (!seen || event.revision <= seen.revision) return;
+		const { revision, type } = event;
+		const at = this.#at;
+		const known = this.known;
+		if (revision < known?.revision || revision === known?.revision && !known.type) return;
 		if (this.#editor) {
-			$(".stale", this.#host)?.removeAttribute("hidden");
+			if (!this.#editor.saving) $(".stale", this.#host)?.removeAttribute("hidden");
 			return;
 		}
-		const generation = this.#generation;
-		const fresh = event.type !== "set" ? null : !event.cut && event.value !== null ? { ...event, kind: undefined } : await this.#api.entry(seen.group, seen.key).catch(() => null);
-		if (generation !== this.#generation || this.#editor) return;
-		this.#seen = fresh ?? { group: seen.group, key: seen.key, gone: true, revision: event.revision, type: event.type };
-		this.#draw();
-		this.#host.classList.remove("changed");
-		requestAnimationFrame(() => this.#host.classList.add("changed"));
+		if (type !== "set") this.#show({ ...at, gone: true, revision, type });
+		else if (!event.cut && event.value !== null) this.#show(event);
+		else if (this.#heard !== null) this.#heard = revision;
+		else await this.#read();
+		if (at === this.#at) flash(this.#host);
 	}
 
 	focus() { ($("h2", this.#host) ?? this.#host).focus(); }
 
 	#failed(group, key, error) {
-		this.#seen = null;
+		this.#next();
+		this.#at = this.#seen = null;
 		this.#host.replaceChildren(el("div.blank.bad", { role: "alert" }, icon("warning"), el("p", {}, error.message),
-			el("button", { type: "button", onclick: () => this.open(group, key) }, "Try again")));
+			el("button", { onclick: () => this.open(group, key) }, "Try again")));
 	}
 
 	#draw() {
@@ -108,7 +135,7 @@ export class EntryPane {
 			fact("Size", size(seen.size)),
 			fact("Expires", el("span.number.expiry", {}, seen.expires ? "" : "never")));
 		return el("div.entryhead", {},
-			el("button.back", { type: "button", "aria-label": "Back to the keys", onclick: () => this.#events.onclose() }, icon("back")),
+			el("button.back", { "aria-label": "Back to the keys", onclick: () => this.#events.onclose() }, icon("back")),
 			el("div.path", {},
 				el("p.of", { title: label(seen.group) }, show(seen.group, { most: 300 })),
 				el("h2", { tabindex: "-1", title: label(seen.key) }, show(seen.key, { most: 600 }))),
@@ -119,7 +146,7 @@ export class EntryPane {
 		const why = { expire: "This key has expired.", delete: "This key was deleted.", delete_group: "This key's group was deleted." }[this.#seen.type] ?? "There is no such key, or it has expired.";
 		const pane = el("div.panel", { id: "panel" });
 		return el("div.body", {}, el("div.blank", {}, icon("gone"), el("p", {}, why),
-			el("button", { type: "button", "data-keep": "t-history", onclick: (event) => {
+			el("button", { "data-keep": "t-history", onclick: (event) => {
 				event.target.remove();
 				this.#tab = "history";
 				this.#history();
@@ -128,7 +155,7 @@ export class EntryPane {
 
 	#body(seen) {
 		const tab = (name, text) => el("button", {
-			type: "button", role: "tab", id: "tab-" + name, "data-keep": "t-" + name, "aria-selected": String(this.#tab === name), "aria-controls": "panel",
+			role: "tab", id: "tab-" + name, "data-keep": "t-" + name, "aria-selected": String(this.#tab === name), "aria-controls": "panel",
 			tabindex: this.#tab === name ? "0" : "-1",
 			onclick: () => this.#turn(name),
 			onkeydown: (event) => {
@@ -140,9 +167,9 @@ export class EntryPane {
 		const tools = el("div.tools", {});
 		if (this.writes) {
 			tools.append(
-				el("button", { type: "button", "data-keep": "edit", title: "Edit (e)", onclick: () => this.edit() }, icon("edit"), "Edit"),
-				el("button", { type: "button", "data-keep": "touch", title: "Set when it expires (t)", onclick: () => this.touch() }, icon("clock"), "Expiry"),
-				el("button.danger", { type: "button", "data-keep": "delete", title: "Delete (Delete)", onclick: () => this.remove() }, icon("trash"), "Delete"));
+				el("button", { "data-keep": "edit", title: "Edit (e)", onclick: () => this.edit() }, icon("edit"), "Edit"),
+				el("button", { "data-keep": "touch", title: "Set when it expires (t)", onclick: () => this.touch() }, icon("clock"), "Expiry"),
+				el("button.danger", { "data-keep": "delete", title: "Delete (Delete)", onclick: () => this.remove() }, icon("trash"), "Delete"));
 		}
 		const panel = el("div.panel", { id: "panel", role: "tabpanel", "aria-labelledby": "tab-" + this.#tab });
 		if (this.#tab === "value") this.#value(panel, seen);
@@ -162,22 +189,21 @@ export class EntryPane {
 		const mode = modes.includes(this.#mode) ? this.#mode : modes[0];
 		const names = { json: "JSON", text: "Text", hex: "Hex" };
 		const choice = el("div.segments", { role: "group", "aria-label": "Show the value as" }, ...modes.map((name) =>
-			el("button", { type: "button", "data-keep": "m-" + name, "aria-pressed": String(name === mode), onclick: () => this.mode(name) }, names[name])));
-		const copy = el("button.quiet", { type: "button", "data-keep": "copy", title: "Copy the value (c)", onclick: () => this.copy() }, icon("copy"), "Copy");
+			el("button", { "data-keep": "m-" + name, "aria-pressed": String(name === mode), onclick: () => this.mode(name) }, names[name])));
+		const copy = el("button.quiet", { "data-keep": "copy", title: "Copy the value (c)", onclick: () => this.copy() }, icon("copy"), "Copy");
 		panel.append(el("div.viewbar", {}, choice, copy), value.node(seen.value ?? "", kinds, mode));
 		if (seen.cut) panel.append(el("p.cut", {}, `These are the first ${size(seen.value.length)} of ${size(seen.size)}. `,
-			el("button", { type: "button", onclick: (event) => this.#whole(event.target) }, "Show all of it")));
+			el("button", { onclick: (event) => this.#whole(event.target) }, "Show all of it")));
 	}
 
 	async #whole(button) {
-		const { group, key } = this.#seen;
+		if (!this.#present) return;
+		const { group, key } = this.#at;
 		const generation = this.#generation;
 		button.disabled = true;
 		try {
 			const all = await this.#api.entry(group, key, 2 ** 30);
-			if (generation !== this.#generation) return;
-			this.#seen = all ?? { group, key, gone: true };
-			this.#draw();
+			if (generation === this.#generation) this.#show(all ?? { group, key, gone: true });
 		} catch (error) {
 			button.disabled = false;
 			this.#events.onerror(error);
@@ -190,15 +216,15 @@ export class EntryPane {
 	}
 
 	cycle() {
-		const buttons = [...this.#host.querySelectorAll(".segments button")];
+		const buttons = $$(".segments button", this.#host);
 		const at = buttons.findIndex((button) => button.getAttribute("aria-pressed") === "true");
 		buttons[(at + 1) % buttons.length]?.click();
 	}
 
-	turn() { if (this.#seen && !this.#seen.gone && !this.#editor) this.#turn(this.#tab === "value" ? "history" : "value"); }
+	turn() { if (this.#present && !this.#editor) this.#turn(this.#tab === "value" ? "history" : "value"); }
 
 	async copy() {
-		if (!this.#seen || this.#seen.gone) return;
+		if (!this.#present) return;
 		try {
 			const { text } = value.kinds(this.#seen.value);
 			await navigator.clipboard.writeText(text ?? value.hexDump(this.#seen.value));
@@ -254,7 +280,7 @@ export class EntryPane {
 			if (i === 0) details.open = true;
 			return el("li", {}, details);
 		});
-		const end = complete ? `That is all that the log holds; it begins at revision ${count(oldest ?? 0)}.` : "There may be more: the log was not read to its end.";
+		const end = complete ? "That is all that the log holds" + (oldest ? `; it begins at revision ${count(oldest)}.` : ".") : "There may be more: the log was not read to its end.";
 		return [el("ol.changes", { "aria-label": "Changes of this key, newest first" }, ...items), el("p.quiet", {}, end)];
 	}
 
@@ -263,37 +289,36 @@ export class EntryPane {
 	// create begins a key that is not there yet.
 	async create(group, key) {
 		if (!(await this.leave())) return;
-		this.#generation++;
-		this.#seen = { group, key, gone: true };
-		this.#draw();
+		this.#at = { group, key };
+		this.#show({ group, key, gone: true });
 		this.#edit({ group, key, revision: null, expires: null }, "");
 	}
 
 	async edit() {
-		if (!this.writes || this.#editor) return;
-		const seen = this.#seen;
-		if (!seen || seen.gone) return;
+		const seen = this.#present;
+		if (!this.writes || !seen || this.#editor) return;
 		if (seen.size > EDITED) {
 			toast(`Values over ${size(EDITED)} are not edited here.`, "bad");
 			return;
 		}
-		let whole = seen.value;
+		const generation = this.#generation;
 		try {
-			if (seen.cut) whole = (await this.#api.entry(seen.group, seen.key, EDITED))?.value ?? "";
+			const whole = seen.cut ? await this.#api.entry(seen.group, seen.key, EDITED) : seen;
+			if (generation === this.#generation) this.#edit(seen, whole?.value ?? "");
 		} catch (error) {
 			this.#events.onerror(error);
-			return;
 		}
-		this.#edit(seen, whole);
 	}
 
+	// typed is an editor of before: its text is gone on with, as text or hex as it was there.
 	#edit(seen, whole, typed = null) {
 		const { text } = value.kinds(whole);
 		// A text box changes line ends and can't hold control characters: such values are edited as hex.
-		const hex = text === null || /[\u0000-\u0008\u000B-\u001F\u007F]/.test(text);
+		const hex = typed ? typed.hex : text === null || /[\u0000-\u0008\u000B-\u001F\u007F]/.test(text);
 		const area = el("textarea", { id: "edited", spellcheck: "false", autocapitalize: "off", autocomplete: "off", dir: "auto", "aria-label": hex ? "The value, in hex" : "The value" });
-		area.value = typed ?? (hex ? value.hexDump(whole) : text);
+		area.value = typed?.area.value ?? (hex ? value.hexDump(whole) : text);
 		if (hex) area.classList.add("hex");
+		this.#next();
 		this.#editor = { seen, area, hex, before: hex ? value.hexDump(whole) : text };
 		const expiry = el("select", { id: "edited-ttl", "aria-label": "When it expires" },
 			...(seen.expires ? [el("option", { value: "keep" }, "keeps its expiry")] : []),
@@ -312,7 +337,7 @@ export class EntryPane {
 			hex ? el("p.quiet", {}, "This value is not plain text, so it is edited as bytes.") : null,
 			area,
 			el("div.formbar", {}, expiry,
-				el("button", { type: "button", onclick: () => this.#cancel() }, "Cancel"),
+				el("button", { onclick: () => this.#cancel() }, "Cancel"),
 				el("button.primary", { type: "submit" }, "Save")));
 		$(".body", this.#host)?.remove();
 		this.#host.append(el("div.body", {}, form));
@@ -320,40 +345,44 @@ export class EntryPane {
 		area.setSelectionRange(0, 0);
 	}
 
-	#dirty() { return this.#editor.area.value !== this.#editor.before; }
-
 	async #cancel() {
-		if (!(await this.leave())) return;
-		if (this.#seen) this.open(this.#seen.group, this.#seen.key);
-		else this.clear();
+		if (await this.leave()) this.again();
 	}
 
-	async #save(ttl, revision = this.#editor.seen.revision) {
-		const { seen, area, hex } = this.#editor;
+	async #save(ttl) {
+		const editor = this.#editor;
+		const { seen, area, hex, saving } = editor;
+		if (saving) return; // what it writes would be taken for somebody else's
 		const bytes = hex ? value.fromHex(area.value) : fromText(area.value);
 		if (bytes === null) {
 			toast("That is not hex: two digits a byte.", "bad");
 			area.focus();
 			return;
 		}
+		editor.saving = true;
 		const button = $("button.primary", this.#host);
 		button.disabled = true;
 		try {
-			await this.#api.set(seen.group, seen.key, bytes, { revision, ...(ttl === "keep" ? { expires: seen.expires } : { ttl: ttl === "never" ? null : ttl }) });
-			this.#editor = null;
+			await this.#api.set(seen.group, seen.key, bytes, { revision: seen.revision, ...(ttl === "keep" ? { expires: seen.expires } : { ttl: ttl === "never" ? null : ttl }) });
 			toast("Saved.");
+			if (editor !== this.#editor) return; // it was left meanwhile
+			this.#editor = null;
 			await this.open(seen.group, seen.key);
 			this.focus();
 		} catch (error) {
 			button.disabled = false;
-			if (error.status === 412) await this.#conflict(seen, bytes, ttl, area.value);
+			if (error.status === 412) await this.#conflict(seen, bytes, ttl);
 			else this.#events.onerror(error);
+		} finally {
+			editor.saving = false;
 		}
 	}
 
 	// conflict shows what somebody else has written beside what was to be, and lets choose.
-	async #conflict(seen, mine, ttl, typed) {
+	async #conflict(seen, mine, ttl) {
+		const editor = this.#editor;
 		const theirs = await this.#api.entry(seen.group, seen.key, EDITED).catch(() => null);
+		if (!editor || editor !== this.#editor) return;
 		const show = (bytes, what) => {
 			const kinds = value.kinds(bytes);
 			return value.node(bytes, kinds, kinds.best, what);
@@ -362,7 +391,7 @@ export class EntryPane {
 		const overwrite = async () => {
 			this.#editor = { ...this.#editor, seen: { ...seen, revision: theirs?.revision ?? null, expires: theirs?.expires ?? null } };
 			const kept = ttl === "keep" && !theirs?.expires ? "never" : ttl;
-			await this.#save(kept, theirs?.revision ?? null);
+			await this.#save(kept);
 		};
 		const box = el("section.conflict", { role: "alertdialog", "aria-labelledby": "conflict-title", "aria-describedby": "conflict-text" },
 			el("h3", { id: "conflict-title", tabindex: "-1" }, icon("warning"), "Somebody else was first"),
@@ -372,22 +401,19 @@ export class EntryPane {
 				el("div", {}, el("h4", {}, now), theirs ? show(theirs.value, "Theirs") : el("p.quiet", {}, "Nothing is there."))),
 			theirs ? el("details", {}, el("summary", {}, "The difference, from theirs to yours"), difference({ type: "set", value: mine }, { type: "set", value: theirs.value })) : null,
 			el("div.formbar", {},
-				el("button", { type: "button", onclick: () => {
+				el("button", { onclick: () => {
 					this.#editor = null;
 					this.open(seen.group, seen.key);
 				} }, "Take theirs"),
-				el("button", { type: "button", onclick: () => {
-					this.#editor = null;
-					this.#edit(theirs ?? seen, theirs?.value ?? "", typed);
-				}, disabled: !theirs }, "Go on editing"),
-				el("button.primary.danger", { type: "button", onclick: overwrite }, "Write mine over it")));
+				el("button", { onclick: () => this.#edit(theirs, theirs.value, this.#editor), disabled: !theirs }, "Go on editing"),
+				el("button.primary.danger", { onclick: overwrite }, "Write mine over it")));
 		$(".body", this.#host).replaceChildren(box);
 		$("h3", box).focus();
 	}
 
 	async touch() {
-		const seen = this.#seen;
-		if (!this.writes || !seen || seen.gone || this.#editor) return;
+		const seen = this.#present;
+		if (!this.writes || !seen || this.#editor) return;
 		const dialog = $("#touch");
 		$("#touch-ttl").replaceChildren(...ttls.map(([ttl, text]) => el("option", { value: ttl }, text)));
 		if (await ask(dialog) !== "set") return;
@@ -395,15 +421,15 @@ export class EntryPane {
 	}
 
 	async remove() {
-		const seen = this.#seen;
-		if (!this.writes || !seen || seen.gone || this.#editor) return;
+		const seen = this.#present;
+		if (!this.writes || !seen || this.#editor) return;
 		$("#delete-name").replaceChildren(show(seen.key, { most: 300 }));
 		if (await ask($("#delete")) !== "delete") return;
 		await this.#change(() => this.#api.remove(seen.group, seen.key, { revision: seen.revision }), "Deleted.");
 	}
 
 	async #change(work, done) {
-		const { group, key } = this.#seen;
+		const { group, key } = this.#at;
 		try {
 			await work();
 			toast(done);
@@ -442,7 +468,7 @@ function difference(event, before) {
 	if (event.cut || before?.cut) box.append(el("p.quiet", {}, "Of long values only the beginnings are compared."));
 	if (found === null) {
 		box.append(el("p.quiet", {}, "The two are too different to be compared line by line. This is the newer one:"),
-			el("pre", { tabindex: "0", role: "region", "aria-label": "The value of " + event.revision }, ...visible(text(event))));
+			region("pre", "The value of " + event.revision, ...visible(text(event))));
 	} else if (found.every(([kind]) => kind === "same")) {
 		box.append(el("p.quiet", {}, "The value is the same as before."));
 	} else {
@@ -452,7 +478,7 @@ function difference(event, before) {
 }
 
 function diffNode(found, fresh, revision) {
-	const pre = el("pre.diff", { tabindex: "0", role: "region", "aria-label": `What ${revision ? "revision " + revision : "you"} changed, line by line` });
+	const pre = region("pre.diff", `What ${revision ? "revision " + revision : "you"} changed, line by line`);
 	const near = new Set();
 	for (const [i, [kind]] of found.entries()) if (kind !== "same") for (let j = i - 3; j <= i + 3; j++) near.add(j);
 	let hidden = 0;

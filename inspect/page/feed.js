@@ -1,5 +1,5 @@
 // What is committed, as it is committed: server-sent events, read by fetch, so that the
-// token goes in a header. After an interruption it goes on behind the last revision that it
+// token goes in a header. After an interruption it goes on behind the last event that it
 // has seen. It reads no faster than the page can draw: the server then says what was missed.
 
 import { frame } from "./dom.js";
@@ -10,7 +10,7 @@ const SILENCE = 40_000; // milliseconds without a sign of life, heartbeats inclu
 export class Feed {
 	#api;
 	#events; // onevents(events), onstatus(status), onerror(error)
-	#last = 0; // revision
+	#last = ""; // id of an event: those of a batch share their revision
 	#attempt = 0;
 	#stop = null;
 
@@ -21,7 +21,7 @@ export class Feed {
 
 	// start follows everything behind a revision.
 	start(revision) {
-		this.#last = revision;
+		this.#last = revision + ".end";
 		this.stop();
 		this.#stop = new AbortController();
 		this.#run(this.#stop);
@@ -92,8 +92,9 @@ export class Feed {
 			const blocks = text.split(/\r?\n\r?\n/);
 			text = blocks.pop();
 			for (let i = 0; i < blocks.length; i += BUDGET) {
-				const events = blocks.slice(i, i + BUDGET).map((block) => this.#api.event(parse(block))).filter(Boolean);
-				for (const { type, revision } of events) if (type === "gap" || revision > this.#last) this.#last = revision;
+				const sent = blocks.slice(i, i + BUDGET).map(parse);
+				const events = sent.map((fields) => this.#api.event(fields)).filter(Boolean);
+				this.#last = sent.findLast(({ id }) => id)?.id ?? this.#last;
 				if (events.length) this.#events.onevents(events);
 				if (blocks.length > BUDGET / 4) await frame();
 			}

@@ -2,7 +2,7 @@
 // seen, and read a page at a time, each behind a cursor. Where the scroll bar jumps to a page
 // whose cursor is not known, the store passes over the keys before it.
 
-import { $, el, bytes, frame, later, remaining, settled } from "./dom.js";
+import { $, el, bytes, flash, frame, later, modified, remaining, settled } from "./dom.js";
 import { label, show } from "./names.js";
 
 const PAGE = 200; // rows
@@ -17,7 +17,7 @@ export class KeyList {
 	#space = $("#keys-space");
 	#drawn = new Map(); // index → what is drawn of a row
 	#generation = 0; // of what is listed; answers to earlier questions are of no use
-	#pages = new Map(); // number → {rows, stop}; without rows while they are read
+	#pages = new Map(); // number → {rows, stop, missed}; while rows are read there are none, but what has changed since
 	#starts = [null]; // number of a page → the cursor that it begins behind, where that is known
 	#end = null; // how many keys there are, once the end was read
 	#estimate = 0;
@@ -104,11 +104,15 @@ export class KeyList {
 	// changed takes one committed change of the group over, as far as rows that were read show it.
 	changed(event) {
 		if (!this.listed || !event.key.startsWith(this.listed.prefix)) return;
-		for (const [number, { rows }] of this.#pages) {
-			if (!rows) continue;
+		for (const [number, { rows, missed }] of this.#pages) {
+			if (!rows) {
+				missed.push(event);
+				continue;
+			}
 			const last = rows.length < PAGE || number * PAGE + PAGE === this.#end;
 			if (rows.length && event.key < rows[0].key && number > 0 || !last && event.key > rows.at(-1).key) continue;
 			const within = rows.findIndex((row) => row.key === event.key);
+			if (event.revision < rows[within]?.revision) return;
 			if (within < 0 || event.type !== "set") {
 				if (within >= 0 || event.type === "set") this.reload();
 				return;
@@ -117,8 +121,7 @@ export class KeyList {
 			const drawn = this.#drawn.get(number * PAGE + within);
 			if (!drawn) return;
 			this.#fill(drawn, rows[within], number * PAGE + within);
-			drawn.node.classList.remove("changed");
-			requestAnimationFrame(() => drawn.node.classList.add("changed"));
+			flash(drawn.node);
 			return;
 		}
 	}
@@ -144,7 +147,7 @@ export class KeyList {
 	async #load(number) {
 		if (this.#pages.has(number) || this.#end !== null && number > 0 && number * PAGE >= this.#end) return;
 		const generation = this.#generation;
-		const page = { rows: null, stop: new AbortController() };
+		const page = { rows: null, stop: new AbortController(), missed: [] };
 		this.#pages.set(number, page);
 		let from = Math.min(number, this.#starts.length - 1);
 		while (from > 0 && this.#starts[from] === undefined) from--;
@@ -176,6 +179,7 @@ export class KeyList {
 			}
 		}
 		this.#draw(true);
+		for (const event of page.missed) this.changed(event);
 		if (this.#due !== null && Math.floor(this.#due / PAGE) === number) this.#activate(this.#due, { scroll: true });
 	}
 
@@ -317,7 +321,7 @@ export class KeyList {
 	}
 
 	#onkey(event) {
-		if (event.ctrlKey || event.metaKey || event.altKey) return;
+		if (modified(event)) return;
 		const seen = Math.max(1, Math.floor(this.#host.clientHeight / this.#rowHeight) - 1);
 		const to = {
 			ArrowDown: this.#active + 1, j: this.#active + 1,

@@ -3,7 +3,7 @@
 
 import { API, Problem } from "./api.js";
 import { Changes } from "./changes.js";
-import { $, ask, count, el, icon, later, plural, settled, toast } from "./dom.js";
+import { $, $$, ask, count, el, icon, later, modified, plural, settled, toast } from "./dom.js";
 import { EntryPane } from "./entry.js";
 import { Feed } from "./feed.js";
 import { KeyList } from "./keys.js";
@@ -12,6 +12,7 @@ import { fromPercent, fromText, label, percent, show, toText } from "./names.js"
 import { Namespaces } from "./spaces.js";
 import { GroupTree } from "./tree.js";
 
+const root = document.documentElement;
 const views = ["browse", "changes", "namespaces", "metrics"];
 const api = new API();
 let info = null;
@@ -25,7 +26,8 @@ const place = { view: "browse", group: null, key: null };
 function readPlace() {
 	const [path, search = ""] = location.hash.slice(1).split("?");
 	const view = path.replace(/^\//, "");
-	const found = { view: views.includes(view) ? view : "browse", group: null, key: null };
+	const there = views.includes(view) && !(info?.namespace && view === "metrics"); // of the whole store
+	const found = { view: there ? view : "browse", group: null, key: null };
 	for (const part of search.split("&")) {
 		const [name, value = ""] = part.split("=");
 		if (name === "g") found.group = fromPercent(value);
@@ -54,11 +56,20 @@ function takeToken() {
 	const given = /^#token=(.*)$/.exec(location.hash);
 	if (given) {
 		history.replaceState(null, "", location.pathname + location.search);
-		remember(decodeURIComponent(given[1]));
+		remember(decoded(given[1]));
 	}
 	try {
 		api.token = sessionStorage.getItem(TOKEN);
 	} catch { /* it is asked for each time */ }
+}
+
+// decoded is the text that is percent-encoded; itself, if it can't be that.
+function decoded(text) {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return text;
+	}
 }
 
 function remember(token) {
@@ -118,7 +129,7 @@ const entry = new EntryPane(api, {
 entry.clock = clock;
 
 const changes = new Changes({
-	onopen: (group, key) => go({ view: "browse", group, key: key === "" ? null : key }),
+	onopen: ({ type, group, key }) => go({ view: "browse", group, key: type === "delete_group" ? null : key }),
 });
 
 const metrics = new Metrics(api, changes, failed);
@@ -126,8 +137,9 @@ const metrics = new Metrics(api, changes, failed);
 const namespaces = new Namespaces(api, {
 	onerror: failed,
 	onopen: (namespace) => {
-		$("#tree-prefix").value = namespace + ":";
-		tree.open(fromText(namespace + ":"));
+		const prefix = info.namespace ? "" : namespace + ":";
+		$("#tree-prefix").value = prefix;
+		tree.open(fromText(prefix));
 		go({ view: "browse", group: null, key: null }).then(() => tree.focus());
 	},
 });
@@ -146,12 +158,7 @@ const spacesSoon = later(2000, () => { if (place.view === "namespaces") namespac
 
 function committed(event) {
 	if (event.type === "progress") return;
-	if (event.type === "gap") {
-		tree.changed();
-		keys.reload();
-		if (entry.at && !entry.editing) entry.open(entry.at.group, entry.at.key);
-		return;
-	}
+	if (event.type === "gap") return renew();
 	tree.changed();
 	spacesSoon();
 	const here = entry.at;
@@ -171,24 +178,25 @@ function revision(n) {
 let wasLive = false;
 
 function status({ state, seconds }) {
-	const root = document.documentElement;
 	root.dataset.feed = state;
 	const text = { connecting: "connecting", live: "live", waiting: "disconnected" }[state];
 	$("#status").textContent = text;
 	if (state !== "connecting") $("#lost").hidden = state === "live";
 	if (state === "waiting") $("#lost-text").textContent = `The program does not answer. Trying again in ${seconds} s.`;
 	if (state === "live") {
-		if (wasLive) refresh();
+		if (wasLive) {
+			api.info().then(introduce).catch(failed);
+			renew();
+		}
 		wasLive = true;
 	}
 }
 
-// refresh reads what is seen anew, once the program answers again.
-function refresh() {
-	api.info().then(introduce).catch(failed);
+// renew reads what is seen anew, where changes of it may have been missed.
+function renew() {
 	tree.changed();
 	keys.reload();
-	if (entry.at && !entry.editing) entry.open(entry.at.group, entry.at.key);
+	entry.again();
 }
 
 function introduce(got) {
@@ -196,9 +204,10 @@ function introduce(got) {
 	ahead = Number.isFinite(got.now) ? got.now - Date.now() : 0;
 	revision(got.revision);
 	entry.writes = got.writes;
-	document.documentElement.dataset.writes = String(got.writes);
+	root.dataset.writes = String(got.writes);
 	$("#mode").textContent = got.writes ? "writes allowed" : "read-only";
 	$("#mode").title = got.writes ? "Keys can be changed here." : "The program that serves this page does not allow changes from here.";
+	$('nav a[href="#/metrics"]').hidden = Boolean(got.namespace);
 	const name = got.name ?? got.namespace ?? "";
 	$("#name").textContent = name;
 	document.title = name ? `${name} · go-store` : "go-store";
@@ -272,7 +281,7 @@ async function browse(moved, before) {
 			entry.clear();
 			if (group !== null) keys.select(null);
 		}
-	} else if (entry.at?.group !== group || entry.at.key !== key) {
+	} else if (!entry.known || entry.at.group !== group || entry.at.key !== key) {
 		keys.select(key);
 		await entry.open(group, key);
 	}
@@ -373,12 +382,12 @@ search.input.addEventListener("blur", closeSearch);
 
 const themes = ["auto", "light", "dark"];
 
-function theme() { return document.documentElement.dataset.theme ?? "auto"; }
+function theme() { return root.dataset.theme ?? "auto"; }
 
 function turnTheme() {
 	const next = themes[(themes.indexOf(theme()) + 1) % themes.length];
-	if (next === "auto") delete document.documentElement.dataset.theme;
-	else document.documentElement.dataset.theme = next;
+	if (next === "auto") delete root.dataset.theme;
+	else root.dataset.theme = next;
 	try {
 		if (next === "auto") localStorage.removeItem("gostore.theme");
 		else localStorage.setItem("gostore.theme", next);
@@ -426,8 +435,8 @@ const shortcuts = {
 };
 
 document.addEventListener("keydown", (event) => {
-	if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-	if (document.querySelector("dialog[open]")) return;
+	if (modified(event) || event.defaultPrevented) return;
+	if ($("dialog[open]")) return;
 	if (event.target.closest("input, textarea, select")) {
 		if (event.key === "Escape") event.target.blur();
 		return;
@@ -442,8 +451,8 @@ document.addEventListener("keydown", (event) => {
 	act();
 });
 
-for (const dialog of document.querySelectorAll("dialog")) {
-	for (const button of dialog.querySelectorAll("button[value]")) {
+for (const dialog of $$("dialog")) {
+	for (const button of $$("button[value]", dialog)) {
 		if (button.type === "button") button.addEventListener("click", () => dialog.close(button.value));
 	}
 	dialog.querySelector("form")?.addEventListener("submit", (event) => {
@@ -453,16 +462,17 @@ for (const dialog of document.querySelectorAll("dialog")) {
 	dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(""); });
 }
 
-for (const mark of document.querySelectorAll("[data-icon]")) mark.replaceWith(icon(mark.dataset.icon));
-for (const input of document.querySelectorAll("input")) Object.assign(input, { autocomplete: "off", autocapitalize: "off", spellcheck: false });
-$("#theme").addEventListener("click", turnTheme);
-$("#help-open").addEventListener("click", () => ask($("#help")));
-$("#new-open").addEventListener("click", newKey);
-$("#lost-now").addEventListener("click", () => feed.again());
-$("#tree-prefix").addEventListener("input", (event) => tree.filter(fromText(event.target.value)));
-$("#keys-prefix").addEventListener("input", filterKeys);
-$("#changes-prefix").addEventListener("input", (event) => { changes.prefix = fromText(event.target.value); });
-$("#keys-back").addEventListener("click", () => go({ group: null, key: null }).then(() => tree.focus()));
+const on = (selector, event, act) => $(selector).addEventListener(event, act);
+for (const mark of $$("[data-icon]")) mark.replaceWith(icon(mark.dataset.icon));
+for (const input of $$("input")) Object.assign(input, { autocomplete: "off", autocapitalize: "off", spellcheck: false });
+on("#theme", "click", turnTheme);
+on("#help-open", "click", () => ask($("#help")));
+on("#new-open", "click", newKey);
+on("#lost-now", "click", () => feed.again());
+on("#tree-prefix", "input", (event) => tree.filter(fromText(event.target.value)));
+on("#keys-prefix", "input", filterKeys);
+on("#changes-prefix", "input", (event) => { changes.prefix = fromText(event.target.value); });
+on("#keys-back", "click", () => go({ group: null, key: null }).then(() => tree.focus()));
 for (const [input, focus] of [["#tree-prefix", () => tree.focus()], ["#keys-prefix", () => keys.focus()]]) {
 	$(input).addEventListener("keydown", (event) => {
 		if (event.key !== "ArrowDown" && event.key !== "Enter") return;
@@ -470,7 +480,7 @@ for (const [input, focus] of [["#tree-prefix", () => tree.focus()], ["#keys-pref
 		focus();
 	});
 }
-for (const link of document.querySelectorAll("nav a")) {
+for (const link of $$("nav a")) {
 	link.addEventListener("click", (event) => {
 		event.preventDefault();
 		go({ view: link.hash.slice(2) });
@@ -485,7 +495,7 @@ addEventListener("hashchange", () => {
 addEventListener("beforeunload", (event) => { if (entry.editing) event.preventDefault(); });
 
 setInterval(() => {
-	if (!document.hidden && info) metrics.poll(place.view === "metrics");
+	if (!document.hidden && info && !info.namespace) metrics.poll(place.view === "metrics");
 }, 1000);
 
 async function start() {
@@ -505,6 +515,6 @@ async function start() {
 	if (place.view === "browse" && place.group === null && document.activeElement === document.body) tree.focus();
 }
 
-$("#start-again").addEventListener("click", start);
+on("#start-again", "click", start);
 takeToken();
 start();

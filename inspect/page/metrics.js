@@ -5,7 +5,7 @@ import { $, brief, bytes as size, count, el, nanoseconds } from "./dom.js";
 import { Chart } from "./charts.js";
 import { show } from "./names.js";
 
-const share = (n) => n === null || n === undefined ? "–" : `${+n.toFixed(1)} %`;
+const share = (n) => Number.isFinite(n) ? `${+n.toFixed(1)} %` : "–";
 
 export class Metrics {
 	#api;
@@ -38,6 +38,7 @@ export class Metrics {
 		for (const { chart, figures } of this.#charts) chart.add(now.at, figures(step));
 		if (!seen) return;
 		this.#table(now);
+		$("#uncollected").hidden = now.collecting;
 		$("#charts-empty").hidden = this.#charts.some(({ chart }) => !chart.node.hidden);
 		await this.#listeners().catch(this.#onerror);
 	}
@@ -98,14 +99,14 @@ class Step {
 	happened(name) {
 		const found = this.#histograms(name);
 		if (!found || !(this.seconds > 0)) return null;
-		return found.reduce((sum, [before, now]) => sum + now.count - (before?.count ?? 0), 0) / this.seconds;
+		return grown(found, "count") / this.seconds;
 	}
 
 	mean(name) {
 		const found = this.#histograms(name);
 		if (!found || !this.before) return null;
-		const n = found.reduce((total, [before, now]) => total + now.count - (before?.count ?? 0), 0);
-		return n > 0 ? found.reduce((total, [before, now]) => total + now.sum - (before?.sum ?? 0), 0) / n : null;
+		const n = grown(found, "count");
+		return n > 0 ? grown(found, "sum") / n : null;
 	}
 
 	// percentile of what was measured between the two, to the width of a bucket.
@@ -131,6 +132,8 @@ class Step {
 		return at;
 	}
 }
+
+const grown = (found, field) => found.reduce((sum, [before, now]) => sum + now[field] - (before?.[field] ?? 0), 0);
 
 const latency = (title, name, note) => ({
 	title, note, series: ["p50", "p99"], format: nanoseconds, figures: (step) => [step.percentile(name, 0.5), step.percentile(name, 0.99)],

@@ -28,7 +28,7 @@ export class Namespaces {
 	}
 
 	#link(name) {
-		return el("button.link", { type: "button", title: "Show its groups", onclick: () => this.#events.onopen(name) }, name);
+		return el("button.link", { title: "Show its groups", onclick: () => this.#events.onopen(name) }, name);
 	}
 
 	#card({ namespace, keys, groups, max_keys: maxKeys, max_groups: maxGroups }, most) {

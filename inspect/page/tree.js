@@ -1,7 +1,7 @@
 // The tree of groups: a level at a time, by the separators in their names. One item has the
 // focus (a roving tabindex); the arrows walk and open as in every tree.
 
-import { $, el, brief, bytes as size, icon, later, settled } from "./dom.js";
+import { $, $$, el, brief, bytes as size, icon, later, modified, settled } from "./dom.js";
 import { label, show } from "./names.js";
 
 export class GroupTree {
@@ -18,6 +18,7 @@ export class GroupTree {
 		this.#events = events;
 		this.#host.addEventListener("keydown", (event) => this.#onkey(event));
 		this.#host.addEventListener("click", (event) => this.#onclick(event));
+		document.addEventListener("visibilitychange", () => this.#refresh());
 	}
 
 	// open reads the first level: what begins with a prefix.
@@ -73,12 +74,11 @@ export class GroupTree {
 		});
 		if (level.next !== null) level.items.push(...kept.filter((item) => !level.items.includes(item)));
 		host.replaceChildren(...level.items.map((item) => item.node), ...more(level));
-		level.most = Math.max(1, ...level.items.map((item) => item.keys ?? 0));
-		for (const item of level.items) figures(item, level);
+		drawFigures(level);
 		this.#measure(level);
 		if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 		$("#tree-empty").hidden = this.#root.items.length > 0;
-		if (!this.#host.querySelector("[tabindex='0']")) this.#tabbable(this.#root.items[0]);
+		if (!$("[tabindex='0']", this.#host)) this.#tabbable(this.#root.items[0]);
 		for (const item of level.items) {
 			if (item.level && item.expanded) await this.#renew(item.level, item.children, current);
 		}
@@ -88,9 +88,7 @@ export class GroupTree {
 		const got = await this.#api.groups(prefix, after);
 		const level = { prefix, next: got.next, items: [], parent };
 		level.items = got.items.map((item) => itemNode(item, level));
-		const most = Math.max(1, ...level.items.map((item) => item.keys ?? 0));
-		level.most = most;
-		for (const item of level.items) figures(item, level);
+		drawFigures(level);
 		this.#mark(level.items);
 		return level;
 	}
@@ -104,8 +102,7 @@ export class GroupTree {
 			const got = await this.#api.count(item.leaf ? { group: item.name } : { prefix: item.name }).catch(() => null);
 			if (generation !== this.#generation) return;
 			if (got) Object.assign(item, got);
-			level.most = Math.max(level.most, item.keys ?? 0);
-			for (const each of level.items) figures(each, level);
+			drawFigures(level);
 		}
 	}
 
@@ -211,16 +208,16 @@ export class GroupTree {
 	}
 
 	#tabbable(item) {
-		for (const node of this.#host.querySelectorAll("[tabindex='0']")) node.tabIndex = -1;
+		for (const node of $$("[tabindex='0']", this.#host)) node.tabIndex = -1;
 		if (item) item.line.tabIndex = 0;
 	}
 
 	focus() {
-		const node = this.#host.querySelector("[tabindex='0']") ?? this.#host.querySelector("[role=treeitem]");
+		const node = $("[tabindex='0']", this.#host) ?? $("[role=treeitem]", this.#host);
 		node?.focus();
 	}
 
-	#visible() { return [...this.#host.querySelectorAll("[role=treeitem]")].filter((node) => node.offsetParent); }
+	#visible() { return $$("[role=treeitem]", this.#host).filter((node) => node.offsetParent); }
 
 	#move(node) {
 		if (!node) return;
@@ -230,7 +227,7 @@ export class GroupTree {
 	}
 
 	#onkey(event) {
-		if (event.ctrlKey || event.metaKey || event.altKey) return;
+		if (modified(event)) return;
 		const node = event.target.closest("[role=treeitem]");
 		if (!node) return;
 		const visible = this.#visible();
@@ -285,6 +282,11 @@ function itemNode({ name, leaf, keys, atLeast, bytes, about }, level) {
 }
 
 const depth = (level) => level.parent ? depth(level.parent.within) + 1 : 1;
+
+function drawFigures(level) {
+	level.most = Math.max(1, ...level.items.map((item) => item.keys ?? 0));
+	for (const item of level.items) figures(item, level);
+}
 
 function figures(item, level) {
 	const { keys, atLeast, bytes, about } = item;

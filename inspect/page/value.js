@@ -1,6 +1,6 @@
 // How a value is shown: as text, as JSON with its parts told apart, or as bytes.
 
-import { el } from "./dom.js";
+import { el, region } from "./dom.js";
 import { show, toText, visible } from "./names.js";
 
 const MOST_PRETTY = 400_000; // characters of JSON that are told apart
@@ -51,13 +51,13 @@ export function node(bytes, { text, json }, mode, what = "Value") {
 	if (bytes === "") return el("p.quiet", {}, "The value is empty.");
 	if (mode === "json" && json !== null) return jsonNode(json, what);
 	if (mode === "hex" || text === null) return hexNode(bytes, what);
-	const pre = el("pre.text", { dir: "auto", tabindex: "0", role: "region", "aria-label": what + " as text" });
-	pre.append(show(bytes, { lines: true, most: Infinity }));
+	const pre = region("pre.text", what + " as text", show(bytes, { lines: true, most: Infinity }));
+	pre.dir = "auto";
 	return pre;
 }
 
 function jsonNode(json, what) {
-	const pre = el("pre.json", { tabindex: "0", role: "region", "aria-label": what + " as JSON" });
+	const pre = region("pre.json", what + " as JSON");
 	if (json.length > MOST_PRETTY) {
 		pre.append(...visible(json));
 		return pre;
@@ -77,9 +77,9 @@ function jsonNode(json, what) {
 }
 
 function hexNode(bytes, what) {
-	const pre = el("pre.hex", { tabindex: "0", role: "region", "aria-label": what + " as bytes" });
+	const pre = region("pre.hex", what + " as bytes");
 	let at = 0;
-	const more = el("button.more", { type: "button" });
+	const more = el("button.more");
 	const add = () => {
 		const lines = [];
 		for (const end = at + HEX_LINES * 16; at < end && at < bytes.length; at += 16) lines.push(hexLine(bytes, at));

@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,6 +43,8 @@ func run(ctx context.Context, arguments []string) (err error) {
 	address := flags.String("addr", "127.0.0.1:0", "where to serve")
 	writes := flags.Bool("write", false, "allow changes")
 	traffic := flags.Bool("traffic", false, "read and write all the time")
+	namespace := flags.String("namespace", "", "show this one alone")
+	measured := flags.Bool("metrics", true, "collect metrics")
 	token := flags.String("token", "", "what callers have to know")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -50,7 +54,11 @@ func run(ctx context.Context, arguments []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	store, err := api.New(filepath.Join(folder, "shop.db"), api.WithDurability(api.DurabilityBuffered), api.WithMetrics())
+	opening := []api.Option{api.WithDurability(api.DurabilityBuffered)}
+	if *measured {
+		opening = append(opening, api.WithMetrics())
+	}
+	store, err := api.New(filepath.Join(folder, "shop.db"), opening...)
 	if err != nil {
 		return err
 	}
@@ -74,7 +82,30 @@ func run(ctx context.Context, arguments []string) (err error) {
 	if *token != "" {
 		options = append(options, inspect.WithToken(*token))
 	}
-	return serve(ctx, *address, inspect.Handler(store, options...))
+	var shown api.Storer = store
+	if *namespace != "" {
+		if shown, err = api.NewScoped(store, *namespace); err != nil {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/inspect/", http.StripPrefix("/inspect", inspect.Handler(shown, options...)))
+	mux.HandleFunc("PUT /batch/{keys}", func(w http.ResponseWriter, r *http.Request) { putBatch(w, r, store) })
+	return serve(ctx, *address, mux)
+}
+
+// putBatch sets keys of the group "batch" at once, which the inspector's own routes can't.
+func putBatch(w http.ResponseWriter, r *http.Request, store *api.Store) {
+	batch := new(api.Batch)
+	for key := range strings.SplitSeq(r.PathValue("keys"), ",") {
+		batch.Set("batch", key, "v")
+	}
+	revision, err := store.Batch(batch)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Go-Store-Revision", strconv.FormatUint(revision, 10))
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {
@@ -83,9 +114,7 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 		return err
 	}
 	fmt.Printf("http://%s/inspect/\n", listener.Addr())
-	mux := http.NewServeMux()
-	mux.Handle("/inspect/", http.StripPrefix("/inspect", handler))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

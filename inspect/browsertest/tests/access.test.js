@@ -33,6 +33,14 @@ test("a token behind the address is taken, and taken away from there", async (t)
 	await page.getByRole("treeitem", { name: /^config/ }).waitFor();
 });
 
+test("a token that is not percent-encoded is taken as it stands", async (t) => {
+	const server = await serve(t, "-token", "50%off");
+	for (const hash of ["#token=50%off", "#token=50%25off"]) {
+		const page = await open(t, server, { hash });
+		await page.getByRole("treeitem", { name: /^config/ }).waitFor();
+	}
+});
+
 test("without a token nothing is shown", async (t) => {
 	const server = await serve(t, "-token", "open-sesame");
 	const page = await open(t, server, { ready: false });

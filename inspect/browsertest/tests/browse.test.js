@@ -86,6 +86,26 @@ test("an empty store says so", async (t) => {
 	await accessible(page, "empty");
 });
 
+test("of a handler of one namespace the page shows what it tells", async (t) => {
+	const asked = [];
+	const page = await open(t, await serve(t, "-namespace", "shop"), {
+		hash: "#/metrics", clock: true, prepare: (page) => page.on("request", (request) => asked.push(request.url())),
+	});
+	await treeItem(page, "orders/").waitFor();
+	await page.clock.runFor(5000);
+	assert.deepEqual(asked.filter((url) => /ui\/(metrics|listeners)/.test(url)), []);
+	assert.equal(await page.getByRole("link", { name: "Metrics" }).count(), 0);
+	await treeItem(page, "orders/").click();
+	await treeItem(page, "orders/eu").click();
+	await page.locator("#keys .row").first().click();
+	await page.getByRole("tab", { name: "History" }).click();
+	await page.getByText("That is all that the log holds.", { exact: true }).waitFor();
+	await page.getByRole("link", { name: "Namespaces" }).click();
+	await page.locator(".card").getByRole("button", { name: "shop" }).click();
+	await treeItem(page, "carts/").waitFor();
+	await accessible(page, "namespace");
+});
+
 test("namespaces stand beside their quotas", async (t) => {
 	const page = await open(t, await serve(t), { hash: "#/namespaces" });
 	const card = (name) => page.locator(".card", { has: page.getByRole("button", { name }) });

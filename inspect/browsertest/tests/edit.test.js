@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accessible, browsing, key, open, serve, shown, treeItem } from "../harness.js";
+import { accessible, browsing, held, key, open, serve, shown, treeItem } from "../harness.js";
 
 browsing();
 
@@ -43,6 +43,62 @@ test("who was first is shown, and nothing of theirs is lost by accident", async 
 	await conflict.getByRole("button", { name: "Write mine over it" }).click();
 	await page.locator("#entry .panel pre", { hasText: /^mine$/ }).waitFor();
 	assert.equal(await value(server, "v1/g/k"), "mine");
+});
+
+// What was typed is what is saved, whatever the other program has written meanwhile.
+for (const [as, { before, label, typed, theirs, saved }] of Object.entries({
+	text: { before: "start", label: "The value", typed: "cafe", theirs: "\xff\xfe", saved: "cafe" },
+	hex: { before: "a\r\nb", label: "The value, in hex", typed: "63 61 66 65", theirs: "theirs", saved: "cafe" },
+})) {
+	test(`what was typed as ${as} is ${as} still when editing goes on`, async (t) => {
+		const server = await serve(t, "-fill", "empty", "-write");
+		await server.ask("PUT", "v1/g/k", { body: before });
+		const page = await open(t, server, { hash: "#/browse?g=g&k=k" });
+		await shown(page).waitFor();
+		await page.keyboard.press("e");
+		await page.getByLabel(label, { exact: true }).fill(typed);
+		await server.ask("PUT", "v1/g/k", { body: Buffer.from(theirs, "latin1") });
+		await page.keyboard.press("Control+Enter");
+		await page.getByRole("button", { name: "Go on editing" }).click();
+		assert.equal(await page.locator("textarea").inputValue(), typed);
+		await page.keyboard.press("Control+Enter");
+		await page.getByText("Saved.").waitFor();
+		assert.equal(await value(server, "v1/g/k"), saved);
+	});
+}
+
+test("to save twice is to save once", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/k", { body: "start" });
+	const page = await open(t, server, { hash: "#/browse?g=g&k=k" });
+	await shown(page).waitFor();
+	const puts = [];
+	page.on("request", (request) => { if (request.method() === "PUT") puts.push(request.url()); });
+	await page.keyboard.press("e");
+	await page.getByLabel("The value", { exact: true }).fill("mine");
+	const late = await held(page, "**/v1/g/k");
+	await page.keyboard.press("Control+Enter");
+	await late.asked;
+	await page.keyboard.press("Control+Enter");
+	await late.answer();
+	await page.locator("#entry .panel pre", { hasText: /^mine$/ }).waitFor();
+	assert.equal(puts.length, 1);
+	assert.equal(await page.getByRole("alertdialog").count(), 0);
+});
+
+test("an editor opens for the key that is shown, or not at all", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/large", { body: "x".repeat(300_000) });
+	await server.ask("PUT", "v1/g/other", { body: "v" });
+	const page = await open(t, server, { hash: "#/browse?g=g&k=large" });
+	await page.getByText("These are the first").waitFor();
+	const late = await held(page, "**/ui/entry/g/large?*");
+	await page.keyboard.press("e");
+	await late.asked;
+	await key(page, "other").click();
+	await page.locator("#entry h2", { hasText: "other" }).waitFor();
+	await late.answer();
+	assert.equal(await page.locator("textarea").count(), 0);
 });
 
 test("theirs can be taken, and a key that is gone written anew", async (t) => {

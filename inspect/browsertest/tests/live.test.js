@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accessible, browsing, key, open, serve, shown, watchFreezes } from "../harness.js";
+import { accessible, browsing, held, key, open, serve, shown, treeItem, watchFreezes } from "../harness.js";
 
 browsing();
 
@@ -25,6 +25,14 @@ test("what is committed appears at once, everywhere it is shown", async (t) => {
 	await accessible(page, "changes");
 	await rows.nth(1).click();
 	await page.locator("#entry h2", { hasText: /^b$/ }).waitFor();
+});
+
+test("a change of the key without a name is opened as any other", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, { hash: "#/changes" });
+	await server.ask("PUT", "v1/g/,", { body: "of no name" });
+	await page.locator("#changes-list li").click();
+	await page.locator("#entry .panel pre", { hasText: "of no name" }).waitFor();
 });
 
 test("paused is paused, and nothing of it is lost", async (t) => {
@@ -68,6 +76,114 @@ test("after an interruption the page goes on where it was", async (t) => {
 	await accessible(page, "gap");
 });
 
+const long = "x".repeat(5000); // more than a stream brings of a value
+
+test("an answer that comes late does not hide what is newer", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/k", { body: "old" });
+	const page = await open(t, server, { hash: "#/browse?g=g&k=k" });
+	await shown(page).waitFor();
+	let late = await held(page, "**/ui/entry/g/k?*");
+	await server.ask("PUT", "v1/g/k", { body: long });
+	await late.asked;
+	await server.ask("PUT", "v1/g/k", { body: "newest" });
+	await page.locator("#entry .panel pre", { hasText: /^newest$/ }).waitFor();
+	await late.answer();
+	assert.equal(await shown(page).textContent(), "newest");
+
+	late = await held(page, "**/ui/entry/g/k?*");
+	await server.ask("PUT", "v1/g/k", { body: long });
+	await late.asked;
+	await server.ask("DELETE", "v1/g/k");
+	await page.getByText("This key was deleted.").waitFor();
+	await late.answer();
+	await page.getByText("This key was deleted.").waitFor();
+	assert.equal(await shown(page).count(), 0);
+});
+
+test("a change while a key is opened is not missed", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	for (const name of ["a", "b"]) await server.ask("PUT", "v1/g/" + name, { body: "old" });
+	const page = await open(t, server, { hash: "#/browse?g=g" });
+	for (const [name, newer] of [["a", "newer"], ["b", long]]) {
+		const late = await held(page, `**/ui/entry/g/${name}?*`);
+		await key(page, name).click();
+		await late.asked;
+		await server.ask("PUT", "v1/g/" + name, { body: newer });
+		await key(page, name).locator(".value", { hasText: newer.slice(0, 5) }).waitFor();
+		await late.answer();
+		await page.locator("#entry .panel pre", { hasText: newer }).waitFor();
+		await page.locator("#entry h2", { hasText: name }).waitFor();
+	}
+});
+
+test("changes while keys are listed are not missed", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/a", { body: "old" });
+	await server.ask("PUT", "v1/g/b", { body: "old" });
+	let late;
+	const page = await open(t, server, { hash: "#/browse?g=g", prepare: async (page) => { late = await held(page, "**/v1/g?*"); } });
+	await late.asked;
+	await server.ask("PUT", "v1/g/a", { body: "newer" });
+	await server.ask("DELETE", "v1/g/b");
+	const { revision } = await server.ask("PUT", "v1/g/c", { body: "new" });
+	await page.locator("#revision", { hasText: String(revision) }).waitFor();
+	await late.answer();
+	await key(page, "c").waitFor();
+	await key(page, "a").locator(".value", { hasText: "newer" }).waitFor();
+	await page.waitForFunction(() => document.querySelectorAll("#keys .row").length === 2);
+});
+
+test("groups that changed while the page was hidden are counted once it is seen", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	await server.ask("PUT", "v1/g/a", { body: "v" });
+	const page = await open(t, server, { clock: true });
+	await treeItem(page, "g").locator(".keys", { hasText: "1" }).waitFor();
+	const hide = (hidden) => page.evaluate((hidden) => {
+		Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+		document.dispatchEvent(new Event("visibilitychange"));
+	}, hidden);
+	await hide(true);
+	const { revision } = await server.ask("PUT", "v1/g/b", { body: "v" });
+	await page.locator("#revision", { hasText: String(revision) }).waitFor();
+	await page.clock.runFor(5000);
+	await treeItem(page, "g").locator(".keys", { hasText: "1" }).waitFor();
+	await hide(false);
+	await treeItem(page, "g").locator(".keys", { hasText: "2" }).waitFor();
+});
+
+test("a stream that is cut within a batch goes on within it", async (t) => {
+	const server = await serve(t, "-fill", "empty", "-write");
+	const page = await open(t, server, {
+		hash: "#/changes", prepare: (page) => page.route("**/v1/watch*", async (route) => {
+			await server.ask("PUT", "/batch/a,b,c");
+			await route.fulfill({ contentType: "text/event-stream", body: await beginning(server, "v1/watch?since=0", /"key":"a"/) });
+		}, { times: 1 }),
+	});
+	await page.locator("#changes-list li", { hasText: "›a" }).waitFor();
+	await page.getByText("live", { exact: true }).waitFor();
+	await server.ask("PUT", "v1/g/last", { body: "v" });
+	await page.locator("#changes-list li", { hasText: "›last" }).waitFor();
+	assert.deepEqual(await page.locator("#changes-list .key").allTextContents(), ["last", "c", "b", "a"]);
+});
+
+// beginning is a stream's, as it is sent, up to the first event that has that in it.
+async function beginning(server, path, last) {
+	const stop = new AbortController();
+	const response = await fetch(new URL(path, server.url), { signal: stop.signal });
+	let text = "";
+	for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+		text += part;
+		const end = text.indexOf("\n\n", text.search(last));
+		if (last.test(text) && end > 0) {
+			text = text.slice(0, end + 2);
+			break;
+		}
+	}
+	stop.abort();
+	return text;
+}
+
 test("a flood of changes does not freeze the page", async (t) => {
 	const server = await serve(t, "-fill", "empty", "-write");
 	const page = await open(t, server, { hash: "#/changes" });
@@ -80,6 +196,15 @@ test("a flood of changes does not freeze the page", async (t) => {
 	await page.waitForFunction(() => document.querySelector("#changes-list .revision")?.textContent === "r" + document.querySelector("#revision").textContent.replaceAll(",", ""));
 	await freezes();
 	assert.ok(await page.locator("#changes-list li").count() <= 300);
+});
+
+test("where nothing is measured the metrics view says why", async (t) => {
+	for (const [flags, said] of [[["-metrics=false"], true], [[], false]]) {
+		const page = await open(t, await serve(t, ...flags), { hash: "#/metrics" });
+		await page.locator("#figures tr").first().waitFor({ state: "attached" });
+		assert.equal(await page.getByText("opens the store with api.WithMetrics()").isVisible(), said);
+		await accessible(page, "metrics, " + said);
+	}
 });
 
 test("the metrics view draws what it is told", async (t) => {
