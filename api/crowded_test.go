@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -247,4 +248,46 @@ func TestManyTouchesOfALargeValue(t *testing.T) {
 	require.ErrorIs(t, err, api.TooLargeError)
 	require.ErrorContains(t, err, "do it in parts")
 	require.NoError(t, store.Touch("g", "k", time.Hour))
+}
+
+// TestTouchesThatAlternate between large values share each, and are refused as soon as
+// those of one.
+func TestTouchesThatAlternate(t *testing.T) {
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		store := open(api.WithDurability(api.DurabilityBuffered))
+		for key := range 2 {
+			require.NoError(t, store.Set("g", fmt.Sprint(key), strings.Repeat(fmt.Sprint(key), 8<<20)))
+		}
+		touches := func(n int) *api.Batch {
+			batch := new(api.Batch)
+			for i := range n {
+				batch.Touch("g", fmt.Sprint(i%2), time.Duration(i+1)*time.Hour)
+			}
+			return batch
+		}
+		_, err := store.Batch(touches(15))
+		require.ErrorIs(t, err, api.TooLargeError)
+		require.ErrorContains(t, err, "do it in parts")
+		watcher := store.Watch("g", "*")
+		_, err = store.Batch(touches(8))
+		require.NoError(t, err)
+		events := delivered(watcher)
+		require.Len(t, events, 8)
+		for i, event := range events {
+			require.True(t, event.Value == strings.Repeat(event.Key, 8<<20))
+			require.True(t, unsafe.StringData(event.Value) == unsafe.StringData(events[i%2].Value), "the value is held once")
+		}
+	})
+}
+
+// TestTouchesOfManyValues: under larger limits a request may touch more at once.
+func TestTouchesOfManyValues(t *testing.T) {
+	store := openStore(t, ":memory:", api.WithSizeLimits(api.SizeLimits{Commit: 96 << 20}))
+	batch := new(api.Batch)
+	for key := range 10 {
+		require.NoError(t, store.Set("g", fmt.Sprint(key), strings.Repeat("v", 8<<20)))
+		batch.Touch("g", fmt.Sprint(key), time.Hour)
+	}
+	_, err := store.Batch(batch)
+	require.NoError(t, err)
 }

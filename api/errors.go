@@ -105,7 +105,8 @@ var (
 	// DegradedError: the disk is full, or fails. Reads go on; writes are refused
 	// until one has succeeded, which the store tries by itself, at least once a
 	// second. Of a refused one nothing was written; one whose error is an
-	// UnknownOutcomeError too may be there. See Store.Health and Store.WatchHealth.
+	// UnknownOutcomeError too may be there. See Store.Health and Store.WatchHealth. Of a
+	// Compact it says that there is no room for its copy, or that this can't be written.
 	DegradedError = kv.DegradedError
 	// UnfoldedError: what was committed can't be written to the table of entries. It is in
 	// the log, and safe; reads see it, and writes go on until there is no more room for it in

@@ -15,9 +15,10 @@ type Health struct {
 	// Reads go on in either case.
 	//
 	// An UnfoldedError says that the store can't write to its table what is in its log: writes
-	// go on for as long as there is room for it in memory (WithOverlay).
+	// go on for as long as there is room for it in memory (WithOverlay). If the disk refuses
+	// both, errors.Is finds both. A lost file is told alone.
 	Err   error
-	Since time.Time // when that was noticed, by the store's clock or the machine's; the zero time if all is well
+	Since time.Time // when the first of it was noticed, by the store's clock or the machine's; the zero time if all is well
 	// Unfolded is about how many bytes of memory have what was committed and is not in the
 	// table of entries yet: see WithOverlay. WatchHealth yields no change of it alone.
 	Unfolded int64

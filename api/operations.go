@@ -153,7 +153,8 @@ func (s *Store) Check(ctx context.Context, options ...OperationOption) (CheckRep
 // store twice, beside the file; if there is not enough the store is as it was. The
 // file becomes smaller when no read is in the way, a moment later.
 //
-// Errors: ReadOnlyError, ClosedError, the context's, and those of the disk. A
+// Errors: ReadOnlyError, ClosedError, the context's, and DegradedError if the disk is full
+// or fails, which says what to do: other writes may go on then, as they need less room. A
 // store in memory has nothing to give back.
 func (s *Store) Compact(ctx context.Context, options ...OperationOption) (Compaction, error) {
 	if err := s.missing(); err != nil {

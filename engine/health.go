@@ -2,8 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
+
+	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/kv"
 )
 
 // Health is what is wrong with a store.
@@ -14,18 +18,27 @@ type Health struct {
 	Unfolded int64 // bytes of what was committed and is not in a file's table yet
 }
 
+// faults are the kinds of what can be wrong. Their texts change with each attempt.
+var faults = []error{kv.FileLostError, kv.DegradedError, kv.UnfoldedError}
+
 func (h Health) equal(o Health) bool {
+	for _, fault := range faults {
+		if errors.Is(h.Err, fault) != errors.Is(o.Err, fault) {
+			return false
+		}
+	}
 	return h.Since.Equal(o.Since) && (h.Err == nil) == (o.Err == nil)
 }
 
-// Health looks at the store's files, and then at what the writer has met.
+// Health looks at the store's files, and then at what the writer and the fold have met.
 func (e *Engine) Health() Health {
 	if err := e.usable(); err != nil {
 		return Health{Err: err}
 	}
 	since, err := e.database.Health()
-	if err == nil {
-		since, err = e.health.Get()
+	if !errors.Is(err, kv.FileLostError) { // else whatever the writer has met comes of that
+		writerSince, writer := e.health.Get()
+		since, err = storage.BothFaults(writerSince, writer, since, err)
 	}
 	return Health{err, since, e.database.Unfolded()}
 }

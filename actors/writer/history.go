@@ -11,16 +11,15 @@ import (
 )
 
 const (
-	// maxTouched bounds the values that one request takes into its events without
-	// having brought them: those of the keys that it touches. One is always let
-	// through, since it may have been stored under larger limits.
-	maxTouched = 128 << 20
 	// maxRecord is what one request may add to the log, a part of the 1,000,000,000
 	// bytes that SQLite takes in one value. Only the names of what a DeletePrefix
 	// removes can come to that.
 	maxRecord = 768 << 20
 	// endBatch is what a commit may weigh before it takes no further requests.
 	endBatch = 64 << 20
+	// keptTouched is the shortest touched value that a request keeps once: a shorter one
+	// costs no more than to remember its key.
+	keptTouched = 4 << 10
 	// keptBuffer is the largest buffer for records that is kept between commits.
 	keptBuffer = 1 << 20
 	// keptEvents is the longest array of events that is.

@@ -38,20 +38,26 @@ type transaction struct {
 	fact       kv.Committed
 
 	largestValue int // that an EventExpire has
+	// maxTouched bounds the values that one request takes into its events, and so into its
+	// record, without having brought them: those of the keys that it touches, each time that
+	// it does. It is what a commit may hold anyway. One is always let through, since it may
+	// have been stored under larger limits.
+	maxTouched int
 
 	// Of the request in hand:
-	judged              bool   // it is undone if it meets too many dead rows
-	deadRows, deadBytes int    // that it has removed
-	touched             int    // bytes of values that it has touched
-	told                uint32 // messages that it has put into the outbox
-	reclaiming          bool   // it is looking for room in its namespace
-	crowdedByNamespace  bool   // it met too many there
+	kept                map[kv.Key]string // values that it has touched and that are not short
+	judged              bool              // it is undone if it meets too many dead rows
+	deadRows, deadBytes int               // that it has removed
+	touched             int               // bytes of values that it has touched
+	told                uint32            // messages that it has put into the outbox
+	reclaiming          bool              // it is looking for room in its namespace
+	crowdedByNamespace  bool              // it met too many there
 }
 
 // begin forgets what the request before this one has met.
 func (t *transaction) begin(judged bool) {
 	t.judged, t.deadRows, t.deadBytes, t.touched, t.told = judged, 0, 0, 0, 0
-	t.reclaiming, t.crowdedByNamespace = false, false
+	t.reclaiming, t.crowdedByNamespace, t.kept = false, false, nil
 }
 
 func (a *Actor) newTransaction() transaction {
@@ -59,8 +65,8 @@ func (a *Actor) newTransaction() transaction {
 	return transaction{
 		database: a.Database, identity: a.Identity, logger: a.Logger, ledger: a.ledger, log: a.log, at: at, now: at.UnixMilli(), earliest: a.earliest, timers: a.timers,
 		revision: a.log.Last, callbacks: a.Audience.HasCallbacks(), events: a.scratch[:0],
-		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2),
-		fact:         kv.Committed{At: at, Deadline: kv.NoDeadline}}
+		largestValue: min(max(a.BatchBytes, largestExpired), maxRecord/2), maxTouched: max(a.BatchBytes, endBatch),
+		fact: kv.Committed{At: at, Deadline: kv.NoDeadline}}
 }
 
 // batchTime is the moment at which the batch happens. No read is later until the
@@ -223,16 +229,26 @@ func (t *transaction) touch(m *kv.Mutation, o *kv.Operation) error {
 	return t.moveTimer(m, &before, &row)
 }
 
-// take counts a value that the request did not bring, before it is kept. One that
-// the event before has already is kept once.
+// take counts a value that the request did not bring, before it is kept. However often
+// the request touches a key, its events share the value; the record has it each time.
 func (t *transaction) take(row *kv.Row) error {
-	if size := len(row.Value); t.touched > 0 && t.touched+size > maxTouched {
-		return fmt.Errorf("the values that it touches come to more than %d bytes: do it in parts: %w", maxTouched, kv.TooLargeError)
+	size := len(row.Value)
+	if t.touched > 0 && t.touched+size > t.maxTouched {
+		return fmt.Errorf("the values that it touches come to more than %d bytes: do it in parts: %w", t.maxTouched, kv.TooLargeError)
 	}
-	t.touched += len(row.Value)
-	if n := len(t.events); n > 0 && t.events[n-1].Value == row.Value {
-		row.Value = t.events[n-1].Value
+	t.touched += size
+	if size < keptTouched {
+		return nil
 	}
+	key := kv.Key{Group: row.Group, Key: row.Key}
+	if kept, found := t.kept[key]; found && kept == row.Value {
+		row.Value = kept
+		return nil
+	}
+	if t.kept == nil {
+		t.kept = make(map[kv.Key]string)
+	}
+	t.kept[key] = row.Value
 	return nil
 }
 

@@ -182,7 +182,7 @@ type Database interface {
 	// Path is the file with links resolved, MemoryPath if there is none.
 	Path() string
 	// Health is what is wrong with the database's files, nil if nothing is, and since
-	// when. It looks.
+	// when. It looks. That they are lost it tells alone.
 	Health() (since time.Time, err error)
 	// Figures is how the database is. It waits for nobody, but for the length of a list's
 	// lock, and may be called at any time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // indeterminateError marks a COMMIT of which nobody can know whether it
@@ -54,4 +55,18 @@ func ContextError(ctx context.Context) error {
 		return fmt.Errorf("gave up: %w", err)
 	}
 	return nil
+}
+
+// BothFaults is two faults as one: errors.Is finds either, and it is as old as the older.
+// A nil error is no fault.
+func BothFaults(since time.Time, err error, otherSince time.Time, other error) (time.Time, error) {
+	switch {
+	case other == nil:
+		return since, err
+	case err == nil:
+		return otherSince, other
+	case otherSince.Before(since):
+		since = otherSince
+	}
+	return since, fmt.Errorf("%w; and %w", err, other)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/disk"
@@ -44,18 +46,33 @@ func (d *Database) Compact(ctx context.Context, progress storage.Progress) (size
 		return sizes, kv.ClosedError
 	}
 	if err := w.prepareToCompact(d); err != nil {
-		return sizes, operationError(ctx, err)
+		return sizes, operationError(ctx, compactError(err))
 	}
 	if sizes.Before, err = w.bytes(); err != nil {
 		return sizes, err
 	}
 	if err := w.compact(ctx, d, sizes.Before, progress); err != nil {
-		return sizes, operationError(ctx, err)
+		return sizes, operationError(ctx, compactError(err))
 	}
 	if sizes.After, err = w.bytes(); err != nil {
 		return sizes, err
 	}
 	return sizes, nil
+}
+
+// compactError says what the store is after an error, and what can be done about a disk.
+func compactError(err error) error {
+	var call *fs.PathError // of what is made beside the file
+	switch {
+	case errors.As(err, &call) && call.Op != "read" || isWriteFault(err):
+	default:
+		return fmt.Errorf("the database is as it was: %w", err)
+	}
+	todo := "look at the disk"
+	if code(err) == sqlite.ResultFull || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		todo = "make room for the compacted one twice, beside it"
+	}
+	return fmt.Errorf("%w, and the database is as it was; %s: %w", kv.DegradedError, todo, err)
 }
 
 // bytes is how large the database is.
@@ -154,7 +171,7 @@ func (w *fileWriter) replaceWith(ctx context.Context, path string, before int64,
 		})
 		if err != nil {
 			w.checkpoints.noteSync(err)
-			return fmt.Errorf("the database is as it was: %w", err)
+			return err
 		}
 		if total := backup.PageCount(); total > 0 {
 			progress.Report(before/2+(before-before/2)*int64(total-backup.Remaining())/int64(total)*9/10, before)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -133,6 +134,39 @@ func TestCompactThatEndsEarly(t *testing.T) {
 			assert.ElementsMatch(t, []string{"store.db", "store.db-lock"}, names(t, filepath.Dir(d.Path())))
 		})
 	}
+}
+
+// A disk that is full or fails is named as it is by other writes, with what to do.
+func TestCompactNamesTheDisksFaults(t *testing.T) {
+	d := sparselyFilled(t)
+	for name, c := range map[string]struct {
+		fault faultfs.Fault
+		todo  string
+	}{
+		"no room for the folder":      {faultfs.Failing("disk.mkdir", "", syscall.ENOSPC), "make room"},
+		"no room for the new file":    {faultfs.Failing("write", "partial", syscall.ENOSPC), "make room"},
+		"no room in the quota":        {faultfs.Failing("disk.mkdir", "", syscall.EDQUOT), "make room"},
+		"the new file can't be made":  {faultfs.Failing("write", "partial", syscall.EIO), "look at the disk"},
+		"no room for the WAL":         {faultfs.Failing("write", "wal", syscall.ENOSPC), "make room"},
+		"the WAL can't be written to": {faultfs.Failing("write", "wal", syscall.EIO), "look at the disk"},
+		"the WAL can't be synced":     {faultfs.Failing("sync", "wal", syscall.EIO), "look at the disk"},
+		"a read-only disk":            {faultfs.Failing("disk.mkdir", "", syscall.EROFS), "look at the disk"},
+	} {
+		before := content0(t, d)
+		heal := faultfs.Inject(t, c.fault)
+		_, err := d.Compact(background, nil)
+		heal()
+		require.ErrorIs(t, err, kv.DegradedError, name)
+		require.ErrorContains(t, err, "the database is as it was; "+c.todo, name)
+		require.Equal(t, before, content0(t, d), name)
+		logged(t, d, row("kept", "after", name))
+	}
+	ctx, cancel := context.WithCancel(background)
+	cancel()
+	_, err := d.Compact(ctx, nil)
+	require.NotErrorIs(t, err, kv.DegradedError)
+	_, err = d.Compact(background, nil)
+	require.NoError(t, err)
 }
 
 func TestCompactElsewhere(t *testing.T) {

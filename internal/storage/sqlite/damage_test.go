@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,26 @@ func TestTableWithoutRowids(t *testing.T) {
 	query := storage.GroupQuery("g")
 	query.AnyOrder = true
 	require.Len(t, pairsOf(t, d.Reads().Scan(background, query, 0)), longGroup)
+}
+
+// A table without rowids is a store's like another: no call accepts it that another refuses.
+func TestTableWithoutRowidsIsWhole(t *testing.T) {
+	path := temporary(t)
+	program(t, path, "CREATE TABLE entries (group_name TEXT NOT NULL, entry_key TEXT NOT NULL, "+
+		"entry_value TEXT NOT NULL, expires_at INTEGER, PRIMARY KEY (group_name, entry_key)) WITHOUT ROWID",
+		"INSERT INTO entries VALUES ('g', 'old', 'theirs', NULL)")
+	d := open(t, path)
+	require.NoError(t, write(d, row("g", "k", "ours")))
+	require.Empty(t, check(t, d).Findings)
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	require.NoError(t, d.Backup(background, copied, nil))
+	require.NoError(t, d.Close())
+	restored := temporary(t)
+	require.NoError(t, restore(restored, copied))
+	require.Equal(t, []string{"ours", "theirs"}, query(t, restored, values))
+	require.Empty(t, check(t, open(t, restored)).Findings)
+	_, report := salvaged(t, copied)
+	require.Equal(t, int64(2), report.Entries)
 }
 
 // openWithNull is a store whose entries lost its constraints and holds NULLs,

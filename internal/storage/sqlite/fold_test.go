@@ -215,6 +215,25 @@ func TestWhoAsksForAFoldIsNotToldOfAFaultBefore(t *testing.T) {
 	require.Equal(t, uint64(math.MaxUint64), w.Folded())
 }
 
+// A call that folds nothing, since too little is owed, tells nothing about the disk.
+func TestWhatFoldsNothingIsNoRecovery(t *testing.T) {
+	foldSoon(t, 1<<20)
+	d := overlaidStore(t)
+	w := fileOf(d)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	heal := faultfs.Inject(t, faultfs.Failing("write", "wal", syscall.EIO))
+	require.Positive(t, w.Fold(true))
+	heal()
+	require.NoError(t, write(d, row("g", "k", "w")))
+	time.Sleep(foldPause)
+	require.Positive(t, w.Fold(false))
+	_, err := d.Health()
+	require.ErrorIs(t, err, kv.UnfoldedError)
+	foldWhole(t, w)
+	_, err = d.Health()
+	require.NoError(t, err)
+}
+
 // A slice that fails, at any call of its, is rolled back and made again; Health names it,
 // commits go on meanwhile, and what is read stays right.
 func TestFaultsOfSlices(t *testing.T) {

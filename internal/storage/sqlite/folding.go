@@ -111,8 +111,11 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 	if w.guard.Before() != nil {
 		return foldPause // which is what is wrong with the store, and not with the fold
 	}
+	before := w.over.Progress()
 	more, err := w.foldPart(rest)
-	w.noteFold(err)
+	if err != nil || !more || w.over.Progress() != before { // else nothing was tried
+		w.noteFold(err)
+	}
 	switch {
 	case err != nil:
 		return foldPause
@@ -410,6 +413,9 @@ func (w *fileWriter) stopArranging() {
 
 // noteFold notes whether the table gets what it lacks.
 func (w *fileWriter) noteFold(err error) {
+	if errors.Is(err, kv.FileLostError) {
+		return // which the guard tells
+	}
 	was := w.fault.Load()
 	if err == nil {
 		w.again = time.Time{}
