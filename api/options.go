@@ -226,6 +226,9 @@ func WithReadOnly() Option {
 // WithActorSystem runs the store's actors in a system of the caller's, which
 // the store never shuts down. Close the store before the system. By default
 // all stores of a process share one system that ends with the last of them.
+//
+// On a 32-bit processor New refuses it with InvalidOptionError: Proto.Actor panics there
+// at half of all actors' names. Stores without it are not concerned.
 func WithActorSystem(system *ActorSystem) Option {
 	return func(c *engine.Config) error {
 		if system == nil {

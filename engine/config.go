@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -111,6 +112,10 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Overlay < 0 {
 		c.Overlay = 0
+	}
+	if c.System != nil && !actorsystem.Usable(c.System) {
+		return c, fmt.Errorf("an actor system on a 32-bit processor: Proto.Actor panics there at half of all actors' names, "+
+			"a defect of its process registry; open the store without one: %w", kv.InvalidOptionError)
 	}
 	if c.ReadOnly && c.DiscardLog {
 		return c, fmt.Errorf("a read-only store can't discard its log: %w", kv.InvalidOptionError)
