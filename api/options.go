@@ -77,8 +77,8 @@ func WithReaders(readers int) Option {
 	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }
 
-// WithReadCache sets how many bytes of lately read keys are kept in memory, all told;
-// 0 for none. By default it is an eighth of the memory that the process may use
+// WithReadCache sets how many bytes of lately read keys are kept in memory, all told, at
+// most 1 TiB; 0 for none. By default it is an eighth of the memory that the process may use
 // (GOMEMLIMIT, its control group's limit, or the machine's), at most 64 MiB; it is taken
 // as keys are read, not at once. Reads see every write that has returned, with and
 // without it. A key takes its bytes and those of its group and value, and some 55 more;

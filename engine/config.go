@@ -63,6 +63,10 @@ const (
 	maxWatchBuffer = 1 << 20
 )
 
+// maxReadCache is more than machines have, and what the cache can number. Where an int has
+// 32 bits none is larger.
+const maxReadCache int64 = 1 << 40
+
 const century = 100 * 365 * 24 * time.Hour
 
 // complete fills the defaults in and refuses what can't work.
@@ -70,6 +74,9 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Readers, max(runtime.GOMAXPROCS(0), 2))
 	if c.ReadCache == 0 {
 		c.ReadCache = defaultReadCache()
+	}
+	if int64(c.ReadCache) > maxReadCache {
+		return c, fmt.Errorf("read cache %d: must be at most %d, a TiB: %w", c.ReadCache, maxReadCache, kv.InvalidOptionError)
 	}
 	fill(&c.SnapshotAge, time.Minute)
 	fill(&c.MaxInFlight, 4096)
