@@ -37,7 +37,7 @@ space := $(empty) $(empty)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
 check: format vet test check-modules lint ## all a change has to pass before it is proposed
@@ -92,6 +92,20 @@ cross: ## build, and type-check the tests, for the other systems
 		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
 		$(GO) build ./... && $(GO) vet ./... || exit 1; \
 	done
+
+# What depends on the word size: pages and their cache, offsets in files, atomics of 64 bits,
+# sizes of buffers, and the names of actors. An amd64 kernel runs it.
+WORDS := ./internal/actorsystem ./internal/cache $(addprefix ./internal/storage/,btree pages overlay frames)
+WORDSQLITE := TestEveryReadOfPagesAgreesWithSQLite|TestPagesBehindTheEnd|TestPagesOverAnOverlay|TestFoldsKeepUpWithCommits|TestSnapshotsStayAsTheyWere|TestSnapshotsOfAnOverlay|TestAnOverlayShowsWhatIsCommitted|TestTheLogIsKeptUntilItIsFolded
+WORDAPI := TestActorSystemsOn32Bits|TestInvalidOptions|TestSetAndGet|TestGetAllAndPages|TestPrefixes|TestSnapshotsShowOneMoment|TestReadOnlyBesideAnOwner|TestReadOnlyAlone|TestFoldWaitsForTheTable
+
+.PHONY: test-386
+test-386: export GOARCH := 386
+test-386: export CGO_ENABLED := 0
+test-386: ## run, on a 32-bit system, what depends on the word size; on amd64, a minute or so
+	$(GO) test -short $(WORDS)
+	$(GO) test -short ./internal/storage/sqlite -run '^($(WORDSQLITE))$$'
+	$(GO) test -short ./api -run '^($(WORDAPI))$$'
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s), and how many executions that were

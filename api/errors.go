@@ -119,12 +119,16 @@ var (
 	IncompleteFileError = kv.IncompleteFileError
 )
 
-// What an operation on a whole file is told: Backup, Restore, Salvage. Nothing was
+// InvalidTargetError is what Backup, Restore and Salvage are told of a target that is the
+// store itself or a file of it, no regular file, or one with a -wal beside it. Nothing was
 // changed. Test with errors.Is.
-var (
-	InvalidTargetError = kv.InvalidTargetError // the store itself or a file of it, no regular file, or one with a -wal beside it
-	DamagedError       = kv.DamagedError       // what was to be copied is not whole
-)
+var InvalidTargetError = kv.InvalidTargetError
+
+// DamagedError: a page of the file can't be read as it is. A read, a write, a fold, New and
+// Close say so of what they have met, Backup and Restore of what they were to copy, and then
+// nothing was changed. What lies in other pages can be read. Store.Check and gostore check say
+// what is wrong, Salvage makes a new store of what can be read. Test with errors.Is.
+var DamagedError = kv.DamagedError
 
 // LockedError is what New returns, as a *LockedError for errors.As, while
 // another store owns the file. PID is the owner's process, 0 if unknown.

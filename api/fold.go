@@ -1,6 +1,9 @@
 package api
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Fold returns once all that was written before it is in the table of entries: what other
 // programs read of the file then has it. Otherwise that begins once the store has rested for a
@@ -12,6 +15,9 @@ import "context"
 func (s *Store) Fold(ctx context.Context) error {
 	if err := s.missing(); err != nil {
 		return wrap("Fold", err)
+	}
+	if ctx == nil {
+		return wrap("Fold", fmt.Errorf("the context is nil: %w", InvalidOptionError))
 	}
 	ctx, cancel := both(ctx, s.context())
 	defer cancel()

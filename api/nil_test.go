@@ -108,6 +108,58 @@ func requireNilStore(t *testing.T, method string, results []reflect.Value) {
 	}
 }
 
+// TestNilContext calls everything that takes a context with none, on a store that is open:
+// what has an answer says what is missing, and a handle with no context is one without.
+func TestNilContext(t *testing.T) {
+	takesContext := reflect.TypeFor[context.Context]()
+	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
+		store := open()
+		scoped, err := api.NewScoped(store, "tenant")
+		require.NoError(t, err)
+		called := 0
+		for _, on := range []any{store, scoped, api.Of(store, "g", api.Text())} {
+			value := reflect.ValueOf(on)
+			for i := range value.NumMethod() {
+				method := value.Type().Method(i)
+				if method.Type.NumIn() < 2 || method.Type.In(1) != takesContext {
+					continue
+				}
+				called++
+				results := value.Method(i).Call(argumentsOf(method.Type, false))
+				if method.Name == "WithContext" {
+					set := results[0].MethodByName("Set")
+					arguments := valuesOf("g", "k", "v")
+					outcome := set.Call(arguments[len(arguments)-set.Type().NumIn():]) // of a typed group: key and value
+					require.True(t, outcome[0].IsNil(), "%T", on)
+					continue
+				}
+				last := results[len(results)-1]
+				if last.Kind() == reflect.Func {
+					for _, err := range last.Seq2() {
+						last = err
+					}
+				}
+				err, ok := last.Interface().(error)
+				require.True(t, ok, "%T.%s", on, method.Name)
+				require.ErrorIs(t, err, api.InvalidOptionError, "%T.%s", on, method.Name)
+				require.ErrorContains(t, err, "store."+method.Name+": the context is nil", "%T", on)
+			}
+		}
+		require.GreaterOrEqual(t, called, 9, "Backup, Check, Compact, Fold, Subscribe, WithContext")
+	})
+	var none context.Context
+	require.ErrorContains(t, api.Restore(none, newPath(t), newPath(t)), "store.Restore: the context is nil")
+	_, err := api.Salvage(none, newPath(t), newPath(t))
+	require.ErrorContains(t, err, "store.Salvage: the context is nil")
+}
+
+func valuesOf(texts ...string) (values []reflect.Value) {
+	for _, text := range texts {
+		values = append(values, reflect.ValueOf(text))
+	}
+	return values
+}
+
 // TestEmptyResultsAreNotNil, as the original's were: JSON has [] and {} for them.
 func TestEmptyResultsAreNotNil(t *testing.T) {
 	forEachHandle(t, func(t *testing.T, store handle) {

@@ -77,8 +77,8 @@ func WithReaders(readers int) Option {
 	return func(c *engine.Config) error { c.Readers = readers; return positive("readers", readers) }
 }
 
-// WithReadCache sets how many bytes of lately read keys are kept in memory, all told;
-// 0 for none. By default it is an eighth of the memory that the process may use
+// WithReadCache sets how many bytes of lately read keys are kept in memory, all told, at
+// most 1 TiB; 0 for none. By default it is an eighth of the memory that the process may use
 // (GOMEMLIMIT, its control group's limit, or the machine's), at most 64 MiB; it is taken
 // as keys are read, not at once. Reads see every write that has returned, with and
 // without it. A key takes its bytes and those of its group and value, and some 55 more;
@@ -226,6 +226,9 @@ func WithReadOnly() Option {
 // WithActorSystem runs the store's actors in a system of the caller's, which
 // the store never shuts down. Close the store before the system. By default
 // all stores of a process share one system that ends with the last of them.
+//
+// On a 32-bit processor New refuses it with InvalidOptionError: Proto.Actor panics there
+// at half of all actors' names. Stores without it are not concerned.
 func WithActorSystem(system *ActorSystem) Option {
 	return func(c *engine.Config) error {
 		if system == nil {

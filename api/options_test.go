@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,7 @@ func TestInvalidOptions(t *testing.T) {
 		"too large commit limit":  api.WithSizeLimits(api.SizeLimits{Commit: tooMany}),
 		"commit below its parts":  api.WithSizeLimits(api.SizeLimits{Group: 10, Key: 10, Value: 10, Commit: 29}),
 		"commit below default":    api.WithSizeLimits(api.SizeLimits{Commit: 1 << 20}),
+		"negative read cache":     api.WithReadCache(-1),
 		"no actor system":         api.WithActorSystem(nil),
 		"no logger":               api.WithLogger(nil),
 		"no clock":                api.WithClock(nil),
@@ -62,6 +64,24 @@ func TestInvalidOptions(t *testing.T) {
 	for _, path := range []string{"", "a\x00b"} {
 		_, err := api.New(path)
 		require.ErrorIs(t, err, api.InvalidOptionError, "%q", path)
+	}
+}
+
+// A read cache may be as large as any machine is, and takes little of that at first.
+func TestLargestReadCache(t *testing.T) {
+	const most = int64(1) << 40
+	store := openStore(t, newPath(t), api.WithReadCache(int(min(most, math.MaxInt))))
+	require.NoError(t, store.Set("g", "k", "v"))
+	for range 3 {
+		requireValue(t, store, "g", "k", "v")
+	}
+	if strconv.IntSize == 32 {
+		return // no int is larger
+	}
+	for _, bytes := range []int64{most + 1, math.MaxInt64} {
+		_, err := api.New(newPath(t), api.WithReadCache(int(bytes)))
+		require.ErrorIs(t, err, api.InvalidOptionError)
+		require.ErrorContains(t, err, fmt.Sprintf("store.New: read cache %d: must be at most %d", bytes, most))
 	}
 }
 

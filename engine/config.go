@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/clock"
 	"forge.lthn.ai/core/go-store/internal/failpoint"
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -63,6 +64,10 @@ const (
 	maxWatchBuffer = 1 << 20
 )
 
+// maxReadCache is more than machines have, and what the cache can number. Where an int has
+// 32 bits none is larger.
+const maxReadCache int64 = 1 << 40
+
 const century = 100 * 365 * 24 * time.Hour
 
 // complete fills the defaults in and refuses what can't work.
@@ -70,6 +75,9 @@ func (c Config) complete() (Config, error) {
 	fill(&c.Readers, max(runtime.GOMAXPROCS(0), 2))
 	if c.ReadCache == 0 {
 		c.ReadCache = defaultReadCache()
+	}
+	if int64(c.ReadCache) > maxReadCache {
+		return c, fmt.Errorf("read cache %d: must be at most %d, a TiB: %w", c.ReadCache, maxReadCache, kv.InvalidOptionError)
 	}
 	fill(&c.SnapshotAge, time.Minute)
 	fill(&c.MaxInFlight, 4096)
@@ -112,6 +120,10 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Overlay < 0 {
 		c.Overlay = 0
+	}
+	if c.System != nil && !actorsystem.Usable(c.System) {
+		return c, fmt.Errorf("an actor system on a 32-bit processor: Proto.Actor panics there at half of all actors' names, "+
+			"a defect of its process registry; open the store without one: %w", kv.InvalidOptionError)
 	}
 	if c.ReadOnly && c.DiscardLog {
 		return c, fmt.Errorf("a read-only store can't discard its log: %w", kv.InvalidOptionError)

@@ -11,7 +11,7 @@ var (
 	// of its own files, no regular file, or one with something beside it that
 	// would be taken for a part of it.
 	InvalidTargetError = errors.New("not a place to write to")
-	// DamagedError: what was read is damaged, so that no copy was made of it.
+	// DamagedError: what was read of the file is damaged.
 	DamagedError = errors.New("the database is damaged")
 )
 

@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"runtime"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -67,14 +67,9 @@ func newWorld(t *testing.T, seed uint64, actors Actors, options []Option) *World
 		chance: rand.New(rand.NewPCG(seed, 0)), random: rand.New(rand.NewPCG(seed, 1))}
 	w.mu.names, w.mu.handlers = make(map[string]int), make(map[string]*mailbox)
 	w.t = t
-	w.system = newSystem()
+	w.system = actorsystem.New()
 	w.Store = New(t, append([]Option{RealClock(), With(api.WithActorSystem(w.system))}, options...)...)
 	return w
-}
-
-func newSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(actor.WithLoggerFactory(
-		func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }
 
 // spawn starts the actors.
@@ -133,7 +128,7 @@ func (w *World) Kill() {
 	}
 	synctest.Wait()
 	w.note("the program is killed, and starts again")
-	w.system = newSystem()
+	w.system = actorsystem.New()
 	w.Store.settings.options = append(w.Store.settings.options, api.WithActorSystem(w.system))
 	w.Store.Kill()
 	clear(w.pids)

@@ -128,7 +128,7 @@ func (a *Actor) applyAll() error {
 		}
 		if j.request != nil {
 			outcome.Batch = a.traced
-			j.request.Resolve(outcome, err)
+			j.request.Resolve(outcome, a.explain(err))
 		} else if err != nil {
 			a.Logger.Error("expired keys can't be removed; it is tried again", slog.Any("error", err))
 		}

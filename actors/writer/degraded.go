@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
 )
 
@@ -48,12 +49,20 @@ func (tryAgain) handle(a *Actor) {
 	a.recovered()
 }
 
-// degrade notes a fault of the disk, and names it. Other errors come back as they are.
+// degrade notes a fault of the disk, and names it. Other errors come back explained.
 func (a *Actor) degrade(err error) error {
 	if !a.Database.IsWriteFault(err) {
-		return err
+		return a.explain(err)
 	}
 	return a.faulty(err)
+}
+
+// explain says what to do about a damaged page.
+func (a *Actor) explain(err error) error {
+	if err != nil && a.Database.IsDamage(err) {
+		return storage.DamagedPage(err)
+	}
+	return err
 }
 
 func (a *Actor) faulty(err error) error {

@@ -33,10 +33,7 @@ func Acquire() (system *actor.ActorSystem, release func()) {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.users == 0 {
-		// The default logger writes whole messages to stderr; the actors
-		// log through their store's logger instead.
-		shared.system = actor.NewActorSystem(actor.WithLoggerFactory(
-			func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+		shared.system = New()
 	}
 	shared.users++
 	return shared.system, func() {
@@ -46,6 +43,15 @@ func Acquire() (system *actor.ActorSystem, release func()) {
 			shared.system = nil
 		}
 	}
+}
+
+// New is a system of its own. The library's default logger writes whole messages to
+// stderr; this one logs nothing: the actors log through their store's logger.
+func New() *actor.ActorSystem {
+	system := actor.NewActorSystem(actor.WithLoggerFactory(
+		func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	mended(system.ProcessRegistry)
+	return system
 }
 
 // alwaysRestart is the supervision of every actor of ours: start it anew,

@@ -109,7 +109,7 @@ var known = sync.OnceValue(func() *samples {
 	s := &samples{layout: findLayout(), mailbox: behind(reflect.ValueOf(actor.Unbounded()())).Type()}
 	// A future that nobody answers, in a system that nobody has.
 	system := &actor.ActorSystem{Extensions: extensions.NewExtensions()}
-	system.ProcessRegistry = actor.NewProcessRegistry(system)
+	system.ProcessRegistry = mended(actor.NewProcessRegistry(system))
 	if process, found := system.ProcessRegistry.GetLocal(actor.NewFuture(system, -1).PID().Id); found {
 		s.future = reflect.TypeOf(process)
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -47,6 +48,31 @@ func TestARowTakesLittleBesideItsBytes(t *testing.T) {
 			runtime.KeepAlive(c)
 		}
 	}
+}
+
+// However large a cache may become, what it takes is what it holds.
+func TestALargeCacheTakesLittleAtFirst(t *testing.T) {
+	most := int64(1) << 40
+	before := reachable()
+	c := New(int(min(most, math.MaxInt)), free{strings.Repeat("v", 1000)}, nil)
+	assert.Less(t, reachable()-before, 8<<20)
+	names := benchNames(20_000)
+	for range 2 {
+		for _, name := range names {
+			_, found, err := c.Get(background, benchGroup, name)
+			require.NoError(t, err)
+			require.True(t, found)
+		}
+	}
+	require.Equal(t, len(names), c.Stats().Rows)
+	c.requireWhole(t)
+	assert.Less(t, reachable()-before, 64<<20)
+	c.Close()
+	assert.Less(t, reachable()-before, 8<<20)
+	_, found, err := c.Get(background, benchGroup, names[0])
+	require.NoError(t, err)
+	require.True(t, found)
+	runtime.KeepAlive(c)
 }
 
 func reachable() int {

@@ -17,7 +17,7 @@ import (
 // to another with another number, which such a read notices.
 type shard struct {
 	index atomic.Pointer[index]
-	ring  []atomic.Pointer[chunk]         // by number, a power of two
+	ring  ring
 	door  atomic.Pointer[[]atomic.Uint32] // which keys were missed lately; nil: there was always room
 	ready ready
 	limit int // bytes, those of ready not counted
@@ -33,6 +33,46 @@ type shard struct {
 		current    *chunk // that rows are added to, or nil
 		bytes      int    // of chunks and tables
 		live       int    // of those, of rows that are in the index
+	}
+}
+
+// ring has the chunks by number. Its places come in pieces, with the chunks that need them:
+// a cache may be far larger than what it will ever hold.
+type ring struct {
+	pieces []atomic.Pointer[piece]
+	places uint64 // a power of two
+}
+
+// piece is as many places as a shard of the default cache has. Once there it stays, and so
+// do its places: a read finds them without a lock.
+type piece [256]atomic.Pointer[chunk]
+
+func newRing(places int) ring {
+	return ring{make([]atomic.Pointer[piece], max(places/len(piece{}), 1)), uint64(places)}
+}
+
+// place is where the chunk of a number is, nil if none was there yet.
+func (r *ring) place(number uint64) *atomic.Pointer[chunk] {
+	number &= r.places - 1
+	p := r.pieces[number/uint64(len(piece{}))].Load()
+	if p == nil {
+		return nil
+	}
+	return &p[number%uint64(len(piece{}))]
+}
+
+// put has a place for the chunk. Only one goroutine changes the ring.
+func (r *ring) put(c *chunk) {
+	if r.place(c.number) == nil {
+		r.pieces[c.number&(r.places-1)/uint64(len(piece{}))].Store(new(piece))
+	}
+	r.place(c.number).Store(c)
+}
+
+// clear lets go of all chunks.
+func (r *ring) clear() {
+	for i := range r.pieces {
+		r.pieces[i].Store(nil)
 	}
 }
 
@@ -68,7 +108,7 @@ func (s *shard) open(limit int) {
 	for places < largestShare*limit/s.most {
 		places *= 2
 	}
-	s.ring = make([]atomic.Pointer[chunk], places)
+	s.ring = newRing(places)
 	s.mu.head, s.mu.tail = 1, 1
 	s.index.Store(newIndex(leastIndex))
 	s.mu.bytes = 8 * leastIndex
@@ -79,9 +119,7 @@ func (s *shard) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.index.Store(newIndex(leastIndex))
-	for i := range s.ring {
-		s.ring[i].Store(nil)
-	}
+	s.ring.clear()
 	s.door.Store(nil)
 	s.ready.clear()
 	s.mu.tail, s.mu.current, s.mu.bytes, s.mu.live = s.mu.head, nil, 8*leastIndex, 0
@@ -136,11 +174,14 @@ func (s *shard) search(x *index, hash uint64, group, key string) (at, word uint6
 
 // chunk is the one of a number, as a word has it, unless it has gone.
 func (s *shard) chunk(number uint64) *chunk {
-	c := s.place(number).Load()
-	if c == nil || c.number&numberMask != number {
+	place := s.ring.place(number)
+	if place == nil {
 		return nil
 	}
-	return c
+	if c := place.Load(); c != nil && c.number&numberMask == number {
+		return c
+	}
+	return nil
 }
 
 // take removes a key's row and says whether there was one, and whether it was read
@@ -226,7 +267,7 @@ func chunkSize(n int) int {
 // begin puts a chunk at the head.
 func (s *shard) begin(data []byte, single bool) *chunk {
 	c := &chunk{data: data, number: s.mu.head, single: single}
-	s.place(c.number).Store(c)
+	s.ring.put(c)
 	s.mu.head++
 	s.mu.bytes += len(data) + chunkCost
 	if !single {
@@ -267,10 +308,10 @@ func (s *shard) evict(how mode) bool {
 	if how == compacting && !s.spread() {
 		victim = s.emptiest()
 	}
-	place := s.place(victim)
+	place := s.ring.place(victim)
 	c := place.Load()
 	place.Store(nil)
-	for s.mu.tail != s.mu.head && s.place(s.mu.tail).Load() == nil {
+	for s.mu.tail != s.mu.head && s.ring.place(s.mu.tail).Load() == nil {
 		s.mu.tail++
 	}
 	s.mu.bytes -= len(c.data) + chunkCost
@@ -300,7 +341,7 @@ func (s *shard) evict(how mode) bool {
 func (s *shard) emptiest() (number uint64) {
 	least := 2.0
 	for n := s.mu.tail; n != s.mu.head; n++ {
-		if c := s.place(n).Load(); c != nil {
+		if c := s.ring.place(n).Load(); c != nil {
 			if full := float64(c.live) / float64(len(c.data)); full < least {
 				least, number = full, n
 			}
@@ -311,11 +352,7 @@ func (s *shard) emptiest() (number uint64) {
 
 // spread reports whether the chunks' numbers take the whole ring: then the oldest has to
 // go, whatever its rows.
-func (s *shard) spread() bool { return s.mu.head-s.mu.tail >= uint64(len(s.ring)) }
-
-func (s *shard) place(number uint64) *atomic.Pointer[chunk] {
-	return &s.ring[number&uint64(len(s.ring)-1)]
-}
+func (s *shard) spread() bool { return s.mu.head-s.mu.tail >= s.ring.places }
 
 // again puts a row of a chunk that goes behind the newest.
 func (s *shard) again(from *chunk, r row) (to *chunk, at int) {

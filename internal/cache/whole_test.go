@@ -31,11 +31,12 @@ func (c *Cache) requireWhole(t *testing.T) {
 		}
 		require.Equal(t, words, x.used, "shard %d: words", i)
 		require.Equal(t, live, s.mu.live, "shard %d: bytes of rows", i)
-		for k := range s.ring {
-			in := s.ring[k].Load()
-			if in == nil {
+		for k := range s.ring.places {
+			place := s.ring.place(k)
+			if place == nil || place.Load() == nil {
 				continue
 			}
+			in := place.Load()
 			at, live := 0, 0
 			for at < in.used {
 				r := row(in.data[at:])

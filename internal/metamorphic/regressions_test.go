@@ -74,6 +74,16 @@ func TestRegression_TouchBehindPersist(t *testing.T) {
 	)
 }
 
+// What a write whose outcome is unknown has left expired may be gone before anybody looks.
+func TestRegression_ReapedBehindAFault(t *testing.T) {
+	for range 20 {
+		replay(t, settings{Memory: true, Reaper: true, Faults: true},
+			fault{Step: "cache.committed"},
+			single{On: 1, write: write{Call: "SetWithTTL", Key: "k", Value: "v"}},
+		)
+	}
+}
+
 // A program is printed as Go.
 func TestProgramsPrintThemselves(t *testing.T) {
 	p := program{settings{Memory: true, History: api.Retention{Revisions: 20}}, []operation{

@@ -431,6 +431,10 @@ func (w *world) afterFault(before, next *model, cause error) error {
 	case revision == before.revision:
 	case revision == next.revision && errors.Is(cause, api.UnknownOutcomeError):
 		w.model = next
+	case w.Reaper && revision > next.revision && errors.Is(cause, api.UnknownOutcomeError):
+		// Nothing was dead before: what the background has removed since the write has left.
+		w.model = next
+		return w.passed()
 	default:
 		return fmt.Errorf("it failed with %w; the revision was %d and is %d", cause, before.revision, revision)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"forge.lthn.ai/core/go-store/kv"
 )
 
 // indeterminateError marks a COMMIT of which nobody can know whether it
@@ -44,6 +46,17 @@ func IsDamagedRow(err error) bool {
 
 // DamagedRow marks the error of a row that is there and can't be read.
 func DamagedRow(reason error) error { return &damagedRow{reason} }
+
+// errDamagedPage says what to do, and is kv.DamagedError.
+var errDamagedPage = fmt.Errorf("check the store (Store.Check, gostore check), and salvage what it has: %w", kv.DamagedError)
+
+// DamagedPage marks an error that says that a page of the file can't be read as it is, once.
+func DamagedPage(cause error) error {
+	if errors.Is(cause, kv.DamagedError) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", cause, errDamagedPage)
+}
 
 // ErrRolledBack is what a savepoint finds when SQLite has given up the whole
 // transaction, as it does after some storage faults.

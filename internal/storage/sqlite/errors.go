@@ -58,6 +58,17 @@ func isWriteFault(err error) bool {
 // isDamagedPage reports whether err says that a page of the file is damaged.
 func isDamagedPage(err error) bool { return code(err) == sqlite.ResultCorrupt }
 
+// explainDamage marks what SQLite says of a damaged page, or header, and leaves other errors as
+// they are.
+func explainDamage(err error) error {
+	switch code(err) {
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return storage.DamagedPage(err)
+	default:
+		return err
+	}
+}
+
 // code is the primary result code of err: ResultOK for nil, ResultError for
 // errors that don't come from SQLite.
 func code(err error) sqlite.ResultCode { return sqlite.ErrCode(err).ToPrimary() }

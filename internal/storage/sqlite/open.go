@@ -468,7 +468,7 @@ func (d *Database) explain(err error) error {
 	case sqlite.ResultCantOpen:
 		return fmt.Errorf("%s can't be opened; check the permissions of the file and its folder: %w", d.path, err)
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return fmt.Errorf("%s is damaged: %w", d.path, err)
+		return fmt.Errorf("%s is damaged: %w", d.path, explainDamage(err))
 	}
 	return fmt.Errorf("%s: %w", d.path, err)
 }

@@ -3,12 +3,12 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"runtime/debug"
 	"slices"
 	"time"
 
+	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/moment"
 	"forge.lthn.ai/core/go-store/kv"
 )
@@ -249,7 +249,7 @@ func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
 
 // errPage is the answer if SQLite finds nothing wrong, of whose moment rows must not
 // follow.
-var errPage = fmt.Errorf("a page can't be read as it is: check the store, and salvage what it has if that finds something: %w", kv.DamagedError)
+var errPage = storage.DamagedPage(errors.New("a page can't be read as it is"))
 
 func (s *pageLoop[T]) end() {
 	s.free()

@@ -171,7 +171,7 @@ func (p *pool) explain(err error) error {
 				return fmt.Errorf("%w (%w)", err, lost)
 			}
 		}
-		return err
+		return explainDamage(err)
 	}
 	select {
 	case <-p.closed:

@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	"fmt"
+	"errors"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/kv"
@@ -80,7 +80,7 @@ func (s *rowScan) follows(one, other kv.Key) bool {
 }
 
 // errOrder is what SQLite does not notice of a damaged index.
-var errOrder = fmt.Errorf("the index of the rows is out of order: check the store, and salvage what it has: %w", kv.DamagedError)
+var errOrder = storage.DamagedPage(errors.New("the index of the rows is out of order"))
 
 // passes reports whether a row that can't be read is one that others decide.
 func (s *rowScan) passes(stmt *sqlite.Stmt, err error) bool {
