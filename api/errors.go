@@ -113,6 +113,11 @@ var (
 	// memory. The store tries again by itself, once a second; Health says what the disk has
 	// answered.
 	UnfoldedError = kv.UnfoldedError
+	// CheckpointError: what is committed can't be moved from the -wal into the database
+	// file, whose writes the disk refuses. It is safe in the -wal; reads and writes go on, and
+	// the -wal grows without a bound. The store tries again by itself, once a second; Health
+	// says what the disk has answered.
+	CheckpointError = kv.CheckpointError
 	// IncompleteFileError is what Close returns when a reader of another process
 	// kept it from moving all commits into the database file: nothing is lost, but
 	// the file and its -wal belong together until a store is opened on them again.

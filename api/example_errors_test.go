@@ -55,7 +55,7 @@ func Example_errors() {
 			return "read whether it was written"
 		case is(api.QuotaExceededError, api.TooLargeError):
 			return "write less"
-		case is(api.DegradedError, api.FileLostError, api.UnfoldedError):
+		case is(api.DegradedError, api.FileLostError, api.UnfoldedError, api.CheckpointError):
 			return "look after the disk, or the files"
 		case is(api.InvalidNamespaceError, api.InvalidQuotaError, api.InvalidOptionError, api.InvalidPageError, api.InvalidScanError,
 			api.InvalidCursorError, api.InvalidDeadlineError, api.InvalidAddressError, api.InvalidTargetError, api.NilStoreError,

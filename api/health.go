@@ -15,8 +15,10 @@ type Health struct {
 	// Reads go on in either case.
 	//
 	// An UnfoldedError says that the store can't write to its table what is in its log: writes
-	// go on for as long as there is room for it in memory (WithOverlay). If the disk refuses
-	// both, errors.Is finds both. A lost file is told alone.
+	// go on for as long as there is room for it in memory (WithOverlay). A CheckpointError
+	// says that it can't move what is committed from the -wal into the database file: writes
+	// go on, and the -wal grows. Of several of these errors.Is finds each. A lost file is told
+	// alone.
 	Err   error
 	Since time.Time // when the first of it was noticed, by the store's clock or the machine's; the zero time if all is well
 	// Unfolded is about how many bytes of memory have what was committed and is not in the

@@ -19,7 +19,7 @@ type Health struct {
 }
 
 // faults are the kinds of what can be wrong. Their texts change with each attempt.
-var faults = []error{kv.FileLostError, kv.DegradedError, kv.UnfoldedError}
+var faults = []error{kv.FileLostError, kv.DegradedError, kv.UnfoldedError, kv.CheckpointError}
 
 func (h Health) equal(o Health) bool {
 	for _, fault := range faults {

@@ -3,9 +3,13 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 	"forge.lthn.ai/core/go-store/internal/testkit"
@@ -13,6 +17,45 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+// A disk that refuses writes to the database file alone is told, though every write is
+// acknowledged; it is tried once a second, and what was committed is moved once it can be.
+func TestHealthTellsThatNothingIsMoved(t *testing.T) {
+	e := open(t, Config{Path: filepath.Join(t.TempDir(), "store.db")})
+	must(t, e, set("g", "before", "v"))
+	var attempts atomic.Int32
+	heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+		if o.Kind == "database" && o.Call == "write" {
+			attempts.Add(1)
+			return syscall.EIO
+		}
+		return nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	began := time.Now()
+	for health := range e.WatchHealth(ctx) {
+		if health.Err != nil {
+			require.ErrorIs(t, health.Err, kv.CheckpointError)
+			require.False(t, health.Since.IsZero())
+			break
+		}
+		for i := range 40 {
+			must(t, e, set("g", fmt.Sprint(i), strings.Repeat("v", 1<<20)))
+		}
+	}
+	require.NoError(t, ctx.Err(), "nobody is told")
+	must(t, e, set("g", "k", "v"))
+	require.NoError(t, e.Fold(ctx))
+	require.ErrorIs(t, e.Health().Err, kv.CheckpointError)
+	require.LessOrEqual(t, int(attempts.Load()), 3+int(time.Since(began)/time.Second))
+	heal()
+	recovers(t, e)
+	testkit.Until(t, "all is moved", func() bool {
+		m := e.Metrics(ctx)
+		return m.WAL.Behind == 0 && m.WAL.Bytes > 0
+	})
+}
 
 // A fault of the fold comes beside the writer's: each is told for as long as it lasts,
 // both have the time of the older, and who watches is told of each change once.

@@ -112,6 +112,10 @@ var (
 	// the log, and safe; reads see it, and writes go on until there is no more room for it
 	// in memory. The store tries again by itself.
 	UnfoldedError = errors.New("the store can't write to its table what its log has")
+	// CheckpointError: what is committed can't be moved from the -wal into the database. It
+	// is safe in the -wal, which grows; reads and writes go on. The store tries again by
+	// itself.
+	CheckpointError = errors.New("the store can't move what is committed from the -wal into the database")
 	// IncompleteFileError: Close could not move everything from the -wal file
 	// into the database, which are to be kept together.
 	IncompleteFileError = errors.New("the database file is not complete without its -wal file")

@@ -42,7 +42,9 @@ import (
 // See docs/adr/0041-the-wal-is-bounded.md.
 //
 // A failed checkpoint loses nothing: what is in the WAL is as safe as what is
-// in the database. It is logged and made up for by the next.
+// in the database. It is made up for by the next, after a pause, since each may write for as
+// long as the disk takes to refuse it. While the database can't be written to the WAL grows
+// beyond its bounds: the commits in it are acknowledged, and there is no other place for them.
 const (
 	checkpointPages = 1000
 	forcePages      = 2000
@@ -67,6 +69,9 @@ const (
 	// moved into the database.
 	idleDelay = time.Second
 )
+
+// checkpointPause is how long one that failed is not tried again. Only tests change it.
+var checkpointPause = time.Second
 
 // The bounds of a WAL, in pages. Only tests change them.
 var (
@@ -102,7 +107,9 @@ type checkpoints struct {
 	failures  atomic.Uint64
 	expired   atomic.Uint64 // scans and snapshots that were in the way too long
 	held      heldRuns      // what they keep in memory
-	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
+	changed   func()        // Health may say something else; nil: nobody asks
+	fault     atomic.Pointer[checkpointFault]
+	pinned    atomic.Int32 // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
 	written int64 // pages since the WAL was measured, by estimate
@@ -113,6 +120,12 @@ type checkpoints struct {
 	vain    int   // how often in a row that was in vain
 
 	gated int // the WAL's length in pages when the gate was last shut
+}
+
+// checkpointFault is why what is committed can't be moved.
+type checkpointFault struct {
+	since, again time.Time // it is tried
+	err          error
 }
 
 // walLength is the answer of every kind of checkpoint.
@@ -133,6 +146,7 @@ func startCheckpoints(path string, config Config, g *ownership.Guard, s *synced,
 		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, synced: s, readers: readers, scanAge: config.ScanAge,
 		buffered: config.Durability == kv.DurabilityBuffered,
 		wake:     make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		changed: config.HealthChanged,
 	}
 	readers.released = c.released
 	go c.run()
@@ -256,6 +270,9 @@ func grown(pages, since, by int) bool { return pages < since || pages >= since+b
 // due reports whether the writer should checkpoint before its next
 // transaction.
 func (c *checkpoints) due() bool {
+	if c.pausing() {
+		return false
+	}
 	if c.force.Load() {
 		return true
 	}
@@ -382,9 +399,13 @@ func checkpoint(conn *sqlite.Conn, mode string) (wal walLength, err error) {
 // run is the goroutine: it sleeps unless something was committed lately.
 func (c *checkpoints) run() {
 	defer close(c.ended)
-	var idle <-chan time.Time // nil while there is nothing to wait for
-	var commits uint64        // when idle was set
+	var idle <-chan time.Time  // nil while there is nothing to wait for
+	var commits uint64         // when idle was set
+	var again <-chan time.Time // nil while none has failed
 	for {
+		if f := c.fault.Load(); f != nil && again == nil {
+			again = time.After(time.Until(f.again))
+		}
 		select {
 		case <-c.quit:
 			return
@@ -393,11 +414,16 @@ func (c *checkpoints) run() {
 				c.makeWay(int(pages))
 			}
 			c.lighten()
-			if late := c.late.Swap(false); c.requested.Swap(false) || late && !c.few() {
+			if late := c.late.Swap(false); !c.pausing() && (c.requested.Swap(false) || late && !c.few()) {
 				c.move()
 			}
 			if idle == nil && c.dirty.Load() {
 				idle, commits = time.After(idleDelay), c.commits.Load()
+			}
+		case <-again:
+			if again = nil; c.fault.Load() != nil && !c.pausing() {
+				c.requested.Store(false)
+				c.move()
 			}
 		case <-idle:
 			idle = nil
@@ -415,8 +441,10 @@ func (c *checkpoints) move() {
 	defer c.tail.Store(true)
 	defer c.writeBack()
 	for range moveRounds {
-		_, err := c.checkpoint("PASSIVE")
-		c.report(err)
+		if _, err := c.checkpoint("PASSIVE"); err != nil {
+			c.report(err)
+			return
+		}
 		wal, err := checkpoint(c.conn, "NOOP")
 		c.report(err)
 		if err == nil && wal.rest() == 0 && c.readers.gate.isShut() {
@@ -467,9 +495,10 @@ func (c *checkpoints) checkpoint(mode string) (walLength, error) {
 // attempt checkpoints, unless what it would move is not to be trusted. For readers
 // of pages it waits no longer than that.
 func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration) (wal walLength, err error) {
+	moved := 0 // before
 	sound := c.guard.Sound(func() int {
 		is, noop := checkpoint(conn, "NOOP")
-		err = noop
+		err, moved = noop, is.moved
 		return max(is.pages, 0)
 	})
 	if err = errors.Join(err, sound); err != nil {
@@ -478,7 +507,10 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 	if c.unsynced.Load() {
 		return wal, errUnsynced
 	}
-	defer func() { c.noteSync(err) }()
+	defer func() {
+		c.noteSync(err)
+		err = c.noteFault(err, wal.moved > moved || !wal.busy && wal.rest() == 0)
+	}()
 	defer c.note(time.Now(), &err)
 	c.running.Add(1)
 	defer func() { c.completed.Add(1); c.running.Add(-1) }()
@@ -489,11 +521,49 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 	return wal, err
 }
 
+// pausing reports whether a checkpoint has failed just now.
+func (c *checkpoints) pausing() bool {
+	f := c.fault.Load()
+	return f != nil && time.Now().Before(f.again)
+}
+
+// noteFault notes whether the database can be written to, and names the error if it can't.
+// One that moves nothing, since a reader is in the way, tells nothing. The writer and the
+// goroutine may call it at the same time: what is last stands.
+func (c *checkpoints) noteFault(err error, moved bool) error {
+	was, now := c.fault.Load(), time.Now()
+	switch {
+	case err != nil && isWriteFault(err):
+		err = fmt.Errorf("%w: %w", kv.CheckpointError, err)
+		is := &checkpointFault{since: now, again: now.Add(checkpointPause), err: err}
+		if was != nil {
+			is.since = was.since
+		}
+		if c.fault.Store(is); was != nil {
+			return err
+		}
+		c.logger.Error("what is committed can't be moved from the -wal into the database; it is safe where it is, and tried again", "error", err)
+		c.signal() // the goroutine tries
+	case err == nil && moved && was != nil:
+		c.fault.Store(nil)
+		c.logger.Info("what is committed is moved from the -wal into the database again", "after", now.Sub(was.since))
+	default:
+		return err
+	}
+	if c.changed != nil {
+		c.changed()
+	}
+	return err
+}
+
 // settle moves all of an idle store's WAL into the database. If a reader or the
 // writer is in the way it gives up at once, to come again. The file keeps its
 // length: that a WAL is there and what is in it shows, after a crash, that nobody
 // has cut it; and the next burst of writes need not make it grow again.
 func (c *checkpoints) settle() bool {
+	if c.pausing() {
+		return false
+	}
 	c.dirty.Store(false) // before: a commit from here on sets it again
 	wal, err := c.checkpoint("PASSIVE")
 	c.report(err)
@@ -505,8 +575,8 @@ func (c *checkpoints) settle() bool {
 }
 
 func (c *checkpoints) report(err error) {
-	// Close interrupts; a loss, and a sync that failed, were reported.
-	if err != nil && !isInterrupt(err) && !errors.Is(err, kv.FileLostError) && !errors.Is(err, errUnsynced) {
+	// Close interrupts; a loss, a sync that failed, and a disk that does, were reported.
+	if err != nil && !isInterrupt(err) && !errors.Is(err, kv.FileLostError) && !errors.Is(err, errUnsynced) && !errors.Is(err, kv.CheckpointError) {
 		c.logger.Warn("checkpoint failed; the next one tries again", "error", err)
 	}
 }

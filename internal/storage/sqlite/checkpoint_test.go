@@ -6,7 +6,10 @@ import (
 	"iter"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,9 +155,43 @@ func TestCheckpointsThatFail(t *testing.T) {
 	churn(t, d, 100)
 	require.NoError(t, w.Checkpoint())
 	require.NoError(t, d.Close())
-	assert.Contains(t, lines.String(), "checkpoint failed; the next one tries again")
+	assert.Equal(t, 1, strings.Count(lines.String(), "can't be moved from the -wal"), "it is logged once")
+	assert.Contains(t, lines.String(), "is moved from the -wal into the database again")
 	assert.Equal(t, []string{"ok"}, query(t, path, "PRAGMA integrity_check"))
 	require.ErrorIs(t, w.Checkpoint(), kv.ClosedError)
+}
+
+// While the database can't be written to Health says so, and the disk is left alone between
+// two attempts, whatever is committed meanwhile.
+func TestCheckpointsPauseAndAreTold(t *testing.T) {
+	pause := checkpointPause
+	checkpointPause = time.Hour
+	t.Cleanup(func() { checkpointPause = pause })
+	var changes, attempts atomic.Int32
+	d := openWith(t, Config{Path: temporary(t), Durability: kv.DurabilityBuffered, HealthChanged: func() { changes.Add(1) }})
+	heal := faultfs.Inject(t, func(o faultfs.Operation) error {
+		if o.Kind == "database" && o.Call == "write" {
+			attempts.Add(1)
+			return syscall.EIO
+		}
+		return nil
+	})
+	churn(t, d, 300)
+	testkit.Until(t, "the fault", func() bool { _, err := d.Health(); return err != nil })
+	since, err := d.Health()
+	require.ErrorIs(t, err, kv.CheckpointError)
+	require.False(t, since.IsZero())
+	churn(t, d, 1000)
+	require.LessOrEqual(t, attempts.Load(), int32(2), "the goroutine's and the writer's")
+	require.Equal(t, int32(1), changes.Load())
+	heal()
+	w := fileOf(d)
+	_, err = w.checkpoints.attempt(w.conn, "PASSIVE", 0)
+	require.NoError(t, err)
+	_, err = d.Health()
+	require.NoError(t, err)
+	require.Equal(t, int32(2), changes.Load())
+	require.Zero(t, unmoved(t, d))
 }
 
 // An idle store whose disk fails tries again later.

@@ -134,7 +134,7 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 	w.conn.SetBusyTimeout(tailWait)
 	defer w.conn.SetBusyTimeout(busyTimeout)
 	if _, err := c.attempt(w.conn, "TRUNCATE", tailWait); err != nil && code(err) != sqlite.ResultBusy {
-		w.logger.Warn("checkpoint failed; the next one tries again", "error", err)
+		c.report(err)
 	}
 	w.guard.Committed(true)
 	c.dirty.Store(true)

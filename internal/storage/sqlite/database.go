@@ -117,10 +117,15 @@ func (d *Database) Health() (since time.Time, err error) {
 	if err = d.guard.Check(); err != nil {
 		return d.guard.Since(), err
 	}
-	if w, ok := d.writer.(*fileWriter); ok {
-		if fault := w.fault.Load(); fault != nil {
-			return fault.since, fault.err
-		}
+	w, ok := d.writer.(*fileWriter)
+	if !ok {
+		return since, err
+	}
+	if fold := w.fault.Load(); fold != nil {
+		since, err = fold.since, fold.err
+	}
+	if c := w.checkpoints.fault.Load(); c != nil {
+		return storage.BothFaults(since, err, c.since, c.err)
 	}
 	return since, err
 }
