@@ -143,6 +143,10 @@ func WithMmap(mmap bool) Option {
 // them: beyond 256 MiB those that are older than a second, beyond 384 MiB all, one
 // that is at work when it rests. From 64 MiB on a call that wants a new one waits for those
 // that are open, a second at most. It takes a busy writer to come so far.
+//
+// These bounds are the owner's, and end what its own process has open. A snapshot or a scan of
+// a read-only store in another process they don't: beside it the log grows until that store's
+// own age ends it.
 func WithSnapshotAge(age time.Duration) Option {
 	return func(c *engine.Config) error {
 		c.SnapshotAge = age

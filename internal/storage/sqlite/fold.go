@@ -273,7 +273,7 @@ func (w *fileWriter) foldTail() error {
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("move what the log has into the table: %w", err)
+		return tailError(err)
 	}
 	w.tail = nil
 	return nil

@@ -426,11 +426,11 @@ func (w *fileWriter) noteFold(err error) {
 		w.logger.Info("what was committed is written to the table again", "after", time.Since(was.since))
 	} else {
 		w.again = time.Now().Add(foldPause)
-		is := &foldFault{since: time.Now(), err: fmt.Errorf("%w: %w", kv.UnfoldedError, err)}
+		is := &foldFault{since: time.Now(), err: fmt.Errorf("%w: %w", kv.UnfoldedError, explainDamage(err))}
 		if was != nil {
 			is.since = was.since
 		} else {
-			w.logger.Error("what was committed can't be written to the table; it is in the log, and it is tried again", "error", err)
+			w.logger.Error("what was committed can't be written to the table; it is in the log, and it is tried again", "error", explainDamage(err))
 		}
 		w.fault.Store(is)
 		if was != nil {

@@ -97,7 +97,7 @@ func (w *fileWriter) foldOver() error {
 	w.prune()
 	for !w.over.Empty() {
 		if err := w.foldRun(); err != nil {
-			return fmt.Errorf("move what the log has into the table: %w", err)
+			return tailError(err)
 		}
 	}
 	if !w.behind {
@@ -108,8 +108,12 @@ func (w *fileWriter) foldOver() error {
 		err = w.transactSlice(a, func() error { return setFolded(w.conn, true, 0) }, w.shown)
 	}
 	if err != nil {
-		return fmt.Errorf("move what the log has into the table: %w", err)
+		return tailError(err)
 	}
 	w.behind = false
 	return nil
+}
+
+func tailError(err error) error {
+	return fmt.Errorf("move what the log has into the table: %w", explainDamage(err))
 }
