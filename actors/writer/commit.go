@@ -248,7 +248,14 @@ func (a *Actor) commitFailed(err error) {
 	a.timers = a.timers || a.tx.timers
 	a.logKnown = false // its last row may be there or not
 	a.watched.lose()
+	a.forgetUsage()
 	a.fail(fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err))
+}
+
+// forgetUsage has the namespaces counted anew, of which nobody has been told what the commit in
+// hand has changed. It comes before that commit's callers are answered: what they ask next is to
+// be right.
+func (a *Actor) forgetUsage() {
 	a.ledger.forget()
 	a.publishState()
 }

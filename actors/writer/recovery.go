@@ -21,8 +21,10 @@ func (a *Actor) abandon() {
 	}
 	switch {
 	case came == committed:
+		a.forgetUsage()
 		a.announce()
 	case came == committing && !open:
+		a.forgetUsage()
 		a.lost(a.tx.events)
 		a.fail(fmt.Errorf("%w: the writer failed during COMMIT", kv.UnknownOutcomeError))
 	}
