@@ -214,6 +214,8 @@ func TestSubscribersOfANotifierThatFails(t *testing.T) {
 			s := speak(t, system)
 			s.send(pid, protocol.Subscribe{ID: 1, Credits: 1 << 10})
 			require.Equal(t, protocol.Subscribed{ID: 1}, s.next())
+			must(t, e, set("g", "k", "first"))
+			require.Equal(t, "first", s.next().(protocol.Event).Event.Value, "the notifier knows it by now")
 			faults.Plan(step, 5)
 			for i := range 200 {
 				must(t, e, set("g", "k", fmt.Sprint(i)))
