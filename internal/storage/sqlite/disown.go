@@ -8,11 +8,12 @@ import (
 	"forge.lthn.ai/core/go-store/internal/storage/ownership"
 )
 
-// disown cuts off what a COMMIT has written that failed since the disk was full. Its
-// last frame is not there, or not whole, as SQLite sees it; but where the WAL has been
-// used before, the bytes that the frame lacks may be lying there: a frame of the same
-// page with the same content, at the same place. It would be whole then, and the next
-// opening would find a transaction that was refused. After an error that is unknown.
+// disown cuts off what a COMMIT that failed has written. After a sync that failed all of its
+// frames may be there, and the process that is killed next would be followed by one that finds a
+// transaction which nobody has seen since. Where the disk was full the last frame is not there, or
+// not whole, as SQLite sees it; but where the WAL has been used before, the bytes that the frame
+// lacks may be lying there: a frame of the same page with the same content, at the same place.
+// Until it is done, nothing else is committed, and what has become of that transaction is unknown.
 // Call it between transactions.
 func (w *fileWriter) disown() (err error) {
 	frames, err := w.holdWAL()
@@ -30,11 +31,14 @@ func (w *fileWriter) disown() (err error) {
 		return err
 	}
 	end := int64(walHeaderSize) + int64(frames)*(frameHeaderSize+w.pageSize)
-	if info.Size() <= end {
-		return nil
+	if info.Size() > end {
+		if err := disk.Truncate(file, end); err != nil {
+			return err
+		}
+		if err := disk.Sync(file); err != nil {
+			return err
+		}
 	}
-	if err := disk.Truncate(file, end); err != nil {
-		return err
-	}
-	return disk.Sync(file)
+	w.leftover = false
+	return nil
 }

@@ -112,6 +112,33 @@ func TestRefusedCommitOverAnOlderWAL(t *testing.T) {
 	require.Equal(t, "after", valueIn(open(t, killedCopy(t, d.Path()))))
 }
 
+// What a commit whose outcome is unknown has left in the WAL is gone once the store goes on
+// without it: a process that is killed then is followed by one that shows the same.
+func TestUnknownCommitThatIsNotThereStaysAway(t *testing.T) {
+	for _, config := range []Config{{Overlay: direct}, {Overlay: 8 << 20, Events: decodeLog}} {
+		config.Path = temporary(t)
+		d := openWith(t, config)
+		require.NoError(t, write(d, row("g", "k", "before")))
+		heal := faultfs.Inject(t, faultfs.Failing("sync", "wal", syscall.EIO))
+		err := write(d, row("g", "k", "after"))
+		heal()
+		require.True(t, storage.IsIndeterminate(err), err)
+		w := d.Writer()
+		require.NoError(t, w.Rollback())
+		require.NoError(t, w.Begin()) // for a request that changes nothing, as may be
+		found, _, err := w.Get("g", "k")
+		require.NoError(t, err)
+		require.Equal(t, "before", found.Value)
+		require.NoError(t, w.Rollback())
+		again := openWith(t, Config{Path: killedCopy(t, d.Path()), Overlay: config.Overlay, Events: config.Events})
+		found, _, err = again.Reads().Get(background, "g", "k")
+		require.NoError(t, err)
+		require.Equal(t, "before", found.Value)
+		require.NoError(t, write(d, row("g", "k", "later")))
+		require.NoError(t, d.Close())
+	}
+}
+
 func TestCommitThatIsRefusedIsDefinite(t *testing.T) {
 	err := sqlite.ResultIOErr.ToError()
 	assert.False(t, storage.IsIndeterminate(commitError(err, true)), "it can still be rolled back")

@@ -46,6 +46,7 @@ type fileWriter struct {
 	seen      uint64           // the checkpoints that had been when it began
 	stampedAt uint64           // the same, of the last transaction that was stamped
 	unsynced  bool             // a sync has failed while the database was opened
+	leftover  bool             // a COMMIT that has failed may have left frames behind the WAL's end
 	tail      *overlay.Overlay // that entries are to have before anything else is committed; nil: none
 	planted   int              // transactions, if they are counted
 
@@ -119,6 +120,11 @@ func (w *fileWriter) Begin() error {
 			return err
 		}
 	}
+	if w.leftover {
+		if err := w.disown(); err != nil {
+			return fmt.Errorf("cut off what a commit that has failed has left: %w", err)
+		}
+	}
 	if w.checkpoints.due() {
 		if err := w.Checkpoint(); err != nil {
 			w.checkpoints.report(err)
@@ -180,6 +186,7 @@ func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) er
 	if err := w.changes.Moving(func() error { return w.views.publishing(w.runCommit, shown) }); err != nil {
 		w.checkpoints.noteSync(err)
 		open := w.sqlOpen()
+		w.leftover = !open
 		if !open && code(err) == sqlite.ResultFull {
 			if undone := w.disown(); undone != nil {
 				return storage.Indeterminate(errors.Join(err, undone))
