@@ -97,6 +97,9 @@ func (e *Engine) Fold(ctx context.Context) error {
 		}); err != nil || folded {
 			return err
 		}
+		if again <= 0 {
+			again = storage.RestTime
+		}
 		if err := e.awaitFold(ctx, again); err != nil {
 			return err
 		}

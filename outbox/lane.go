@@ -145,7 +145,7 @@ func (l *lane) terminated() {
 func (l *lane) run() {
 	ended := false
 	defer func() {
-		if !ended { // the goroutine was, by what is not ours
+		if !ended && l.outbox.ctx.Err() == nil { // the goroutine was, by what is not ours
 			l.outbox.running.Go(l.run)
 		}
 	}()

@@ -21,8 +21,8 @@ func (a *Actor) abandon() {
 	}
 	switch {
 	case came == committed:
+		defer a.announce() // whatever fails before
 		a.forgetUsage()
-		a.announce()
 	case came == committing && !open:
 		a.forgetUsage()
 		a.lost(a.tx.events)

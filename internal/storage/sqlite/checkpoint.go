@@ -421,9 +421,12 @@ func (c *checkpoints) run() {
 				idle, commits = time.After(idleDelay), c.commits.Load()
 			}
 		case <-again:
-			if again = nil; c.fault.Load() != nil && !c.pausing() {
+			again = nil
+			if f := c.fault.Load(); f != nil && !c.pausing() {
 				c.requested.Store(false)
-				c.move()
+				if c.move(); c.fault.Load() == f { // something else was in the way of an attempt
+					again = time.After(checkpointPause)
+				}
 			}
 		case <-idle:
 			idle = nil
@@ -533,7 +536,7 @@ func (c *checkpoints) pausing() bool {
 func (c *checkpoints) noteFault(err error, moved bool) error {
 	was, now := c.fault.Load(), time.Now()
 	switch {
-	case err != nil && isWriteFault(err):
+	case err != nil && isWriteFault(err) && !isSyncFault(err): // a sync's is the WAL's to mend: see resync
 		err = fmt.Errorf("%w: %w", kv.CheckpointError, err)
 		is := &checkpointFault{since: now, again: now.Add(checkpointPause), err: err}
 		if was != nil {

@@ -147,8 +147,8 @@ func (w *fileWriter) leave() error {
 	stays := func(err error) error {
 		return fmt.Errorf("what was committed stays in the %s file: %w", ownership.WALSuffix, errors.Join(err, w.inode.Protect(w.file)))
 	}
-	if w.checkpoints != nil && w.checkpoints.unsynced.Load() { // nil: opening failed before
-		if err := w.resync(); err != nil {
+	if w.checkpoints != nil { // nil: opening failed before
+		if err := w.ready(); err != nil {
 			return stays(err)
 		}
 	}

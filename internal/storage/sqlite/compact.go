@@ -88,10 +88,8 @@ func (w *fileWriter) prepareToCompact(d *Database) error {
 	if err := w.guard.Last(); err != nil {
 		return err
 	}
-	if w.checkpoints.unsynced.Load() {
-		if err := w.resync(); err != nil {
-			return err
-		}
+	if err := w.ready(); err != nil {
+		return err
 	}
 	if w.over != nil && !w.over.Empty() {
 		w.comesTo("compact")

@@ -13,7 +13,7 @@ import (
 // transaction which nobody has seen since. Where the disk was full the last frame is not there, or
 // not whole, as SQLite sees it; but where the WAL has been used before, the bytes that the frame
 // lacks may be lying there: a frame of the same page with the same content, at the same place.
-// Until it is done, nothing else is committed, and what has become of that transaction is unknown.
+// Until it is done nothing else is committed: see ready.
 // Call it between transactions.
 func (w *fileWriter) disown() (err error) {
 	frames, err := w.holdWAL()

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -137,6 +139,76 @@ func TestUnknownCommitThatIsNotThereStaysAway(t *testing.T) {
 		require.NoError(t, write(d, row("g", "k", "later")))
 		require.NoError(t, d.Close())
 	}
+}
+
+// What is cut off is what the failed commit has left, and nothing that another program has committed
+// behind it meanwhile.
+func TestWhatAnotherProgramHasCommittedIsNotCutOff(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Overlay: direct})
+	w := fileOf(d)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	heal := faultfs.Inject(t, faultfs.Failing("write", "wal", syscall.EIO))
+	err := write(d, row("g", "k", "w"))
+	heal()
+	require.Error(t, err)
+	require.NoError(t, w.Rollback())
+	w.leftover = true
+	other, err := sqlite.OpenConn(d.Path(), sqlite.OpenReadWrite)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, other.Close()) }()
+	for _, statement := range []string{"BEGIN IMMEDIATE", "CREATE TABLE theirs(a)", "INSERT INTO theirs VALUES (randomblob(20000))"} {
+		require.NoError(t, execute(other, statement))
+	}
+	waits := make(chan struct{})
+	var once sync.Once
+	heal = faultfs.Inject(t, func(o faultfs.Operation) error {
+		if o.Call == "shmlock" && o.Offset == 0 { // of who writes
+			once.Do(func() { close(waits) })
+		}
+		return nil
+	})
+	begun := make(chan error, 1)
+	go func() { begun <- w.Begin() }()
+	testkit.Await(t, "the writer", waits)
+	require.NoError(t, execute(other, "COMMIT"))
+	require.NoError(t, testkit.Await(t, "the transaction", begun))
+	heal()
+	require.NoError(t, w.Rollback())
+	theirs, err := queryInt(other, "SELECT count(*) FROM theirs")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, theirs)
+	require.NoError(t, write(d, row("g", "k", "x")))
+	requireValue(t, d, "g", "k", "x")
+}
+
+// That what a failed commit has left can't be cut off is a fault of the disk's.
+func TestALeftoverThatStaysIsAFaultOfTheDisk(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Overlay: direct})
+	w := fileOf(d)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	heal := faultfs.Inject(t, faultfs.Failing("sync", "wal", syscall.EIO))
+	err := write(d, row("g", "k", "w"))
+	heal()
+	require.True(t, storage.IsIndeterminate(err), err)
+	require.NoError(t, w.Rollback())
+	heal = faultfs.Inject(t, faultfs.Failing("disk.truncate", "wal", syscall.EROFS))
+	err = w.Begin()
+	heal()
+	require.Error(t, err)
+	require.True(t, w.IsWriteFault(err), err)
+	require.NoError(t, write(d, row("g", "k", "x")))
+}
+
+// A sync that fails in a checkpoint is the WAL's to mend, and nothing that is tried again and again.
+func TestASyncThatFailsInACheckpointIsNoFaultOfTheDatabase(t *testing.T) {
+	d := openWith(t, Config{Path: temporary(t), Overlay: direct})
+	require.NoError(t, write(d, numbered("g", 100)...))
+	heal := faultfs.Inject(t, faultfs.Failing("sync", "database", syscall.EIO))
+	require.Error(t, fileOf(d).Checkpoint())
+	heal()
+	_, err := d.Health()
+	require.NoError(t, err)
+	require.NoError(t, write(d, row("g", "k", "x")))
 }
 
 func TestCommitThatIsRefusedIsDefinite(t *testing.T) {

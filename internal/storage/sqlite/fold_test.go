@@ -153,15 +153,16 @@ func TestRunsAreArrangedBesideCommits(t *testing.T) {
 	require.Equal(t, s.want.lines(), inEntries(t, s.Path()))
 }
 
-// While nobody knows what the log ends with nothing is folded, and it is to be asked again.
+// While nobody knows what the log ends with nothing is folded; at rest it is looked up.
 func TestNothingIsFoldedInDoubt(t *testing.T) {
 	s := newTailedBy(t, 1, 1<<20)
 	s.commit(t)
 	w := fileOf(s.Database)
 	w.doubt, w.unknown = true, s.last+1
-	require.Equal(t, storage.RestTime, w.Fold(true))
-	require.NoError(t, w.findOut())
-	foldWhole(t, w)
+	require.Equal(t, storage.RestTime, w.Fold(false))
+	require.True(t, w.doubt)
+	foldWhole(t, w) // at rest it is found out
+	require.False(t, w.doubt)
 	require.Equal(t, s.want, inTable(t, s.Database))
 }
 
@@ -410,4 +411,19 @@ func TestTheWALStaysShortBesideAnOverlay(t *testing.T) {
 	}
 	require.False(t, w.over.Frozen())
 	require.Less(t, longest, 2*forcePages)
+}
+
+// What Compact has moved into the table is no fault of the fold any more.
+func TestCompactEndsAFaultOfTheFold(t *testing.T) {
+	d := overlaidStore(t)
+	w := fileOf(d)
+	require.NoError(t, write(d, row("g", "k", "v")))
+	heal := faultfs.Inject(t, faultfs.Failing("write", "wal", syscall.EIO))
+	require.Equal(t, foldPause, w.Fold(true))
+	heal()
+	_, err := d.Compact(background, nil)
+	require.NoError(t, err)
+	require.Zero(t, w.Fold(true))
+	_, err = d.Health()
+	require.NoError(t, err)
 }

@@ -99,10 +99,11 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 	if w.conn == nil || w.over == nil || w.InTransaction() {
 		return 0
 	}
-	if w.doubt {
-		return storage.RestTime // by then it may be known what there is
+	if w.doubt && (!rest || w.findOut() != nil) {
+		return storage.RestTime
 	}
 	if w.over.Empty() && !w.behind {
+		w.noteFold(nil) // Compact may have done it
 		return 0
 	}
 	if wait := time.Until(w.again); wait > 0 && !rest {

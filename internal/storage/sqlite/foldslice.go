@@ -62,6 +62,11 @@ func (w *fileWriter) foldSlice(a *applier, changes, bytes int) error {
 
 // transactSlice runs f in a transaction of SQLite's own, between those of the overlay's.
 func (w *fileWriter) transactSlice(a *applier, f func() error, shown func() (*overlay.State, overlay.Cursor)) (err error) {
+	if w.leftover {
+		if err := w.ready(); err != nil {
+			return err
+		}
+	}
 	if err := w.beginSQL(); err != nil {
 		return err
 	}

@@ -80,12 +80,32 @@ func (w *fileWriter) resync() (err error) {
 // holdWAL begins a transaction, so that nobody appends to the WAL or begins it anew until
 // Rollback, and says how many frames are committed in it. Call it between transactions.
 func (w *fileWriter) holdWAL() (frames int, err error) {
-	wal, err := checkpoint(w.conn, "NOOP") // which a transaction does not permit
-	if err != nil {
-		return 0, err
+	const tries = 16 // another program may commit between the count and the transaction
+	for range tries {
+		before, err := queryInt(w.conn, "PRAGMA data_version")
+		if err != nil {
+			return 0, err
+		}
+		wal, err := checkpoint(w.conn, "NOOP") // which a transaction does not permit
+		if err != nil {
+			return 0, err
+		}
+		if wal.busy || wal.pages < 0 {
+			return 0, errUncounted
+		}
+		if err := run(w.begin); err != nil {
+			return 0, err
+		}
+		if after, err := queryInt(w.conn, "PRAGMA data_version"); err == nil && after == before {
+			return wal.pages, nil
+		} else if err = errors.Join(err, run(w.rollback)); err != nil {
+			return 0, err
+		}
 	}
-	return max(wal.pages, 0), run(w.begin)
+	return 0, errUncounted
 }
+
+var errUncounted = errors.New("the WAL's frames can't be counted beside another program's commits")
 
 // rewriteWAL verifies so many frames, writes them where they are, and syncs.
 func rewriteWAL(path string, frames int) (err error) {

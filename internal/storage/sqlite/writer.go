@@ -115,15 +115,8 @@ func (w *fileWriter) Begin() error {
 		return err
 	}
 	w.effort.begin()
-	if w.checkpoints.unsynced.Load() {
-		if err := w.resync(); err != nil {
-			return err
-		}
-	}
-	if w.leftover {
-		if err := w.disown(); err != nil {
-			return fmt.Errorf("cut off what a commit that has failed has left: %w", err)
-		}
+	if err := w.ready(); err != nil {
+		return err
 	}
 	if w.checkpoints.due() {
 		if err := w.Checkpoint(); err != nil {
@@ -145,6 +138,22 @@ func (w *fileWriter) Begin() error {
 		return err
 	}
 	w.last = 0 // what a transaction that failed has appended is not to be acknowledged
+	return nil
+}
+
+// ready has the WAL be as the next commit must find it: written again after a sync that has failed,
+// and without what a failed commit has left. Call it between transactions.
+func (w *fileWriter) ready() error {
+	if w.checkpoints.unsynced.Load() {
+		if err := w.resync(); err != nil {
+			return err
+		}
+	}
+	if w.leftover {
+		if err := w.disown(); err != nil {
+			return &resyncError{fmt.Errorf("cut off what a commit that has failed has left: %w", err)}
+		}
+	}
 	return nil
 }
 
@@ -183,10 +192,12 @@ func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) er
 			return fmt.Errorf("stamp: %w", err)
 		}
 	}
+	before := w.leftover
+	w.leftover = true // also if there is a panic
 	if err := w.changes.Moving(func() error { return w.views.publishing(w.runCommit, shown) }); err != nil {
 		w.checkpoints.noteSync(err)
 		open := w.sqlOpen()
-		w.leftover = !open
+		w.leftover = before || !open
 		if !open && code(err) == sqlite.ResultFull {
 			if undone := w.disown(); undone != nil {
 				return storage.Indeterminate(errors.Join(err, undone))
@@ -194,6 +205,7 @@ func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) er
 		}
 		return commitError(err, open)
 	}
+	w.leftover = before
 	if stamped {
 		w.stampedAt = w.seen
 	}
