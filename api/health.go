@@ -7,7 +7,7 @@ import (
 	"forge.lthn.ai/core/go-store/engine"
 )
 
-// Health is whether a store can write.
+// Health is what is wrong with a store.
 type Health struct {
 	// Err is nil if all is well. A FileLostError says what was done to the files: until
 	// it is undone, writes fail with it. A DegradedError says what the disk answered:

@@ -12,8 +12,8 @@ type ActorProps = engine.ActorProps
 // The actor opens the store when it starts, and again when its supervisor has restarted
 // it; meanwhile messages wait. If that fails, an option included, it panics: the reason
 // that its supervisor is given is an error that begins with "store.Props: ", with the
-// cause for errors.Is and errors.As. When it stops, with its parent or alone, it first
-// answers what it has taken, then closes the store. If one of the store's own
+// cause for errors.Is and errors.As. When it stops, with its parent or alone, it first does and
+// answers what was sent to it before, then closes the store. If one of the store's own
 // actors is stopped from outside it panics with StoppedError as the cause; nothing acknowledged is lost. A
 // failure inside of it alone leaves the store open.
 //

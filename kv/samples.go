@@ -72,7 +72,7 @@ func (m *Metrics) Samples() iter.Seq[Sample] {
 }
 
 var sampleTypes = []*SampleType{
-	{"gostore.healthy", "1", SampleGauge, "1 while the store can write, 0 while its disk or its files keep it from that", nil,
+	{"gostore.healthy", "1", SampleGauge, "1 while nothing is wrong with the store, 0 while its disk or its files are not as they should be", nil,
 		func(m *Metrics, emit emitter) { emit(truth(m.Health == nil), nil) }},
 	{"gostore.uptime", "s", SampleGauge, "Since the store was opened", nil,
 		func(m *Metrics, emit emitter) {

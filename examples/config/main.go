@@ -32,6 +32,8 @@ const (
 	credits    = 16
 	settings   = 20
 	theEnd     = "end" // a key that is set last
+	// between has the changes come some thousand a second, which the slow ones can take.
+	between = 200 * time.Microsecond
 )
 
 func main() {
@@ -80,6 +82,7 @@ func run(out io.Writer, length time.Duration, seed uint64) error {
 		if err := change(); err != nil {
 			return err
 		}
+		time.Sleep(between)
 	}
 	if err := store.Set("config", theEnd, "true"); err != nil {
 		return err
