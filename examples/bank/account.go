@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 	library "github.com/asynkron/protoactor-go/persistence"
@@ -32,6 +33,7 @@ type account struct {
 	library.Mixin
 	number int
 	told   chan<- payment
+	there  *atomic.Bool // everybody is: see openBank
 
 	state struct {
 		Open     bool
@@ -44,8 +46,8 @@ type account struct {
 
 type unconfirmed struct{ To, N, Amount int }
 
-func newAccount(number int, told chan<- payment) *account {
-	a := &account{number: number, told: told}
+func newAccount(number int, told chan<- payment, there *atomic.Bool) *account {
+	a := &account{number: number, told: told, there: there}
 	a.state.Made, a.state.Taken = make(map[int]int), make(map[int]int)
 	return a
 }
@@ -69,7 +71,9 @@ func (a *account) Receive(c actor.Context) {
 		if !a.state.Open {
 			a.happened("opened with %d", opening)
 		}
-		a.sendAgain(c)
+		if a.there.Load() {
+			a.sendAgain(c)
+		}
 	case everybodyIsThere:
 		a.sendAgain(c)
 	case pay:

@@ -25,6 +25,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"forge.lthn.ai/core/go-store/api"
@@ -137,6 +138,7 @@ type bank struct {
 	store  *api.Store
 	pids   []*actor.PID
 	told   chan payment // payments that were made
+	there  atomic.Bool  // all actors are: see openBank
 }
 
 func openBank(path string) (*bank, error) {
@@ -151,7 +153,7 @@ func openBank(path string) (*bank, error) {
 		return nil, errors.Join(err, b.store.Close())
 	}
 	for i := range accounts {
-		props := actor.PropsFromProducer(func() actor.Actor { return newAccount(i, b.told) },
+		props := actor.PropsFromProducer(func() actor.Actor { return newAccount(i, b.told, &b.there) },
 			actor.WithReceiverMiddleware(library.Using(provider)))
 		pid, err := b.system.Root.SpawnNamed(props, nameOf(i))
 		if err != nil {
@@ -159,6 +161,9 @@ func openBank(path string) (*bank, error) {
 		}
 		b.pids = append(b.pids, pid)
 	}
+	// Not before: the library registers an actor's name before its mailbox is ready, and a message
+	// that comes in between has it stand still for good.
+	b.there.Store(true)
 	for _, pid := range b.pids {
 		b.system.Root.Send(pid, everybodyIsThere{})
 	}
