@@ -148,7 +148,7 @@ func TestDamagedPagesOfTheSchema(t *testing.T) {
 // the disk's. What was committed stays readable, in the log.
 func TestAFoldNamesADamagedPage(t *testing.T) {
 	path := withDamage(t, entriesTable, 0)
-	store, err := api.New(path)
+	store, err := api.New(path, api.WithOverlay(32<<20))
 	require.NoError(t, err)
 	require.NoError(t, store.Set("g", "01999", "new"))
 	err = store.Fold(t.Context())
@@ -166,7 +166,7 @@ func TestAFoldNamesADamagedPage(t *testing.T) {
 	_, err = api.New(path, api.WithOverlay(0))
 	require.Error(t, err)
 	requireDamaged(t, err, "New")
-	store, err = api.New(path)
+	store, err = api.New(path, api.WithOverlay(32<<20))
 	require.NoError(t, err)
 	requireValue(t, store, "g", "01999", "new")
 	require.True(t, errors.Is(store.Close(), api.DamagedError))
