@@ -114,6 +114,16 @@ func TestRefusedCommitOverAnOlderWAL(t *testing.T) {
 	require.Equal(t, "after", valueIn(open(t, killedCopy(t, d.Path()))))
 }
 
+// commitUnknown makes a commit whose sync fails.
+func commitUnknown(t *testing.T, d *Database, rows ...kv.Row) {
+	t.Helper()
+	heal := faultfs.Inject(t, faultfs.Failing("sync", "wal", syscall.EIO))
+	err := write(d, rows...)
+	heal()
+	require.True(t, storage.IsIndeterminate(err), err)
+	require.NoError(t, d.Writer().Rollback())
+}
+
 // What a commit whose outcome is unknown has left in the WAL is gone once the store goes on
 // without it: a process that is killed then is followed by one that shows the same.
 func TestUnknownCommitThatIsNotThereStaysAway(t *testing.T) {
@@ -121,12 +131,8 @@ func TestUnknownCommitThatIsNotThereStaysAway(t *testing.T) {
 		config.Path = temporary(t)
 		d := openWith(t, config)
 		require.NoError(t, write(d, row("g", "k", "before")))
-		heal := faultfs.Inject(t, faultfs.Failing("sync", "wal", syscall.EIO))
-		err := write(d, row("g", "k", "after"))
-		heal()
-		require.True(t, storage.IsIndeterminate(err), err)
+		commitUnknown(t, d, row("g", "k", "after"))
 		w := d.Writer()
-		require.NoError(t, w.Rollback())
 		require.NoError(t, w.Begin()) // for a request that changes nothing, as may be
 		found, _, err := w.Get("g", "k")
 		require.NoError(t, err)
@@ -186,13 +192,9 @@ func TestALeftoverThatStaysIsAFaultOfTheDisk(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), Overlay: direct})
 	w := fileOf(d)
 	require.NoError(t, write(d, row("g", "k", "v")))
-	heal := faultfs.Inject(t, faultfs.Failing("sync", "wal", syscall.EIO))
-	err := write(d, row("g", "k", "w"))
-	heal()
-	require.True(t, storage.IsIndeterminate(err), err)
-	require.NoError(t, w.Rollback())
-	heal = faultfs.Inject(t, faultfs.Failing("disk.truncate", "wal", syscall.EROFS))
-	err = w.Begin()
+	commitUnknown(t, d, row("g", "k", "w"))
+	heal := faultfs.Inject(t, faultfs.Failing("disk.truncate", "wal", syscall.EROFS))
+	err := w.Begin()
 	heal()
 	require.Error(t, err)
 	require.True(t, w.IsWriteFault(err), err)
