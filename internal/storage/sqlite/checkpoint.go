@@ -107,9 +107,8 @@ type checkpoints struct {
 	failures  atomic.Uint64
 	expired   atomic.Uint64 // scans and snapshots that were in the way too long
 	held      heldRuns      // what they keep in memory
-	changed   func()        // Health may say something else; nil: nobody asks
-	fault     atomic.Pointer[checkpointFault]
-	pinned    atomic.Int32 // backups and the like under way: it is of no use to wait for them
+	fault     lasting       // the database can't be written to
+	pinned    atomic.Int32  // backups and the like under way: it is of no use to wait for them
 
 	// Owned by the writer.
 	written int64 // pages since the WAL was measured, by estimate
@@ -120,12 +119,6 @@ type checkpoints struct {
 	vain    int   // how often in a row that was in vain
 
 	gated int // the WAL's length in pages when the gate was last shut
-}
-
-// checkpointFault is why what is committed can't be moved.
-type checkpointFault struct {
-	since, again time.Time // it is tried
-	err          error
 }
 
 // walLength is the answer of every kind of checkpoint.
@@ -146,7 +139,7 @@ func startCheckpoints(path string, config Config, g *ownership.Guard, s *synced,
 		logger: config.Logger, took: config.Metrics.Checkpoints(), conn: conn, guard: g, synced: s, readers: readers, scanAge: config.ScanAge,
 		buffered: config.Durability == kv.DurabilityBuffered,
 		wake:     make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-		changed: config.HealthChanged,
+		fault: lasting{changed: config.HealthChanged},
 	}
 	readers.released = c.released
 	go c.run()
@@ -403,8 +396,8 @@ func (c *checkpoints) run() {
 	var commits uint64         // when idle was set
 	var again <-chan time.Time // nil while none has failed
 	for {
-		if f := c.fault.Load(); f != nil && again == nil {
-			again = time.After(time.Until(f.again))
+		if c.fault.is.Load() != nil && again == nil {
+			again = time.After(c.fault.pause())
 		}
 		select {
 		case <-c.quit:
@@ -422,9 +415,9 @@ func (c *checkpoints) run() {
 			}
 		case <-again:
 			again = nil
-			if f := c.fault.Load(); f != nil && !c.pausing() {
+			if f := c.fault.is.Load(); f != nil && !c.pausing() {
 				c.requested.Store(false)
-				if c.move(); c.fault.Load() == f { // something else was in the way of an attempt
+				if c.move(); c.fault.is.Load() == f { // something else was in the way of an attempt
 					again = time.After(checkpointPause)
 				}
 			}
@@ -525,37 +518,30 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 }
 
 // pausing reports whether a checkpoint has failed just now.
-func (c *checkpoints) pausing() bool {
-	f := c.fault.Load()
-	return f != nil && time.Now().Before(f.again)
-}
+func (c *checkpoints) pausing() bool { return c.fault.pause() > 0 }
 
 // noteFault notes whether the database can be written to, and names the error if it can't.
 // One that moves nothing, since a reader is in the way, tells nothing. The writer and the
 // goroutine may call it at the same time: what is last stands.
 func (c *checkpoints) noteFault(err error, moved bool) error {
-	was, now := c.fault.Load(), time.Now()
 	switch {
 	case err != nil && isWriteFault(err) && !isSyncFault(err): // a sync's is the WAL's to mend: see resync
 		err = fmt.Errorf("%w: %w", kv.CheckpointError, err)
-		is := &checkpointFault{since: now, again: now.Add(checkpointPause), err: err}
-		if was != nil {
-			is.since = was.since
-		}
-		if c.fault.Store(is); was != nil {
+		if !c.fault.note(err, checkpointPause) {
 			return err
 		}
 		c.logger.Error("what is committed can't be moved from the -wal into the database; it is safe where it is, and tried again", "error", err)
 		c.signal() // the goroutine tries
-	case err == nil && moved && was != nil:
-		c.fault.Store(nil)
-		c.logger.Info("what is committed is moved from the -wal into the database again", "after", now.Sub(was.since))
+	case err == nil && moved:
+		was := c.fault.end()
+		if was == nil {
+			return nil
+		}
+		c.logger.Info("what is committed is moved from the -wal into the database again", "after", time.Since(was.since))
 	default:
 		return err
 	}
-	if c.changed != nil {
-		c.changed()
-	}
+	c.fault.tell()
 	return err
 }
 

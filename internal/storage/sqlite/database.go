@@ -121,13 +121,9 @@ func (d *Database) Health() (since time.Time, err error) {
 	if !ok {
 		return since, err
 	}
-	if fold := w.fault.Load(); fold != nil {
-		since, err = fold.since, fold.err
-	}
-	if c := w.checkpoints.fault.Load(); c != nil {
-		return storage.BothFaults(since, err, c.since, c.err)
-	}
-	return since, err
+	since, err = w.fault.health()
+	otherSince, other := w.checkpoints.fault.health()
+	return storage.BothFaults(since, err, otherSince, other)
 }
 
 // Unfolded is about how many bytes of memory have what was committed and is not in the table.

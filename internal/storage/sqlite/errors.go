@@ -61,13 +61,13 @@ func isDamagedPage(err error) bool { return code(err) == sqlite.ResultCorrupt }
 // explainDamage marks what SQLite says of a damaged page, or header, and leaves other errors as
 // they are.
 func explainDamage(err error) error {
-	switch code(err) {
-	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+	if isDamaged(err) {
 		return storage.DamagedPage(err)
-	default:
-		return err
 	}
+	return err
 }
+
+func isDamaged(err error) bool { return isDamagedPage(err) || code(err) == sqlite.ResultNotADB }
 
 // code is the primary result code of err: ResultOK for nil, ResultError for
 // errors that don't come from SQLite.

@@ -245,7 +245,7 @@ func TestFaultsOfSlices(t *testing.T) {
 			s := newTailedBy(t, uint64(n), 1<<20)
 			changes := 0
 			w := fileOf(s.Database)
-			w.changed = func() { changes++ }
+			w.fault.changed = func() { changes++ }
 			for range 30 {
 				s.commit(t)
 			}

@@ -60,16 +60,8 @@ type folding struct {
 	stopped       atomic.Bool   // it is to end
 	before        int64         // what the active run weighed, and the log had, at the last slice
 	beforeLogged  int64
-	rows          float64   // that are folded within foldTime, by what the last slices took
-	again         time.Time // the next slice is not before this
-	changed       func()    // Health may say something else; nil: nobody asks
-	fault         atomic.Pointer[foldFault]
-}
-
-// foldFault is why the table does not get what it lacks.
-type foldFault struct {
-	since time.Time
-	err   error
+	rows          float64 // that are folded within foldTime, by what the last slices took
+	fault         lasting
 }
 
 // arranged is what has become of an arrangement.
@@ -106,7 +98,7 @@ func (w *fileWriter) Fold(rest bool) (again time.Duration) {
 		w.noteFold(nil) // Compact may have done it
 		return 0
 	}
-	if wait := time.Until(w.again); wait > 0 && !rest {
+	if wait := w.fault.pause(); wait > 0 && !rest {
 		return wait
 	}
 	if w.guard.Before() != nil {
@@ -417,28 +409,18 @@ func (w *fileWriter) noteFold(err error) {
 	if errors.Is(err, kv.FileLostError) {
 		return // which the guard tells
 	}
-	was := w.fault.Load()
 	if err == nil {
-		w.again = time.Time{}
+		was := w.fault.end()
 		if was == nil {
 			return
 		}
-		w.fault.Store(nil)
 		w.logger.Info("what was committed is written to the table again", "after", time.Since(was.since))
 	} else {
-		w.again = time.Now().Add(foldPause)
-		is := &foldFault{since: time.Now(), err: fmt.Errorf("%w: %w", kv.UnfoldedError, explainDamage(err))}
-		if was != nil {
-			is.since = was.since
-		} else {
-			w.logger.Error("what was committed can't be written to the table; it is in the log, and it is tried again", "error", explainDamage(err))
-		}
-		w.fault.Store(is)
-		if was != nil {
+		err = explainDamage(err)
+		if !w.fault.note(fmt.Errorf("%w: %w", kv.UnfoldedError, err), foldPause) {
 			return
 		}
+		w.logger.Error("what was committed can't be written to the table; it is in the log, and it is tried again", "error", err)
 	}
-	if w.changed != nil {
-		w.changed()
-	}
+	w.fault.tell()
 }

@@ -89,7 +89,7 @@ func (d *Database) overlay(w *fileWriter, config Config) error {
 			w.comesTo("load")
 		}
 	}
-	w.tail, w.loose, w.bound, w.changed = nil, config.loose, config.Overlay, config.HealthChanged
+	w.tail, w.loose, w.bound, w.fault.changed = nil, config.loose, config.Overlay, config.HealthChanged
 	d.overlaid(w, over)
 	return nil
 }

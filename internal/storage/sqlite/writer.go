@@ -392,9 +392,7 @@ func (w *fileWriter) Resynchronise() error {
 func (w *fileWriter) IsWriteFault(err error) bool { return isWriteFault(err) }
 
 // IsDamage is as storage.Writer has it.
-func (w *fileWriter) IsDamage(err error) bool {
-	return isDamagedPage(err) || code(err) == sqlite.ResultNotADB
-}
+func (w *fileWriter) IsDamage(err error) bool { return isDamaged(err) }
 
 // Snapshot pins what is committed right now, for counting elsewhere. Call it
 // between transactions. It waits for no reader. It must be closed: an open one keeps
