@@ -1,9 +1,6 @@
 package api
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // Fold returns once all that was written before it is in the table of entries: what other
 // programs read of the file then has it. Otherwise that begins once the store has rested for a
@@ -17,7 +14,7 @@ func (s *Store) Fold(ctx context.Context) error {
 		return wrap("Fold", err)
 	}
 	if ctx == nil {
-		return wrap("Fold", fmt.Errorf("the context is nil: %w", InvalidOptionError))
+		return wrap("Fold", errNilContext)
 	}
 	ctx, cancel := both(ctx, s.context())
 	defer cancel()

@@ -48,9 +48,11 @@ func WithForce() OperationOption {
 	return func(o *engine.Operation) { o.Force = true }
 }
 
+var errNilContext = fmt.Errorf("the context is nil: %w", InvalidOptionError)
+
 func operation(ctx context.Context, options []OperationOption) (o engine.Operation, err error) {
 	if ctx == nil {
-		return o, fmt.Errorf("the context is nil: %w", InvalidOptionError)
+		return o, errNilContext
 	}
 	for _, option := range options {
 		if option == nil {

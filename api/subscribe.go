@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"forge.lthn.ai/core/go-store/kv"
@@ -97,7 +96,7 @@ func (s *Store) Subscribe(ctx context.Context, options SubscribeOptions) iter.Se
 		return failed("Subscribe", err)
 	}
 	if ctx == nil {
-		return failed("Subscribe", fmt.Errorf("the context is nil: %w", InvalidOptionError))
+		return failed("Subscribe", errNilContext)
 	}
 	return events("Subscribe", s.inner().Subscribe(ctx, s.context(), options))
 }

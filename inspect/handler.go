@@ -85,8 +85,8 @@ func reads(get operation) map[string]operation { return map[string]operation{htt
 // proves. The first that fits counts.
 var routes = []route{
 	{"openapi.yaml", reads((*handler).openAPI)},
-	{"metrics", reads((*handler).prometheus)},
-	{"vars", reads((*handler).vars)},
+	{"metrics", reads(figures(func(w http.ResponseWriter, r *http.Request, m api.Metrics) { writePrometheus(w, r, m) }))},
+	{"vars", reads(figures(writeVars))},
 	{"v1", reads((*handler).groups)},
 	{"v1/", reads((*handler).groups)},
 	{"v1/" + watchSegment, reads((*handler).watch)},

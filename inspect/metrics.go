@@ -46,22 +46,16 @@ func (h *handler) measured(r *http.Request) (m api.Metrics, err error) {
 	return h.whole.Metrics(), nil
 }
 
-// prometheus is what MetricsHandler answers, for who may see this handler.
-func (h *handler) prometheus(w http.ResponseWriter, r *http.Request, _ []string) error {
-	m, err := h.measured(r)
-	if err == nil {
-		writePrometheus(w, r, m)
+// figures are what write makes of the store's metrics, as MetricsHandler and VarsHandler do, for
+// callers that may see this handler.
+func figures(write func(http.ResponseWriter, *http.Request, api.Metrics)) operation {
+	return func(h *handler, w http.ResponseWriter, r *http.Request, _ []string) error {
+		m, err := h.measured(r)
+		if err == nil {
+			write(w, r, m)
+		}
+		return err
 	}
-	return err
-}
-
-// vars is what VarsHandler answers.
-func (h *handler) vars(w http.ResponseWriter, r *http.Request, _ []string) error {
-	m, err := h.measured(r)
-	if err == nil {
-		writeVars(w, r, m)
-	}
-	return err
 }
 
 // metrics is a snapshot for charts.
