@@ -58,6 +58,7 @@ func (o *observer) Write(text []byte) (int, error) {
 // TestMain has a run of all tests see every status that openapi.yaml promises.
 func TestMain(m *testing.M) {
 	testkit.InMemory()
+	testkit.SameDraws()
 	goleak.VerifyTestMain(checked{m})
 }
 

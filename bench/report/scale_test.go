@@ -5,10 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"forge.lthn.ai/core/go-store/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
+
+func TestMain(m *testing.M) {
+	testkit.SameDraws()
+	m.Run()
+}
 
 func labels(ticks []tick) string {
 	var texts []string

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ var runFor = flag.Duration("metamorphic", 3*time.Second, "how long TestMetamorph
 var folds testkit.Folds
 
 func TestMain(m *testing.M) {
-	flag.Parse()
+	testkit.SameDraws()
 	// A failure prints a test to be pasted: no files of bits beside it.
 	_ = flag.Set("rapid.nofailfile", "true")
 	_ = flag.Set("rapid.checks", "10")
@@ -43,7 +44,7 @@ func TestMetamorphic(t *testing.T) {
 	t.Cleanup(func() { _ = spare.Close() })
 	programs, operations := 0, 0
 	kinds := map[string]int{}
-	for began := time.Now(); programs == 0 || time.Since(began) < *runFor; {
+	for began := time.Now(); programs == 0 || time.Since(began) < *runFor; drawOthers() {
 		rapid.Check(t, func(r *rapid.T) {
 			p := draw(r)
 			programs++
@@ -64,6 +65,14 @@ func TestMetamorphic(t *testing.T) {
 	}
 	t.Logf("calls of the disk that failed: %d; failures of actors that a call has met: %d; of the writes that failed with them %d have an unknown outcome, %d have none",
 		struck.disk.Load(), struck.actors.Load(), struck.unknown.Load(), struck.undone.Load())
+}
+
+// drawOthers has rapid's next Check draw other programs than its last did.
+func drawOthers() {
+	const apart = 10_000 // a Check counts its seed on
+	if seed, err := strconv.ParseUint(flag.Lookup("rapid.seed").Value.String(), 10, 64); err == nil && seed != 0 {
+		_ = flag.Set("rapid.seed", strconv.FormatUint(seed+apart, 10))
+	}
 }
 
 // replay is a program that has failed once.

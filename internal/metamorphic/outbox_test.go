@@ -37,7 +37,7 @@ func TestOutboxMetamorphic(t *testing.T) {
 		defer func() { _ = flag.Set(name, was) }()
 	}
 	kinds := map[string]int{}
-	for began := time.Now(); len(kinds) == 0 || time.Since(began) < *runFor/2; {
+	for began := time.Now(); len(kinds) == 0 || time.Since(began) < *runFor/2; drawOthers() {
 		rapid.Check(t, func(r *rapid.T) {
 			w := newPost(r, system)
 			defer w.end()
