@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,6 +71,22 @@ func requireDamaged(t *testing.T, err error, name string) {
 	}
 }
 
+// requirePage: the error names a page, which is damaged.
+func requirePage(t *testing.T, path string, err error, name string) {
+	t.Helper()
+	named := regexp.MustCompile(`page (\d+) is damaged: `).FindStringSubmatch(err.Error())
+	require.NotNil(t, named, "%s: %v", name, err)
+	number, err := strconv.ParseInt(named[1], 10, 64)
+	require.NoError(t, err)
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	page := make([]byte, 4096)
+	_, err = file.ReadAt(page, (number-1)*4096)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	require.Equal(t, bytes.Repeat([]byte{0xDE}, 4096), page, name)
+}
+
 // Every read and every write that meets a damaged page says so in the same words, and what to
 // do, whether the page was read here or by SQLite, and wherever it lies.
 func TestDamagedPagesSayWhatToDo(t *testing.T) {
@@ -122,6 +140,10 @@ func TestDamagedPagesSayWhatToDo(t *testing.T) {
 						err := do()
 						require.Error(t, err, call)
 						requireDamaged(t, err, call)
+						bySQLite := mode == "read-only" || mode == "without an overlay" && strings.HasSuffix(call, "+")
+						if !bySQLite { // which names no page
+							requirePage(t, path, err, call)
+						}
 						if code := sqlite.ErrCode(err); code.ToPrimary() != sqlite.ResultCorrupt {
 							require.ErrorContains(t, err, "a page can't be read as it is", call)
 						}

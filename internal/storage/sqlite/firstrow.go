@@ -129,7 +129,7 @@ func (w *fileWriter) belowRow(first *firstRow, group string, dated bool, lives f
 	err = w.below(func(v *view) error { return v.eachOf(group, from, dated, judge) })
 	if errors.Is(err, errUnread) {
 		passed, found = lead{place: &first.below}, false
-		err = w.belowEach(group, from, judge)
+		err = naming(err, w.belowEach(group, from, judge))
 	}
 	if err == nil {
 		passed.end()

@@ -30,7 +30,9 @@ func (w *fileWriter) getOver(group, key string) (row kv.Row, found bool, err err
 	})
 	if errors.Is(err, errUnread) {
 		w.effort.begin()
-		return getRow(w.get, group, key)
+		why := err
+		row, found, err = getRow(w.get, group, key)
+		return row, found, naming(why, err)
 	}
 	return row, found, err
 }
@@ -59,11 +61,12 @@ func (w *fileWriter) belowHas(group, key string) (deadline int64, found bool, er
 		return deadline, found, err
 	}
 	w.effort.begin()
+	why := err
 	row, found, err := getRow(w.get, group, key)
 	if storage.IsDamagedRow(err) {
 		err = nil
 	}
-	return row.Deadline, found, err
+	return row.Deadline, found, naming(why, err)
 }
 
 // has reports whether a key has a row; below says that the table has been asked, where it
@@ -166,7 +169,9 @@ func (w *fileWriter) belowCount(group string) (n int64, err error) {
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return queryInt(w.conn, "SELECT count(*) FROM entries WHERE group_name = ?1", group)
+		why := err
+		n, err = queryInt(w.conn, "SELECT count(*) FROM entries WHERE group_name = ?1", group)
+		return n, naming(why, err)
 	}
 	return n, err
 }
@@ -245,13 +250,14 @@ func (w *fileWriter) belowNextGroup(from string, r kv.Range) (group string, foun
 		return group, found, err
 	}
 	w.effort.begin()
+	why := err
 	w.firstGroup.BindText(1, from)
 	bindEnd(w.firstGroup, 2, r)
 	found, err = one(w.firstGroup, func(stmt *sqlite.Stmt) (err error) {
 		group, err = name(stmt, 0)
 		return err
 	})
-	return group, found, err
+	return group, found, naming(why, err)
 }
 
 // sqlDeadFrom is sqlExpiredRows from a place on.

@@ -21,7 +21,9 @@ func (f *fileReads) GetAll(ctx context.Context, group string, now int64) (all ma
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.GetAll(ctx, group, now)
+		why := err
+		all, err = f.sqlReads.GetAll(ctx, group, now)
+		return all, naming(why, err)
 	}
 	return all, err
 }

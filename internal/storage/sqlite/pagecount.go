@@ -352,9 +352,8 @@ func (v *view) allNamed(now int64) error {
 
 // left makes errUnread of what is wrong with a page, and leaves other errors as they are.
 func left(err error) error {
-	var damaged *btree.DamagedError
-	if errors.As(err, &damaged) || errors.Is(err, btree.RefusedError) {
-		return errUnread
+	if errors.As(err, new(*btree.DamagedError)) || errors.Is(err, btree.RefusedError) {
+		return leftToSQLite(err)
 	}
 	return err
 }

@@ -2,8 +2,11 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 
+	"forge.lthn.ai/core/go-store/internal/storage/btree"
 	"forge.lthn.ai/core/go-store/internal/storage/moment"
+	"forge.lthn.ai/core/go-store/kv"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -31,7 +34,7 @@ func unread(err error) error {
 	if fault := (*moment.FaultError)(nil); errors.As(err, &fault) {
 		return fault
 	}
-	return errUnread
+	return leftToSQLite(err)
 }
 
 // faulty is unread for a caller that must not go on, with an error or without.
@@ -40,4 +43,30 @@ func faulty(err error) error {
 		return errUnread
 	}
 	return unread(err)
+}
+
+// unreadPage is errUnread of a page that is damaged.
+type unreadPage struct{ damage *btree.DamagedError }
+
+func (e *unreadPage) Error() string { return e.damage.Error() }
+
+func (e *unreadPage) Unwrap() error { return errUnread }
+
+// leftToSQLite is errUnread, which knows the page if err says that one is damaged.
+func leftToSQLite(err error) error {
+	var damage *btree.DamagedError
+	if errors.As(err, &damage) {
+		return &unreadPage{damage}
+	}
+	return errUnread
+}
+
+// naming has an error of SQLite's, which says that some page is damaged, say which one: unread
+// is why SQLite was asked.
+func naming(unread, err error) error {
+	var page *unreadPage
+	if (isDamaged(err) || errors.Is(err, kv.DamagedError)) && errors.As(unread, &page) {
+		return fmt.Errorf("%w (%w)", err, page.damage)
+	}
+	return err
 }

@@ -67,15 +67,19 @@ func (f *fileReads) Get(ctx context.Context, group, key string) (row kv.Row, fou
 }
 
 func (f *fileReads) GetAt(ctx context.Context, group, key string) (row kv.Row, found bool, v storage.Version, err error) {
+	why := errUnread
 	if f.pool.views != nil {
 		if err := f.pool.check(ctx); err != nil {
 			return row, false, 0, err
 		}
-		if row, found, sequence, err := f.pool.views.get(group, key); err == nil {
+		row, found, sequence, err := f.pool.views.get(group, key)
+		if err == nil {
 			return row, found, storage.Version(sequence), nil
 		}
+		why = err
 	}
-	return f.sqlReads.GetAt(ctx, group, key)
+	row, found, v, err = f.sqlReads.GetAt(ctx, group, key)
+	return row, found, v, naming(why, err)
 }
 
 func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (rows []kv.Row, err error) {
@@ -84,7 +88,9 @@ func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (r
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.GetMany(ctx, group, keys)
+		why := err
+		rows, err = f.sqlReads.GetMany(ctx, group, keys)
+		return rows, naming(why, err)
 	}
 	return rows, err
 }
@@ -95,7 +101,9 @@ func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (f
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.GroupExists(ctx, group, now)
+		why := err
+		found, err = f.sqlReads.GroupExists(ctx, group, now)
+		return found, naming(why, err)
 	}
 	return found, err
 }
@@ -106,7 +114,9 @@ func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, 
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.Count(ctx, rng, now)
+		why := err
+		n, err = f.sqlReads.Count(ctx, rng, now)
+		return n, naming(why, err)
 	}
 	return n, err
 }
@@ -117,7 +127,9 @@ func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage k
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.Usage(ctx, rng, now)
+		why := err
+		usage, err = f.sqlReads.Usage(ctx, rng, now)
+		return usage, naming(why, err)
 	}
 	return usage, err
 }
@@ -130,7 +142,9 @@ func (f *fileReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.Expired(ctx, rng, now)
+		why := err
+		usage, err = f.sqlReads.Expired(ctx, rng, now)
+		return usage, naming(why, err)
 	}
 	return usage, err
 }
@@ -141,7 +155,9 @@ func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, n
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.Page(ctx, group, offset, limit, now)
+		why := err
+		page, err = f.sqlReads.Page(ctx, group, offset, limit, now)
+		return page, naming(why, err)
 	}
 	return page, err
 }
@@ -152,7 +168,9 @@ func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
 		return err
 	})
 	if errors.Is(err, errUnread) {
-		return f.sqlReads.Revision(ctx)
+		why := err
+		revision, err = f.sqlReads.Revision(ctx)
+		return revision, naming(why, err)
 	}
 	return revision, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"forge.lthn.ai/core/go-store/internal/commitlog"
 	"forge.lthn.ai/core/go-store/internal/storage"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/internal/testkit/report"
 	"forge.lthn.ai/core/go-store/kv"
 
@@ -247,7 +248,7 @@ func requireSame(t *testing.T, q question, sqlite, pages []string) {
 func (f *differ) hold(t *testing.T) {
 	s, err := f.reader.Snapshot(background)
 	require.NoError(t, err)
-	for n := 0; !ofPages(s) && f.reader != f.d && n < 1000; n++ { // the anchor is being changed
+	for limit := time.Now().Add(testkit.Patience); !ofPages(s) && f.reader != f.d && time.Now().Before(limit); { // the anchor is being changed
 		s.Close()
 		runtime.Gosched()
 		s, err = f.reader.Snapshot(background)

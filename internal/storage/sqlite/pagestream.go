@@ -39,7 +39,11 @@ func streamPages[T any](ctx context.Context, p *pool, begin func() pageSource[T]
 		defer s.end()
 		err := s.first(ctx)
 		if errors.Is(err, errUnread) { // nothing was yielded
-			stream(ctx, p, func() source[T] { return begin().behind(nil) })(yield)
+			for row, again := range stream(ctx, p, func() source[T] { return begin().behind(nil) }) {
+				if !yield(row, naming(err, again)) {
+					return
+				}
+			}
 			return
 		}
 		s.loop(ctx, err, yield)
@@ -230,21 +234,21 @@ const breath = 100 * time.Microsecond
 
 // explain has SQLite say what is wrong: behind the last that was yielded, or, as it passes
 // over keys there that are NULL, anywhere.
-func (s *pageLoop[T]) explain(ctx context.Context, err error) error {
-	if !errors.Is(err, errUnread) {
-		return err
+func (s *pageLoop[T]) explain(ctx context.Context, why error) error {
+	if !errors.Is(why, errUnread) {
+		return why
 	}
-	if fault := s.pool.explainFault(err); fault != nil {
+	if fault := s.pool.explainFault(why); fault != nil {
 		return rowsIterationError(fault)
 	}
 	for _, last := range []*T{s.last, nil} {
 		for _, err := range stream(ctx, s.pool, func() source[T] { return s.begin().behind(last) }) {
 			if err != nil {
-				return err
+				return naming(why, err)
 			}
 		}
 	}
-	return rowsIterationError(errPage)
+	return rowsIterationError(naming(why, errPage))
 }
 
 // errPage is the answer if SQLite finds nothing wrong, of whose moment rows must not

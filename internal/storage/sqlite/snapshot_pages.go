@@ -86,14 +86,14 @@ func (s pageMoment) lookLong(ctx context.Context, read func(*view, *pace) error)
 
 // explain is what SQLite says is wrong. What it reads is of another moment, and not to be
 // answered. What the system says needs no explanation.
-func (s pageMoment) explain(err error, sqlite func(sqlReads) error) error {
-	if fault := s.hold.pool.explainFault(err); fault != nil {
+func (s pageMoment) explain(why error, sqlite func(sqlReads) error) error {
+	if fault := s.hold.pool.explainFault(why); fault != nil {
 		return fault
 	}
 	if err := sqlite(sqlReads{s.hold.pool}); err != nil {
-		return err
+		return naming(why, err)
 	}
-	return errPage
+	return naming(why, errPage)
 }
 
 func (s pageMoment) Get(ctx context.Context, group, key string) (row kv.Row, found bool, err error) {

@@ -9,9 +9,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
 	"forge.lthn.ai/core/go-store/internal/storage/ownership"
+	"forge.lthn.ai/core/go-store/internal/testkit"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/stretchr/testify/assert"
@@ -65,7 +67,7 @@ func testReadOnlyPagesAgreeWithSQLite(t *testing.T, access Config) {
 		}
 		group, key := names()
 		got, found, _, err := s.get(group, key)
-		for n := 0; err != nil && n < 1000; n++ { // the anchor is being changed
+		for limit := time.Now().Add(testkit.Patience); err != nil && time.Now().Before(limit); { // the anchor is being changed
 			runtime.Gosched()
 			got, found, _, err = s.get(group, key)
 		}
@@ -198,7 +200,7 @@ func testReadOnlyViewsBesideAnotherProcess(t *testing.T, access Config) {
 	requireViewed := func(key, want string) {
 		t.Helper()
 		got, found, _, err := s.get("other", key)
-		for n := 0; err != nil && n < 1000; n++ { // the anchor is being changed
+		for limit := time.Now().Add(testkit.Patience); err != nil && time.Now().Before(limit); { // the anchor is being changed
 			runtime.Gosched()
 			got, found, _, err = s.get("other", key)
 		}
