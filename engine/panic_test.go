@@ -2,7 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,6 +91,78 @@ func panicAt(t *testing.T, path, step string, times int) {
 	if path != ":memory:" {
 		l.verifyKeys(open(t, Config{Path: path}))
 	}
+}
+
+// foldSteps are those by which a writer that runs moves what was committed into the table.
+var foldSteps = []string{"freeze", "arrange", "slice", "mark", "last slice", "retire"}
+
+// TestPanicAtEveryStepOfTheFold: and at no step of that is anything lost, once, three times in
+// a row, or now and then at any of them.
+func TestPanicAtEveryStepOfTheFold(t *testing.T) {
+	for _, step := range foldSteps {
+		for _, times := range []int{1, 3} {
+			t.Run(fmt.Sprint(step, times), func(t *testing.T) {
+				panicsInFold(t, func(f *testkit.Faults) { f.Plan(step, times) }, func(f *testkit.Faults) {
+					require.Equal(t, step, testkit.Await(t, "the fault", f.Done()))
+				})
+			})
+		}
+	}
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("scattered", seed), func(t *testing.T) {
+			panicsInFold(t, func(f *testkit.Faults) { f.Scatter(seed, 4) }, func(f *testkit.Faults) {
+				testkit.Until(t, "faults", func() bool {
+					panics := 0
+					for _, n := range f.Steps() {
+						panics += n
+					}
+					return panics >= 20
+				})
+				f.Scatter(seed, 0)
+			})
+		})
+	}
+}
+
+func panicsInFold(t *testing.T, begin, await func(*testkit.Faults)) {
+	faults := testkit.NewFaults()
+	path := filepath.Join(t.TempDir(), "fold.db")
+	// So small an overlay is folded all the time.
+	e := open(t, Config{Path: path, Durability: kv.DurabilityBuffered, Overlay: 64 << 10, FoldStep: faults.Hook, WatchBuffer: 1 << 14})
+	l := startLoad(t, e, 16, 1)
+	l.more(40)
+	begin(faults)
+	var deleting sync.WaitGroup
+	ended := make(chan struct{})
+	deleting.Go(func() { // so that there are marks, and more rows than one slice has
+		value := strings.Repeat("v", 100)
+		for n := 0; ; n++ {
+			group := fmt.Sprint("marked", n%8)
+			l.workers[0].try(set(group, "k", value))
+			for k := range 20 {
+				l.workers[0].try(set("rows", fmt.Sprint(20*n+k), value))
+			}
+			l.workers[0].try(kv.Mutation{Kind: kv.DeleteGroup, Group: group})
+			select {
+			case <-ended:
+				return
+			default:
+			}
+		}
+	})
+	await(faults)
+	close(ended)
+	testkit.Within(t, "the deletions' end", deleting.Wait)
+	l.more(100)
+	l.finish()
+	l.verify(e)
+	verifyFeeds(t, e, l.feeds)
+	verifyReplay(t, e)
+	require.Zero(t, e.InFlight())
+	closeNow(t, e)
+	l.verifyEvents()
+	l.verifyKeys(open(t, Config{Path: path}))
+	l.verifyKeys(open(t, Config{Path: path, ReadOnly: true}))
 }
 
 // TestPanicsAtRandom: everything fails now and then, all the time.
