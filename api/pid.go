@@ -42,7 +42,7 @@ type DroppedMessages struct {
 	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
 	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
 	Flooded     uint64 // refused, by protocol.Busy, since 65,536 messages or 64 MiB waited already; not in the log
-	LostTimers  uint64 // of NotifyOnExpiry, damaged or overwritten with no address: nobody was told that the keys expired
+	LostTimers  uint64 // of NotifyOnExpiry, damaged or overwritten with no address: no actor was told that the keys expired
 }
 
 // DroppedMessages is how many there were so far.

@@ -352,7 +352,7 @@ func TestClockSetForward(t *testing.T) {
 	})
 }
 
-// With the machine's clock, in a bubble where time passes only while everybody
+// With the machine's clock, in a bubble where time passes only while every goroutine
 // waits: the defaults end to end.
 func TestExpiryInRealTime(t *testing.T) {
 	forEachPath(t, func(t *testing.T, path string) {
