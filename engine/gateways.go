@@ -41,7 +41,7 @@ func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error)
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
-	if e.config.System == nil { // nobody could send anything to it
+	if e.config.System == nil { // no actor could send anything to it
 		return nil, fmt.Errorf("the store's actors run in a system of their own; open it WithActorSystem: %w", kv.InvalidOptionError)
 	}
 	g := &e.gateways

@@ -298,7 +298,7 @@ func (s *subscription) sendAll() error {
 	return nil
 }
 
-// unsent is why a message was not sent: nobody was there, or it was not to wait longer.
+// unsent is why a message was not sent: no actor was there, or it was not to wait longer.
 func (s *subscription) unsent() error {
 	if s.ctx.Err() != nil {
 		return context.Canceled
@@ -335,7 +335,7 @@ func (s *subscription) watch() bool {
 	return true
 }
 
-// unwatch leaves nothing with the subscriber: a message of its end would find nobody one
+// unwatch leaves nothing with the subscriber: a message of its end would find no actor one
 // day, and be a dead letter.
 func (s *subscription) unwatch() {
 	w := &s.by.watch
