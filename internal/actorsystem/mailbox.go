@@ -10,7 +10,7 @@ import (
 
 // Mailbox is a mailbox without limit whose actor a sender can run itself: one that finds
 // it idle has its message handled in its own goroutine, which saves two changes of
-// goroutines, and nothing else. What has come meanwhile is the dispatcher's: nobody works
+// goroutines, and nothing else. What has come meanwhile is the dispatcher's: no sender works
 // for others. One message is handled at a time, in the order in which they were posted;
 // what the library tells the actor comes before.
 //
@@ -148,7 +148,7 @@ func (m *Mailbox) run() {
 }
 
 // next takes the next message, and says whether the library has sent it; nil: there is
-// none, and nobody runs any more.
+// none, and no goroutine runs the actor any more.
 func (m *Mailbox) next() (message any, system bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

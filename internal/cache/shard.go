@@ -23,7 +23,7 @@ type shard struct {
 	limit int // bytes, those of ready not counted
 	most  int // bytes of a chunk of many rows
 
-	_      [64]byte // what follows changes, what is above is read by everybody
+	_      [64]byte // what follows changes, what is above is read by every reader
 	misses atomic.Uint64
 	hits   counter
 

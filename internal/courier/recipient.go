@@ -1,5 +1,5 @@
 // Package courier takes messages to actors that the program has spawned, to which to
-// send may block its sender, or run anybody's code.
+// send may block its sender, or run the program's code.
 //
 // A goroutine that must not wait hands a message over and goes on. The package owns the
 // goroutines that wait instead, and what they have still to send; it keeps no message

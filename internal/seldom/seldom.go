@@ -1,7 +1,7 @@
 // Package seldom keeps what is said again and again from being said too often.
 //
 // It owns how often something was said lately. It says nothing by itself, starts nothing,
-// and waits for nobody.
+// and waits for no goroutine.
 package seldom
 
 import (
