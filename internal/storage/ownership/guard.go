@@ -35,7 +35,7 @@ const (
 type Guard struct {
 	database string
 	logger   *slog.Logger
-	changed  func() // called under the lock when the files are lost, or back; nil: nobody asks
+	changed  func() // called under the lock when the files are lost, or back; nil: not called
 	lock     *Lock  // nil if read-only
 	fixed    bool   // the database file never becomes shorter
 
@@ -123,8 +123,8 @@ func (g *Guard) Committed(anew bool) {
 	}
 }
 
-// restarted takes down how the WAL begins. If it has become shorter, then by nobody's
-// hand but SQLite's.
+// restarted takes down how the WAL begins. If it has become shorter, then by no
+// program but SQLite.
 func (g *Guard) restarted() {
 	if g.wal == nil {
 		return
@@ -270,7 +270,7 @@ const (
 )
 
 // Check looks at all files, and says what is wrong with them. There is no guard
-// where nobody may have taken the files away.
+// where no program can take the files away.
 func (g *Guard) Check() error {
 	if g == nil {
 		return nil

@@ -99,7 +99,7 @@ func TestShortSnapshotsDontPinTheWAL(t *testing.T) {
 }
 
 // Snapshots and loops that never end are ended once the WAL is at its hard bound,
-// young as they are; those who are short beside them are not. So on one processor too, which
+// young as they are; short readers beside them are not. So on one processor too, which
 // the writer would keep.
 func TestForgottenSnapshotsEndAtTheBound(t *testing.T) {
 	for _, processors := range []int{1, runtime.GOMAXPROCS(0)} {
@@ -204,7 +204,7 @@ func TestTheGate(t *testing.T) {
 	})
 }
 
-// Whoever waits at the gate goes on when the last that it waits for has ended, though
+// A reader that waits at the gate goes on when the last that it waits for has ended, though
 // the writer rests.
 func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 	path := temporary(t)

@@ -26,7 +26,7 @@ type pageSource[T any] interface {
 	// was yielded.
 	behind(last *T) source[T]
 	// room is a buffer for the first chunk, or none. free gives it back, and whatever else
-	// the source has: nobody uses either any more.
+	// the source has: no code uses either any more.
 	room() []T
 	free(room []T)
 }
