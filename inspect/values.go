@@ -278,7 +278,7 @@ func (h *handler) limitBody(w http.ResponseWriter, r *http.Request) (release fun
 	}
 	control := http.NewResponseController(w)
 	if control.SetReadDeadline(time.Now().Add(h.bodyTime)) != nil {
-		return func() {} // nobody can: it is the program's own ResponseWriter
+		return func() {} // it can't be had: it is the program's own ResponseWriter
 	}
 	return func() { _ = control.SetReadDeadline(time.Time{}) }
 }

@@ -193,7 +193,7 @@ func (o *Outbox) rested() time.Time {
 }
 
 // round goes on behind the last address that found a place, until one finds none or all
-// have had their turn, if any waits. That is asked with the lock held: who told of the
+// have had their turn, if any waits. That is asked with the lock held: a goroutine that told of the
 // turn may be about to say so.
 func (o *Outbox) round() {
 	o.mu.Lock()

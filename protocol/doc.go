@@ -9,7 +9,7 @@
 // There are exceptions. Credit has no answer. A sender whose mailbox may block has room
 // for 1,024 answers that are to come: what it asks for beyond that is neither done nor
 // answered, but counted (api.DroppedMessages, Crowded). And an answer whose sender is
-// gone by then reaches nobody (Undelivered).
+// gone by then reaches no actor (Undelivered).
 //
 //	case *actor.Started:
 //		c.Request(a.store, protocol.Get{ID: 1, Group: "config", Key: "theme"})
