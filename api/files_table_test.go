@@ -46,7 +46,7 @@ func (s *scene) precious(path string) {
 	s.foreign[path] = content
 }
 
-// deeds are what is done. One that makes no sense does nothing.
+// deeds are what is done. A deed that makes no sense does nothing.
 var deeds = map[string]func(s *scene){
 	"hard link": func(s *scene) {
 		require.NoError(s.t, os.Link(s.file(), s.file()+".link"))

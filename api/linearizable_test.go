@@ -149,8 +149,8 @@ func TestConditionalWritesAreLinearizable(t *testing.T) {
 	})
 }
 
-// explained is the history with the values that mismatches were about. One that
-// no caller can name is left out: a refused call changes nothing.
+// explained is the history with the values that mismatches were about. An operation whose
+// value no caller can name is left out: a refused call changes nothing.
 func (h *keyHistory) explained(t *testing.T) (operations []porcupine.Operation) {
 	unnamed := 0
 	for i, operation := range h.mu.operations {

@@ -79,7 +79,7 @@ func both(ctx, other context.Context) (context.Context, context.CancelFunc) {
 // for one opened WithReadOnly beside its owner.
 //
 // The copy is written beside path, verified, synced, and takes its name last: one
-// plain file, that New opens. A new file has the mode of the source. One that is
+// plain file, that New opens. A new file has the mode of the source. A file that is
 // there is replaced, and keeps its mode and owner, if it is a go-store database
 // that no process has open and that has no -wal file beside it.
 //

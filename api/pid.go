@@ -9,7 +9,7 @@ package api
 //
 // A store opened WithReadOnly has an actor too: it answers reads and subscriptions, and
 // writes with ReadOnlyError. On a closed store PID fails with ClosedError; messages to
-// the actor of one that was closed are dead letters of the actor system.
+// the actor of a store that was closed are dead letters of the actor system.
 //
 // A holder of the PID can do everything that the actor can, and stop it. It does not
 // obey the context of WithContext.

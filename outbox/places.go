@@ -45,7 +45,7 @@ func (r *rest) rejected(id, reason string, window int) bool {
 	return true
 }
 
-// wake has an address's lane look for messages from a key on. One that pauses without a
+// wake has an address's lane look for messages from a key on. A lane that pauses without a
 // place does so when the pause is over; one that finds none has its turn.
 func (o *Outbox) wake(address, key string) {
 	o.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// place is where a row of an actor is: its index, and its revision. One that was not
+// place is where a row of an actor is: its index, and its revision. A row that was not
 // found has index -1.
 type place struct {
 	index    int

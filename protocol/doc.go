@@ -26,8 +26,8 @@
 //
 // ID is the sender's own: it comes back in the answer. Of requests of one sender that
 // are not answered each has an ID of its own, or 0, which is no ID and may be used at
-// any time (but see Subscribe). One that comes with an ID in use is answered by Failed; the one under way
-// goes on.
+// any time (but see Subscribe). A request that comes with an ID in use is answered by Failed;
+// the request under way goes on.
 //
 // # Order
 //

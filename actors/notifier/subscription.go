@@ -17,7 +17,7 @@ type Subscription struct {
 	filters []kv.Filter
 	limit   int64 // of events that wait, in chunks or in the log
 
-	// Chunks holds events in commit order, whole requests at a time. One that
+	// Chunks holds events in commit order, whole requests at a time. A chunk that
 	// was sent while the subscriber read the log may hold what it has read.
 	Chunks <-chan []kv.Event
 	// Wake has something in it after Behind has changed.

@@ -47,7 +47,7 @@ func (t *transaction) setTimer(m *kv.Mutation, row *kv.Row, address string) erro
 		Value: address, Deadline: kv.NoDeadline})
 }
 
-// takeTimer removes the row's timer, if it has one, and returns the address. One that
+// takeTimer removes the row's timer, if it has one, and returns the address. An address that
 // can't be read is none.
 func (t *transaction) takeTimer(row *kv.Row) (address string, found bool, err error) {
 	if row.Deadline == kv.NoDeadline {

@@ -40,7 +40,7 @@ type transaction struct {
 	largestValue int // that an EventExpire has
 	// maxTouched bounds the values that one request takes into its events, and so into its
 	// record, without having brought them: those of the keys that it touches, each time that
-	// it does. It is what a commit may hold anyway. One is always let through, since it may
+	// it does. It is what a commit may hold anyway. One value is always let through, since it may
 	// have been stored under larger limits.
 	maxTouched int
 

@@ -177,7 +177,7 @@ type session struct {
 	token    string    // of the last change that was answered; empty: logged out
 	sent     time.Time // when that was asked for: it began to live no earlier
 	answered time.Time // and no later than this
-	changes  int       // that were asked for so far; more than of answered ones: one is under way
+	changes  int       // that were asked for so far; more than were answered: one is under way
 	done     int
 	coming   string // what the change under way makes of it
 	gone     bool   // a front end was told that it has expired

@@ -8,7 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Mailbox is a mailbox without limit whose actor a sender can run itself: one that finds
+// Mailbox is a mailbox without limit whose actor a sender can run itself: a sender that finds
 // it idle has its message handled in its own goroutine, which saves two changes of
 // goroutines, and nothing else. What has come meanwhile is the dispatcher's: no sender works
 // for others. One message is handled at a time, in the order in which they were posted;
@@ -103,7 +103,7 @@ func (m *Mailbox) handOver() (waits bool) {
 	return waits
 }
 
-// begin reports whether the actor had nothing to do, and is the caller's now. One that has
+// begin reports whether the actor had nothing to do, and is the caller's now. An actor that has
 // nothing left to do is about to end: a caller that was answered is here before that.
 func (m *Mailbox) begin() bool {
 	for range endings {
@@ -170,7 +170,7 @@ func (m *Mailbox) next() (message any, system bool) {
 	return m.mu.user.pop(), false
 }
 
-// handle handles one message. One that fails is the supervisor's.
+// handle handles one message. A failure is the supervisor's.
 func (m *Mailbox) handle(message any, system bool) {
 	handled := false
 	defer func() {

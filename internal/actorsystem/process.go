@@ -36,7 +36,7 @@ func IsFuture(process actor.Process) bool {
 
 // Elsewhere reports whether to find an actor may run any code: it is in another system.
 func Elsewhere(system *actor.ActorSystem, pid *actor.PID) bool {
-	// One that has an address of its own looks after those of "nonhost" too.
+	// A system that has an address of its own looks after those of "nonhost" too.
 	return pid.Address != system.ProcessRegistry.Address && pid.Address != "nonhost"
 }
 

@@ -36,7 +36,7 @@ func useOneBucket(registry *actor.ProcessRegistryValue) {
 }
 
 // Usable reports whether actors of a store can run in a system that the program has
-// made. One with that defect is not mended here: its actors may be using the buckets at
+// made. A system with that defect is not mended here: its actors may be using the buckets at
 // this moment, and read the list of them without a lock. The program that makes a system
 // can mend it, before anything is spawned in it.
 func Usable(system *actor.ActorSystem) bool { return !narrow || oneBucket(system) }

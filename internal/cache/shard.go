@@ -206,7 +206,7 @@ func (s *shard) remove(hash uint64, group, key string) (present, read bool) {
 	return s.take(hash, group, key)
 }
 
-// put adds a row, in the place of one that its key has.
+// put adds a row, in the place of the row that its key has.
 func (s *shard) put(hash uint64, from kv.Row, found bool, epoch uint64, size int, read bool) {
 	s.take(hash, from.Group, from.Key)
 	s.prepare()

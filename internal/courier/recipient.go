@@ -80,7 +80,7 @@ func hasRoom(process actor.Process) bool {
 	return room == nil || room()
 }
 
-// process looks the actor up each time: one that has stopped must get nothing, since
+// process looks the actor up each time: an actor that has stopped must get nothing, since
 // whatever it does not take would be a dead letter.
 func (r Recipient) process() (process actor.Process, found bool) {
 	r.guarded(func() { process, found = r.System.ProcessRegistry.Get(r.PID) })

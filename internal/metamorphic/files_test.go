@@ -102,7 +102,7 @@ func (o backup) run(w *world) error {
 	return nil
 }
 
-// restore puts a backup in the place of the store. One of a store in memory is
+// restore puts a backup in the place of the store. A backup of a store in memory is
 // opened beside it.
 type restore struct{ Slot int }
 

@@ -56,7 +56,7 @@ func (l *Limit) Left() (left uint64) {
 	return left
 }
 
-// Log has the logger log a record, if it is to pass. One that is left out costs no more than
+// Log has the logger log a record, if it is to pass. A record that is left out costs no more than
 // looking at the clock.
 func (l *Limit) Log(logger *slog.Logger, level slog.Level, message string, attrs ...slog.Attr) {
 	left, ok := l.Allow()

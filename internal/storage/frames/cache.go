@@ -60,7 +60,7 @@ func (c *Cache) Find(number uint32, version uint64) []byte {
 	return nil
 }
 
-// Add keeps a version of a page, in the place of one that has not been looked for since
+// Add keeps a version of a page, in the place of a version not looked for since
 // the last was added, or of an older version.
 func (c *Cache) Add(number uint32, version uint64, data []byte) {
 	set := c.set(number)

@@ -15,7 +15,7 @@ import (
 // copied. Only keys that come and go change the tree itself, by copy-on-write.
 //
 // Readers take, of each cell, the newest version that is no later than their forest.
-// One that has something between the load of a forest and its end that others must not
+// A reader that has something between the load of a forest and its end that others must not
 // take away pins the forest's number: see pins.
 type cell struct {
 	group, key string

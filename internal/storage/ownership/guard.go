@@ -85,7 +85,7 @@ func NewGuard(database string, lock *Lock, inode *Inode, logger *slog.Logger, ch
 }
 
 // Watch takes down what the files with these suffixes are, from when on they are to
-// stay. One that is not there is left out.
+// stay. A file that is not there is left out.
 func (g *Guard) Watch(suffixes ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -221,7 +221,7 @@ func (g *Guard) walLacks(head [pages.WALHeaderSize]byte, frames int) (what strin
 }
 
 // hasFrame reports whether the WAL has a frame, by its number from 1, that is of the
-// series that the WAL begins with. One that can't be read for another reason counts.
+// series that the WAL begins with. A frame that can't be read for another reason counts.
 func (g *Guard) hasFrame(number int) bool {
 	var head [pages.WALHeaderSize]byte
 	var frame [pages.FrameHeaderSize]byte

@@ -31,7 +31,7 @@ import (
 // so the writer waits a moment (RESTART rather than PASSIVE), some times in a row, and
 // longer once forcePages are reached, if there are only such. For a scan or a snapshot that
 // has been there for longer than that moment it does not wait: step 2 is put off until that
-// has ended. One that is past its age is ended. Until then the WAL grows, to its bounds:
+// has ended. A scan or a snapshot past its age is ended. Until then the WAL grows, to its bounds:
 //
 //   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
 //     new snapshots wait, gateWait at most, so that those that are open come to
@@ -521,7 +521,7 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 func (c *checkpoints) pausing() bool { return c.fault.pause() > 0 }
 
 // noteFault notes whether the database can be written to, and names the error if it can't.
-// One that moves nothing, since a reader is in the way, tells nothing. The writer and the
+// A checkpoint that moves nothing, since a reader is in the way, tells nothing. The writer and the
 // goroutine may call it at the same time: what is last stands.
 func (c *checkpoints) noteFault(err error, moved bool) error {
 	switch {

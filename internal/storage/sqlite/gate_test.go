@@ -237,7 +237,7 @@ func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 	})
 }
 
-// One that is at work when it is to be ended is ended when it rests.
+// A read that is at work when it is to be ended is ended when it rests.
 func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), NoPages: true})
 	require.NoError(t, write(d, row("g", "k", "v")))
@@ -257,7 +257,7 @@ func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
 	s.Close()
 }
 
-// One that looks at pages when its snapshot is ended, or closed, goes on looking: its own
+// A read that looks at pages when its snapshot is ended, or closed, goes on looking: its own
 // pin keeps them.
 func TestWhoLooksAtPagesGoesOn(t *testing.T) {
 	d := open(t, temporary(t))

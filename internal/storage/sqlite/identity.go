@@ -36,7 +36,7 @@ var legacyColumns = map[string][][]string{
 }
 
 // checkLegacy refuses a database without our mark unless it is exactly what the
-// original has made: its tables, with its columns, and nothing else. One that holds
+// original has made: its tables, with its columns, and nothing else. A database that holds
 // nothing at all is what the original leaves if it dies while it begins.
 func checkLegacy(path string, conn *sqlite.Conn) error {
 	objects, err := readSchema(conn)
