@@ -75,7 +75,7 @@ func TestScopedWatchActor(t *testing.T) {
 		store := open(api.WithActorSystem(system))
 		a, ab := newScope(t, store, "a"), newScope(t, store, "ab")
 		pid, heard := spawnListener(system)
-		everything, one := a.WatchActor(pid, "*", "*"), a.WatchActor(pid, "g", "k")
+		everything, single := a.WatchActor(pid, "*", "*"), a.WatchActor(pid, "g", "k")
 		for _, set := range []func(group, key, value string) error{a.Set, ab.Set, store.Set} {
 			require.NoError(t, set("g", "k", "v"))
 		}
@@ -83,7 +83,7 @@ func TestScopedWatchActor(t *testing.T) {
 		a.Unwatch(everything)
 		require.NoError(t, a.Set("g", "k", "for one watcher"))
 		require.NoError(t, a.Set("g", "l", "for nobody"))
-		store.Unwatch(one)
+		store.Unwatch(single)
 		require.NoError(t, a.Set("g", "k", "for nobody"))
 		settled(t, system, pid)
 		close(heard)

@@ -8,7 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// A place where nobody, root neither, can write.
+// A place where no user, root neither, can write.
 func TestPathIsUnwritable(t *testing.T) {
 	for _, path := range []string{"/proc/store.db", "/proc/self/store.db", "/proc/version"} {
 		store, err := api.New(path)

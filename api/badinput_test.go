@@ -122,7 +122,7 @@ func makeStore(t *testing.T, path string) {
 	require.NoError(t, store.Close())
 }
 
-// The error says who has the file: another process, or this one.
+// The error says which process has the file: another process, or this one.
 func TestLocked(t *testing.T) {
 	path := newPath(t)
 	makeStore(t, path)
@@ -147,7 +147,7 @@ func TestLocked(t *testing.T) {
 	requireCount(t, openStore(t, path), "", 501)
 }
 
-// Of many who open at once one gets the file.
+// Of many that open at once one gets the file.
 func TestOpenersRace(t *testing.T) {
 	path := newPath(t)
 	stores := make(chan *api.Store, 16)

@@ -18,7 +18,7 @@ type bareBatches struct {
 }
 
 // openBare opens a new file with the seed's schema and fills it with keys. Its
-// page cache holds the whole database, so that nobody can say it was starved.
+// page cache holds the whole database, so that it can't be said to be starved.
 func openBare(b *testing.B, keys []string) *bareBatches {
 	b.Helper()
 	connection, err := sqlite.OpenConn(filepath.Join(b.TempDir(), "bare.db"), sqlite.OpenReadWrite, sqlite.OpenCreate)

@@ -55,7 +55,7 @@ func TestBatch(t *testing.T) {
 }
 
 // TestBatchIsAtomic: whatever step fails, wherever it stands, nothing of the
-// batch is written and nobody hears of it.
+// batch is written and no listener hears of it.
 func TestBatchIsAtomic(t *testing.T) {
 	forEachConditional(t, func(t *testing.T, store conditional, clock *testkit.Clock) {
 		require.NoError(t, store.SetAll([]api.Item{{"g", "text", "v"}, {"g", "full", "9223372036854775807"}, {"h", "k", "v"}}))

@@ -254,7 +254,7 @@ func (l *logBook) String() string {
 }
 
 // What no goroutine asked for is told on a goroutine of the store's, where a
-// panic is logged and keeps the event from nobody else.
+// panic is logged and keeps the event from no other callback.
 func TestCallbacksOfPurges(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		clock, log := testkit.NewClock(), newLogBook()
@@ -281,7 +281,7 @@ func TestCallbacksOfPurges(t *testing.T) {
 		require.NoError(t, store.Close())
 		require.Contains(t, log.String(), "a bad callback")
 		require.Contains(t, log.String(), "callbacks_test.go", "the stack")
-		require.NotContains(t, log.String(), "a secret", "values are nobody's business")
+		require.NotContains(t, log.String(), "a secret", "values are not for logs")
 		require.Zero(t, store.CallbackOverflow())
 	})
 }
@@ -346,7 +346,7 @@ func TestCloseInsideBackgroundCallback(t *testing.T) {
 	})
 }
 
-// The change of a caller who has given up is told in the background.
+// The change of a caller that has given up is told in the background.
 func TestCallbackOfAbandonedWrite(t *testing.T) {
 	for _, watched := range []bool{false, true} {
 		t.Run(fmt.Sprintf("watched %v", watched), func(t *testing.T) {

@@ -194,7 +194,7 @@ func (c *child) finish() {
 }
 
 // kill ends the child without a chance to clean up, and returns the lines that
-// it had printed and nobody had read.
+// it had printed and that were not read yet.
 func (c *child) kill() (unread []string) {
 	_ = c.cmd.Process.Kill()
 	for c.lines.Scan() {

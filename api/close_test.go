@@ -107,7 +107,7 @@ func TestPlainFileAfterClose(t *testing.T) {
 	require.Equal(t, []string{"store.db", "store.db-lock"}, names)
 	owner, err := os.ReadFile(path + "-lock")
 	require.NoError(t, err)
-	require.Equal(t, "closed\n", string(owner), "nobody has it")
+	require.Equal(t, "closed\n", string(owner), "no process has it")
 	require.Equal(t, "ok", query[string](t, path, `PRAGMA integrity_check`))
 	require.Equal(t, 500, query[int](t, path, `SELECT COUNT(*) FROM entries`))
 }

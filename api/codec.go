@@ -27,7 +27,7 @@ type Codec[T any] interface {
 }
 
 // NewCodec is a codec of two functions. The slice that encode returns is copied, so
-// it may be one of the value itself. One that is nil is an error when it is needed.
+// it may be one of the value itself. A nil function is an error when it is needed.
 func NewCodec[T any](encode func(value T) ([]byte, error), decode func(data []byte) (T, error)) Codec[T] {
 	return functions[T]{encode, decode}
 }

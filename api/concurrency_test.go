@@ -44,7 +44,7 @@ func TestConcurrentReadWrite(t *testing.T) {
 	})
 }
 
-// A read never shows an older value than a read, by anybody, that ended before
+// A read never shows an older value than a read, by any goroutine, that ended before
 // it began.
 func TestReadsNeverGoBack(t *testing.T) {
 	forEachHandle(t, func(t *testing.T, store handle) {
@@ -85,7 +85,7 @@ func TestReadsNeverGoBack(t *testing.T) {
 	})
 }
 
-// Of several writers of one key one is the last, and everybody agrees which.
+// Of several writers of one key one is the last, and all agree which.
 func TestConcurrentWritersOfOneKey(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		store := open(api.WithWatchBuffer(2000))

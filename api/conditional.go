@@ -68,7 +68,7 @@ func (s *Store) Touch(group, key string, timeToLive time.Duration) error {
 	return s.apply("Touch", kv.Mutation{Kind: kv.Touch, Group: group, Key: key, HasTTL: true, TimeToLive: timeToLive})
 }
 
-// Persist has a key never expire. One that never does is left unchanged. It
+// Persist has a key never expire. A key that never does is left unchanged. It
 // fails with NotFoundError when there is no such key.
 func (s *Store) Persist(group, key string) error {
 	return s.apply("Persist", kv.Mutation{Kind: kv.Touch, Group: group, Key: key})

@@ -257,7 +257,7 @@ func TestIncrement(t *testing.T) {
 	})
 }
 
-// Of many who find a key absent one sets it.
+// Of many callers that find a key absent one sets it.
 func TestSetIfAbsentHasOneWinner(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		store := open(api.WithDurability(api.DurabilityBuffered))
@@ -305,7 +305,7 @@ func TestConcurrentCounters(t *testing.T) {
 	})
 }
 
-// countUp adds one as somebody without Increment would.
+// countUp adds 1 as a caller without Increment would.
 func countUp(store *api.Store) error {
 	for {
 		entry, err := store.Entry("g", "compared")

@@ -25,7 +25,7 @@ func withRows(t *testing.T, statements ...string) string {
 const intoEntries = "INSERT INTO entries (group_name, entry_key, entry_value, expires_at, revision) VALUES "
 
 // TestDeadlinesThatAreNone: every read of the row says so, in the same words, and
-// what it takes to mend it; nobody else is disturbed.
+// what it takes to mend it; no other call is disturbed.
 func TestDeadlinesThatAreNone(t *testing.T) {
 	for kind, value := range map[string]string{
 		"text": "'soon'", "empty text": "''", "a BLOB": "x'00'", "an empty BLOB": "x''", "a real number": "12.5",

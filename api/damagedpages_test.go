@@ -61,7 +61,7 @@ func damageLeaves(t *testing.T, path, name string, whole int) {
 	require.NoError(t, file.Close())
 }
 
-// requireDamaged: the error says what to do, whoever has found the page.
+// requireDamaged: the error says what to do, whichever call has found the page.
 func requireDamaged(t *testing.T, err error, name string) {
 	t.Helper()
 	require.ErrorIs(t, err, api.DamagedError, name)

@@ -46,7 +46,7 @@ func ExampleStore_Batch() {
 				Increment("accounts", to, int64(amount)))
 			var changed *api.RevisionMismatchError
 			if errors.As(err, &changed) && changed.Key == from {
-				continue // somebody was faster: look again
+				continue // another caller was faster: look again
 			}
 			return err
 		}
@@ -62,7 +62,7 @@ func ExampleStore_Batch() {
 	// map[ada:70 bob:50] <nil>
 }
 
-// A lock that nobody can keep for ever: it expires unless its owner renews it.
+// A lock that no owner can keep for ever: it expires unless its owner renews it.
 func ExampleStore_Batch_lock() {
 	clock := &handClock{now: time.Date(2026, time.February, 19, 12, 0, 0, 0, time.UTC)}
 	store, err := api.New(":memory:", api.WithClock(clock))
@@ -83,7 +83,7 @@ func ExampleStore_Batch_lock() {
 	bobs, err := lock("bob")
 	fmt.Println("bob:", err)
 
-	// The lock's revision tells its owners apart: ada, who is back, can't
+	// The lock's revision tells its owners apart: ada, back again, can't
 	// unlock what is bob's.
 	fmt.Println("ada:", store.CompareAndDelete("locks", "report", adas))
 	fmt.Println("bob:", store.CompareAndDelete("locks", "report", bobs))

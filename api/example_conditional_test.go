@@ -53,7 +53,7 @@ func ExampleStore_Revision() {
 	// 1 <nil>
 }
 
-// Whoever is first has the job.
+// The first caller has the job.
 func ExampleStore_SetIfAbsent() {
 	store, err := api.New(":memory:")
 	if err != nil {
@@ -78,8 +78,8 @@ func ExampleStore_SetIfAbsent() {
 	// bob comes late: taken at revision 1
 }
 
-// A value that several may change at once: read it, make the new one of it, and
-// write that only if nobody was faster. Otherwise begin again.
+// A value that several callers may change at once: read it, make the new one of it, and
+// write that only if no other was faster. Otherwise begin again.
 func ExampleStore_CompareAndSet() {
 	store, err := api.New(":memory:")
 	if err != nil {

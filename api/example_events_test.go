@@ -15,7 +15,7 @@ func ExampleStore_Watch() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	one := store.Watch("config", "theme")
+	theme := store.Watch("config", "theme")
 	all := store.Watch("*", "*")
 	if err := errors.Join(
 		store.Set("config", "theme", "dark"),
@@ -26,7 +26,7 @@ func ExampleStore_Watch() {
 	); err != nil {
 		log.Fatal(err)
 	}
-	for event := range one.Events {
+	for event := range theme.Events {
 		fmt.Printf("theme: %v %q\n", event.Type, event.Value)
 	}
 	for event := range all.Events {

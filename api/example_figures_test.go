@@ -34,7 +34,7 @@ func ExampleStore_Conflicts() {
 		if _, err := tx.Exists("users", "ada"); err != nil {
 			return err
 		}
-		if attempts++; attempts == 1 { // somebody else is faster
+		if attempts++; attempts == 1 { // another caller is faster
 			if err := store.Set("users", "ada", "admin"); err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func ExampleStore_CallbackOverflow() {
 	// 0
 }
 
-// What actors have sent to a store's address and nobody could answer.
+// What actors have sent to a store's address and the store could not answer.
 func ExampleStore_DroppedMessages() {
 	system := exampleSystem()
 	store, err := api.New(":memory:", api.WithActorSystem(system))

@@ -41,7 +41,7 @@ func ExampleMetrics() {
 	// quotas, of at most 100 namespaces: 0
 }
 
-// What can come of a request, for an alarm that tells apart who is to blame.
+// What can come of a request, for an alarm that tells apart which side is to blame.
 func ExampleRequestMetrics() {
 	requests := api.RequestMetrics{Kind: "set", Results: map[string]uint64{
 		api.ResultOK: 90, api.ResultNotFound: 0, api.ResultConflict: 3, api.ResultQuota: 2, api.ResultInvalid: 1,
@@ -69,7 +69,7 @@ func ExampleSampleKind() {
 	// kind get
 }
 
-// Who listens, and to what.
+// Which listeners there are, and to what they listen.
 func ExampleListener() {
 	store, err := api.New(":memory:")
 	if err != nil {

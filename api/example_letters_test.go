@@ -7,7 +7,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// A message waits in the store until somebody delivers it: package outbox does.
+// A message waits in the store until a program delivers it: package outbox does.
 func ExampleStore_Tell() {
 	store, err := api.New(":memory:")
 	if err != nil {
@@ -63,7 +63,7 @@ func ExampleStore_OutboxPage() {
 	// a page of 1 and small: true
 }
 
-// A message that nobody will take is given up, with a reason that can be read later.
+// A message that no receiver will take is given up, with a reason that can be read later.
 func ExampleStore_Bury() {
 	store, page := letter()
 	defer store.Close()

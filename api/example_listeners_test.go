@@ -15,7 +15,7 @@ func ExampleStore_Listeners() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	store.Watch("config", "*") // and nobody receives
+	store.Watch("config", "*") // and no goroutine receives
 	for _, key := range []string{"theme", "language", "size"} {
 		if err := store.Set("config", key, "…"); err != nil {
 			log.Fatal(err)

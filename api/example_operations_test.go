@@ -171,7 +171,7 @@ func ExampleWithProgress() {
 	// Output: true true <nil>
 }
 
-// A file that is nobody's database is replaced only by force.
+// A file that is no go-store database is replaced only by force.
 func ExampleWithForce() {
 	folder, err := os.MkdirTemp("", "go-store")
 	if err != nil {

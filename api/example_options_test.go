@@ -43,7 +43,7 @@ func ExampleWithLockTimeout() {
 	// <nil>
 }
 
-// A store notices when somebody takes its file away, and says so instead of writing
+// A store notices when its file is taken away, and says so instead of writing
 // to a file that is gone.
 func ExampleStore_Health() {
 	folder, err := os.MkdirTemp("", "go-store")
@@ -246,7 +246,7 @@ func ExampleWithMmap() {
 	// Output: <nil>
 }
 
-// A snapshot older than that is ended, once it is in the way of somebody.
+// A snapshot older than that is ended, once it is in a writer's way.
 func ExampleWithSnapshotAge() {
 	store, err := api.New(":memory:", api.WithSnapshotAge(10*time.Minute))
 	if err != nil {

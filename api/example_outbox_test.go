@@ -56,7 +56,7 @@ func ExampleNotifyOnExpiry() {
 	// Output: sessions ada 3 pages seen
 }
 
-// Who looks at an outbox finds the addresses, and what waits for each; what will never be
+// A look at an outbox finds the addresses, and what waits for each; what will never be
 // taken is given up with a reason, and may be taken back.
 func ExampleStore_OutboxAddresses() {
 	store, err := api.New(":memory:")

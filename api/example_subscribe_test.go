@@ -276,7 +276,7 @@ func ExampleSlowPolicy() {
 		if event.Type != api.EventProgress || busy {
 			continue
 		}
-		for i := range 10 { // while this loop's body runs nobody takes an event
+		for i := range 10 { // while this loop's body runs no goroutine takes an event
 			if err := store.Set("sensor", "temperature", fmt.Sprint(20+i)); err != nil {
 				log.Fatal(err)
 			}

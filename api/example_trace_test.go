@@ -10,7 +10,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// health prints what somebody on call looks at first.
+// health prints what an operator on call looks at first.
 func health(cache api.CacheMetrics, wal api.WALMetrics, checkpoints api.CheckpointMetrics, views api.ViewMetrics, expiry api.ExpiryMetrics) {
 	fmt.Println("keys in the cache:", cache.Rows, "hits:", cache.Hits > 0)
 	fmt.Println("the WAL is behind:", wal.Behind > 1000, "checkpoints failed:", checkpoints.Failures)

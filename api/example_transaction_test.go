@@ -10,7 +10,7 @@ import (
 )
 
 // Money moves from one account to another, or stays where it is. The function
-// runs again when somebody else has changed an account that it has read, so it
+// runs again when another caller has changed an account that it has read, so it
 // reads everything anew each time and does nothing else.
 func ExampleStore_Transaction() {
 	store, err := api.New(":memory:")
@@ -48,7 +48,7 @@ func ExampleStore_Transaction() {
 	// map[ada:70 bob:30] <nil>
 }
 
-// A transaction that counts depends on what it has counted: of many who ask for
+// A transaction that counts depends on what it has counted: of many that ask for
 // the last seat at once one gets it.
 func ExampleStore_Transaction_range() {
 	store, err := api.New(":memory:")
@@ -139,7 +139,7 @@ func ExampleConflictError() {
 		if _, err := tx.Increment("counters", "visits", 1); err != nil {
 			return err
 		}
-		_, err := store.Increment("counters", "visits", 1) // somebody else, each time
+		_, err := store.Increment("counters", "visits", 1) // another caller, each time
 		return err
 	})
 	var conflict *api.ConflictError

@@ -27,7 +27,7 @@ func ExampleStore_SetWithTTL() {
 	// false <nil>
 }
 
-// Expired keys are removed in the background. Whoever wants their space at
+// Expired keys are removed in the background. A caller that wants their space at
 // once removes them itself.
 func ExampleStore_PurgeExpired() {
 	clock := &handClock{now: time.Now()} // see the example of WithClock

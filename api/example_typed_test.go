@@ -39,7 +39,7 @@ func ExampleOf() {
 	// {"owner":"Ada","balance":10} <nil>
 }
 
-// The value that is there becomes the new one, whoever else writes meanwhile.
+// The value that is there becomes the new one, whatever other callers write meanwhile.
 func ExampleTyped_Update() {
 	store, err := api.New(":memory:")
 	if err != nil {

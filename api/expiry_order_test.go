@@ -17,7 +17,7 @@ import (
 
 // A batch is judged at the moment at which it begins. A key that lives then may be
 // past its deadline before the batch can be seen: for every read it lives until then,
-// so that nothing comes back which somebody has found gone.
+// so that nothing comes back that a caller has found gone.
 func TestNothingExpiresDuringABatch(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		pause, clock, armed := testkit.NewPause("writer.commit"), testkit.NewClock(), atomic.Bool{}
@@ -117,7 +117,7 @@ func TestConditionRemovesWhatHasExpired(t *testing.T) {
 	})
 }
 
-// A key is made to stay about when it expires: once somebody has found it gone, it
+// A key is made to stay about when it expires: once a caller has found it gone, it
 // stays gone.
 func TestExpiryIsLinearizable(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {

@@ -72,7 +72,7 @@ func TestWALOfAnotherStore(t *testing.T) {
 	}
 }
 
-// TestCompactBesideReaders: the file becomes smaller when they let it, and nobody takes
+// TestCompactBesideReaders: the file becomes smaller when they let it, and no reader takes
 // that for damage.
 func TestCompactBesideReaders(t *testing.T) {
 	path := newPath(t)

@@ -19,7 +19,7 @@ import (
 
 // Everything that people do to a file, to each of a store's files, at each moment of
 // its life: what was acknowledged is there afterwards, or an error has a name; and
-// what is somebody's stays as it is.
+// what belongs to another owner stays as it is.
 
 // scene is a store whose files something is done to.
 type scene struct {
@@ -27,7 +27,7 @@ type scene struct {
 	path    string
 	suffix  string // of the file
 	reopen  []string
-	foreign map[string]string // files that are nobody's but their owner's, and their content
+	foreign map[string]string // files that are not the store's, and their content
 	undone  bool              // the database was put back on purpose to what it was at first
 	removed bool              // ... or taken away while it was closed
 }
@@ -39,14 +39,14 @@ func (s *scene) there() bool {
 	return err == nil
 }
 
-// precious is a file of somebody's.
+// precious is a file of another owner's.
 func (s *scene) precious(path string) {
 	content := strings.Repeat("precious ", 5_000)
 	require.NoError(s.t, os.WriteFile(path, []byte(content), 0o600))
 	s.foreign[path] = content
 }
 
-// deeds are what is done. One that makes no sense does nothing.
+// deeds are what is done. A deed that makes no sense does nothing.
 var deeds = map[string]func(s *scene){
 	"hard link": func(s *scene) {
 		require.NoError(s.t, os.Link(s.file(), s.file()+".link"))
@@ -107,7 +107,7 @@ var deeds = map[string]func(s *scene){
 
 var whens = []string{"before open", "while open", "before Close", "after kill -9"}
 
-// holder is who has the store open: another process, which can be killed, or this one,
+// holder is the process that has the store open: another process, which can be killed, or this one,
 // which is quicker to begin.
 type holder interface {
 	tell(line string) string
@@ -167,7 +167,7 @@ func TestEverythingThatPeopleDoToFiles(t *testing.T) {
 }
 
 // play copies the template, has ten more keys set, does the deed, and has more set
-// where there is somebody to do so.
+// where there is a holder to do so.
 func play(t *testing.T, template, deed, suffix, when string) {
 	folder := filepath.Join(t.TempDir(), "folder")
 	require.NoError(t, os.CopyFS(folder, os.DirFS(template)))

@@ -319,7 +319,7 @@ func TestAnotherProgramRecovers(t *testing.T) {
 	requireKeys(t, openStore(t, path), 0, 30)
 }
 
-// TestLockFileRemoved while a store is open: nobody else becomes an owner.
+// TestLockFileRemoved while a store is open: no other process becomes an owner.
 func TestLockFileRemoved(t *testing.T) {
 	if !ownsInodes {
 		return
@@ -388,7 +388,7 @@ func TestManyOpeners(t *testing.T) {
 }
 
 // TestReadersBesideOwnersThatComeAndGo find the store at every moment, and are in
-// nobody's way.
+// no owner's way.
 func TestReadersBesideOwnersThatComeAndGo(t *testing.T) {
 	path := newPath(t)
 	store := openStore(t, path)

@@ -404,8 +404,8 @@ func TestOnChangeOfWritesByMessage(t *testing.T) {
 	require.Equal(t, "v", testkit.Await(t, "the callback", seen).Value)
 }
 
-// Close answers what was taken; what comes later has an answer too, from whoever is
-// there.
+// Close answers what was taken; what comes later has an answer too, from the gateway or, once
+// that has gone, from the library.
 func TestCloseAnswersEveryRequest(t *testing.T) {
 	system := newSystem(t)
 	store, reached, letGo := held(t, "writer.begin", api.WithActorSystem(system))
@@ -459,7 +459,7 @@ func TestCloseUnderRequests(t *testing.T) {
 	}
 }
 
-// A gateway that somebody has stopped answers what it has; the store goes on and has
+// A gateway that was stopped from outside answers what it has; the store goes on and has
 // another one.
 func TestGatewayStoppedFromOutside(t *testing.T) {
 	for name, stop := range map[string]func(*actor.RootContext, *actor.PID) *actor.Future{

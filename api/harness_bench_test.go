@@ -154,7 +154,7 @@ type benchCaller struct {
 	number  int
 	calls   int // made so far in this round
 	random  *rand.Rand
-	zipf    *rand.Zipf    // of those who draw so; nil until then
+	zipf    *rand.Zipf    // of callers that draw so; nil until then
 	untimed time.Duration // spent on what the round should not count; one caller only
 }
 

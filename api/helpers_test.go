@@ -174,7 +174,7 @@ func together(n int, run func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-// awaitTimer returns once a timer is set that fires within d. Whoever sets one
+// awaitTimer returns once a timer is set that fires within d. The goroutine that sets one
 // reads the clock first: a test that moves the clock in between goes unnoticed.
 func awaitTimer(t testing.TB, clock *testkit.Clock, d time.Duration) {
 	t.Helper()
@@ -292,7 +292,7 @@ func fingerprint(t testing.TB, folder string) map[string]string {
 	return found
 }
 
-// copyFile copies a file as anybody would.
+// copyFile copies a file as any user would.
 func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	content, err := os.ReadFile(from)

@@ -45,11 +45,11 @@ func (c keyCall) String() string {
 type keyOutput struct {
 	found   string // by get; of a mismatch, the value that was there instead
 	refused bool   // a mismatch
-	unknown bool   // nobody knows whether it was done
+	unknown bool   // it is not known whether it was done
 }
 
-// comparableKey is a single key with its conditional writes; "" is absent. An
-// outcome that nobody knows leaves both possible.
+// comparableKey is a single key with its conditional writes; "" is absent. An unknown
+// outcome leaves both possible.
 var comparableKey = porcupine.NondeterministicModel{
 	Partition: func(history []porcupine.Operation) (parts [][]porcupine.Operation) {
 		at := map[int][]porcupine.Operation{}
@@ -102,7 +102,7 @@ type keyHistory struct {
 	mu struct {
 		sync.Mutex
 		operations []porcupine.Operation
-		values     map[uint64]string // by the revision that wrote them, as far as anybody has seen
+		values     map[uint64]string // by the revision that wrote them, as far as is known
 		mismatches map[int]uint64    // by operation: the revision that was there instead
 		restarts   int               // calls that the writer's failure has undone
 	}
@@ -149,8 +149,8 @@ func TestConditionalWritesAreLinearizable(t *testing.T) {
 	})
 }
 
-// explained is the history with the values that mismatches were about. One that
-// nobody can name is left out: a refused call changes nothing.
+// explained is the history with the values that mismatches were about. An operation whose
+// value no caller can name is left out: a refused call changes nothing.
 func (h *keyHistory) explained(t *testing.T) (operations []porcupine.Operation) {
 	unnamed := 0
 	for i, operation := range h.mu.operations {
@@ -164,7 +164,7 @@ func (h *keyHistory) explained(t *testing.T) (operations []porcupine.Operation) 
 		}
 		operations = append(operations, operation)
 	}
-	// What is overwritten at once nobody may have seen: how much that is the scheduler says.
+	// What is overwritten at once no caller may have seen: how much that is the scheduler says.
 	require.GreaterOrEqual(t, len(h.mu.mismatches)-unnamed, len(h.mu.mismatches)/10)
 	return operations
 }

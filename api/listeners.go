@@ -41,7 +41,7 @@ func (s *Store) Listeners(limit int) (listeners []Listener, more bool, err error
 	return listeners, more, wrap("Listeners", err)
 }
 
-// Callbacks is how many functions OnChange has registered and nobody has taken out.
+// Callbacks is how many functions OnChange has registered and that were not taken out.
 func (s *Store) Callbacks() int { return s.inner().Callbacks() }
 
 // Namespaces are those that the store counts, in the order of their names: each that was

@@ -210,7 +210,7 @@ func requestTypes(t *testing.T) (names []string) {
 }
 
 // TestTellByMessage: what a request tells, and what a key that has expired tells, waits in
-// the outbox, at the address of whoever has asked. Tell takes no place of a quota.
+// the outbox, at the address of the actor that has asked. Tell takes no place of a quota.
 func TestTellByMessage(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		clock, system := testkit.NewClock(), newSystem(t)
@@ -327,7 +327,7 @@ func TestQuotaByMessage(t *testing.T) {
 	})
 }
 
-// Whoever has the address of a namespace's actor has the namespace, and nothing else.
+// A program that has the address of a namespace's actor has the namespace, and nothing else.
 func TestNoMessageLeavesItsNamespace(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		system := newSystem(t)

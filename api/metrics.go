@@ -119,7 +119,7 @@ type TracedBatch = kv.TracedBatch
 // contrib/otel is a tracer for OpenTelemetry.
 //
 // It is never called by an actor of the store's: neither a slow one nor one that panics delays
-// or harms anybody but its own caller.
+// or harms any caller but its own.
 func WithTracer(tracer Tracer) Option {
 	return func(c *engine.Config) error {
 		if tracer == nil {

@@ -229,7 +229,7 @@ func TestMetricsWhileEverythingHappens(t *testing.T) {
 	})
 }
 
-// TestMetricsOfListeners: who is told of changes, how far they lag, and what they have missed.
+// TestMetricsOfListeners: which are told of changes, how far they lag, and what they have missed.
 func TestMetricsOfListeners(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		var log records
@@ -328,7 +328,7 @@ func TestMetricsOfFailures(t *testing.T) {
 func TestMetricsOfScope(t *testing.T) {
 	store := openStore(t, ":memory:", api.WithMetrics())
 	one, other := newScope(t, store, "one", api.QuotaConfig{MaxKeys: 4}), newScope(t, store, "other", api.QuotaConfig{MaxKeys: 2, MaxGroups: 10})
-	require.Empty(t, one.Metrics().Quotas, "nobody has counted it yet")
+	require.Empty(t, one.Metrics().Quotas, "it was not counted yet")
 	for _, s := range []*api.ScopedStore{one, other} {
 		require.NoError(t, s.Set("g", "k", "v"))
 	}
@@ -340,7 +340,7 @@ func TestMetricsOfScope(t *testing.T) {
 	require.Equal(t, m.Log, one.Metrics().Log)
 }
 
-// TestQueueAtItsLimit: who waits for a slot is counted, and an operator told.
+// TestQueueAtItsLimit: a caller that waits for a slot is counted, and an operator told.
 func TestQueueAtItsLimit(t *testing.T) {
 	pause := testkit.NewPause("writer.commit")
 	var log records
@@ -394,7 +394,7 @@ func TestSamples(t *testing.T) {
 		came[s.Name] = true
 	}
 	require.ElementsMatch(t, order, slices.Collect(maps.Keys(came)))
-	for range m.Samples() { // who leaves the loop is left alone
+	for range m.Samples() { // a caller that leaves the loop is left alone
 		break
 	}
 }

@@ -79,9 +79,9 @@ func both(ctx, other context.Context) (context.Context, context.CancelFunc) {
 // for one opened WithReadOnly beside its owner.
 //
 // The copy is written beside path, verified, synced, and takes its name last: one
-// plain file, that New opens. A new file has the mode of the source. One that is
+// plain file, that New opens. A new file has the mode of the source. A file that is
 // there is replaced, and keeps its mode and owner, if it is a go-store database
-// that nobody has open and that has no -wal file beside it.
+// that no process has open and that has no -wal file beside it.
 //
 // What is committed meanwhile stays in the source's -wal file until the end: it
 // grows by as much.
@@ -103,7 +103,7 @@ func (s *Store) Backup(ctx context.Context, path string, options ...OperationOpt
 }
 
 // Restore puts the store in the file from in the place of the file to, which
-// nobody may have open. First from is checked, whole, as Check does; a copy of it
+// no process may have open. First from is checked, whole, as Check does; a copy of it
 // is made beside to, verified and synced, and takes its name; then what the old
 // file had beside it (-wal, -shm, -journal) is removed. From is read as
 // WithReadOnly reads it: it may be in use, and is not changed.

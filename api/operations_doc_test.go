@@ -128,7 +128,7 @@ func TestOperationsDoc_RowsWrittenBeside(t *testing.T) {
 }
 
 // TestOperationsDoc_TruncatedByACheckpoint of another program: the index says that
-// nothing is in the WAL, so nobody has cut it, and the store goes on.
+// nothing is in the WAL, so no program has cut it, and the store goes on.
 func TestOperationsDoc_TruncatedByACheckpoint(t *testing.T) {
 	path := newPath(t)
 	owner := startChild(t, taskServe, path)
@@ -257,7 +257,7 @@ func TestOperationsDoc_AfterACrash(t *testing.T) {
 func TestOperationsDoc_PartialCopies(t *testing.T) {
 	store := openStore(t, newPath(t))
 	require.NoError(t, store.Set("g", "k", "v"))
-	for i := range 32 { // enough to be looked at on the way: who is told of progress holds nothing up
+	for i := range 32 { // enough to be looked at on the way: a progress function holds nothing up
 		require.NoError(t, store.Set("large", strconv.Itoa(i), strings.Repeat("v", 1<<20)))
 	}
 	to := newPath(t)
@@ -282,7 +282,7 @@ func TestOperationsDoc_OldLayout(t *testing.T) {
 }
 
 // TestSharedMemoryCutWhileOpen: the system ends the process (SIGBUS), as it does to
-// whoever maps a file that is cut, or SQLite notices. Nothing more is acknowledged,
+// any process that maps a file that is cut, or SQLite notices. Nothing more is acknowledged,
 // and what was is there.
 func TestSharedMemoryCutWhileOpen(t *testing.T) {
 	path := newPath(t)

@@ -244,10 +244,11 @@ func WithActorSystem(system *ActorSystem) Option {
 }
 
 // WithOpened has a function called with the store once it is open, before New returns. It is for
-// Props, whose store nobody else has: what the methods of Store have and package protocol has not
-// (an outbox, a persistence provider, metrics, counts of dropped messages) is had by it. It is called
-// each time that the actor opens the store, in the actor's goroutine, before any message is taken:
-// it must not wait for the actor, and the actor closes the store. If it panics the store is closed.
+// Props, whose store only the actor has: what the methods of Store have and package protocol has
+// not (an outbox, a persistence provider, metrics, counts of dropped messages) is had by it. It is
+// called each time that the actor opens the store, in the actor's goroutine, before any message is
+// taken: it must not wait for the actor, and the actor closes the store. If it panics the store is
+// closed.
 func WithOpened(opened func(*Store)) Option {
 	return func(c *engine.Config) error {
 		if opened == nil {

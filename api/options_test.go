@@ -118,7 +118,7 @@ func TestMaxInFlight(t *testing.T) {
 		var store *api.Store
 		var most atomic.Int64
 		store = open(api.WithMaxInFlight(limit), withFailpoint(func(step string) {
-			if step == "writer.commit" { // nobody was answered yet
+			if step == "writer.commit" { // no caller was answered yet
 				for now := int64(store.InFlight()); now > most.Load(); {
 					most.Store(now)
 				}
@@ -246,7 +246,7 @@ func TestCommitLimitBoundsGroupCommits(t *testing.T) {
 	})
 }
 
-// Whoever reads may wait for a connection, and give up.
+// A reader may wait for a connection, and give up.
 func TestManyReadersOfFewConnections(t *testing.T) {
 	store := openStore(t, newPath(t), api.WithReaders(1))
 	fill(t, store, "g", 100)

@@ -15,7 +15,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// storedOrder is the keys of a file that nobody has open, in the order in which they lie.
+// storedOrder is the keys of a file that no process has open, in the order in which they lie.
 func storedOrder(t *testing.T, path string) (keys []string) {
 	t.Helper()
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)

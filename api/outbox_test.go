@@ -282,7 +282,7 @@ func TestADamagedTimer(t *testing.T) {
 	require.Empty(t, groups)
 }
 
-// TestAQuotaAndMessages: messages are the whole store's and count for nobody, and so do
+// TestAQuotaAndMessages: messages are the whole store's and count for no namespace, and so do
 // timers, of which there is one for a key at most. At its limit a namespace tells, sets
 // timers for the keys that it has, and is told.
 func TestAQuotaAndMessages(t *testing.T) {

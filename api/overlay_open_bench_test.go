@@ -68,7 +68,7 @@ func killedWithUnfolded(b *testing.B, path string, bytes int64) (unfolded int64,
 }
 
 // copyStore copies the files of a store as they lie there. The log first: a checkpoint may
-// move it into the database meanwhile, but nothing is taken from it while nobody writes.
+// move it into the database meanwhile, but nothing is taken from it while no caller writes.
 func copyStore(b *testing.B, from, to string) {
 	b.Helper()
 	for _, suffix := range []string{"-wal", "", "-lock"} {

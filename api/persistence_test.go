@@ -34,7 +34,7 @@ func TestPersistence(t *testing.T) {
 	}
 }
 
-// A store in memory is nobody else's, and gone when it closes.
+// A store in memory is its opener's alone, and gone when it closes.
 func TestMemoryIsEphemeral(t *testing.T) {
 	t.Chdir(t.TempDir())
 	first, second := openStore(t, ":memory:"), openStore(t, ":memory:")

@@ -9,7 +9,7 @@ package api
 //
 // A store opened WithReadOnly has an actor too: it answers reads and subscriptions, and
 // writes with ReadOnlyError. On a closed store PID fails with ClosedError; messages to
-// the actor of one that was closed are dead letters of the actor system.
+// the actor of a store that was closed are dead letters of the actor system.
 //
 // A holder of the PID can do everything that the actor can, and stop it. It does not
 // obey the context of WithContext.
@@ -42,7 +42,7 @@ type DroppedMessages struct {
 	Crowded     uint64 // requests, not done, of senders whose mailbox takes no answers
 	Undelivered uint64 // answers whose senders were gone, or took nothing until the end
 	Flooded     uint64 // refused, by protocol.Busy, since 65,536 messages or 64 MiB waited already; not in the log
-	LostTimers  uint64 // of NotifyOnExpiry, damaged or overwritten with no address: nobody was told that the keys expired
+	LostTimers  uint64 // of NotifyOnExpiry, damaged or overwritten with no address: no actor was told that the keys expired
 }
 
 // DroppedMessages is how many there were so far.

@@ -73,7 +73,7 @@ func family(t *testing.T, system *api.ActorSystem, decide func(error) actor.Dire
 	return p, pid, newClient(t, system, child)
 }
 
-// A store is somebody's child: it opens, works and stops with its parent, and answers
+// A store is an actor's child: it opens, works and stops with its parent, and answers
 // what it has taken before.
 func TestStoreAsAChild(t *testing.T) {
 	forEachPath(t, func(t *testing.T, path string) {
@@ -257,7 +257,7 @@ func storeActors(system *api.ActorSystem, prefix string) (pids []*actor.PID) {
 	return pids
 }
 
-// Somebody stops an actor of a store that is a child: that is a fault. Whatever was sent
+// An actor of a store that is a child is stopped from outside: that is a fault. Whatever was sent
 // has an answer, and what was acknowledged is there afterwards.
 func TestActorOfAChildStoppedFromOutside(t *testing.T) {
 	for _, prefix := range []string{"go-store-writer-", "go-store-notifier-", "go-store-reaper-", "go-store-quota-"} {

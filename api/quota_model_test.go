@@ -151,16 +151,16 @@ func quotaStep(random *rand.Rand, views []quotaView, model *quotaModel, clock *t
 		return api.Item{Group: group, Key: fmt.Sprint("k", random.IntN(5)), Value: fmt.Sprint(random.IntN(1000))}
 	}
 	full := func(i api.Item) api.Item { i.Group = view.prefix + i.Group; return i }
-	one := item()
+	drawn := item()
 	switch n := random.IntN(20); {
 	case n < 6:
-		did = fmt.Sprintf("Set %+v", full(one))
-		return did, view.Set(one.Group, one.Key, one.Value), model.set(view.namespace, view.quota, math.MaxInt64, full(one))
+		did = fmt.Sprintf("Set %+v", full(drawn))
+		return did, view.Set(drawn.Group, drawn.Key, drawn.Value), model.set(view.namespace, view.quota, math.MaxInt64, full(drawn))
 	case n < 11:
 		ttl := []time.Duration{-time.Second, 0, time.Second, 2 * time.Second, time.Minute}[random.IntN(5)]
-		did = fmt.Sprintf("SetWithTTL %+v %v", full(one), ttl)
-		return did, view.SetWithTTL(one.Group, one.Key, one.Value, ttl),
-			model.set(view.namespace, view.quota, model.now+ttl.Milliseconds(), full(one))
+		did = fmt.Sprintf("SetWithTTL %+v %v", full(drawn), ttl)
+		return did, view.SetWithTTL(drawn.Group, drawn.Key, drawn.Value, ttl),
+			model.set(view.namespace, view.quota, model.now+ttl.Milliseconds(), full(drawn))
 	case n < 14:
 		var items, fulls []api.Item
 		for range 1 + random.IntN(4) {
@@ -170,14 +170,14 @@ func quotaStep(random *rand.Rand, views []quotaView, model *quotaModel, clock *t
 		did = fmt.Sprintf("SetAll %+v", fulls)
 		return did, view.SetAll(items), model.set(view.namespace, view.quota, math.MaxInt64, fulls...)
 	case n < 16:
-		delete(model.groups[full(one).Group], one.Key)
-		return fmt.Sprintf("Delete %+v", full(one)), view.Delete(one.Group, one.Key), nil
+		delete(model.groups[full(drawn).Group], drawn.Key)
+		return fmt.Sprintf("Delete %+v", full(drawn)), view.Delete(drawn.Group, drawn.Key), nil
 	case n < 17:
-		delete(model.groups, full(one).Group)
-		return "DeleteGroup " + full(one).Group, view.DeleteGroup(one.Group), nil
+		delete(model.groups, full(drawn).Group)
+		return "DeleteGroup " + full(drawn).Group, view.DeleteGroup(drawn.Group), nil
 	case n < 18 && random.IntN(3) == 0:
-		model.deletePrefix(full(one).Group)
-		return "DeletePrefix " + full(one).Group, view.DeletePrefix(one.Group), nil
+		model.deletePrefix(full(drawn).Group)
+		return "DeletePrefix " + full(drawn).Group, view.DeletePrefix(drawn.Group), nil
 	case n < 19:
 		_, err := view.PurgeExpired()
 		return "PurgeExpired", err, nil

@@ -328,7 +328,7 @@ func TestQuotaWarning(t *testing.T) {
 	})
 }
 
-// A log handler that panics harms nobody.
+// A log handler that panics harms no caller.
 func TestPanickingLog(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		store := open(api.WithLogger(slog.New(panickingHandler{slog.DiscardHandler})))

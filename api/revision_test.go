@@ -25,7 +25,7 @@ func TestRevisionRightAfterOpening(t *testing.T) {
 	}
 }
 
-// Whoever has read a key of some revision finds that the store has reached it.
+// A caller that has read a key of some revision finds that the store has reached it.
 func TestRevisionIsNotBehindWhatWasRead(t *testing.T) {
 	forEachStore(t, func(t *testing.T, open func(...api.Option) *api.Store) {
 		const writes = 100

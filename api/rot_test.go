@@ -223,7 +223,7 @@ func TestBitRot(t *testing.T) {
 }
 
 // What the log still tells of is compared with the entries: whatever the store itself
-// does agrees; what somebody else has written is counted, and no damage.
+// does agrees; what another program has written is counted, and no damage.
 func TestCheckCountsWhatDiffersFromTheLog(t *testing.T) {
 	path := newPath(t)
 	store := openStore(t, path)

@@ -20,10 +20,9 @@ import (
 // take turns.)
 //
 // Close it: an open snapshot keeps what was overwritten since, and where SQLite reads a
-// connection.
-// One that is forgotten ends by itself, in a file also one that has made the
-// write-ahead log too long (both WithSnapshotAge); its methods then fail
-// with SnapshotExpiredError, and after Close with SnapshotClosedError.
+// connection. A forgotten snapshot ends by itself, in a file also a snapshot that has made
+// the write-ahead log too long (both WithSnapshotAge); its methods then fail with
+// SnapshotExpiredError, and after Close with SnapshotClosedError.
 type Snapshot struct {
 	inner  *engine.Snapshot
 	engine *engine.Engine
@@ -183,7 +182,7 @@ func many(rows []kv.Row, err error) (map[string]string, error) {
 }
 
 // AppendValue appends the bytes of a key's value to a buffer and returns it, as
-// append does: with one that is large enough nothing is allocated for a key that
+// append does: with a buffer that is large enough nothing is allocated for a key that
 // was read lately. It fails as Get does, and returns the buffer as it was.
 func (s *Store) AppendValue(buffer []byte, group, key string) ([]byte, error) {
 	row, err := s.inner().Get(s.context(), group, key)

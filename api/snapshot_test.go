@@ -136,8 +136,8 @@ func TestSnapshotsOfAClosedStore(t *testing.T) {
 	})
 }
 
-// A loop that nobody goes on with, and that keeps the log from starting anew,
-// is ended when it has reached its age; one that is in nobody's way is not.
+// A loop that no goroutine goes on with, and that keeps the log from starting anew,
+// is ended when it has reached its age; one that is in no writer's way is not.
 func TestForgottenLoopsEnd(t *testing.T) {
 	store := openStore(t, newPath(t), api.WithSnapshotAge(time.Nanosecond), api.WithDurability(api.DurabilityBuffered))
 	fill(t, store, "g", 900)

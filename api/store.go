@@ -25,7 +25,7 @@ type Usage = kv.Usage
 type Stats = kv.Stats
 
 // Store is an open store. It is safe for use by any number of goroutines. Methods
-// of one that is nil fail with NilStoreError, or do nothing where they return no
+// of a nil Store fail with NilStoreError, or do nothing where they return no
 // error.
 type Store struct {
 	engine *engine.Engine

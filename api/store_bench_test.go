@@ -135,7 +135,7 @@ func BenchmarkSet_Quota(b *testing.B) {
 }
 
 // BenchmarkSet_Watched is the latency of a Set that 10,000 watchers wait for:
-// when nobody reads their channels, so that each event is counted as dropped,
+// when no goroutine reads their channels, so that each event is counted as dropped,
 // and when a goroutine reads each.
 func BenchmarkSet_Watched(b *testing.B) {
 	for _, audience := range []string{"idle", "reading"} {

@@ -302,7 +302,7 @@ func TestSubscribe_SlowEndEnds(t *testing.T) {
 	})
 }
 
-// A commit that is larger than the buffer does not make anybody slow.
+// A commit that is larger than the buffer does not make a subscriber slow.
 func TestSubscribe_LargeCommits(t *testing.T) {
 	store := openStore(t, ":memory:")
 	for _, policy := range []api.SlowPolicy{api.SlowSkip, api.SlowEnd} {
@@ -388,7 +388,7 @@ func TestSubscribe_StateThenChanges(t *testing.T) {
 		var done atomic.Uint64 // the last revision, once all is written
 		go func() {
 			err := together(4, func(i int) error { return write(i, 100) })
-			select { // who has the state has changes yet to come
+			select { // a subscriber that has the state has changes yet to come
 			case <-joined:
 			case <-ctx.Done():
 			}
@@ -635,7 +635,7 @@ func TestSubscribe_LoopsThatFail(t *testing.T) {
 	subscribe(t, store, api.SubscribeOptions{}).quiet(store, "g")
 }
 
-// A read-only store follows whoever owns the file, over the owner's end and into
+// A read-only store follows the owner of the file, over the owner's end and into
 // the next one's time.
 func TestSubscribe_ReadOnly(t *testing.T) {
 	path := newPath(t)

@@ -499,7 +499,7 @@ func TestNotifyOnExpiryRefusesAddresses(t *testing.T) {
 	requireCount(t, store, "", 0)
 }
 
-// FuzzDecodeMessage: rows of the outbox may be anybody's.
+// FuzzDecodeMessage: rows of the outbox may be written by any program.
 func FuzzDecodeMessage(f *testing.F) {
 	f.Add((&kv.Message{Payload: "p"}).Encode())
 	f.Add((&kv.Message{Expired: &kv.Expired{Group: "g", Key: "k", Value: "v", ExpiresAt: -1, Omitted: true}}).Encode())

@@ -143,7 +143,7 @@ func TestTracerThatHarms(t *testing.T) {
 		go func() { done <- with(harm{end: func() { close(reached); <-slow }}).Set("g", "slow", "v") }()
 		testkit.Await(t, "the slow one's end", reached)
 		for i := range 100 {
-			require.NoError(t, store.Set("g", fmt.Sprint(i), "v"), "nobody waits for it")
+			require.NoError(t, store.Set("g", fmt.Sprint(i), "v"), "no caller waits for it")
 		}
 		requireValue(t, store, "g", "slow", "v")
 		require.Zero(t, store.InFlight())

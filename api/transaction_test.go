@@ -149,7 +149,7 @@ func TestTransactionIsASnapshot(t *testing.T) {
 }
 
 // TestTransactionConflicts: whatever the transaction has read, present or not,
-// and somebody changes meanwhile, makes it run again; nothing else does.
+// and another caller changes meanwhile, makes it run again; nothing else does.
 func TestTransactionConflicts(t *testing.T) {
 	get := func(key string) func(tx *api.Transaction) error {
 		return func(tx *api.Transaction) error {
@@ -386,7 +386,7 @@ func TestTransactionKeepsToTheQuota(t *testing.T) {
 	})
 }
 
-// TestTransactionIsOneEvent for those who watch: all its events have one
+// TestTransactionIsOneEvent for watchers: all its events have one
 // revision and come together.
 func TestTransactionIsOneEvent(t *testing.T) {
 	eachTransactor(t, func(t *testing.T, store transactor, _ *testkit.Clock) {
@@ -529,7 +529,7 @@ func TestTransactionsOnHotKeysMakeProgress(t *testing.T) {
 		require.NoError(t, err)
 		sum += n
 	}
-	require.Equal(t, 2*succeeded, sum, "those who gave up wrote nothing, the others once")
+	require.Equal(t, 2*succeeded, sum, "callers that gave up wrote nothing, the others once")
 	require.Greater(t, succeeded, gaveUp, "%d conflicts", store.Conflicts())
 	t.Logf("%d succeeded, %d gave up, %d conflicts", succeeded, gaveUp, store.Conflicts())
 }

@@ -119,7 +119,7 @@ func TestWritesOverTTL(t *testing.T) {
 }
 
 // A time to live of zero or less, or of less than the clock's unit, makes a
-// key that has expired already. One of three centuries is no overflow.
+// key that has expired already. A time to live of three centuries is no overflow.
 func TestExtremeTTLs(t *testing.T) {
 	forEachTimedHandle(t, func(t *testing.T, store handle, clock *testkit.Clock) {
 		watcher := store.Watch("*", "*")
@@ -352,7 +352,7 @@ func TestClockSetForward(t *testing.T) {
 	})
 }
 
-// With the machine's clock, in a bubble where time passes only while everybody
+// With the machine's clock, in a bubble where time passes only while every goroutine
 // waits: the defaults end to end.
 func TestExpiryInRealTime(t *testing.T) {
 	forEachPath(t, func(t *testing.T, path string) {

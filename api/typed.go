@@ -242,7 +242,7 @@ func (t *Typed[T]) All() iter.Seq2[TypedEntry[T], error] {
 }
 
 // Subscribe is Store.Subscribe for the changes of the group, with values. Of the
-// filters only the keys count: one that names a group is an InvalidOptionError. A
+// filters only the keys count: a filter that names a group is an InvalidOptionError. A
 // value that can't be decoded is yielded as a *CodecError, with its event, and the
 // subscription goes on if the loop's body does: nothing is passed over in silence.
 // Any other error ends it and is the last that is yielded.

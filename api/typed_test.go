@@ -551,8 +551,8 @@ func closedStore(t *testing.T) *api.Store {
 	return store
 }
 
-// Bytes are copied on their way in and on their way out: once, and so nobody sees what
-// another one does to a slice.
+// Bytes are copied on their way in and on their way out: once, and so no caller sees what
+// another does to a slice.
 func TestBytes(t *testing.T) {
 	forEachHandle(t, func(t *testing.T, handle handle) {
 		store := handle.(api.Storer)

@@ -28,7 +28,7 @@ func TestWatchOfOneKey(t *testing.T) {
 	})
 }
 
-// The deletion of a group is news for those who watch all its keys or the key
+// The deletion of a group is news for watchers of all its keys or of the key
 // "", not for those of a single key.
 func TestWatchersOfDeletedGroups(t *testing.T) {
 	forEachHandle(t, func(t *testing.T, store handle) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// DescribeMachine says where a run takes place, so that nobody compares its
+// DescribeMachine says where a run takes place, so that no reader compares its
 // figures with another machine's without knowing. It writes a small file in
 // folder, an empty one of the caller's, and syncs it some times; the folder
 // above is the one that is named.

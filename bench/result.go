@@ -109,7 +109,7 @@ type Beside struct {
 type Round struct {
 	Operations int64   `json:"operations"`
 	Seconds    float64 `json:"seconds"` // without Close
-	Close      float64 `json:"close_s"` // 0 if it is in nobody's time
+	Close      float64 `json:"close_s"` // 0 if its time does not count
 	Open       float64 `json:"open_s"`  // never part of the time
 	// Written is how many bytes the process had written to disk meanwhile, what Close wrote
 	// included if its time counts; 0 where the system does not tell it.
@@ -166,7 +166,7 @@ type Delivery struct {
 	Expected  int64   `json:"expected"`
 	Received  int64   `json:"received"`
 	Dropped   int64   `json:"dropped"` // Expected - Received
-	Silent    bool    `json:"silent"`  // nobody was told of drops
+	Silent    bool    `json:"silent"`  // drops were not told of
 	Latency   Latency `json:"latency"` // from the write's begin, or the deadline, to the receipt
 }
 

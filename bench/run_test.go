@@ -19,7 +19,7 @@ type fake struct {
 	call, close time.Duration
 	opened      *[]string
 	name        string
-	values      chan map[string]string // one map, for who holds it
+	values      chan map[string]string // one map, for the goroutine that holds it
 	forget      string                 // a key that it does not keep
 	loaded      []string               // keys, in the order in which they came
 }

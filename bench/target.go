@@ -155,7 +155,7 @@ type Contender struct {
 	// Note is what a reader of the figures has to know besides.
 	Note string
 	// Ephemeral targets lose everything when they close, so they stay open
-	// from one round to the next, and their Close is in nobody's time.
+	// from one round to the next, and the time of their Close does not count.
 	Ephemeral bool
 	// Open opens or creates a store in a folder that is its own.
 	Open func(folder string, settings Settings) (Target, error)

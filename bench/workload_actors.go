@@ -22,7 +22,7 @@ const (
 	actorBurst = 1_000
 	// mostTimers is how many fall due in one second.
 	mostTimers = 100_000
-	// timersRound is the longest that anybody waits for them.
+	// timersRound is the longest that the workload waits for them.
 	timersRound = time.Minute
 	// timersBatch is how many are set in one commit, and in timersMargin times as long
 	// as the first ones took, and timersLeast, all are to be set.

@@ -23,9 +23,9 @@ var transactionWorkloads = []Workload{
 // swap reads two keys and writes both. Values are made outside the function,
 // which may run more than once.
 func (s *session) swap(c *Caller, transactor Transactor) error {
-	one := c.Keys.next(c.Random, s.plan.Keys)
-	other := (one + 1 + c.Random.IntN(s.plan.Keys-1)) % s.plan.Keys
-	names := [2]string{s.keys.name(one), s.keys.name(other)}
+	first := c.Keys.next(c.Random, s.plan.Keys)
+	other := (first + 1 + c.Random.IntN(s.plan.Keys-1)) % s.plan.Keys
+	names := [2]string{s.keys.name(first), s.keys.name(other)}
 	values := [2]string{s.sizes.value(c.Random), s.sizes.value(c.Random)}
 	return transactor.Transaction(func(tx Transaction) error {
 		for _, name := range names {

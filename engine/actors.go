@@ -13,7 +13,7 @@ import (
 )
 
 // start spawns the actors in the order in which facts flow, last first: the
-// writer's first fact finds everybody there.
+// writer's first fact finds every actor there.
 func (e *Engine) start() (_ *actors, err error) {
 	system, release := e.config.System, func() {}
 	if system == nil {

@@ -8,7 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// openCache makes the read cache of a store that nobody else writes to.
+// openCache makes the read cache of a store that no other process writes to.
 func (e *Engine) openCache() {
 	if e.config.ReadCache > 0 {
 		e.cache = cache.New(e.config.ReadCache, e.database, e.config.Failpoint)

@@ -48,7 +48,7 @@ type Config struct {
 	Clock         clock.Source  // default: the machine's
 	Metrics       bool          // requests are counted
 	Tracer        kv.Tracer     // default: none
-	Opened        func(*Engine) // called with the store once it is open; default: nobody is
+	Opened        func(*Engine) // called with the store once it is open; default: none
 	Failpoint     failpoint.Hook
 	FoldStep      func(step string)                   // for tests: see sqlite.Config
 	Writer        func(storage.Writer) storage.Writer // for tests: what the writer has in the place of its database
@@ -138,7 +138,7 @@ func (c Config) complete() (Config, error) {
 const minOverlay = 64 << 10
 
 // What a log keeps by default: as much as fits, within a day, into a part of
-// the file, or of the process's memory, that nobody will miss.
+// the file, or of the process's memory, that no program will miss.
 const (
 	defaultRetentionRevisions = 1_000_000
 	defaultRetentionBytes     = 64 << 20

@@ -103,7 +103,7 @@ func TestReadOnly(t *testing.T) {
 	require.ErrorIs(t, err, kv.ClosedError)
 }
 
-// TestLoggerThatPanics: it costs nobody an answer.
+// TestLoggerThatPanics: it costs no caller an answer.
 func TestLoggerThatPanics(t *testing.T) {
 	for _, step := range []string{"writer.apply", "writer.drain", "notifier.deliver", "notifier.stop", "quota.count", "reaper.wake"} {
 		t.Run(step, func(t *testing.T) {

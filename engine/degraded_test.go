@@ -31,7 +31,7 @@ func recovers(t *testing.T, e *Engine) {
 }
 
 // TestDegraded: while the disk fails the store answers reads, refuses writes by name,
-// leaves the disk alone between two attempts, and tells whoever asks. Once the disk is
+// leaves the disk alone between two attempts, and tells callers that ask. Once the disk is
 // mended it recovers, asked or not.
 func TestDegraded(t *testing.T) {
 	for name, fault := range map[string]error{

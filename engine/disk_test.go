@@ -75,7 +75,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 // TestCommitOfUnknownOutcome: the log can't be synced. The caller is told that
-// nobody knows, the watcher that it may have missed something, and figures are
+// the outcome is unknown, the watcher that it may have missed something, and figures are
 // counted anew.
 func TestCommitOfUnknownOutcome(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
@@ -101,8 +101,8 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 }
 
 // TestUnknownOutcomeDuringACount: a namespace is being counted, writes wait for
-// it, and a commit in between has an outcome that nobody knows. The count is of
-// no use then; a new one answers those who wait.
+// it, and a commit in between has an unknown outcome. The count is of
+// no use then; a new one answers the callers that wait.
 func TestUnknownOutcomeDuringACount(t *testing.T) {
 	pause := testkit.NewPause("quota.count")
 	e := open(t, Config{Path: filepath.Join(t.TempDir(), "store.db"), Failpoint: pause.Hook})
@@ -160,7 +160,7 @@ func TestFailingDiskUnderLoad(t *testing.T) {
 }
 
 // TestSnapshotThatFails: the file has gone elsewhere, so that no connection can
-// be opened for counting. Whoever waits for the count is told.
+// be opened for counting. A caller that waits for the count is told.
 func TestSnapshotThatFails(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file can't be moved")

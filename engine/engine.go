@@ -37,7 +37,7 @@ type Changed = notifier.Changed
 // Engine is one open store. It is safe for use by any number of goroutines.
 type Engine struct {
 	config    Config
-	logs      *logs // nil: nobody listens
+	logs      *logs // nil: there is no logger
 	clock     *clock.Clock
 	database  storage.Database
 	reads     storage.Reads
@@ -119,8 +119,8 @@ func Open(config Config) (_ *Engine, err error) {
 	return e, nil
 }
 
-// tellOpened calls what is to be called with the store. Where that does not return nobody has the
-// store.
+// tellOpened calls what is to be called with the store. Where that does not return no caller has
+// the store.
 func (e *Engine) tellOpened() {
 	if e.config.Opened == nil {
 		return

@@ -16,7 +16,7 @@ const (
 	// feedBytes is how much of the log a subscriber reads at a time.
 	feedBytes = 1 << 20
 	// pollInterval is how often the log of a store that another process owns is
-	// looked at. Within a process nobody polls.
+	// looked at. Within a process no subscriber polls.
 	pollInterval = 20 * time.Millisecond
 	// largeRecord is the largest record whose events are decoded all at once, and
 	// decodedAtOnce how many of a larger one are.

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestJoinBetweenTheWritersLookAndCommit: nobody listened when the writer began
-// a batch. Somebody comes before COMMIT, and finds nothing in the log to its end.
+// TestJoinBetweenTheWritersLookAndCommit: no subscriber listened when the writer began
+// a batch. One comes before COMMIT, and finds nothing in the log to its end.
 // The events must come by memory.
 func TestJoinBetweenTheWritersLookAndCommit(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
@@ -86,7 +86,7 @@ func TestJoinAtEveryStepOfACommit(t *testing.T) {
 }
 
 // TestFailureBetweenCommitAndHandOver: an actor fails when a batch is committed
-// and those who listen have not been told, or not all of them. They are told once.
+// and the listeners have not been told, or not all of them. They are told once.
 func TestFailureBetweenCommitAndHandOver(t *testing.T) {
 	for _, step := range []string{"writer.committed", "writer.publish", "notifier.deliver", "notifier.delivered"} {
 		t.Run(step, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestNothingIsLeftOfALoop(t *testing.T) {
 	}
 	listening := func() {
 		if !e.actors.notifier.Listening() {
-			t.Error("a subscriber of whom nobody knows")
+			t.Error("a subscriber of which no actor knows")
 		}
 	}
 	last := kv.SubscribeOptions{From: 3}

@@ -188,7 +188,7 @@ func TestOneLargeCommitLeavesNothingBehind(t *testing.T) {
 	})
 }
 
-// TestKeysDoNotKeepTheirValues: who keeps the names that a scan or an event has
+// TestKeysDoNotKeepTheirValues: a program that keeps the names that a scan or an event has
 // brought, in a cache of its own say, does not keep the values in memory too.
 func TestKeysDoNotKeepTheirValues(t *testing.T) {
 	const large, small = 64, 20_000

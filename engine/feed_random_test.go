@@ -169,7 +169,7 @@ func (m *mixer) step() {
 	_, _ = m.e.Apply(context.Background(), mutation)
 }
 
-// observers are all ways to subscribe. Those who are slow call wait now and then.
+// observers are all ways to subscribe. Slow ones call wait now and then.
 func observers(wait func(), random func(n int) int) (all []*observer) {
 	slow := func() {
 		if random(4) == 0 {
@@ -241,7 +241,7 @@ func everythingIsTold(t *testing.T, path string, faults *testkit.Faults, odds in
 	tokens, hurried := make(chan struct{}), make(chan struct{})
 	wait := func() {
 		select {
-		case <-hurried: // for a start nobody is slow
+		case <-hurried: // for a start no observer is slow
 			<-tokens
 		default:
 		}
@@ -283,7 +283,7 @@ func everythingIsTold(t *testing.T, path string, faults *testkit.Faults, odds in
 			}
 		}
 	}
-	require.NotZero(t, gaps, "nobody was ever slow")
+	require.NotZero(t, gaps, "no observer was ever slow")
 }
 
 // mix has some goroutines do everything at random, and calls each after every

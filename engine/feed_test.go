@@ -78,7 +78,7 @@ func (h *handOver) end() error {
 }
 
 // TestSubscribersInTheMomentAfterCommit: a commit stands in the log and the
-// writer has told nobody of it yet. Whoever reads the log sees it, resumes
+// writer has told no listener of it yet. A subscriber that reads the log sees it, resumes
 // after it, and begins with a state that holds it.
 func TestSubscribersInTheMomentAfterCommit(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
@@ -161,7 +161,7 @@ func TestQuietSubscriberOfATrimmedLog(t *testing.T) {
 				}
 			}
 		}
-		// Progress comes to those only who have read the log to its end.
+		// Progress comes only to subscribers that have read the log to its end.
 		joined := func() {
 			reached := must(t, e, set("noise", "k", "v")).Revision
 			for _, s := range []*handOver{patient, hasty} {

@@ -51,7 +51,7 @@ func TestReadsWhoseGoroutineEnds(t *testing.T) {
 	require.Equal(t, ends, failed)
 }
 
-// TestSubscriptionsWhoseGoroutineEnds say so to whoever has subscribed.
+// TestSubscriptionsWhoseGoroutineEnds say so to the actor that has subscribed.
 func TestSubscriptionsWhoseGoroutineEnds(t *testing.T) {
 	system, clock := foreign(), &fatal{Source: clock.System()}
 	defer system.Shutdown()

@@ -249,7 +249,7 @@ func TestManyGateways(t *testing.T) {
 	require.ErrorIs(t, err, kv.ClosedError)
 }
 
-// TestTooManyGateways: whoever opens namespaces finds an end, and those that have
+// TestTooManyGateways: a caller that opens namespaces finds an end, and those that have
 // stopped make room.
 func TestTooManyGateways(t *testing.T) {
 	system := foreign()
@@ -264,13 +264,13 @@ func TestTooManyGateways(t *testing.T) {
 	s := speak(t, system)
 	s.send(whole, protocol.OpenNamespace{ID: 1, Name: "n", Quota: kv.QuotaConfig{MaxGroups: 1}})
 	require.ErrorIs(t, s.next().(protocol.NamespaceOpened).Err, kv.TooManyActorsError)
-	one, err := e.PID("n", kv.QuotaConfig{MaxKeys: 7})
+	seven, err := e.PID("n", kv.QuotaConfig{MaxKeys: 7})
 	require.NoError(t, err, "it is there already")
 	again, err := e.PID("", kv.QuotaConfig{})
 	require.NoError(t, err)
 	require.Equal(t, whole, again)
 
-	require.NoError(t, system.Root.StopFuture(one).Wait())
+	require.NoError(t, system.Root.StopFuture(seven).Wait())
 	testkit.Until(t, "room", func() bool {
 		_, err := e.PID("n", kv.QuotaConfig{MaxGroups: 1})
 		return err == nil
@@ -333,7 +333,7 @@ func TestOrderOfOneSender(t *testing.T) {
 }
 
 // TestAnswersOfOneSender come in the order of the writes, also where the notifier has
-// those of one commit and nobody watches the next. Who calls does not wait for it.
+// those of one commit and no watcher wants the next. A caller does not wait for it.
 func TestAnswersOfOneSender(t *testing.T) {
 	for _, step := range []string{"notifier.deliver", "notifier.delivered"} {
 		t.Run(step, func(t *testing.T) {
@@ -370,8 +370,8 @@ type impostor struct{}
 func (impostor) RequestID() uint64        { panic("asked") }
 func (impostor) IgnoreDeadLetterLogging() {}
 
-// TestFlood: who sends more than a gateway takes is told so at once, by whoever it is
-// that works, and everything is answered once.
+// TestFlood: a sender of more than a gateway takes is told so at once, by whichever goroutine
+// works, and everything is answered once.
 func TestFlood(t *testing.T) {
 	const messages, more = 1 << 16, 10
 	for name, shape := range map[string]struct {

@@ -36,12 +36,12 @@ type gateways struct {
 const maxGateways = 4096
 
 // PID is the address of the gateway for a namespace, or for the whole store, in the
-// system that the caller has given. One that has been stopped is replaced.
+// system that the caller has given. A gateway that was stopped is replaced.
 func (e *Engine) PID(namespace string, quota kv.QuotaConfig) (*actor.PID, error) {
 	if err := e.usable(); err != nil {
 		return nil, err
 	}
-	if e.config.System == nil { // nobody could send anything to it
+	if e.config.System == nil { // no actor could send anything to it
 		return nil, fmt.Errorf("the store's actors run in a system of their own; open it WithActorSystem: %w", kv.InvalidOptionError)
 	}
 	g := &e.gateways

@@ -44,7 +44,7 @@ func TestHealthTellsThatNothingIsMoved(t *testing.T) {
 			must(t, e, set("g", fmt.Sprint(i), strings.Repeat("v", 1<<20)))
 		}
 	}
-	require.NoError(t, ctx.Err(), "nobody is told")
+	require.NoError(t, ctx.Err(), "no watcher is told")
 	must(t, e, set("g", "k", "v"))
 	require.NoError(t, e.Fold(ctx))
 	require.ErrorIs(t, e.Health().Err, kv.CheckpointError)
@@ -58,7 +58,7 @@ func TestHealthTellsThatNothingIsMoved(t *testing.T) {
 }
 
 // A fault of the fold comes beside the writer's: each is told for as long as it lasts,
-// both have the time of the older, and who watches is told of each change once.
+// both have the time of the older, and a watcher is told of each change once.
 func TestHealthTellsEveryFault(t *testing.T) {
 	clock := testkit.NewClock()
 	e := open(t, Config{Path: filepath.Join(t.TempDir(), "store.db"), Clock: clock, Overlay: 1 << 20})

@@ -31,7 +31,7 @@ type load struct {
 	stop    atomic.Bool
 	running sync.WaitGroup
 
-	complaints struct { // of the workers, who may outlive a test that fails
+	complaints struct { // of the workers, that may outlive a test that fails
 		sync.Mutex
 		all []string
 	}
@@ -131,7 +131,7 @@ func (w *worker) step() {
 		w.batch()
 	case 6, 7:
 		w.read(place)
-	case 8, 9: // nobody's model: it is gone at once, or soon
+	case 8, 9: // in no worker's model: it is gone at once, or soon
 		w.try(ttl(set("short:g", fmt.Sprint(w.id), "v"), time.Duration(w.random.IntN(3))*time.Millisecond))
 		_, _ = w.e.Get(context.Background(), "short:g", fmt.Sprint(w.id))
 	case 10:
@@ -160,7 +160,7 @@ func (w *worker) subscribe(p kv.Key) {
 	feed := w.e.Subscribe(w.load.ending, context.Background(), kv.SubscribeOptions{
 		Filters: []kv.Filter{{Group: kv.Exactly(p.Group), Key: kv.Exactly(p.Key)}}, Progress: time.Millisecond})
 	if err := w.write(p, set(p.Group, p.Key, w.next())); errors.Is(err, kv.DegradedError) {
-		return // so may everybody's be for the moment
+		return // so may every worker's be for the moment
 	}
 	for _, err := range feed {
 		if err != nil && w.load.ending.Err() == nil && !w.lenient.Load() {
@@ -312,5 +312,5 @@ func (l *load) verifyEvents() {
 			}
 		}
 	}
-	require.LessOrEqual(l.t, uint64(missed), l.watcher.Dropped(), "events are missing that nobody was told of")
+	require.LessOrEqual(l.t, uint64(missed), l.watcher.Dropped(), "events are missing and were not counted")
 }

@@ -19,7 +19,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// replay does what events say to a map, as somebody would who has nothing but
+// replay does what events say to a map, as a reader would that has nothing but
 // the log.
 func replay(state map[kv.Key]kv.Row, events []kv.Event) error {
 	for _, e := range events {

@@ -29,7 +29,7 @@ const (
 )
 
 // logs hands log records to the user's handler on a goroutine of its own: the actors
-// log where nothing may fail and nobody may be waited for, and a handler is anybody's
+// log where nothing may fail and no other code may be waited for, and a handler is the user's
 // code. It may block, panic, or call the store.
 type logs struct {
 	handler slog.Handler
@@ -47,7 +47,7 @@ type logs struct {
 type logged struct {
 	record  slog.Record
 	handler func(slog.Handler) slog.Handler
-	taken   chan struct{} // closed when the handler has taken it; nil: nobody waits
+	taken   chan struct{} // closed when the handler has taken it; nil: no goroutine waits
 }
 
 // startLogs makes the logger that the store is to use of the user's. Without one there

@@ -99,7 +99,7 @@ func TestCountingUnderWrites(t *testing.T) {
 	}
 }
 
-// TestCountThatFails answers those who wait for it, writers and askers, and the
+// TestCountThatFails answers the callers that wait for it, of writes and of Usage, and the
 // next try works.
 func TestCountThatFails(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
@@ -130,7 +130,7 @@ func TestCountThatFails(t *testing.T) {
 	})
 }
 
-// TestExpiredKeysDoNotCount, whoever asks, before they are removed and after.
+// TestExpiredKeysDoNotCount, whichever call asks, before they are removed and after.
 func TestExpiredKeysDoNotCount(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		source := testkit.NewClock()

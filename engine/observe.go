@@ -81,7 +81,7 @@ func (e *Engine) answered(m *kv.Mutation, err error) {
 // trace has the tracer told of a request that begins.
 func (e *Engine) trace(ctx context.Context, kind metrics.Kind, group, namespace string) (context.Context, func(kv.TracedResult)) {
 	traced, ended := e.tracer.Begin(ctx, kv.TracedRequest{Kind: kind.String(), Group: group, Namespace: namespace})
-	if traced == nil { // the tracer's mistake, and nobody's end
+	if traced == nil { // the tracer's mistake, and not the request's end
 		traced = ctx
 	}
 	return traced, ended

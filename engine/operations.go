@@ -124,7 +124,7 @@ func (e *Engine) awaitFold(ctx context.Context, again time.Duration) error {
 }
 
 // run does work in a goroutine of its own and tells its progress in the caller's: the
-// work waits for nobody's code, and that may call anything, Close included. A progress
+// work waits for no user's code, and that may call anything, Close included. A progress
 // function that is slow misses steps; one that panics ends the work.
 func (o Operation) run(ctx context.Context, work func(context.Context, storage.Progress) error) error {
 	if o.Progress == nil {

@@ -16,13 +16,13 @@ import (
 )
 
 // TestEventsComeInCommitOrder: 64 goroutines write the same keys. The last
-// event of a key carries what is stored, nobody's writes overtake each other,
+// event of a key carries what is stored, no goroutine's writes overtake each other,
 // and a watcher of one key sees what the watcher of everything sees of it.
 func TestEventsComeInCommitOrder(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		const writers, rounds, keys = 64, 30, 5
 		e := open(t, Config{Path: path, WatchBuffer: writers * rounds})
-		all, one := e.Watch("", "*", "*"), e.Watch("", "g", "0")
+		all, single := e.Watch("", "*", "*"), e.Watch("", "g", "0")
 		testkit.Within(t, "the writers", func() {
 			var writing sync.WaitGroup
 			for id := range writers {
@@ -58,11 +58,11 @@ func TestEventsComeInCommitOrder(t *testing.T) {
 		for key, last := range lastOf {
 			require.Equal(t, testkit.Present(last), value(t, e, "g", key))
 		}
-		require.Len(t, one.Events, len(ofOne))
+		require.Len(t, single.Events, len(ofOne))
 		for _, event := range ofOne {
-			require.Equal(t, event, <-one.Events)
+			require.Equal(t, event, <-single.Events)
 		}
-		require.Zero(t, all.Dropped()+one.Dropped())
+		require.Zero(t, all.Dropped()+single.Dropped())
 	})
 }
 
@@ -88,7 +88,7 @@ func TestWhatAWriteReturnsIsWithItsWatchers(t *testing.T) {
 	})
 }
 
-// TestEventsOfEachKind, in order, for those who watch a namespace too.
+// TestEventsOfEachKind, in order, for watchers of a namespace too.
 func TestEventsOfEachKind(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		source := testkit.NewClock()

@@ -18,7 +18,7 @@ type records struct {
 	}
 }
 
-// recordID tells records apart: of one that was rolled back, another may have the
+// recordID tells records apart: after a rollback another record may have the
 // revisions.
 type recordID struct {
 	first, last uint64

@@ -10,12 +10,12 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// maxSnapshots bounds the snapshots that callers have open: one that SQLite reads has a
+// maxSnapshots bounds the snapshots that callers have open: a snapshot that SQLite reads has a
 // connection.
 const maxSnapshots = 256
 
 // Snapshot is what was committed at one moment, with expiry judged at that
-// moment too. Its methods may be called by any number of goroutines; those of one that
+// moment too. Its methods may be called by any number of goroutines; those of a snapshot that
 // SQLite reads follow each other.
 type Snapshot struct {
 	inner storage.Snapshot

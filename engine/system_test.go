@@ -114,7 +114,7 @@ func TestOneSystemForTheProcess(t *testing.T) {
 	require.Zero(t, ours(system), "the next store starts another")
 }
 
-// TestActorStoppedFromOutside: the user's system is the user's, who may stop
+// TestActorStoppedFromOutside: the user's system is the user's, whose code may stop
 // any actor in it. No caller hangs, the store closes, and what was acknowledged
 // is there.
 func TestActorStoppedFromOutside(t *testing.T) {
@@ -255,7 +255,7 @@ func TestWatchingActorInTheUsersSystem(t *testing.T) {
 }
 
 // TestActorStoppedFromOutsideWhileClosing: Close waits for writes that wait for
-// a count that nobody will make.
+// a count that no actor will make.
 func TestActorStoppedFromOutsideWhileClosing(t *testing.T) {
 	for _, prefix := range prefixes {
 		t.Run(prefix, func(t *testing.T) {

@@ -246,7 +246,7 @@ func (tx *Transaction) view() (storage.Snapshot, error) {
 	return snapshot, nil
 }
 
-// Get is the live row of a key. The revision of one that the transaction has
+// Get is the live row of a key. The revision of a row that the transaction has
 // written is 0: it has none yet.
 func (tx *Transaction) Get(group, key string) (kv.Row, error) {
 	if err := tx.check(); err != nil {

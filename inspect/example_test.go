@@ -117,8 +117,8 @@ func ExampleWithWrites() {
 
 	at := server.URL + "/v1/config/theme"
 	ask("PUT", at+"?ttl=1h", "dark", "If-None-Match", "*") // only if it is not there
-	ask("PUT", at, "light", "If-Match", `"1"`)             // only if nobody has changed it
-	ask("DELETE", at, "", "If-Match", `"1"`)               // somebody has
+	ask("PUT", at, "light", "If-Match", `"1"`)             // only if it was not changed
+	ask("DELETE", at, "", "If-Match", `"1"`)               // it was
 	// Output:
 	// PUT 201 "1"
 	// PUT 204 "2"
@@ -157,7 +157,7 @@ func ExampleWithHosts() {
 	// attacker.example 421
 }
 
-// A program that asks by itself who it is.
+// A program that authenticates callers by itself.
 func ExampleWithRemote() {
 	store, err := api.New(":memory:")
 	if err != nil {

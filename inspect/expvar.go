@@ -25,8 +25,8 @@ func Vars(store Meter) expvar.Var {
 }
 
 // VarsHandler answers GET with what expvar.Handler would if the store's metrics were published
-// as "gostore", and nothing else was. Like MetricsHandler it authenticates nobody; the route vars
-// of Handler does.
+// as "gostore", and nothing else was. Like MetricsHandler it authenticates no caller; the route
+// vars of Handler does.
 func VarsHandler(store Meter) http.Handler {
 	store = meterOf(store)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -25,7 +25,7 @@ func direct(h http.Handler, method, target, host, remote string, headers ...stri
 }
 
 // TestHosts: a name that is not the machine's own, or was not allowed, gets nothing, the
-// page included, whoever it is that asks.
+// page included, whichever caller asks.
 func TestHosts(t *testing.T) {
 	store := open(t)
 	usual := inspect.Handler(store)

@@ -50,7 +50,7 @@ func nameOf(segment string) (string, error) {
 }
 
 // parameters reads a query. Each parameter stands in it once at most, and those that
-// nobody asked for are refused: a filter that was misspelt is no filter.
+// the route does not have are refused: a filter that was misspelt is no filter.
 type parameters struct {
 	values url.Values
 	err    error

@@ -88,7 +88,7 @@ func WithHosts(names ...string) Option {
 }
 
 // WithRemote answers callers on other machines without a token: for programs that have
-// asked who it is before they call the handler. It does not widen WithHosts.
+// authenticated the caller before they call the handler. It does not widen WithHosts.
 func WithRemote() Option {
 	return func(c *config) error {
 		c.remote = true

@@ -19,8 +19,8 @@ const prometheusType = "text/plain; version=0.0.4; charset=utf-8"
 
 // MetricsHandler answers GET with the store's metrics in Prometheus's text format, each figure
 // with the labels given beside its own: such as the store's name, where a program has several.
-// It authenticates nobody, and answers any host: mount it where only those come by that may see
-// it, or use the route metrics of Handler, which has a token and looks at hosts. A nil store has
+// It authenticates no caller, and answers any host: mount it where only callers come by that may
+// see it, or use the route metrics of Handler, which has a token and looks at hosts. A nil store has
 // metrics without a figure.
 func MetricsHandler(store Meter, labels ...api.Label) http.Handler {
 	store = meterOf(store)

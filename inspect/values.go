@@ -278,7 +278,7 @@ func (h *handler) limitBody(w http.ResponseWriter, r *http.Request) (release fun
 	}
 	control := http.NewResponseController(w)
 	if control.SetReadDeadline(time.Now().Add(h.bodyTime)) != nil {
-		return func() {} // nobody can: it is the program's own ResponseWriter
+		return func() {} // it can't be had: it is the program's own ResponseWriter
 	}
 	return func() { _ = control.SetReadDeadline(time.Time{}) }
 }
@@ -358,7 +358,7 @@ func (h *handler) delete(w http.ResponseWriter, r *http.Request, names []string)
 	return nil
 }
 
-// ours refuses writes to rows whose content is the store's own: one that is no message
+// ours refuses writes to rows whose content is the store's own: a row that is no message
 // would stand in the way of all behind it.
 func (h *handler) ours(group string) error {
 	for _, prefix := range []string{api.OutboxPrefix, api.DeadPrefix, api.TimersPrefix} {

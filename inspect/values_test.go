@@ -263,7 +263,7 @@ func TestBodies(t *testing.T) {
 	s.problem(http.StatusRequestEntityTooLarge, "too_large", s.do("PUT", "v1/"+strings.Repeat("g", 70_000)+"/k", "x"))
 	s.problem(http.StatusUnsupportedMediaType, "encoded_body", s.do("PUT", "v1/g/k", "x", "Content-Encoding", "gzip"))
 	untouched()
-	// One that does not say how long it is.
+	// A body that does not say how long it is.
 	r, err := http.NewRequestWithContext(t.Context(), "PUT", s.url+"v1/g/k", io.MultiReader(strings.NewReader(strings.Repeat("x", 60)), strings.NewReader(strings.Repeat("x", 60))))
 	require.NoError(t, err)
 	response, err := http.DefaultTransport.RoundTrip(r)

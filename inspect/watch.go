@@ -36,7 +36,7 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request, _ []string) erro
 	if err != nil {
 		return err
 	}
-	if r.Method == http.MethodHead { // the stream would never end, and nobody see it
+	if r.Method == http.MethodHead { // the stream would never end, and no client see it
 		w.Header().Set("Content-Type", eventStream)
 		return nil
 	}
@@ -220,7 +220,7 @@ func missing(err error) (next uint64, gap gapJSON) {
 	return 0, gap
 }
 
-// follow hands over what one subscription yields. It returns nothing once nobody wants
+// follow hands over what one subscription yields. It returns nothing once the client wants no
 // more.
 func (f *feed) follow(ctx context.Context, options api.SubscribeOptions) error {
 	describing := options.State // events are of what there is, and have revisions in no order

@@ -331,7 +331,7 @@ func TestTooManyStreams(t *testing.T) {
 	require.Equal(t, "text/event-stream", w.Header().Get("Content-Type"))
 }
 
-// TestSlowReaders: a caller who takes nothing is disconnected, and nobody waits for it.
+// TestSlowReaders: a caller that takes nothing is disconnected, and no goroutine waits for it.
 func TestSlowReaders(t *testing.T) {
 	store := open(t)
 	h := inspect.WithBounds(inspect.Handler(store), inspect.Bounds{Patience: 100 * time.Millisecond})

@@ -31,7 +31,7 @@ func DeadlineTime(deadline int64) time.Time {
 	return t
 }
 
-// DeadlineOf is an instant's deadline. One that is too far for milliseconds is
+// DeadlineOf is an instant's deadline. An instant too far for milliseconds is
 // math.MinInt64 or math.MaxInt64, which no call may name.
 func DeadlineOf(t time.Time) int64 {
 	const seconds = math.MaxInt64/1000 - 1

@@ -17,7 +17,7 @@ var (
 	// NotPermittedError: the actor is one of a namespace, and that is outside of it.
 	NotPermittedError = errors.New("outside the namespace")
 	// TooManyActorsError: the store has as many actors as it can have, one for each
-	// namespace and quota. Stop those that nobody needs.
+	// namespace and quota. Stop those that are not needed.
 	TooManyActorsError = errors.New("too many actors of the store are live, stop some first")
 	// StoppedError: an actor of the store was stopped from outside, and the store
 	// has ended with it. What was acknowledged is safe; open it anew.

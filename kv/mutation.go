@@ -69,7 +69,7 @@ func FindUnchanged(ranges []Unchanged, group string) *Unchanged {
 	return &ranges[behind-1]
 }
 
-// Mutation is one request to change the store. It is a value: nobody changes
+// Mutation is one request to change the store. It is a value: no code changes
 // it once it was handed to the writer.
 type Mutation struct {
 	Kind       Kind
@@ -118,10 +118,10 @@ func (m *Mutation) Size() int {
 // Outcome is what a committed mutation did.
 type Outcome struct {
 	Revision uint64  // of the change; 0 if nothing changed
-	Events   []Event // in commit order; shared and read-only; nil if nobody listens
+	Events   []Event // in commit order; shared and read-only; nil if there is no listener
 	Removed  int64   // rows that PurgeExpired removed
 	More     bool    // PurgeExpired may have left expired rows
 	Number   int64   // what an Increment made of its key
 
-	Batch *TracedBatch // that it was in; nil if nobody traces
+	Batch *TracedBatch // that it was in; nil if there is no tracer
 }

@@ -43,7 +43,7 @@ type CheckReport struct {
 	Revision   uint64 // at which all of it was read
 	// Differing is how many entries are not what the log says that their revision
 	// wrote, as far back as it goes: another program has changed them while the store
-	// was closed, as it may, or the disk has. Nobody can tell, so it is no finding.
+	// was closed, as it may, or the disk has. It can't be told which, so it is no finding.
 	Differing int64
 }
 

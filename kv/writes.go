@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Writes is what a batch consists of, as a value that nobody can change: it may be
+// Writes is what a batch consists of, as a value that no code can change: it may be
 // sent to another goroutine or actor, and used again. The zero value is an empty one.
 type Writes struct {
 	operations []Operation

@@ -8,7 +8,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// reject moves messages that the receiver has refused to the dead letters. One that the
+// reject moves messages that the receiver has refused to the dead letters. A message that the
 // store does not take now comes again.
 func (l *lane) reject(refused map[string]string) {
 	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil

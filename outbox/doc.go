@@ -7,7 +7,7 @@
 // what it has had already. Messages of one address are sent in the order of their
 // commits, some of them before the first is acknowledged (Options.Window): a receiver that
 // fails at one has those behind it before that one again, unless the window is 1. An address at
-// which nobody is, or that acknowledges nothing, is tried less and less often; after
+// which there is no actor, or one that acknowledges nothing, is tried less and less often; after
 // Options.Attempts its messages go to the dead letters, with the reason.
 //
 // The package owns a goroutine for each address that has messages, and an actor that
@@ -45,7 +45,7 @@ type Options struct {
 	FirstPause, LastPause time.Duration
 	// Attempts is how often a message is tried in a row without any acknowledgement
 	// before it is given up; default 20, which takes some 12 minutes. What waits behind it
-	// for the same address is given up with it if nobody was there, and behind 16 in a row
+	// for the same address is given up with it if no actor was there, and behind 16 in a row
 	// that an earlier receiver left unacknowledged; what comes later is tried again.
 	Attempts int
 	// Addresses is how many are served at a time. While others wait, one that pauses, or

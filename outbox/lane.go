@@ -294,7 +294,7 @@ func (l *lane) delete(store *api.Store, ids []string) error {
 	return err
 }
 
-// removed notes the end of a removal. One that failed is tried again: a store that
+// removed notes the end of a removal. A removal that failed is tried again: a store that
 // can't write now can later.
 func (l *lane) removed(err error) {
 	if err == nil {

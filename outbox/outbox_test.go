@@ -135,7 +135,7 @@ func TestDeliversInOrderAndRemoves(t *testing.T) {
 	}
 }
 
-// TestTimersAreDelivered: also of keys that expired while nobody had the store open.
+// TestTimersAreDelivered: also of keys that expired while no process had the store open.
 func TestTimersAreDelivered(t *testing.T) {
 	path, clock := filepath.Join(t.TempDir(), "store.db"), testkit.NewClock()
 	store, err := api.New(path, api.WithClock(clock))
@@ -266,7 +266,7 @@ func TestDeadAddresses(t *testing.T) {
 	}
 }
 
-// TestRowsThatAreNoMessages: whatever somebody writes there stops nobody.
+// TestRowsThatAreNoMessages: whatever a program writes there stops no other message.
 func TestRowsThatAreNoMessages(t *testing.T) {
 	store, system, orders := openStore(t, ":memory:"), newSystem(t), newInbox()
 	spawn(t, system, "orders", orders)
@@ -285,7 +285,7 @@ func TestRowsThatAreNoMessages(t *testing.T) {
 }
 
 // TestMoreAddressesThanPlaces: each has its turn, and one without a receiver keeps
-// nobody up for longer than it takes to give it up.
+// no other up for longer than it takes to give it up.
 func TestMoreAddressesThanPlaces(t *testing.T) {
 	store, system, all := openStore(t, ":memory:"), newSystem(t), newInbox()
 	pid := spawn(t, system, "all", all)

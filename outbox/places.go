@@ -45,7 +45,7 @@ func (r *rest) rejected(id, reason string, window int) bool {
 	return true
 }
 
-// wake has an address's lane look for messages from a key on. One that pauses without a
+// wake has an address's lane look for messages from a key on. A lane that pauses without a
 // place does so when the pause is over; one that finds none has its turn.
 func (o *Outbox) wake(address, key string) {
 	o.mu.Lock()
@@ -193,7 +193,7 @@ func (o *Outbox) rested() time.Time {
 }
 
 // round goes on behind the last address that found a place, until one finds none or all
-// have had their turn, if any waits. That is asked with the lock held: who told of the
+// have had their turn, if any waits. That is asked with the lock held: a goroutine that told of the
 // turn may be about to say so.
 func (o *Outbox) round() {
 	o.mu.Lock()

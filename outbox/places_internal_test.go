@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestATurnIsNotMissed: a turn is told of just before it is known that somebody waits
+// TestATurnIsNotMissed: a turn is told of just before it is known that an address waits
 // for one.
 func TestATurnIsNotMissed(t *testing.T) {
 	store, err := api.New(":memory:")

@@ -134,7 +134,7 @@ func TestALongBacklogStarvesNobody(t *testing.T) {
 	require.Equal(t, "999", long.payloads()[999])
 }
 
-// TestTheBacklogOfADeadAddress: what follows a message for which nobody was there as
+// TestTheBacklogOfADeadAddress: what follows a message for which no actor was there as
 // often as it takes is not tried as often again.
 func TestTheBacklogOfADeadAddress(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -193,7 +193,7 @@ func TestTheBacklogOfADeadAddress(t *testing.T) {
 }
 
 // TestAnAddressThatComesBack: what is left of a backlog that is being given up reaches
-// whoever is there by then.
+// the actor that is there by then.
 func TestAnAddressThatComesBack(t *testing.T) {
 	store, system, live := openStore(t, ":memory:"), newSystem(t), newInbox()
 	alive := spawn(t, system, "alive", live)

@@ -118,7 +118,7 @@ func (l *lane) resolve() (to courier.Recipient, err error) {
 	return to, nil
 }
 
-// forget watches nobody any more.
+// forget ends the watch of the receiver.
 func (l *lane) forget() {
 	if l.receiver != nil {
 		l.outbox.unwatch(l, courier.Recipient{System: l.outbox.system, PID: l.receiver, Logger: l.outbox.options.Logger})

@@ -17,7 +17,7 @@ const group = "actors/a"
 func eventKey(i int) string    { return fmt.Sprintf("e%016x", i) }
 func snapshotKey(i int) string { return fmt.Sprintf("s%016x", i) }
 
-// Whatever byte of a row differs, and wherever it is cut, nobody is given anything.
+// Whatever byte of a row differs, and wherever it is cut, no caller is given anything.
 func TestDamagedRows(t *testing.T) {
 	store := newStore(t)
 	state := newProvider(t, store).GetState()
@@ -98,7 +98,7 @@ func TestForeignKeys(t *testing.T) {
 		persist(state, "a", 0, 2)
 		require.NoError(t, store.Set(group, key, "foreign"))
 		err := caught(func() { eventsOf(state, "a", 0, 0) })
-		if key < eventKey(0) { // before all events, as nobody looks there
+		if key < eventKey(0) { // before all events, as no read looks there
 			require.NoError(t, err, "%q", key)
 			continue
 		}

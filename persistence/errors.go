@@ -9,8 +9,8 @@ import (
 // that an actor has failed with.
 var (
 	// FencedError: another incarnation of the actor has gone on, or its history was
-	// erased, since this one has last read or written it. Nothing was written. One
-	// that is restarted replays what the other has written; where two must not be,
+	// erased, since this one has last read or written it. Nothing was written. An
+	// incarnation that is restarted replays what the other has written; where two must not be,
 	// the supervisor stops this one.
 	FencedError = errors.New("another incarnation of this actor has gone on")
 	// DuplicateIndexError: there is, or was, an event with this index. An actor that gets

@@ -87,7 +87,7 @@ func Example() {
 	// plus 5 is 15
 }
 
-// The library's methods panic; for an actor's supervisor, or whoever calls them, the
+// The library's methods panic; for an actor's supervisor, or other code that calls them, the
 // reason is an error.
 func ExampleError() {
 	store, err := api.New(":memory:")

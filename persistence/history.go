@@ -7,7 +7,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// place is where a row of an actor is: its index, and its revision. One that was not
+// place is where a row of an actor is: its index, and its revision. A row that was not
 // found has index -1.
 type place struct {
 	index    int
@@ -76,7 +76,7 @@ func (h *history) next() (int, error) {
 	return max(h.end(), h.start()), nil
 }
 
-// unchanged has a batch fail if anybody has written or deleted the actor's last events,
+// unchanged has a batch fail if another writer has written or deleted the actor's last events,
 // or its newest snapshot, since the history was read.
 func (h *history) unchanged(b *api.Batch, group string) {
 	if h.snapshot.found {

@@ -117,7 +117,7 @@ func (at position) overtaken(h *history) error {
 // attempts is how often something is tried anew because another write has got ahead of it.
 const attempts = 16
 
-// settle tries something until nobody has got ahead of it.
+// settle tries something until no other write has got ahead of it.
 func settle(try func() error) (err error) {
 	for range attempts {
 		var ahead *api.RevisionMismatchError

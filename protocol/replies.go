@@ -149,7 +149,7 @@ type Busy struct {
 }
 
 // Failed says that a message is no request that can be answered: Err is a
-// kv.UnknownMessageError for one that is none of this package, a kv.DuplicateIDError for
+// kv.UnknownMessageError for a message that is none of this package, a kv.DuplicateIDError for
 // an ID in use, a kv.NotSubscribedError for a Credit or Unsubscribe without subscription.
 // Type is the Go type of the message, and ID that of the request, if it is one. It ends
 // no other request, also none with the same ID.

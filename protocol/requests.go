@@ -22,7 +22,7 @@ type Set struct {
 
 // SetWithTTL writes a key that expires TimeToLive after it was committed, as
 // Store.SetWithTTL. SetWithTTLDone answers it. NotifyOnExpiry is the address that is told
-// the last value when the key expires, as with api.NotifyOnExpiry; empty: nobody is.
+// the last value when the key expires, as with api.NotifyOnExpiry; empty: none.
 type SetWithTTL struct {
 	ID                uint64
 	Group, Key, Value string

@@ -27,7 +27,7 @@ func ExampleStore_Advance() {
 	// Output: false <nil>
 }
 
-// Somebody sets the machine's clock: no time passes by that.
+// The machine's clock is set: no time passes by that.
 func ExampleStore_Jump() {
 	t := newStandIn()
 	defer t.end()
@@ -221,7 +221,7 @@ func ExampleSlowDisk() {
 	// Output: <nil>
 }
 
-// An actor of the store fails: the store starts it anew, and answers whom it has failed.
+// An actor of the store fails: the store starts it anew, and answers the callers it has failed.
 func ExamplePanic() {
 	t := newStandIn()
 	defer t.end()

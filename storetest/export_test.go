@@ -20,7 +20,7 @@ func LeaveGoroutine(s *Store, release <-chan struct{}) {
 	})
 }
 
-// PointNames is what the source says there is: the steps of all who are given the hook of a
+// PointNames is what the source says there is: the steps of all code that is given the hook of a
 // store.
 func PointNames(t testing.TB) []string {
 	t.Helper()

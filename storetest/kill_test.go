@@ -73,7 +73,7 @@ func TestCrashEndsWriting(t *testing.T) {
 	require.NoError(t, s.Set("g", "again", "v"), "it lives on")
 }
 
-// Callers who are at it when the process dies: what they were told is there.
+// Callers that are at it when the process dies: what they were told is there.
 func TestKillUnderLoad(t *testing.T) {
 	for round := range 5 {
 		s := storetest.New(t)

@@ -25,7 +25,7 @@ func leftBehind(label string) (stacks string) {
 	}
 }
 
-// ours are the packages by which a goroutine is the store's: one that a callback of the
+// ours are the packages by which a goroutine is the store's: a goroutine that a callback of the
 // user's has started has the label too.
 var ours = []string{"forge.lthn.ai/core/go-store/", "github.com/asynkron/protoactor-go/", "modernc.org/", "zombiezen.com/"}
 
@@ -40,7 +40,7 @@ func labelled(label string) string {
 		if !strings.Contains(stack, fmt.Sprintf("%q:%q", labelKey, label)) {
 			continue
 		}
-		// Proto.Actor counts dead letters in one that lives for a second.
+		// Proto.Actor counts dead letters in a goroutine that lives for a second.
 		if strings.Contains(stack, "actor.NewThrottle") || !isOurs(stack) {
 			continue
 		}

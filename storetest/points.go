@@ -17,7 +17,7 @@ var pointNames = []string{
 	"writer.apply",     // one request of it
 	"writer.seal",      // its record is to be appended to the log
 	"writer.commit",    // COMMIT
-	"writer.committed", // COMMIT has returned, nobody was told
+	"writer.committed", // COMMIT has returned, no caller was told
 	"writer.publish",   // events are to be handed on, then callers are answered
 	"writer.count",     // a namespace is to be counted for its quota
 	"writer.counted",   // it was
@@ -96,12 +96,12 @@ type plan struct {
 }
 
 func (p *points) plan(point string, n int, do Action) <-chan struct{} {
-	one := &plan{point, n, do, make(chan struct{})}
+	planned := &plan{point, n, do, make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.plans = append(p.mu.plans, one)
+	p.mu.plans = append(p.mu.plans, planned)
 	p.any.Store(true)
-	return one.reached
+	return planned.reached
 }
 
 // forget ends what was planned or counted: another life begins.
@@ -145,14 +145,14 @@ func (p *points) due(point string) (due []*plan) {
 	if p.mu.counting {
 		p.mu.hits[point]++
 	}
-	p.mu.plans = slices.DeleteFunc(p.mu.plans, func(one *plan) bool {
-		if one.point != point {
+	p.mu.plans = slices.DeleteFunc(p.mu.plans, func(planned *plan) bool {
+		if planned.point != point {
 			return false
 		}
-		if one.left--; one.left == 0 {
-			due = append(due, one)
+		if planned.left--; planned.left == 0 {
+			due = append(due, planned)
 		}
-		return one.left == 0
+		return planned.left == 0
 	})
 	return due
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Store is a store under test. The *api.Store in it is another one after Kill, PowerLoss
-// and Reopen: hand it on anew then, and let nobody read the field meanwhile.
+// and Reopen: hand it on anew then, and let no goroutine read the field meanwhile.
 type Store struct {
 	*api.Store
 
@@ -31,7 +31,7 @@ type Store struct {
 
 // New opens a store for a test: on disk, in a folder of its own, on a clock that stands
 // still. It is closed when the test ends, after what the test has deferred and before what
-// it gave to Cleanup earlier; the test then fails if the store can't write and nobody has
+// it gave to Cleanup earlier; the test then fails if the store can't write and the test has not
 // told it so (Fault, AllowDegraded), if Close fails, or if goroutines of the store stay
 // behind. It fails the test at once if the store can't be opened.
 func New(t testing.TB, options ...Option) *Store {

@@ -119,7 +119,7 @@ func TestAdvanceNeedsAFakeClock(t *testing.T) {
 	}
 }
 
-// A store that has lost its file can't write, which nobody has asked for.
+// A store that has lost its file can't write, which the test has not asked for.
 func TestStoreThatIsLeftDegradedFailsTheTest(t *testing.T) {
 	for _, allowed := range []bool{false, true} {
 		failures := failuresOf(t, func(inner testing.TB) {

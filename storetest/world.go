@@ -43,7 +43,7 @@ type World struct {
 		names    map[string]int
 		trace    []string
 		failures []string
-		ended    bool                // nobody is to pause any more
+		ended    bool                // no handler is to pause any more
 		handlers map[string]*mailbox // by the goroutine that handles a message
 		sending  []sender            // handlers that wait with a message
 	}
@@ -111,7 +111,7 @@ func (w *World) Send(name string, message any) {
 // Kill is the end of the whole program, and its new start: the store's process is killed
 // (Store.Kill), what lay in mailboxes is lost, and the actors are made anew by the functions
 // in Actors. A handler that was under way does not come back from the call of the store at
-// which it waits. See Store.At for a death at a certain point: from then on nobody runs, and
+// which it waits. See Store.At for a death at a certain point: from then on no actor runs, and
 // what actors have reported since does not count, until Kill.
 func (w *World) Kill() {
 	w.Store.Crash()
@@ -145,7 +145,7 @@ func (w *World) Seed() uint64 { return w.seed }
 // Rand is chance for the test, the same for the same seed.
 func (w *World) Rand() *rand.Rand { return w.random }
 
-// Trace is what was done so far, a line each: which message was delivered to whom, and
+// Trace is what was done so far, a line each: which message was delivered to which actor, and
 // whose call of the store went on.
 func (w *World) Trace() []string {
 	w.mu.Lock()
@@ -203,7 +203,7 @@ func (w *World) step() bool {
 	return true
 }
 
-// calm waits until nobody is at work. Handlers that have a message to send are let go on
+// calm waits until no actor is at work. Handlers that have a message to send are let go on
 // one after the other, each when all that was under way has come to its end: so that what
 // the store sends because of a handler comes before what that sends after it, and not
 // either way. No choice is left in it, so it is no step.
@@ -222,7 +222,7 @@ func (w *World) calm() {
 	}
 }
 
-// sender is a handler that waits with a message until everybody else is at rest.
+// sender is a handler that waits with a message until every other is at rest.
 type sender struct {
 	box  *mailbox
 	turn chan struct{}

@@ -78,7 +78,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 			a.Stopped()
 		}
 		// Of one that was stopped because it had failed the mailbox stands still, with
-		// messages in it that nobody would answer.
+		// messages in it that would never be answered.
 		a.own.SendSystemMessage(a.self, &actor.ResumeMailbox{})
 	case *actor.Terminated:
 		a.terminated(m.Who)

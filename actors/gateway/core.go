@@ -148,7 +148,7 @@ func (c *core) stop() {
 	<-stopped
 }
 
-// drain does what was sent to a store that is somebody's child before it was to stop: it is in the
+// drain does what was sent to a store that is an actor's child before it was to stop: it is in the
 // mailbox, which the actor has left to this goroutine meanwhile.
 func (c *core) drain() {
 	if c.open == nil || c.shut {

@@ -29,7 +29,7 @@ const (
 
 // mailbox never blocks its senders, and the gateway runs on a goroutine of its
 // own, whatever its Props say. It refuses what would be too much. It also sees to what
-// the library makes of messages that nobody expects. Behind it is ours and not the
+// the library makes of messages that no receiver expects. Behind it is ours and not the
 // library's, which stands still for good if the goroutine ends that handles a message.
 type mailbox struct {
 	*actorsystem.Mailbox
@@ -61,7 +61,7 @@ type weighed struct {
 }
 
 // weigh is roughly what a message holds, and whether that can change. What is none of
-// the protocol counts as nothing: nobody's code is asked.
+// the protocol counts as nothing: no code of the sender's is run.
 func weigh(message any) (bytes int, fixed, known bool) {
 	switch m := message.(type) {
 	case protocol.Set:

@@ -51,7 +51,7 @@ type Config struct {
 	Namespace string // "": the whole store
 	Quota     kv.QuotaConfig
 	Readers   int    // reads under way at a time
-	Stopped   func() // called when the gateway has stopped; nil: nobody asks
+	Stopped   func() // called when the gateway has stopped; nil: not called
 	Drops     *Drops // of all gateways of the store
 	Logger    *slog.Logger
 	Failpoint failpoint.Hook
@@ -70,7 +70,7 @@ type Drops struct {
 	Unknown     atomic.Uint64 // none of the protocol
 	Unsent      atomic.Uint64 // without a sender
 	Crowded     atomic.Uint64 // requests of senders that don't take their answers
-	Undelivered atomic.Uint64 // answers that reached nobody
+	Undelivered atomic.Uint64 // answers that reached no actor
 	Flooded     atomic.Uint64 // refused: too much waited already
 	Restarts    atomic.Uint64 // no messages: failures of gateways
 }

@@ -47,7 +47,7 @@ func withMailbox(begin func(*actor.ActorSystem, *actor.PID) *core) actor.Mailbox
 	return func() actor.Mailbox { return &mailbox{Mailbox: new(actorsystem.Mailbox), begin: begin} }
 }
 
-// Reachable reports whether messages get there: one that is just being stopped has no
+// Reachable reports whether messages get there: a gateway that is just being stopped has no
 // address any more.
 func (r Ref) Reachable() bool {
 	if actorsystem.Ended(r.core.done) {

@@ -141,7 +141,7 @@ func (r *request) Lane() uint64 {
 	return h.Sum64() | 1
 }
 
-// bring puts a request into the queue of answers. Anybody may call it.
+// bring puts a request into the queue of answers. Any goroutine may call it.
 func (c *core) bring(r *request) {
 	c.mu.Lock()
 	c.mu.answered = append(c.mu.answered, r)
@@ -199,7 +199,7 @@ func (c *core) settle(r *request) {
 	c.finish(r, r.reply(r.id, r.outcome, r.err))
 }
 
-// abandon answers the writes that nobody will answer any more.
+// abandon answers the writes that no actor will answer any more.
 func (c *core) abandon() {
 	for r := c.pending.first; r != nil; {
 		next := r.next

@@ -344,7 +344,7 @@ func wrap(function string, err error) error {
 }
 
 // dropped counts a message that nothing is done for. It is in the log too, but not each
-// of a million: nobody could read them.
+// of a million: no operator could read them.
 func (c *core) dropped(count *atomic.Uint64, why string, message any) {
 	if n := count.Add(1); n&(n-1) == 0 {
 		c.Logger.Warn("a message to the store was dropped: "+why,

@@ -124,8 +124,8 @@ func creditError(n int, open int64) error {
 	return fmt.Errorf("credits %d, beside %d that are open: there can be 1 to %d at a time: %w", n, open, protocol.MaxCredits, kv.InvalidOptionError)
 }
 
-// subscriber is the one with a PID, which is not in the map before it has a
-// subscription; nil for one that is gone.
+// subscriber is the subscriber with a PID, which is not in the map before it has a
+// subscription; nil if it is gone.
 func (a *Actor) subscriber(pid *actor.PID) *subscriber {
 	by := &subscriber{address: addressOf(pid), open: make(map[uint64]*subscription)}
 	if !actorsystem.Elsewhere(a.system, pid) {
@@ -298,7 +298,7 @@ func (s *subscription) sendAll() error {
 	return nil
 }
 
-// unsent is why a message was not sent: nobody was there, or it was not to wait longer.
+// unsent is why a message was not sent: no actor was there, or it was not to wait longer.
 func (s *subscription) unsent() error {
 	if s.ctx.Err() != nil {
 		return context.Canceled
@@ -335,7 +335,7 @@ func (s *subscription) watch() bool {
 	return true
 }
 
-// unwatch leaves nothing with the subscriber: a message of its end would find nobody one
+// unwatch leaves nothing with the subscriber: a message of its end would find no actor one
 // day, and be a dead letter.
 func (s *subscription) unwatch() {
 	w := &s.by.watch
@@ -346,7 +346,7 @@ func (s *subscription) unwatch() {
 	}
 }
 
-// tell sends to the process that has subscribed, not to one that has its name by now.
+// tell sends to the process that has subscribed, not to a process that has its name by now.
 func (s *subscription) tell(message any) bool { return s.to.Tell(s.by.process, message) }
 
 // over has the gateway forget the subscription.

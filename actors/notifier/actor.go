@@ -2,7 +2,7 @@
 // that watch.
 //
 // It learns of events after they were committed, in commit order, and gives
-// each to its audience without ever waiting for anybody: a watcher whose
+// each to its audience without ever waiting for a listener: a watcher whose
 // channel is full loses the event and is told how many it lost. Requests whose
 // events it was handed are answered by it, after its sends. It runs no
 // callback: those run in the goroutine that made the change.
@@ -24,7 +24,7 @@ type Config struct {
 	Callbacks *Callbacks
 	Buffer    int // capacity of a watcher's channel
 	Logger    *slog.Logger
-	Restarts  *atomic.Uint64 // nil: nobody asks
+	Restarts  *atomic.Uint64 // nil: not counted
 	Failpoint failpoint.Hook
 
 	*drops // made by Spawn

@@ -88,7 +88,7 @@ func TestBackgroundEvents(t *testing.T) {
 	})
 	c.Register(func(e kv.Event) { seen <- e.Key })
 	c.CallInBackground([]kv.Event{set("g", "bad", ""), set("g", "good", "")})
-	require.Equal(t, "bad", testkit.Await(t, "the second callback", seen), "a panic keeps it from nobody else")
+	require.Equal(t, "bad", testkit.Await(t, "the second callback", seen), "a panic keeps it from no other")
 	require.Equal(t, "good", testkit.Await(t, "the next event", seen))
 	require.Contains(t, log.String(), "in the background")
 	require.Zero(t, c.Overflow())

@@ -20,15 +20,15 @@ func newDrops(logger *slog.Logger) *drops {
 	return &drops{logger: logger, said: seldom.New(1, 10*time.Second)}
 }
 
-// one counts an event, and has the log told now and then. Whose it was is not said: nobody
-// could tell watchers apart by their patterns, and the pattern may be a secret.
+// one counts an event, and has the log told now and then. Which watcher's it was is not said: no
+// reader of the log could tell watchers apart by their patterns, and the pattern may be a secret.
 func (d *drops) one() {
 	n := d.events.Add(1)
 	d.said.Log(d.logger, slog.LevelWarn, "a watcher takes its events too slowly: some are dropped", slog.Uint64("dropped", n))
 }
 
 // Figures is how many watchers and subscribers there are, and how far they lag. It waits for
-// nobody; of those that come or go meanwhile it may miss some.
+// no actor; of those that come or go meanwhile it may miss some.
 func (r Ref) Figures() (watchers, subscribers kv.ListenerMetrics) {
 	r.index.all(func(w *Watcher) { note(&watchers, len(w.events), false) })
 	r.subscribed.visit(func(s *Subscription) bool {

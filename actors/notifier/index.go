@@ -11,7 +11,7 @@ import (
 )
 
 // index finds the listeners of an event: those whose filter fits its group and
-// key. The notifier alone changes it; anybody may read it at any time without
+// key. The notifier alone changes it; any goroutine may read it at any time without
 // waiting, since what it holds is immutable and replaced whole.
 //
 // What names a group and a key, or leaves one open, is split into shards, so that
@@ -27,7 +27,7 @@ type index[T comparable] struct {
 	prefixes atomic.Pointer[prefixes[T]] // nil: none
 
 	// bloom has a bit set for the hash of every filter in the shards: 8 KiB
-	// that stay in the processor's cache tell most events that nobody wants
+	// that stay in the processor's cache tell most events that no listener wants
 	// them, where looking into a map would be a miss or two.
 	bloom  [bloomBits / 64]atomic.Uint64
 	behind map[uint64]int // filters behind each bit; the notifier's own
@@ -256,7 +256,7 @@ func (x *index[T]) each(group, key string, yield func([]T) bool) bool {
 		p.groups.eachPrefix(group, func(k keys[T]) bool { return k.each(key, yield) })
 }
 
-// has reports whether anybody's filter fits.
+// has reports whether any listener's filter fits.
 func (x *index[T]) has(group, key string) bool {
 	return !x.each(group, key, func([]T) bool { return false })
 }
@@ -270,7 +270,7 @@ func (x *index[T]) all(visit func(T)) {
 	})
 }
 
-// visit is all until visit returns false. Anybody may call it; of those that come or go
+// visit is all until visit returns false. Any goroutine may call it; of listeners that come or go
 // meanwhile it may miss some.
 func (x *index[T]) visit(visit func(T) bool) {
 	going := true

@@ -74,21 +74,21 @@ func TestIndexAgreesWithTheNaiveMatcher(t *testing.T) {
 	}
 }
 
-// TestWildcardsInNames: a group or key that is called "*" is matched by those
-// who watch everything, once, and a watcher can't ask for it alone.
+// TestWildcardsInNames: a group or key that is called "*" is matched by the
+// watchers of everything, once, and a watcher can't ask for it alone.
 func TestWildcardsInNames(t *testing.T) {
 	x := newIndex[*Watcher]()
 	everything := newWatcher(WatchFilter("", "*", "*"), 0)
 	anyGroup := newWatcher(WatchFilter("", "*", "k"), 0)
 	anyKey := newWatcher(WatchFilter("", "g", "*"), 0)
-	one := newWatcher(WatchFilter("", "g", "k"), 0)
-	for _, w := range []*Watcher{everything, anyGroup, anyKey, one} {
+	single := newWatcher(WatchFilter("", "g", "k"), 0)
+	for _, w := range []*Watcher{everything, anyGroup, anyKey, single} {
 		x.add(w.filter, w)
 	}
 	require.Equal(t, map[*Watcher]bool{everything: true}, found(t, x, "*", "*"))
 	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true}, found(t, x, "*", "k"))
 	require.Equal(t, map[*Watcher]bool{everything: true, anyKey: true}, found(t, x, "g", "*"))
-	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true, anyKey: true, one: true}, found(t, x, "g", "k"))
+	require.Equal(t, map[*Watcher]bool{everything: true, anyGroup: true, anyKey: true, single: true}, found(t, x, "g", "k"))
 	require.Equal(t, map[*Watcher]bool{everything: true, anyKey: true}, found(t, x, "g", ""), "the deletion of a group")
 }
 
@@ -201,7 +201,7 @@ func TestFiltersThatDoNotFitCostNothing(t *testing.T) {
 					began := time.Now()
 					for range looks {
 						if x.has(long, long) {
-							t.Fatal("nobody's fits")
+							t.Fatal("no filter fits")
 						}
 					}
 					best = min(best, time.Since(began)/looks)

@@ -67,7 +67,7 @@ func (p panics) PostUserMessage(m any) {
 	}
 }
 
-// blocking is every way to block whoever sends to an actor.
+// blocking is every way to block the goroutine that sends to an actor.
 var blocking = map[string]func(system *actor.ActorSystem, s stubborn) *actor.PID{
 	"bounded": func(system *actor.ActorSystem, s stubborn) *actor.PID {
 		return spawn(system, s, actor.WithMailbox(actor.Bounded(2)))
@@ -117,8 +117,8 @@ func spawn(system *actor.ActorSystem, s stubborn, options ...actor.PropsOption) 
 	return system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s }, options...))
 }
 
-// TestNothingThatAUserHandsOverBlocks: an actor that takes nothing costs nobody
-// anything but itself. Others have their events, and the notifier stops. What it
+// TestNothingThatAUserHandsOverBlocks: an actor that takes nothing costs no other
+// one anything. The others have their events, and the notifier stops. What it
 // has missed is counted, and the rest comes in order.
 func TestNothingThatAUserHandsOverBlocks(t *testing.T) {
 	for name, make := range blocking {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAFullMailboxCostsNoProcessor: nobody spins for it.
+// TestAFullMailboxCostsNoProcessor: no goroutine spins for it.
 func TestAFullMailboxCostsNoProcessor(t *testing.T) {
 	b := start(t, 1, nil)
 	s := newStubborn(100)

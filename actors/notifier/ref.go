@@ -102,13 +102,13 @@ func (r Ref) Mark(s *Subscription, progress kv.Event) {
 }
 
 // Resynchronise has all subscribers read the log after a revision up to which
-// every event was handed over: nobody knows which ones after it were.
+// every event was handed over: it is not known which ones after it were.
 func (r Ref) Resynchronise(sent uint64) { r.to.Send(resynchronise{sent: sent}) }
 
 // Done is closed when the notifier has stopped.
 func (r Ref) Done() <-chan struct{} { return r.done }
 
-// ask sends a message and waits until it was handled, or nobody can.
+// ask sends a message and waits until it was handled, or no actor is left to do so.
 func (r Ref) ask(message func(done chan struct{}) Message) (answered bool) {
 	done := make(chan struct{})
 	r.to.Send(message(done))

@@ -32,7 +32,7 @@ func TestPanicsLoseNoAnswerAndNoEvent(t *testing.T) {
 				chunks := 0
 				for i := range rounds {
 					s := b.Subscribe([]kv.Filter{WatchFilter("", "g", "k")}, 4)
-					require.True(t, s.CaughtUp(s.Behind()), "nobody writes yet")
+					require.True(t, s.CaughtUp(s.Behind()), "no caller writes yet")
 					w := b.Watch(WatchFilter("", "*", "k"))
 					b.deliver(t, set("g", "k", fmt.Sprint(i)), set("g", "l", fmt.Sprint(i)))
 					require.Equal(t, 1, len(received(w))+int(w.Dropped()), "round %d", i)
@@ -84,7 +84,7 @@ func TestWatchingActorsOutliveAFailure(t *testing.T) {
 	testkit.Until(t, "the forgetting of the actor", func() bool { return !b.Listening() })
 }
 
-// TestStoppedFromOutside: whoever shares the system may stop the notifier. What
+// TestStoppedFromOutside: any code that shares the system may stop the notifier. What
 // it holds is answered, what it never sees its callers learn from done.
 func TestStoppedFromOutside(t *testing.T) {
 	pause := testkit.NewPause("notifier.delivered")
@@ -106,7 +106,7 @@ func TestStoppedFromOutside(t *testing.T) {
 			t.Errorf("the delivery in hand: %v", err)
 		}
 		if _, err := requests[1].Wait(t.Context()); err == nil {
-			t.Error("the delivery that nobody handled was answered")
+			t.Error("the delivery that was not handled was answered")
 		}
 	})
 	require.Len(t, received(w), 1)

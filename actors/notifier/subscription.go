@@ -17,7 +17,7 @@ type Subscription struct {
 	filters []kv.Filter
 	limit   int64 // of events that wait, in chunks or in the log
 
-	// Chunks holds events in commit order, whole requests at a time. One that
+	// Chunks holds events in commit order, whole requests at a time. A chunk that
 	// was sent while the subscriber read the log may hold what it has read.
 	Chunks <-chan []kv.Event
 	// Wake has something in it after Behind has changed.
@@ -121,7 +121,7 @@ func (s *Subscription) offer(chunk []kv.Event, n, bytes int64, first uint64) {
 		s.fallBehind(first - 1)
 	}
 	if n > s.limit {
-		s.allowed += n // so that it makes nobody slow
+		s.allowed += n // so that it makes no subscriber slow
 	}
 	if s.queued.Load()+s.past.Add(n)-s.read.Load() > s.allowed {
 		s.overrun.Store(true)
@@ -137,7 +137,7 @@ func (s *Subscription) fits(n, bytes int64) bool {
 }
 
 // mark sends an EventProgress, unless one is on the way or events are
-// elsewhere. It takes no event's place: nobody is slow because of it. The
+// elsewhere. It takes no event's place: no subscriber is slow because of it. The
 // notifier calls it.
 func (s *Subscription) mark(progress kv.Event) {
 	if s.behind.Load() != 0 || s.marked.Load() {
@@ -218,8 +218,8 @@ func (s *subscriptions) empty() bool {
 	return len(*s.everything.Load()) == 0 && s.changes.empty()
 }
 
-// visit calls visit with every subscriber once, until it returns false. Anybody may call it;
-// of those that come or go meanwhile it may miss some.
+// visit calls visit with every subscriber once, until it returns false. Any goroutine may call
+// it; of subscribers that come or go meanwhile it may miss some.
 func (s *subscriptions) visit(visit func(*Subscription) bool) {
 	for _, subscription := range *s.everything.Load() {
 		if !visit(subscription) {
@@ -238,7 +238,7 @@ func (s *subscriptions) visit(visit func(*Subscription) bool) {
 	})
 }
 
-// wanted reports whether anybody wants the event.
+// wanted reports whether any subscriber wants the event.
 func (s *subscriptions) wanted(e *kv.Event) bool {
 	if e.Type == kv.EventDeleteGroup {
 		return s.deletions.has(e.Group, "")
@@ -350,7 +350,7 @@ func (s *subscriptions) abandon() {
 	s.touched = s.touched[:0]
 }
 
-// passAll has everybody read the log, after the revision up to which every
+// passAll has every subscriber read the log, after the revision up to which every
 // event was delivered here. It is for the notifier only.
 func (s *subscriptions) passAll(sent uint64) {
 	for _, subscription := range *s.everything.Load() {

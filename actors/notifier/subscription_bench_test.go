@@ -7,8 +7,8 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// BenchmarkWatched is what subscribers whom an event does not concern add to the
-// write that made it: the writer asks whether anybody wants it.
+// BenchmarkWatched is what subscribers that an event does not concern add to the
+// write that made it: the writer asks whether any subscriber wants it.
 func BenchmarkWatched(b *testing.B) {
 	for _, subscribers := range []int{0, 1, 10_000} {
 		b.Run(fmt.Sprintf("subscribers=%d", subscribers), func(b *testing.B) {
@@ -23,7 +23,7 @@ func BenchmarkWatched(b *testing.B) {
 			}
 			for b.Loop() {
 				if r.Watched(events) {
-					b.Fatal("somebody wants them")
+					b.Fatal("a subscriber wants them")
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(events)), "ns/event")

@@ -16,7 +16,7 @@ func at(revision uint64, key string) kv.Event {
 	return kv.Event{Type: kv.EventSet, Group: "g", Key: key, Revision: revision}
 }
 
-// joined is a subscriber of everything, or of some filters, who has read the log.
+// joined is a subscriber of everything, or of some filters, that has read the log.
 func (b *bench) joined(t *testing.T, limit int, filters ...kv.Filter) *Subscription {
 	t.Helper()
 	if len(filters) == 0 {
@@ -69,7 +69,7 @@ func TestChunksUntilTheBufferIsFull(t *testing.T) {
 	require.Equal(t, [][]kv.Event{{at(6, "a")}}, taken(s))
 }
 
-// A commit that is larger than the buffer overruns nobody who waits for it.
+// A commit that is larger than the buffer overruns no subscriber that waits for it.
 func TestALargeCommitFindsAnEmptyBuffer(t *testing.T) {
 	b := start(t, 1, nil)
 	s := b.joined(t, 1)
@@ -81,7 +81,7 @@ func TestALargeCommitFindsAnEmptyBuffer(t *testing.T) {
 }
 
 // A mark comes behind the events before it, takes none of their places, and is
-// no reason to call anybody slow.
+// no reason to call a subscriber slow.
 func TestAMarkTakesNoPlace(t *testing.T) {
 	b := start(t, 1, nil)
 	s := b.joined(t, 1)
@@ -182,7 +182,7 @@ func TestWhatMayWaitIsCountedInEvents(t *testing.T) {
 	}
 }
 
-// A large commit is kept in memory for nobody: it is in the log. Nobody is slow
+// A large commit is kept in memory for no subscriber: it is in the log. None is slow
 // because of it.
 func TestALargeCommitIsReadInTheLog(t *testing.T) {
 	for name, large := range map[string][]kv.Event{

@@ -49,9 +49,9 @@ type Config struct {
 	Reads     Expired
 	Clock     *clock.Clock
 	Logger    *slog.Logger
-	Restarts  *atomic.Uint64  // nil: nobody asks
+	Restarts  *atomic.Uint64  // nil: not counted
 	Stopped   func()          // called when the actor has stopped, however that came; may be nil
-	Dead      <-chan struct{} // closed when the store has ended, and nobody counts any more
+	Dead      <-chan struct{} // closed when the store has ended, and no actor counts any more
 	Failpoint failpoint.Hook
 }
 

@@ -60,7 +60,7 @@ func TestUsageEndsWithItsContext(t *testing.T) {
 	b.waitFor(1)
 	cancel()
 	require.ErrorIs(t, testkit.Await(t, "the caller", asked).err, context.Canceled)
-	b.Committed(booked("ns", 1, 1, kv.QuotaConfig{})) // answers nobody, and blocks nobody
+	b.Committed(booked("ns", 1, 1, kv.QuotaConfig{})) // answers no caller, and blocks none
 	require.Zero(t, b.settle())
 }
 
@@ -83,7 +83,7 @@ func TestCount(t *testing.T) {
 	require.Empty(t, answers)
 }
 
-// TestCountThatFails: those who wait for the count and those who wait for the
+// TestCountThatFails: callers that wait for the count and callers that wait for the
 // usage are told, and the next one has it counted again.
 func TestCountThatFails(t *testing.T) {
 	b := start(t, nil)
@@ -165,8 +165,8 @@ func TestWarning(t *testing.T) {
 	}
 }
 
-// TestStoppedFromOutside: whoever shares the system may stop the actor. What it
-// has in hand it answers; that nobody waits for what it never saw is for the
+// TestStoppedFromOutside: any code that shares the system may stop the actor. What it
+// has in hand it answers; that no caller waits for what it never saw is for the
 // engine to see to.
 func TestStoppedFromOutside(t *testing.T) {
 	b := start(t, nil)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestPanicAnswersEverybody: each step fails, once and three times in a row.
-// Everybody who waits is answered, every snapshot closed, and the actor asks
+// Every caller that waits is answered, every snapshot closed, and the actor asks
 // for what it has lost.
 func TestPanicAnswersEverybody(t *testing.T) {
 	steps := testkit.Steps(t, "actors/quota")
@@ -42,7 +42,7 @@ func TestPanicAnswersEverybody(t *testing.T) {
 					case "quota.usage":
 						require.Error(t, testkit.Await(t, "the caller", b.ask(t.Context(), "ns")).err)
 					}
-					require.Error(t, testkit.Await(t, "who waited", asked).err)
+					require.Error(t, testkit.Await(t, "the caller that waited", asked).err)
 					testkit.Await(t, "the question for what was lost", b.resyncs)
 				}
 				b.Resynchronise(booked("known", 2, 1, kv.QuotaConfig{}))
@@ -61,7 +61,7 @@ func TestPanicWhileCounting(t *testing.T) {
 	s := &failing{newSnapshot(kv.Usage{}, nil)}
 	require.Error(t, testkit.Await(t, "the count", b.count("ns", s)).err)
 	testkit.Await(t, "the snapshot's end", s.closed)
-	require.Error(t, testkit.Await(t, "who waited", asked).err)
+	require.Error(t, testkit.Await(t, "the caller that waited", asked).err)
 	testkit.Await(t, "the question for what was lost", b.resyncs)
 }
 

@@ -39,7 +39,7 @@ type Config struct {
 	Clock     *clock.Clock
 	Interval  time.Duration // how long after its deadline a row is removed
 	Logger    *slog.Logger
-	Restarts  *atomic.Uint64 // nil: nobody asks
+	Restarts  *atomic.Uint64 // nil: not counted
 	Stopped   func()         // called when the actor has stopped, however that came; may be nil
 	Failpoint failpoint.Hook
 }

@@ -25,7 +25,7 @@ func TestRestartAsksToResynchronise(t *testing.T) {
 				b.wrote(deadline)
 				b.sleeps(time.Second + interval)
 				faults.Plan(step, times)
-				// As the writer does: whoever asks is told the present state.
+				// As the writer does: a reaper that asks is told the present state.
 				for range times {
 					switch step {
 					case "reaper.committed":
@@ -61,7 +61,7 @@ func TestRestartAsksToResynchronise(t *testing.T) {
 }
 
 // TestFailureBeforeConnect: the first thing that a reaper is told is what was
-// stored before. If it fails at that, nobody is there yet whom it could ask.
+// stored before. If it fails at that, no writer is there yet that it could ask.
 func TestFailureBeforeConnect(t *testing.T) {
 	faults := testkit.NewFaults()
 	faults.Plan("reaper.resynchronise", 1)

@@ -38,7 +38,7 @@ import (
 // that a write behind it waits some milliseconds only.
 const PurgeChunk = 256
 
-// Audience tells whether anybody listens. Its methods never block.
+// Audience tells whether any watcher or subscriber listens. Its methods never block.
 type Audience interface {
 	// HasCallbacks reports whether OnChange callbacks are registered: then each caller
 	// needs the events of its request.
@@ -89,9 +89,9 @@ type Config struct {
 	Logger      *slog.Logger
 	Metrics     *metrics.Recorder // nil: nothing is counted
 	Tracing     bool              // requests are told which batch they were in
-	Restarts    *atomic.Uint64    // nil: nobody asks
+	Restarts    *atomic.Uint64    // nil: not counted
 	Retention   kv.Retention      // bounds of the log
-	LostTimers  *atomic.Uint64    // timers of keys that have expired, of which nobody can be told
+	LostTimers  *atomic.Uint64    // timers of keys that have expired, of which no actor can be told
 	Announced   *atomic.Uint64    // the last one whose events were handed on; the writer alone sets it
 	BatchBytes  int               // a batch is committed once its mutations weigh this much
 	Stopped     func()            // called when the writer has stopped, however that came
@@ -110,7 +110,7 @@ const (
 	committed        // COMMIT succeeded; the outcomes stand in the requests
 )
 
-// job is one mutation in hand; request is nil when nobody waits for it.
+// job is one mutation in hand; request is nil when no caller waits for it.
 type job struct {
 	request  *admission.Request
 	mutation *kv.Mutation
@@ -147,7 +147,7 @@ type Actor struct {
 	commits  int // batches, since this incarnation began
 
 	committing time.Duration   // how long the last COMMIT took
-	traced     *kv.TracedBatch // the batch in hand; nil if nobody traces
+	traced     *kv.TracedBatch // the batch in hand; nil if there is no tracer
 }
 
 func newActor(config Config, done chan struct{}, watched *watched, alone *alone) *Actor {

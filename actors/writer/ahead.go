@@ -9,7 +9,7 @@ import (
 // A mutation that meets expired rows expires them first, and each has its event
 // with its last value. What is stored decides how much that is: a group of a few
 // bytes' name may hold gigabytes that have expired. Within the mutation's own
-// commit all of it would be in memory, and in one record of the log, and everybody
+// commit all of it would be in memory, and in one record of the log, and every caller
 // would wait for it.
 //
 // So a request that meets more than some of it is undone and set aside, and its dead
@@ -80,7 +80,7 @@ func (a *Actor) wait(j *job) {
 }
 
 // clearAhead removes one chunk of what stands in a request's way. Its events belong
-// to nobody's call.
+// to no caller's call.
 func (a *Actor) clearAhead(j *job) (done bool, err error) {
 	outcome, err := a.attempt(func() (outcome kv.Outcome, err error) {
 		done, err = a.tx.ahead(j.mutation, j.ahead)

@@ -64,19 +64,19 @@ func TestWhoIsAloneCommitsInHisOwnGoroutine(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		c := new(committers)
 		b := start(t, options{path: path, hook: c.hook, crowded: true})
-		require.Greater(t, c.alone(t, b), enoughAlone, "that somebody is alone shows with time")
+		require.Greater(t, c.alone(t, b), enoughAlone, "that a caller is alone shows with time")
 		for i := range 50 {
 			require.Equal(t, goroutine(), c.of(t, b, context.Background(), fmt.Sprint("k", i)))
 		}
 		require.True(t, b.has("g", "k49"))
 
-		// One who may have to leave does not.
+		// A caller that may have to leave does not.
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		require.NotEqual(t, goroutine(), c.of(t, b, ctx, "cancellable"))
 		c.alone(t, b)
 
-		// Nor one who is not alone.
+		// Nor does a caller that is not alone.
 		other, err := b.gate.Admit(context.Background(), kv.Mutation{})
 		require.NoError(t, err)
 		require.NotEqual(t, goroutine(), c.of(t, b, context.Background(), "of two"))

@@ -88,7 +88,7 @@ func (a *Actor) commit() {
 		a.commitFailed(err)
 		return
 	}
-	a.Clock.Thaw() // before anybody hears of it
+	a.Clock.Thaw() // before any caller or listener hears of it
 	a.phase = committed
 	a.events = a.tx.events
 	a.Failpoint.Hit("writer.committed")
@@ -97,7 +97,7 @@ func (a *Actor) commit() {
 	}
 	a.settle()
 	a.publish()
-	a.Announced.Store(a.log.Last) // not if that fails: nobody knows then how far it came
+	a.Announced.Store(a.log.Last) // not if that fails: it is not known then how far it came
 	a.finish()
 }
 
@@ -140,7 +140,7 @@ func (a *Actor) applyAll() error {
 }
 
 // again has the batch applied once more if it failed for a damaged page of the log's
-// oldest rows, which stay from then on: what nobody may read any more is no reason to
+// oldest rows, which stay from then on: what no reader may read any more is no reason to
 // refuse what is to be written. (Once SQLite has met damage in a transaction it writes
 // nothing more in it.)
 func (a *Actor) again(err error) bool {
@@ -252,7 +252,7 @@ func (a *Actor) commitFailed(err error) {
 	a.fail(fmt.Errorf("%w: %w", kv.UnknownOutcomeError, err))
 }
 
-// forgetUsage has the namespaces counted anew, of which nobody has been told what the commit in
+// forgetUsage has the namespaces counted anew, of which no actor has been told what the commit in
 // hand has changed. It comes before that commit's callers are answered: what they ask next is to
 // be right.
 func (a *Actor) forgetUsage() {
@@ -305,7 +305,7 @@ func (a *Actor) publish() {
 }
 
 // announce answers the batch, or has the notifier answer it once the watchers
-// have its events. What is handed over leaves the writer first, so that nobody
+// have its events. What is handed over leaves the writer first, so that no caller or watcher
 // is told twice if this fails half-way.
 func (a *Actor) announce() {
 	events, background := a.events, a.tx.background

@@ -10,7 +10,7 @@ import (
 // TestOthersAreLetRun before a batch, once, where it is worth while.
 func TestOthersAreLetRun(t *testing.T) {
 	a := &Actor{committing: companyWorth}
-	assert.False(t, a.letOthers(), "nobody had company")
+	assert.False(t, a.letOthers(), "no caller had company")
 	a.company.last = 2
 	a.committing = companyWorth - 1
 	assert.False(t, a.letOthers(), "a commit costs nothing")

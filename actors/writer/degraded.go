@@ -14,7 +14,7 @@ import (
 // refuses writes by name until one has succeeded. The first batch after a fault is an
 // attempt at once, so that a fault that passes costs one batch; from the second in a
 // row on there is a pause, twice as long each time, in which requests are refused
-// without touching the disk. The writer tries by itself too: a store that nobody
+// without touching the disk. The writer tries by itself too: a store that no caller
 // writes to recovers as well, and those that wait for its health are woken.
 const (
 	firstPause = 10 * time.Millisecond

@@ -12,7 +12,7 @@ import (
 )
 
 // TestAccountsAreBounded: of very many namespaces only the accounts used last are
-// kept, everybody is told which are not, and quotas hold as before.
+// kept, the projections are told which are not, and quotas hold as before.
 func TestAccountsAreBounded(t *testing.T) {
 	b, quota := start(t, options{}), kv.QuotaConfig{MaxKeys: 1}
 	namespace := func(i int) string { return fmt.Sprint("n", i) }

@@ -34,7 +34,7 @@ type account struct {
 }
 
 // maxAccounts is how many namespaces are counted at a time, some 300 bytes each here
-// and with the quota actor. When there are more, those that nobody has asked about for
+// and with the quota actor. When there are more, those that no caller has asked about for
 // longest are forgotten, a quarter of all, and counted anew on the next need.
 const maxAccounts = 8192
 
@@ -54,7 +54,7 @@ type entry struct {
 
 func newLedger() *ledger { return &ledger{accounts: make(map[string]*account)} }
 
-// of is the account that group belongs to; nil if nobody asked about it.
+// of is the account that group belongs to; nil if no caller asked about it.
 func (l *ledger) of(group string) *account {
 	if len(l.accounts) == 0 {
 		return nil
@@ -139,7 +139,7 @@ func (l *ledger) settle() (usage []kv.NamespaceUsage) {
 	return usage
 }
 
-// forget has every account counted anew, for when nobody knows what a commit
+// forget has every account counted anew, for when it is not known what a commit
 // did: at once where a caller waits, else on the next need. Counts under way
 // are of no use any more: their answers find an account that the ledger does
 // not hold.
@@ -170,7 +170,7 @@ func (a *account) fact() kv.NamespaceUsage {
 }
 
 // park sets a job aside whose namespace has to be counted before its quota can
-// be judged. Everybody else goes on.
+// be judged. All other jobs go on.
 func (a *Actor) park(j *job) bool {
 	m := j.mutation
 	if !m.Quota.Limited() {
@@ -199,7 +199,7 @@ func (m countNamespace) handle(a *Actor) {
 
 // countWanted starts the counts that the last batch asked for. It runs between
 // transactions: the snapshot holds what is committed, and every later change
-// is booked to the account. Counting itself holds nobody up.
+// is booked to the account. Counting itself holds no caller up.
 func (a *Actor) countWanted() {
 	if forgotten := a.ledger.trim(); forgotten != nil {
 		a.Projections.Committed(&kv.Committed{At: a.Clock.Now(), Deadline: kv.NoDeadline, Forgotten: forgotten})

@@ -33,7 +33,7 @@ func TestCountAndBookingsAreExact(t *testing.T) {
 			ttl(set("n:4", "8"), -time.Second),
 			{Kind: kv.PurgeExpired, Range: kv.NamespaceRange("n"), Limit: PurgeChunk},
 		} {
-			require.NoError(t, b.apply(m).err, "nobody else waits for the count")
+			require.NoError(t, b.apply(m).err, "no other waits for the count")
 		}
 		require.Empty(t, b.counts, "one count is enough")
 		_, known := b.told("n")

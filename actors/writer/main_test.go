@@ -46,7 +46,7 @@ type bench struct {
 		resyncs    int
 		facts      []kv.Committed
 		background []kv.Event
-		deaf       bool // nobody is called back
+		deaf       bool // no callback is registered
 		watching   bool // watchers want everything
 	}
 	delivered chan admission.Delivery // answered by the test's notifier

@@ -25,7 +25,7 @@ type applyNow struct{ request *admission.Request }
 
 func (applyNow) IgnoreDeadLetterLogging() {}
 
-// purgeExpired asks for the removal of one chunk of expired rows. Nobody waits
+// purgeExpired asks for the removal of one chunk of expired rows. No caller waits
 // for it: what it did is in Committed.
 type purgeExpired struct{ actorsystem.Quiet }
 

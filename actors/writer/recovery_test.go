@@ -62,7 +62,7 @@ func TestAnswersSayHowFarItCame(t *testing.T) {
 }
 
 // TestFailureDuringCommit: while the transaction is open it can be rolled back.
-// Once it is not, nobody knows, and watchers are told that they may have missed
+// Once it is not, the outcome is unknown, and watchers are told that they may have missed
 // something.
 func TestFailureDuringCommit(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
@@ -124,7 +124,7 @@ func TestDeliveryAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestPurgesOfTheReaper: nobody waits for them; their events are for the background, and
+// TestPurgesOfTheReaper: no caller waits for them; their events are for the background, and
 // what came of them is a fact, also when there was nothing.
 func TestPurgesOfTheReaper(t *testing.T) {
 	b := start(t, options{})
@@ -171,7 +171,7 @@ func TestBatchesAreBoundedByWeight(t *testing.T) {
 	require.Equal(t, int64(1+4), commits.Load(), "the one before, then a and b, c, d alone, e")
 }
 
-// TestDrain: whoever stops the writer from outside, what it has accepted is
+// TestDrain: when the writer is stopped from outside, what it has accepted is
 // committed, and what it never saw its callers learn from dead.
 func TestDrain(t *testing.T) {
 	pause := testkit.NewPause("writer.begin")

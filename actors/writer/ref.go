@@ -23,7 +23,7 @@ type Ref struct {
 }
 
 // Spawn starts a writer and returns when it can be sent to. The database must
-// not be written to by anybody else. It fails only if the actor can't be
+// not be written to by any other goroutine or process. It fails only if the actor can't be
 // spawned.
 func Spawn(system *actor.ActorSystem, config Config) (Ref, error) {
 	dispatcher := actorsystem.NewDispatcher()

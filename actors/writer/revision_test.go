@@ -145,7 +145,7 @@ func TestRevisionsInArrivalOrder(t *testing.T) {
 	})
 }
 
-// TestTheLogNeedsNoAudience: with nobody listening the same is in the log.
+// TestTheLogNeedsNoAudience: with no listener the same is in the log.
 func TestTheLogNeedsNoAudience(t *testing.T) {
 	b := start(t, options{})
 	b.mu.deaf = true

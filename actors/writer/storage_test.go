@@ -307,7 +307,7 @@ func TestSavepointThatCannotBeUndone(t *testing.T) {
 	require.NoError(t, b.apply(set("g", "3")).err)
 }
 
-// TestRecoveryThatFails: nothing more can be done than to answer everybody.
+// TestRecoveryThatFails: nothing more can be done than to answer every caller.
 func TestRecoveryThatFails(t *testing.T) {
 	gate := newFlushGate()
 	b := start(t, options{hook: gate.hook})
@@ -325,7 +325,7 @@ func TestRecoveryThatFails(t *testing.T) {
 	require.NoError(t, b.apply(set("g", "l")).err)
 }
 
-// TestSnapshotThatFails: those who wait for the count are told; nobody else
+// TestSnapshotThatFails: callers that wait for the count are told; no other
 // needs it, and the next one has it counted again.
 func TestSnapshotThatFails(t *testing.T) {
 	b, quota := start(t, options{}), kv.QuotaConfig{MaxKeys: 10}
@@ -362,7 +362,7 @@ func TestPurgeThatFails(t *testing.T) {
 	require.False(t, b.has("g", "k"))
 }
 
-// TestUndoneReleaseOfAPurge: events of a purge that was undone reach nobody,
+// TestUndoneReleaseOfAPurge: events of a purge that was undone reach no listener,
 // though its neighbours are committed.
 func TestUndoneReleaseOfAPurge(t *testing.T) {
 	b := start(t, options{})

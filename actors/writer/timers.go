@@ -11,7 +11,7 @@ import (
 // A timer is a row beside the one that is to expire, in a group of the store's own. It
 // is bound to that row by group, key and deadline: what removes the row, or gives it
 // another deadline, removes the timer or moves it, in the same request; the expiry of
-// the row makes a message of it. While there is no timer in the store nobody looks for
+// the row makes a message of it. While there is no timer in the store no write looks for
 // one; while there is, a write first looks at what it writes over.
 //
 // A Set that names the very deadline which the key has leaves its timer alone: that is
@@ -32,7 +32,7 @@ func (t *transaction) leave(o *kv.Operation) error {
 	}
 	row, found, err := t.live(o.Group, o.Key)
 	if storage.IsDamagedRow(err) {
-		return nil // its timer is found by nobody
+		return nil // its timer is never found
 	}
 	if err != nil || !found || row.Deadline == kv.NoDeadline || o.HasDeadline && o.Deadline == row.Deadline {
 		return err
@@ -47,7 +47,7 @@ func (t *transaction) setTimer(m *kv.Mutation, row *kv.Row, address string) erro
 		Value: address, Deadline: kv.NoDeadline})
 }
 
-// takeTimer removes the row's timer, if it has one, and returns the address. One that
+// takeTimer removes the row's timer, if it has one, and returns the address. An address that
 // can't be read is none.
 func (t *transaction) takeTimer(row *kv.Row) (address string, found bool, err error) {
 	if row.Deadline == kv.NoDeadline {

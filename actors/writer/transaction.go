@@ -32,15 +32,15 @@ type transaction struct {
 	events     []kv.Event // of all requests; the array is the writer's own
 	undone     int        // so far it may hold events that were undone
 	weight     int        // of the events, in bytes
-	lost       uint64     // timers of which nobody can be told
+	lost       uint64     // timers of which no actor can be told
 	background []kv.Event // events of mutations that no caller waits for
-	recent     recent     // what was committed before, as far as anybody has asked
+	recent     recent     // what was committed before, as far as a caller has asked
 	fact       kv.Committed
 
 	largestValue int // that an EventExpire has
 	// maxTouched bounds the values that one request takes into its events, and so into its
 	// record, without having brought them: those of the keys that it touches, each time that
-	// it does. It is what a commit may hold anyway. One is always let through, since it may
+	// it does. It is what a commit may hold anyway. One value is always let through, since it may
 	// have been stored under larger limits.
 	maxTouched int
 

@@ -37,7 +37,7 @@ func (w *watched) add(ranges *kv.Watched) (remove func()) {
 	return func() {
 		w.mu.Lock()
 		// A mutation whose caller has left may be on its way still, behind commits that
-		// nobody notes for it any more.
+		// are no longer noted for it.
 		ranges.Break()
 		delete(w.mu.all, ranges)
 		w.mu.Unlock()
@@ -49,7 +49,7 @@ func (w *watched) note(events []kv.Event) {
 	w.each(func(ranges *kv.Watched) { ranges.Note(events) })
 }
 
-// lose says that nobody knows what was committed.
+// lose says that it is not known what was committed.
 func (w *watched) lose() { w.each((*kv.Watched).Break) }
 
 func (w *watched) each(do func(*kv.Watched)) {

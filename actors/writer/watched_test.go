@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAMutationOutlivesItsWatch: of a transaction whose caller has left nobody knows
+// TestAMutationOutlivesItsWatch: of a transaction whose caller has left it is not known
 // what has changed in its ranges since, so that it may not be committed.
 func TestAMutationOutlivesItsWatch(t *testing.T) {
 	b := start(t, options{})

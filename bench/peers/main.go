@@ -3,7 +3,7 @@
 // its call returns. Those in memory, of which nothing is left, run where they are
 // named, to be compared with each other.
 //
-// It is a module of its own, so that nobody who uses go-store downloads them.
+// It is a module of its own, so that no program that uses go-store downloads them.
 //
 //	go run -C bench/peers . --quick
 //	go run -C bench/peers . --full --report peers.html

@@ -11,7 +11,7 @@ import (
 func pebbleContender() bench.Contender {
 	return bench.Contender{
 		Name: "pebble", Durability: powerCut,
-		Note: "pebble.Sync, default options; a group is a prefix. Its Close leaves the log to be replayed by Open, which is in nobody's time",
+		Note: "pebble.Sync, default options; a group is a prefix. Its Close leaves the log to be replayed by Open, whose time does not count",
 		Open: func(folder string, _ bench.Settings) (bench.Target, error) {
 			db, err := pebble.Open(folder, &pebble.Options{Logger: quietLogger{}})
 			if err != nil {

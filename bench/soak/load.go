@@ -304,10 +304,10 @@ func (c *caller) batch(group string) error {
 }
 
 // transaction exchanges two values.
-func (c *caller) transaction(group, one string) error {
+func (c *caller) transaction(group, name string) error {
 	other := key(c.random.IntN(keys))
 	err := c.store.Transaction(func(tx *api.Transaction) error {
-		first, err := tx.Get(group, one)
+		first, err := tx.Get(group, name)
 		if err != nil {
 			return err
 		}
@@ -315,7 +315,7 @@ func (c *caller) transaction(group, one string) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(tx.Set(group, one, second), tx.Set(group, other, first))
+		return errors.Join(tx.Set(group, name, second), tx.Set(group, other, first))
 	})
 	var conflict *api.ConflictError
 	if errors.As(err, &conflict) {

@@ -20,7 +20,7 @@ type audience struct {
 // pause is how long a slow watcher rests after each event.
 const pause = 5 * time.Millisecond
 
-// gather registers the watchers. It is called before anybody writes.
+// gather registers the watchers. It is called before any caller writes.
 func (r *run) gather() *audience {
 	a := &audience{run: r, leaving: make(chan struct{}), owned: map[[2]string]*ownedKey{}}
 	for _, c := range r.callers {

@@ -74,7 +74,7 @@ func TestRun_AHealthyStorePasses(t *testing.T) {
 	assert.EqualValues(t, 16_000, result.Steps)
 }
 
-// silent carries no Touch out, and says that nobody knows whether it did.
+// silent carries no Touch out, and says that it is not known whether it did.
 type silent struct{ Target }
 
 func (s *silent) Do(call Call) Answer {

@@ -14,8 +14,8 @@ const (
 	counterKeys  = 4
 )
 
-// counter is a number that everybody adds 1 to: by Increment, or by reading it
-// and writing the next one on condition that nobody else has meanwhile.
+// counter is a number that every caller adds 1 to: by Increment, or by reading it
+// and writing the next one on condition that no other has meanwhile.
 type counter struct {
 	key         string
 	conditional bool
@@ -79,7 +79,7 @@ func (c *caller) reached(h *counter, i int, sum int64, done uint64) {
 	c.sums[i] = sum
 }
 
-// compareAndAdd reads the counter and writes the next number, if nobody else
+// compareAndAdd reads the counter and writes the next number, if no other caller
 // has meanwhile.
 func (c *caller) compareAndAdd(h *counter, i int) {
 	done := h.done.Load()

@@ -6,7 +6,7 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// dataSet is the entries of Config.Data: they are there before the load, nobody writes them
+// dataSet is the entries of Config.Data: they are there before the load, no caller writes them
 // afterwards, and so any read knows what it has to find.
 type dataSet struct {
 	items  []api.Item

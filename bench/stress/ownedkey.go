@@ -8,7 +8,7 @@ import (
 // ownedKey is what is known of one key, or of one group that is written as a
 // whole. One caller writes it; any may read it and judge what they find. Its
 // writes are numbered from 1, and what write n does follows from n alone, so
-// that nobody has to keep a history.
+// that no reader has to keep a history.
 type ownedKey struct {
 	group, key string
 	// deletes reports whether write n takes the value away.
@@ -49,7 +49,7 @@ func (k *ownedKey) acknowledge(n, started, ended uint64) {
 	}
 	k.started = started
 	// A reader that sees the new end with the old number takes the old write
-	// for longer than it was, which excuses more and accuses nobody.
+	// for longer than it was, which excuses more and accuses no target.
 	k.ended.Store(ended)
 	k.acked.Store(state)
 }

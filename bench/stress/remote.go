@@ -13,7 +13,7 @@ import (
 )
 
 // remote is a store in a process that is killed now and then. A call that is
-// under way then, and writes, has an unknown outcome. One that reads is made
+// under way then, and writes, has an unknown outcome. A read is made
 // again: it changes nothing, and then took that long. Calls meanwhile wait for
 // the next process.
 type remote struct {

@@ -52,7 +52,7 @@ type Seen struct {
 	Received  uint64 `json:"received"`
 	Dropped   uint64 `json:"dropped,omitempty"`
 	Committed uint64 `json:"committed"`
-	Doubtful  uint64 `json:"doubtful,omitempty"` // committed besides, or not: nobody was told
+	Doubtful  uint64 `json:"doubtful,omitempty"` // committed besides, or not: unknown
 	Gaps      uint64 `json:"gaps,omitempty"`     // revisions that a subscriber was told it had missed
 	Resumed   uint64 `json:"resumed,omitempty"`  // how often a subscriber went on from its last revision
 }

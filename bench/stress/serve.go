@@ -75,7 +75,7 @@ func answerAll(target Target, requests *gob.Decoder, answers *sender) {
 				reply.Answer = target.Do(r.Call)
 				reply.Failed, reply.Answer.Err = pack(reply.Answer.Err), nil
 			}
-			_ = answers.send(reply) // nobody reads it: the end will come in, too
+			_ = answers.send(reply) // no harness reads it: the end will come in, too
 		})
 	}
 }

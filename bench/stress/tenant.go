@@ -93,7 +93,7 @@ func (c *caller) countTenants(known int64) {
 	}
 }
 
-// fillTenants asks for every key that is missing when nobody else writes any
+// fillTenants asks for every key that is missing when no other caller writes any
 // more: the quota has to allow exactly its number. Then it lets some expire,
 // which has to make room for exactly as many.
 func (r *run) fillTenants() {

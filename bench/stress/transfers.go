@@ -17,7 +17,7 @@ const (
 
 func accountKey(i int) string { return fmt.Sprintf("account-%02d", i) }
 
-// openAccounts gives every account its first balance, before anybody else writes.
+// openAccounts gives every account its first balance, before any other caller writes.
 func (r *run) openAccounts() {
 	call, c := Call{Kind: SetAll}, r.callers[0]
 	var owed []change

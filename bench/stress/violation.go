@@ -11,7 +11,7 @@ type Violation string
 // The violations. Which observation proves each is in docs/adr/0022.
 const (
 	LostWrite      Violation = "lost-write"      // an acknowledged write is not there
-	PhantomWrite   Violation = "phantom-write"   // something is there that nobody wrote, or that was refused
+	PhantomWrite   Violation = "phantom-write"   // something is there that no caller wrote, or that was refused
 	StaleRead      Violation = "stale-read"      // a read missed what was there before it began
 	ExpiredRead    Violation = "expired-read"    // a key was read after its time
 	EarlyExpiry    Violation = "early-expiry"    // a key was gone before its time

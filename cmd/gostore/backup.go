@@ -21,7 +21,7 @@ every command opens, and takes its name when it is complete; what is interrupted
 leaves nothing there.
 
 A TO that is there is replaced, and keeps its mode and owner, if it is a go-store
-database that nobody has open; a new one has the mode of the database.`,
+database that no process has open; a new one has the mode of the database.`,
 		Example: `  gostore backup --db app.db backups/monday.db`,
 		Args:    exactly("TO"),
 		RunE: func(command *cobra.Command, arguments []string) error {

@@ -177,7 +177,7 @@ func TestVersion(t *testing.T) {
 	assert.Contains(t, text.String(), "revision  abc of 2026-01-02T03:04:05Z, modified\n")
 }
 
-// Who presses a key for a completion changes nothing, whatever lies there.
+// To press a key for a completion changes nothing, whatever lies there.
 func TestCompletion_NeverWrites(t *testing.T) {
 	current := filled(t, func(batch *api.Batch) { batch.Set("config", "theme", "dark") })
 	for _, beside := range []string{"-lock", "-wal", "-shm"} {

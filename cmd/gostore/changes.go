@@ -130,7 +130,7 @@ func (p jsonChanges) print(e api.Event) error {
 	return err
 }
 
-// moment is a time as JSON has it: encoding/json would fail with one that has no
+// moment is a time as JSON has it: encoding/json would fail with a time that has no
 // date of four digits, and the feed with it, for ever.
 func moment(t time.Time, plain **time.Time, milliseconds **int64) {
 	if t.IsZero() {

@@ -28,7 +28,7 @@ type held struct {
 	expires           int64 // Unix milliseconds; 0: never
 }
 
-// contents is every entry of a database that nobody has open.
+// contents is every entry of a database that no process has open.
 func contents(t *testing.T, db string) (all []held) {
 	t.Helper()
 	store, err := api.New(db, api.WithReadOnly())
@@ -37,11 +37,11 @@ func contents(t *testing.T, db string) (all []held) {
 	for entry, err := range entries(context.Background(), store, api.Filter{}) {
 		require.NoError(t, err)
 		if entry.Type == api.EventSet {
-			one := held{entry.Group, entry.Key, entry.Value, 0}
+			found := held{entry.Group, entry.Key, entry.Value, 0}
 			if !entry.ExpiresAt.IsZero() {
-				one.expires = entry.ExpiresAt.UnixMilli()
+				found.expires = entry.ExpiresAt.UnixMilli()
 			}
-			all = append(all, one)
+			all = append(all, found)
 		}
 	}
 	return all

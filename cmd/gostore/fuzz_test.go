@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzCommandLine: whatever somebody types, the program ends with one of its codes,
+// FuzzCommandLine: whatever a user types, the program ends with one of its codes,
 // and a failure is a line that says why.
 func FuzzCommandLine(f *testing.F) {
 	folder := f.TempDir()

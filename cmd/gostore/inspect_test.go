@@ -103,7 +103,7 @@ func TestInspect_ShowsADatabaseOnceTheTokenIsGiven(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(info), &told))
 	assert.Equal(t, "s.db", told.Name)
 	status, _ = i.ask(http.MethodPut, "/v1/g/k", i.token(), "w")
-	assert.Equal(t, http.StatusForbidden, status, "nobody has allowed writes")
+	assert.Equal(t, http.StatusForbidden, status, "writes were not allowed")
 	assert.Equal(t, outcome{}, i.stop())
 }
 
@@ -221,7 +221,7 @@ func TestInspect_AnAddressThatIsTaken(t *testing.T) {
 	assert.Contains(t, got.stderr, "--addr "+taken.Addr().String())
 }
 
-// TestInspect_OtherMachines: with a token it answers whoever has that, by whatever name.
+// TestInspect_OtherMachines: with a token it answers any caller that has it, by whatever name.
 func TestInspect_OtherMachines(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "s.db")
 	require.Zero(t, gostore("set", "--db", db, "g", "k", "v").code)

@@ -50,7 +50,7 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// drawing draws how much of the work is done, if there is anybody to see it.
+// drawing draws how much of the work is done, if there is a terminal to see it on.
 func (a *app) drawing(description string) (_ api.OperationOption, end func()) {
 	var bar *progress.Bar
 	option := api.WithProgress(func(done, total int64) {

@@ -118,19 +118,19 @@ func TestCommandsBesideAnOverlay(t *testing.T) {
 	kill()
 	requireOwned(t, db, "beside 2")
 	folded, has := tableOf(t, db)
-	require.NotZero(t, folded, "nobody has folded it")
+	require.NotZero(t, folded, "it is not folded")
 	require.NotContains(t, has, [3]string{"h", "k", "laid"})
 	require.Contains(t, has, [3]string{"gone", "a", "folded"})
 	requireOwned(t, db, "beside 2")
 
-	// Who opens it for writing has it all too, and leaves one plain file.
+	// A store that opens it for writing has it all too, and leaves one plain file.
 	require.Equal(t, printed(""), gostore("set", "--db", db, "g", "last", "after"))
 	requireOwned(t, db, "after")
 	_, has = tableOf(t, db)
 	require.Equal(t, owned("after"), has)
 }
 
-// tableOf is what another program finds in the table of a database that nobody has open, and
+// tableOf is what another program finds in the table of a database that no process has open, and
 // the revision that it is of; 0: it is whole.
 func tableOf(t *testing.T, db string) (folded uint64, has [][3]string) {
 	t.Helper()

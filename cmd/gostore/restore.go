@@ -10,7 +10,7 @@ func (a *app) restoreCommand() *cobra.Command {
 	var force bool
 	command := &cobra.Command{
 		Use:   "restore --db TO [--force] FROM",
-		Short: "Put a backup in the place of a database that nobody has open",
+		Short: "Put a backup in the place of a database that no process has open",
 		Long: `Checks the database FROM as 'gostore check' does, copies it, and puts the copy in
 the place of TO; then it removes what the old file had beside it (-wal, -shm,
 -journal), which would be taken for a part of the new one. Until the copy takes its

@@ -109,7 +109,7 @@ func databaseSizes(database string) (file, wal int64, err error) {
 	if info, err = os.Stat(database + "-wal"); err == nil {
 		wal = info.Size()
 	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil // nobody has the database open
+		err = nil // no process has the database open
 	}
 	return file, wal, err
 }

@@ -20,7 +20,7 @@ func (a *app) openOptions() []api.Option {
 }
 
 // awaited opens a store, which may take as long as --wait says. When the command
-// is interrupted meanwhile nobody waits for it: it is closed once it is open.
+// is interrupted meanwhile the command does not wait for it: it is closed once it is open.
 func (a *app) awaited(ctx context.Context, open func() (*api.Store, error)) (*api.Store, error) {
 	if a.wait == 0 {
 		return open()

@@ -140,7 +140,7 @@ func TestWatch_BesideAnOwner(t *testing.T) {
 	again := startProgram(t, "watch", "--db", db, "--json", "--from", "12", "g", "k")
 	require.Equal(t, "after", bytesOf(t, again.line(), "value"))
 	require.NoError(t, owner.Close())
-	next, err := api.New(db) // it follows whoever owns the file
+	next, err := api.New(db) // it follows the file's owner
 	require.NoError(t, err)
 	require.NoError(t, next.Set("g", "other", "v"))
 	require.NoError(t, next.Set("g", "k", "anew"))

@@ -11,7 +11,7 @@ import (
 )
 
 // LostError: a lock is not held, or not any more: its lease ran out before it was renewed,
-// so that somebody else may have it, or it was removed by other means. Test with errors.Is.
+// so that another holder may have it, or it was removed by other means. Test with errors.Is.
 var LostError = errors.New("the lock is not held, or its lease has run out")
 
 // leases are the locks that a Storage holds.
@@ -24,18 +24,18 @@ type leases struct {
 // changes the row is conditioned on the revision at which the token was seen in it.
 type lease struct {
 	token  string
-	turn   chan struct{} // a slot: whoever has it may renew, and use length
+	turn   chan struct{} // a slot: the goroutine that has it may renew, and use length
 	length time.Duration
 	stop   context.CancelFunc // ends the renewals
 	ended  chan struct{}      // they have ended
 }
 
 // Lock waits until it has the lock of a name. It is held until Unlock: a goroutine renews
-// its lease. Whoever waits gets it when it is released, or when the lease of a holder that
+// its lease. A caller that waits gets it when it is released, or when the lease of a holder that
 // died has run out, by the store's clock; never before. A context that ends while it waits
 // ends it; one that has ended before still has a lock that is free, as in FileStorage.
 //
-// With a lock that it holds itself, a Storage waits as for anybody's.
+// With a lock that it holds itself, a Storage waits as for any other holder's.
 func (s *Storage) Lock(ctx context.Context, name string) error {
 	for {
 		// It begins here, before the attempt: no release falls in between.
@@ -57,14 +57,14 @@ func (s *Storage) Lock(ctx context.Context, name string) error {
 	}
 }
 
-// TryLock is Lock that does not wait for anybody: false if the lock is held.
+// TryLock is Lock that does not wait for a holder: false if the lock is held.
 func (s *Storage) TryLock(ctx context.Context, name string) (bool, error) {
 	held, err := s.acquire(ctx, name)
 	return held, wrap("TryLock", name, err)
 }
 
 // acquire has the lock if it is free. If its context ends meanwhile the row may be there;
-// nobody renews it then.
+// no goroutine renews it then.
 func (s *Storage) acquire(ctx context.Context, name string) (bool, error) {
 	if ctx.Err() != nil {
 		ctx = context.WithoutCancel(ctx)

@@ -58,7 +58,7 @@ func TestLocksExclude(t *testing.T) {
 	require.Zero(t, count)
 }
 
-// A lock that is held is renewed: however long that is, nobody else gets it.
+// A lock that is held is renewed: however long that is, no other holder gets it.
 func TestHeldLocksAreRenewed(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *storetest.Store) {
 		holder, other := open(s), open(s)
@@ -81,7 +81,7 @@ func TestHeldLocksAreRenewed(t *testing.T) {
 		case err := <-waited:
 			require.NoError(t, err)
 		default:
-			t.Fatal("who waits has the lock as soon as it is released")
+			t.Fatal("a caller that waits has the lock as soon as it is released")
 		}
 		require.ErrorIs(t, holder.Unlock(t.Context(), "l"), certmagicstore.LostError)
 		require.NoError(t, other.Unlock(t.Context(), "l"))
@@ -143,7 +143,7 @@ func TestRenewalsFail(t *testing.T) {
 		require.False(t, held)
 		heal = s.Fault(storetest.DiskFull)
 		time.Sleep(2 * lease)
-		require.ErrorIs(t, other.Lock(t.Context(), "l"), api.DegradedError, "who can't write has no lock")
+		require.ErrorIs(t, other.Lock(t.Context(), "l"), api.DegradedError, "a store that can't write has no lock")
 		heal()
 		time.Sleep(time.Minute) // the store is well again
 		require.NoError(t, other.Lock(t.Context(), "l"))
@@ -178,7 +178,7 @@ func TestRenewLockLease(t *testing.T) {
 	})
 }
 
-// Who waits is ended by the context and by the store; a lock that is held then ends with
+// A caller's wait is ended by the context and by the store; a lock that is held then ends with
 // the store, its goroutine too: else synctest and goleak would find it.
 func TestWaitsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -31,7 +31,7 @@ type Options struct {
 	// Lease is how long a lock outlives its holder, a killed process say: 15 s by
 	// default, at least a second. It is renewed each third of it, by a commit.
 	Lease time.Duration
-	// Logger is told of leases that could not be renewed. By default nobody is.
+	// Logger is told of leases that could not be renewed. By default there is none.
 	Logger *slog.Logger
 }
 

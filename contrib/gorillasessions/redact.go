@@ -3,7 +3,7 @@ package gorillasessions
 import "strings"
 
 // redact is an error whose text does not have the number of a session: errors are logged, and
-// who has numbers and the keys has sessions. What it wraps is unchanged.
+// a reader of the log that has numbers and the keys has sessions. What it wraps is unchanged.
 func redact(err error, id string) error {
 	if err == nil || id == "" {
 		return err

@@ -45,7 +45,7 @@ type Store struct {
 
 	mu struct {
 		sync.Mutex
-		watch *watch // nil: nobody does
+		watch *watch // nil: there is none
 	}
 }
 
@@ -189,7 +189,7 @@ func (s *Store) Watch(changed func(event any, err error)) error {
 }
 
 // Unwatch ends Watch: the function is not called any more, but for a call that is under
-// way. It does nothing if nobody watches.
+// way. It does nothing if there is no Watch.
 func (s *Store) Unwatch() error {
 	s.mu.Lock()
 	this := s.mu.watch

@@ -192,7 +192,7 @@ func TestWatch(t *testing.T) {
 		require.Equal(t, []uint64{4}, ofDocument.revisions)
 		require.Equal(t, "3", k.String("b.d"))
 		synctest.Wait()
-		s.Kill() // the store ends, and those who watch it are told
+		s.Kill() // the store ends, and its watchers are told
 		synctest.Wait()
 		require.Len(t, seen.errs, 1)
 		require.ErrorIs(t, seen.errs[0], api.ClosedError)
@@ -229,7 +229,7 @@ func TestUnwatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, storetest.RealClock())
 		provider := koanfstore.Provider(s.Store, "config", koanfstore.Options{})
-		require.NoError(t, provider.Unwatch(), "of nobody")
+		require.NoError(t, provider.Unwatch(), "of no Watch")
 		seen := &calls{}
 		for range 3 {
 			require.NoError(t, provider.Watch(func(event any, err error) {
@@ -240,7 +240,7 @@ func TestUnwatch(t *testing.T) {
 			synctest.Wait()
 			require.NoError(t, s.Set("config", "a", "2"))
 			synctest.Wait()
-			require.Len(t, seen.revisions, 1, "the second one is told to nobody")
+			require.Len(t, seen.revisions, 1, "the second is not told of")
 			seen.revisions = nil
 			require.NoError(t, provider.Unwatch())
 			require.NoError(t, provider.Unwatch())
@@ -249,7 +249,7 @@ func TestUnwatch(t *testing.T) {
 	})
 }
 
-// A function that is slower than the changes ends with the last one, and holds nobody up.
+// A function that is slower than the changes ends with the last one, and holds no caller up.
 func TestSlowWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, storetest.RealClock(), storetest.InMemory())

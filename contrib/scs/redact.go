@@ -2,7 +2,7 @@ package scsstore
 
 import "strings"
 
-// redact is an error whose text does not name a token: errors are logged, and whoever has
+// redact is an error whose text does not name a token: errors are logged, and a reader that has
 // a token has the session. What it wraps is unchanged.
 func redact(err error, token string) error {
 	if err == nil || token == "" {

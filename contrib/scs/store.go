@@ -24,7 +24,7 @@ type Store struct {
 }
 
 // New keeps sessions in a group of a store, or of a namespace and its quota. A session's
-// key is its token: whoever can read the group can take sessions over, unless
+// key is its token: a program that can read the group can take sessions over, unless
 // SessionManager.HashTokenInStore is set. With a nil store every method fails with
 // api.NilStoreError.
 func New(store api.Storer, group string) *Store {

@@ -27,13 +27,13 @@ type statement struct {
 	made              map[int]int // payments, by payee
 }
 
-// account is a persistent actor: what has happened to it is in the store before anybody is
+// account is a persistent actor: what has happened to it is in the store before any other actor is
 // told, and what it is follows from that.
 type account struct {
 	library.Mixin
 	number int
 	told   chan<- payment
-	there  *atomic.Bool // everybody is: see openBank
+	there  *atomic.Bool // every account is: see openBank
 
 	state struct {
 		Open     bool

@@ -170,7 +170,7 @@ func openBank(path string) (*bank, error) {
 	return b, nil
 }
 
-// work makes payments until somebody kills it.
+// work makes payments until it is killed.
 func work(out io.Writer, path string) error {
 	b, err := openBank(path)
 	if err != nil {
@@ -223,7 +223,7 @@ func audit(path string, made payments) (err error) {
 		}
 		switch {
 		case underWay > 0:
-		case !quiet: // a payment may have come to one who was asked before who made it: once more
+		case !quiet: // a payment may have come to an account asked before its payer was: once more
 			quiet = true
 		case sum != accounts*opening:
 			return fmt.Errorf("the accounts hold %d, and held %d in the beginning", sum, accounts*opening)

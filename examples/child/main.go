@@ -1,6 +1,6 @@
 // Command child keeps a store as a child of one of its own actors: it is spawned, watched
 // over and stopped like any other. The program lets it fail in two ways, again and again:
-// at first another store owns the file, so that it can't be opened; later somebody stops
+// at first another store owns the file, so that it can't be opened; later the program stops
 // an actor inside it. Each time its parent's supervisor is told the reason and starts it
 // anew, while workers go on sending to the same address.
 //

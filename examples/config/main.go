@@ -1,7 +1,7 @@
 // Command config has many actors keep a copy of a configuration that changes all the time.
 // Each subscribes to the store with credits: first it is sent what there is, then every
 // change in the order of the commits, and never more events than it has asked for. Some
-// are slow, and give credits seldom: that fills no mailbox and holds nobody up, since the
+// are slow, and give credits seldom: that fills no mailbox and holds no other actor up, since the
 // store keeps for them what they have missed in its log.
 //
 // The invariant: when the last change was made every actor comes to hold exactly what the
@@ -143,7 +143,7 @@ var highest atomic.Int64
 
 type pause struct{}
 
-// Receive gives credits back when half of them are used up; who is slow thinks for a while
+// Receive gives credits back when half of them are used up; a slow watcher thinks for a while
 // before.
 func (w *watcher) Receive(c actor.Context) {
 	switch m := c.Message().(type) {

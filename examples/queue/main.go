@@ -2,7 +2,7 @@
 // message to a worker (Tell) and the deadline by which it is to be done (SetWithTTL with
 // NotifyOnExpiry) are there both or not at all. Package outbox delivers the message, again
 // and again until the worker acknowledges it; the deadline, if it comes, is a message to an
-// overseer, who hands the job to another worker.
+// overseer, which hands the job to another worker.
 //
 // Workers are bad ones: now and then one fails before it has done the job, or after it did
 // and before it acknowledged, or acknowledges and forgets. Half-way everything is stopped

@@ -1,11 +1,11 @@
 // Command sessions is a web application's sessions, shared by actors: front ends log users
 // in and out, and any of them may be asked whether a user is logged in. A session lives for
-// a while after the login (SetWithTTL). All of it is messages to the store's actor: nobody
+// a while after the login (SetWithTTL). All of it is messages to the store's actor: no actor
 // blocks, and no front end knows of another.
 //
 // The invariant: what a front end is told of a session was true at a moment between its
-// question and the answer, whoever wrote it. A session that was ended or replaced before
-// somebody asks is not shown, and one that somebody was told has expired never again.
+// question and the answer, whichever wrote it. A session that was ended or replaced before
+// the question is not shown, and one of which an answer said that it had expired never again.
 package main
 
 import (
@@ -94,7 +94,7 @@ func run(out io.Writer, length time.Duration, seed uint64) error {
 	return store.Close()
 }
 
-// frontEnd is an actor. It logs its own users in and out, and asks for anybody's sessions.
+// frontEnd is an actor. It logs its own users in and out, and asks for any user's sessions.
 type frontEnd struct {
 	number  int
 	store   *actor.PID
@@ -177,10 +177,10 @@ type session struct {
 	token    string    // of the last change that was answered; empty: logged out
 	sent     time.Time // when that was asked for: it began to live no earlier
 	answered time.Time // and no later than this
-	changes  int       // that were asked for so far; more than of answered ones: one is under way
+	changes  int       // that were asked for so far; more than were answered: one is under way
 	done     int
 	coming   string // what the change under way makes of it
-	gone     bool   // somebody was told that it has expired
+	gone     bool   // a front end was told that it has expired
 }
 
 // auditor knows what was asked for and what was answered.
@@ -292,7 +292,7 @@ func (a *auditor) judge(q question, token string) {
 	}
 }
 
-// expired notes that somebody was told so of what a change has made.
+// expired notes that a front end was told so of what a change has made.
 func (a *auditor) expired(user string, change int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -27,7 +27,7 @@ var shared struct {
 // of by release of its last. Release is to be called exactly once.
 //
 // Letting go is enough: the system runs nothing of its own. Its Shutdown only
-// closes a channel that nobody waits on, and would panic if the last user were
+// closes a channel that no goroutine waits on, and would panic if the last user were
 // in another testing/synctest bubble than the first.
 func Acquire() (system *actor.ActorSystem, release func()) {
 	shared.Lock()
@@ -89,7 +89,7 @@ func taken(system *actor.ActorSystem, name string) bool {
 }
 
 // Target is an actor of the store's own, as others of the store send to it. What comes
-// after the actor has stopped is nobody's: to send it by PID would make it a dead letter
+// after the actor has stopped is for no actor: to send it by PID would make it a dead letter
 // of a system that is its user's, values included. It may be copied.
 type Target struct {
 	PID     *actor.PID
@@ -149,7 +149,7 @@ func Ended(done <-chan struct{}) bool {
 	}
 }
 
-// Count counts one, if anybody asks.
+// Count adds 1, if there is a counter.
 func Count(n *atomic.Uint64) {
 	if n != nil {
 		n.Add(1)

@@ -21,7 +21,7 @@ func TestSharedSystemLivesAsLongAsItsUsers(t *testing.T) {
 	require.Same(t, first, second)
 	releaseFirst()
 	third, releaseThird := actorsystem.Acquire()
-	require.Same(t, first, third, "somebody still uses it")
+	require.Same(t, first, third, "it is still in use")
 	releaseThird()
 	releaseSecond()
 
@@ -112,7 +112,7 @@ func TestSpawnedActorIsRestartedHoweverOften(t *testing.T) {
 	require.Contains(t, logged.String(), "stack=")
 }
 
-// ended is closed when the PID is nobody's any more.
+// ended is closed when the PID is no actor's any more.
 func ended(system *actor.ActorSystem, pid *actor.PID) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {

@@ -8,9 +8,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Mailbox is a mailbox without limit whose actor a sender can run itself: one that finds
+// Mailbox is a mailbox without limit whose actor a sender can run itself: a sender that finds
 // it idle has its message handled in its own goroutine, which saves two changes of
-// goroutines, and nothing else. What has come meanwhile is the dispatcher's: nobody works
+// goroutines, and nothing else. What has come meanwhile is the dispatcher's: no sender works
 // for others. One message is handled at a time, in the order in which they were posted;
 // what the library tells the actor comes before.
 //
@@ -103,7 +103,7 @@ func (m *Mailbox) handOver() (waits bool) {
 	return waits
 }
 
-// begin reports whether the actor had nothing to do, and is the caller's now. One that has
+// begin reports whether the actor had nothing to do, and is the caller's now. An actor that has
 // nothing left to do is about to end: a caller that was answered is here before that.
 func (m *Mailbox) begin() bool {
 	for range endings {
@@ -148,7 +148,7 @@ func (m *Mailbox) run() {
 }
 
 // next takes the next message, and says whether the library has sent it; nil: there is
-// none, and nobody runs any more.
+// none, and no goroutine runs the actor any more.
 func (m *Mailbox) next() (message any, system bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -170,7 +170,7 @@ func (m *Mailbox) next() (message any, system bool) {
 	return m.mu.user.pop(), false
 }
 
-// handle handles one message. One that fails is the supervisor's.
+// handle handles one message. A failure is the supervisor's.
 func (m *Mailbox) handle(message any, system bool) {
 	handled := false
 	defer func() {

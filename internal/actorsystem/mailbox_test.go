@@ -58,7 +58,7 @@ func settled(t *testing.T, target actorsystem.Target) {
 	testkit.Await(t, "the actor", done)
 }
 
-// here calls Here until the actor is found idle: who was answered by it may be back
+// here calls Here until the actor is found idle: a caller answered by it may be back
 // before it has ended.
 func here(t *testing.T, m *actorsystem.Mailbox, f func()) (crowded bool) {
 	t.Helper()
@@ -84,10 +84,10 @@ func TestMailboxIsRunByWhoFindsItIdle(t *testing.T) {
 	require.Equal(t, goroutine(), ran)
 	kept := make(chan string, 1)
 	target.Send(call(func() { kept <- goroutine() }))
-	require.NotEqual(t, ran, testkit.Await(t, "what was sent", kept), "who sends runs nothing")
+	require.NotEqual(t, ran, testkit.Await(t, "what was sent", kept), "a sender runs nothing")
 }
 
-// Who runs the actor works for nobody else, and what has come meanwhile is not forgotten.
+// A sender that runs the actor works for no other, and what has come meanwhile is not forgotten.
 func TestMailboxCapturesNobody(t *testing.T) {
 	m, target := spawned(t, calls)
 	goOn, others := make(chan struct{}), make(chan string, 3)
@@ -99,7 +99,7 @@ func TestMailboxCapturesNobody(t *testing.T) {
 	})
 	require.True(t, crowded)
 	require.NotEqual(t, goroutine(), testkit.Await(t, "the first of the others", others))
-	// One who comes now is posted, and does not wait either.
+	// A message that comes now is posted, and does not wait either.
 	var posted atomic.Bool
 	require.True(t, m.Here(call(func() { t.Error("it was not idle") }), call(func() { posted.Store(true) })))
 	require.False(t, posted.Load())

@@ -18,10 +18,10 @@ import (
 // what can't be seen is not.
 //
 // Proto.Actor has no way to ask, so that the kinds of things behind its unexported fields
-// are compared with those of samples. In a version that has others everybody counts as
+// are compared with those of samples. In a version that has others every process counts as
 // unknown, which costs a goroutine and nothing else.
 
-// Prompt reports whether sending to a process never blocks and runs nobody's code: it
+// Prompt reports whether sending to a process never blocks and runs no user's code: it
 // is an actor with an unlimited mailbox, whose dispatcher starts a goroutine.
 func Prompt(process actor.Process) bool {
 	local, ok := process.(*actor.ActorProcess)
@@ -34,16 +34,16 @@ func IsFuture(process actor.Process) bool {
 	return process != nil && reflect.TypeOf(process) == known().future
 }
 
-// Elsewhere reports whether to find an actor is anybody's code: it is in another system.
+// Elsewhere reports whether to find an actor may run any code: it is in another system.
 func Elsewhere(system *actor.ActorSystem, pid *actor.PID) bool {
-	// One that has an address of its own looks after those of "nonhost" too.
+	// A system that has an address of its own looks after those of "nonhost" too.
 	return pid.Address != system.ProcessRegistry.Address && pid.Address != "nonhost"
 }
 
 // vouched is the type of a mailbox that is known not to block.
 var vouched atomic.Pointer[reflect.Type]
 
-// Vouch says of a mailbox's type that posting never blocks for long and runs nobody's
+// Vouch says of a mailbox's type that posting never blocks for long and runs no user's
 // code. Only the kit for tests does so, of its own.
 func Vouch(mailbox actor.Mailbox) {
 	own := behind(reflect.ValueOf(mailbox)).Type()
@@ -107,7 +107,7 @@ type samples struct {
 
 var known = sync.OnceValue(func() *samples {
 	s := &samples{layout: findLayout(), mailbox: behind(reflect.ValueOf(actor.Unbounded()())).Type()}
-	// A future that nobody answers, in a system that nobody has.
+	// A future that is never answered, in a system that no program has.
 	system := &actor.ActorSystem{Extensions: extensions.NewExtensions()}
 	system.ProcessRegistry = mended(actor.NewProcessRegistry(system))
 	if process, found := system.ProcessRegistry.GetLocal(actor.NewFuture(system, -1).PID().Id); found {

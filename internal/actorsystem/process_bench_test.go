@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkPrompt is asked with every message to somebody else's actor.
+// BenchmarkPrompt is asked with every message to an actor of the program's.
 func BenchmarkPrompt(b *testing.B) {
 	system, release := actorsystem.Acquire()
 	defer release()

@@ -17,7 +17,7 @@ func (silent) MessagePosted(any)   {}
 func (silent) MessageReceived(any) {}
 func (silent) MailboxEmpty()       {}
 
-// own is a dispatcher, a mailbox and a process that somebody has made.
+// own is a dispatcher, a mailbox and a process that a user has made.
 type own struct{ actor.Mailbox }
 
 func (own) Schedule(f func())                     { f() }
@@ -27,7 +27,7 @@ func (own) SendSystemMessage(*actor.PID, any)     {}
 func (own) Stop(*actor.PID)                       {}
 func boxed(m actor.Mailbox) actor.MailboxProducer { return func() actor.Mailbox { return own{m} } }
 
-// trusted is a mailbox that somebody answers for.
+// trusted is a mailbox that was vouched for.
 type trusted struct{ actor.Mailbox }
 
 // TestPrompt: only what can be seen to be harmless is.

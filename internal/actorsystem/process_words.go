@@ -38,7 +38,7 @@ func (l *layout) prompt(process *actor.ActorProcess) bool {
 }
 
 // findLayout looks into samples. Where anything is not as it is known, or package reflect
-// sees something else there, nothing is valid and nobody is prompt.
+// sees something else there, nothing is valid and no process is prompt.
 func findLayout() *layout {
 	if l := look(); l.valid && l.agrees() {
 		return l

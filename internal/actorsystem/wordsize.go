@@ -17,7 +17,7 @@ import (
 
 const narrow = strconv.IntSize == 32
 
-// mended returns a registry that nobody uses yet, fit for processors of 32 bits.
+// mended returns a registry that is not in use yet, fit for processors of 32 bits.
 func mended(registry *actor.ProcessRegistryValue) *actor.ProcessRegistryValue {
 	if narrow {
 		useOneBucket(registry)
@@ -35,10 +35,10 @@ func useOneBucket(registry *actor.ProcessRegistryValue) {
 	registry.LocalPIDs.LocalPIDs = buckets[:1:1]
 }
 
-// Usable reports whether actors of a store can run in a system that somebody else has
-// made. One with that defect is not mended here: its actors may be using the buckets at
-// this moment, and read the list of them without a lock. Who makes a system can mend it,
-// before anything is spawned in it.
+// Usable reports whether actors of a store can run in a system that the program has
+// made. A system with that defect is not mended here: its actors may be using the buckets at
+// this moment, and read the list of them without a lock. The program that makes a system
+// can mend it, before anything is spawned in it.
 func Usable(system *actor.ActorSystem) bool { return !narrow || oneBucket(system) }
 
 func oneBucket(system *actor.ActorSystem) bool {

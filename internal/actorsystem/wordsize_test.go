@@ -41,5 +41,5 @@ func TestEveryNameHasABucket(t *testing.T) {
 	}
 	require.True(t, oneBucket(system))
 	use(system)
-	require.Equal(t, narrow, !Usable(actor.NewActorSystem()), "one that somebody else has made")
+	require.Equal(t, narrow, !Usable(actor.NewActorSystem()), "one that a program has made")
 }

@@ -7,7 +7,7 @@ import "forge.lthn.ai/core/go-store/kv"
 // the requests are to be answered behind those of deliveries before.
 type Delivery struct {
 	Events   []kv.Event
-	Lost     bool // nobody knows whether the events happened: watchers are told of a gap
+	Lost     bool // it is not known whether the events happened: watchers are told of a gap
 	Requests []*Request
 	Told     bool // some of the requests have an Answerer
 }

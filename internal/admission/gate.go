@@ -19,13 +19,13 @@ import (
 type Gate struct {
 	slots   chan struct{}   // holds one token for each request in flight
 	closing chan struct{}   // closed by Close: no new requests
-	dead    <-chan struct{} // closed when nobody is left to answer
+	dead    <-chan struct{} // closed when no actor is left to answer
 	emptied chan struct{}   // wakes Close, which looks again; capacity 1
 	once    sync.Once
 	pace    Pace // of commits: each gives slots back
 	waited  atomic.Uint64
 	full    func()                    // not nil: called when a caller is about to wait
-	told    func(*kv.Mutation, error) // not nil: what came of a mutation that nobody waits for
+	told    func(*kv.Mutation, error) // not nil: what came of a mutation that no caller waits for
 	paced   atomic.Bool
 
 	// pool keeps requests that were answered and received; one whose caller
@@ -69,7 +69,7 @@ func (g *Gate) Admit(ctx context.Context, m kv.Mutation) (*Request, error) {
 	return g.newRequest(m), nil
 }
 
-// Closed reports whether the gate admits nobody any more.
+// Closed reports whether the gate admits no caller any more.
 func (g *Gate) Closed() bool {
 	select {
 	case <-g.closing:
@@ -81,8 +81,8 @@ func (g *Gate) Closed() bool {
 	}
 }
 
-// Close admits nobody any more and returns when every request that was
-// admitted has been answered, or nobody is left to answer. A second call waits
+// Close admits no caller any more and returns when every request that was
+// admitted has been answered, or no actor is left to answer. A second call waits
 // for the first.
 func (g *Gate) Close() {
 	g.once.Do(func() {
@@ -122,7 +122,7 @@ func (g *Gate) Limit() int { return cap(g.slots) }
 func (g *Gate) InFlight() int { return len(g.slots) }
 
 // Measure has the time of commits measured from now on, for RetryAfter. A store of which
-// nobody asks that pays nothing for it.
+// no caller asks that pays nothing for it.
 func (g *Gate) Measure() { g.paced.Store(true) }
 
 // Committing and Committed are what the writer says before and after each commit,

@@ -76,7 +76,7 @@ func TestGateCancelledBeforeAdmission(t *testing.T) {
 	}()
 	cancel()
 	require.ErrorIs(t, testkit.Await(t, "the waiting caller", refused), context.Canceled)
-	require.Equal(t, 1, g.InFlight(), "who gave up waiting holds no slot")
+	require.Equal(t, 1, g.InFlight(), "a caller that gave up waiting holds no slot")
 	finish(t, held)
 }
 
@@ -143,7 +143,7 @@ func TestGateDead(t *testing.T) {
 	}()
 	close(dead)
 	require.ErrorIs(t, testkit.Await(t, "the waiting caller", waiting), kv.ClosedError)
-	testkit.Await(t, "Close of a gate that nobody answers at", closed)
+	testkit.Await(t, "Close of a gate without an actor", closed)
 	_, err := unanswered.Wait(t.Context())
 	require.ErrorIs(t, err, kv.UnknownOutcomeError)
 	require.ErrorIs(t, err, kv.ClosedError)

@@ -30,7 +30,7 @@ func (p *Pace) Begin() { p.began.Store(sinceOrigin()) }
 // End says that it has been done.
 func (p *Pace) End() {
 	began := p.began.Swap(0)
-	if began == 0 { // it began before anybody measured
+	if began == 0 { // it began before commits were measured
 		return
 	}
 	took := sinceOrigin() - began

@@ -24,7 +24,7 @@ type Request struct {
 	gate    *Gate
 	state   atomic.Int32
 	reply   chan struct{} // capacity 1: an answer never blocks
-	to      Answerer      // not nil: nobody waits, and the answer goes there
+	to      Answerer      // not nil: no caller waits, and the answer goes there
 	outcome kv.Outcome
 	err     error
 }
@@ -43,7 +43,7 @@ func (r *Request) Resolve(outcome kv.Outcome, err error) { r.outcome, r.err = ou
 
 // Release answers the request with what Resolve set. It must be called exactly
 // once, it never blocks, and the request belongs to the caller afterwards. It
-// reports whether the caller was still waiting; if not, outcome is what nobody
+// reports whether the caller was still waiting; if not, outcome is what no caller
 // will receive.
 func (r *Request) Release() (outcome kv.Outcome, received bool) {
 	// Read before the state changes: a caller that receives may recycle r.
@@ -80,7 +80,7 @@ func (r *Request) Wait(ctx context.Context) (kv.Outcome, error) {
 	return kv.Outcome{}, fmt.Errorf("%w: %w", kv.UnknownOutcomeError, kv.ClosedError)
 }
 
-// Leave is Wait by a caller whose goroutine ends: it doesn't block, and nobody is told.
+// Leave is Wait by a caller whose goroutine ends: it doesn't block, and no caller is told.
 func (r *Request) Leave() {
 	if !r.state.CompareAndSwap(waiting, abandoned) {
 		<-r.reply

@@ -56,14 +56,14 @@ func TestAbandonedRequestKeepsItsSlotUntilAnswered(t *testing.T) {
 	_, err := r.Wait(ctx)
 	require.ErrorIs(t, err, kv.UnknownOutcomeError)
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 1, g.InFlight(), "nobody has answered it yet")
+	require.Equal(t, 1, g.InFlight(), "it was not answered yet")
 	require.Equal(t, "k", r.Mutation.Key, "the answerer still needs the mutation")
 
 	events := []kv.Event{{Key: "k"}}
 	r.Resolve(kv.Outcome{Events: events}, nil)
 	outcome, received := r.Release()
 	require.False(t, received)
-	require.Equal(t, events, outcome.Events, "who answers gets what nobody receives")
+	require.Equal(t, events, outcome.Events, "the answerer gets what no caller receives")
 	require.Zero(t, g.InFlight())
 	testkit.Within(t, "Close", g.Close)
 }

@@ -5,7 +5,7 @@ import "forge.lthn.ai/core/go-store/kv"
 // Answerer is told what came of a request that no caller waits for.
 type Answerer interface {
 	// Answered brings the outcome. It is called by the goroutine that answers the request, in the
-	// midst of its own work: it must neither block nor run anybody else's code.
+	// midst of its own work: it must neither block nor run any other code.
 	Answered(kv.Outcome, error)
 	// Lane is what the requests of one sender have in common: they are applied in the
 	// order in which they were submitted, also where others go on. 0 is none. It is asked
@@ -48,7 +48,7 @@ func (r *Request) Told() bool { return r.to != nil }
 // Dead is closed when no actor is left to answer.
 func (g *Gate) Dead() <-chan struct{} { return g.dead }
 
-// Abandon has the answer go to nobody. It reports whether it did: if not, it has been
+// Abandon has the answer go nowhere. It reports whether it did: if not, it has been
 // given already. Its submitter calls it once no actor is left to answer:
 // the outcome is unknown then.
 func (r *Request) Abandon() bool { return r.state.CompareAndSwap(waiting, abandoned) }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// told is who is answered without waiting.
+// told is a caller that is answered without waiting.
 type told struct {
 	gate     *admission.Gate
 	inFlight int // when the answer came
@@ -40,11 +40,11 @@ func TestTryAdmit(t *testing.T) {
 	cause := errors.New("disk full")
 	r.Resolve(kv.Outcome{Removed: 7}, cause)
 	outcome, received := r.Release()
-	require.False(t, received, "callbacks are for somebody else to run")
+	require.False(t, received, "callbacks are for another goroutine to run")
 	require.EqualValues(t, 7, outcome.Removed)
 	require.Equal(t, &told{gate: g, outcome: kv.Outcome{Removed: 7}, err: cause, times: 1}, to, "the slot is free by then")
 	r.Recycle()
-	finish(t, admit(t, g)) // a caller who waits may have the same one
+	finish(t, admit(t, g)) // a caller that waits may have the same one
 	testkit.Within(t, "Close", g.Close)
 	_, err = g.TryAdmit(kv.Mutation{}, to)
 	require.ErrorIs(t, err, kv.ClosedError)
@@ -72,7 +72,7 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
-// Who calls and who can't wait share the slots, and nobody has another's answer.
+// Callers that wait and callers that can't share the slots, and none has another's answer.
 func TestTryAdmitBesideAdmit(t *testing.T) {
 	const limit, callers, rounds = 4, 8, 300
 	g := admission.NewGate(limit, make(chan struct{}))
@@ -130,7 +130,7 @@ func TestPace(t *testing.T) {
 	g := admission.NewGate(1, make(chan struct{}))
 	require.Equal(t, time.Millisecond, g.RetryAfter(), "nothing is known")
 	g.Committing()
-	g.Committed() // nobody measures
+	g.Committed() // Measure was not called
 	require.Equal(t, time.Millisecond, g.RetryAfter())
 	g.Measure()
 	g.Committed() // which began before

@@ -190,7 +190,7 @@ func TestIndexAgreesWithAMap(t *testing.T) {
 	}
 }
 
-// Readers, who fill and push out, beside a writer: nobody sees a key go back.
+// Readers, which fill and evict, beside a writer: no reader sees a key go back.
 func TestNobodySeesAKeyGoBack(t *testing.T) {
 	b := newBench(t, storage.MemoryPath)
 	for _, bytes := range []int{8 << 10, 64 << 10, 1 << 20} {

@@ -67,7 +67,7 @@ type Cache struct {
 	shards  []shard // a power of two
 	seed    maphash.Seed
 	marks   [stripes]atomic.Int32  // more than zero: a key of the stripe is being committed
-	epochs  [stripes]atomic.Uint64 // of groups, by hash; odd: one is being deleted
+	epochs  [stripes]atomic.Uint64 // of groups, by hash; odd: a group is being deleted
 	fail    failpoint.Hook         // in COMMIT
 	filling func()                 // for tests: a row was found good and is about to come in
 }

@@ -2,8 +2,8 @@ package cache
 
 import "sync/atomic"
 
-// admit reports whether a row that was not found here shall come in: anybody's while
-// there was always room, else that of a key which was missed lately already. A fill
+// admit reports whether a row that was not found here shall come in: any row while
+// there was always room, else the row of a key that was missed lately already. A fill
 // makes another row go, and costs a part of what a read of the page does: what is read
 // once is not worth it.
 func (s *shard) admit(hash uint64) bool {

@@ -23,7 +23,7 @@ type shard struct {
 	limit int // bytes, those of ready not counted
 	most  int // bytes of a chunk of many rows
 
-	_      [64]byte // what follows changes, what is above is read by everybody
+	_      [64]byte // what follows changes, what is above is read by every reader
 	misses atomic.Uint64
 	hits   counter
 
@@ -206,7 +206,7 @@ func (s *shard) remove(hash uint64, group, key string) (present, read bool) {
 	return s.take(hash, group, key)
 }
 
-// put adds a row, in the place of one that its key has.
+// put adds a row, in the place of the row that its key has.
 func (s *shard) put(hash uint64, from kv.Row, found bool, epoch uint64, size int, read bool) {
 	s.take(hash, from.Group, from.Key)
 	s.prepare()

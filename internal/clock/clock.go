@@ -46,7 +46,7 @@ type Clock struct {
 // These lie before every moment that a clock shows.
 const (
 	thawed   = math.MinInt64     // the clock is not frozen
-	freezing = math.MinInt64 + 1 // it is about to be, and nobody knows when yet
+	freezing = math.MinInt64 + 1 // it is about to be, and it is not known when yet
 )
 
 // span is the time around a start, counted from it in nanoseconds: these reach 292

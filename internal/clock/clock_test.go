@@ -59,7 +59,7 @@ func TestAfterFuncIsTheSources(t *testing.T) {
 }
 
 // shifted is the machine's clock, both wall and monotonic, moved by an offset.
-// (Package time lets nobody move one without the other; the case of a wall
+// (Package time lets no test move one without the other; the case of a wall
 // clock that is set back alone is in clock_internal_test.go.)
 type shifted struct{ offset time.Duration }
 
@@ -130,7 +130,7 @@ func TestNeverRunsBackwardsForAnybody(t *testing.T) {
 	reading.Wait()
 }
 
-// ticking is a millisecond later each time that somebody looks.
+// ticking is a millisecond later each time that a goroutine looks.
 type ticking struct{ ms atomic.Int64 }
 
 func (s *ticking) Now() time.Time { return time.UnixMilli(s.ms.Add(1)) }

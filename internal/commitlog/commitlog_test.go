@@ -83,7 +83,7 @@ func TestRandomCommits(t *testing.T) {
 			}
 			e := kv.Event{Type: kv.EventType(random.IntN(4)), Group: group, Revision: revision, Timestamp: at}
 			if n := len(want); n > 0 && e.Type == kv.EventDeleteGroup && want[n-1].Type == e.Type && want[n-1].Group == group {
-				e.Type = kv.EventSet // nobody deletes what was just deleted
+				e.Type = kv.EventSet // no delete of what was just deleted
 			}
 			if e.Type != kv.EventDeleteGroup {
 				e.Key = text()

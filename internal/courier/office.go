@@ -32,17 +32,17 @@ type Office struct {
 // address names an actor.
 type address struct{ host, id string }
 
-// NewOffice starts nothing. It counts in undelivered the answers that reached nobody.
+// NewOffice starts nothing. It counts in undelivered the answers that reached no actor.
 func NewOffice(system *actor.ActorSystem, logger *slog.Logger, undelivered *atomic.Uint64) *Office {
 	o := &Office{system: system, logger: logger, undelivered: undelivered, ended: make(chan struct{})}
 	o.mu.boxes = make(map[address]*Box)
 	return o
 }
 
-// Stop has nobody wait for room any more.
+// Stop has no goroutine wait for room any more.
 func (o *Office) Stop() { o.end.Do(func() { close(o.ended) }) }
 
-// Ended is closed when nobody is to wait for room any more.
+// Ended is closed when no goroutine is to wait for room any more.
 func (o *Office) Ended() <-chan struct{} { return o.ended }
 
 // Box holds what is to be sent to one actor to which to send may block.
@@ -101,7 +101,7 @@ func (o *Office) Post(sender *actor.PID, box *Box, message any) {
 	}
 }
 
-// Answer is Post to a sender for whom nothing was reserved: an answer that it has no
+// Answer is Post to a sender for which nothing was reserved: an answer that it has no
 // room for is lost.
 func (o *Office) Answer(sender *actor.PID, message any) {
 	if process, found := o.local(sender); found && actorsystem.Prompt(process) {
@@ -116,7 +116,7 @@ func (o *Office) Answer(sender *actor.PID, message any) {
 	o.Post(sender, box, message)
 }
 
-// local finds an actor of this system, in which nobody's code runs.
+// local finds an actor of this system, and runs no user's code to do so.
 func (o *Office) local(pid *actor.PID) (actor.Process, bool) {
 	if actorsystem.Elsewhere(o.system, pid) {
 		return nil, false

@@ -75,7 +75,7 @@ func TestOffice(t *testing.T) {
 	}
 }
 
-// What can't be delivered by the end is counted; nobody waits.
+// What can't be delivered by the end is counted; no goroutine waits.
 func TestOfficeThatStops(t *testing.T) {
 	b := start(t)
 	pid := b.spawn(t, actor.WithMailbox(actor.Bounded(8)))
@@ -89,7 +89,7 @@ func TestOfficeThatStops(t *testing.T) {
 	close(b.goOn)
 }
 
-// Who has gone leaves nothing behind, however it is looked for.
+// A recipient that has gone leaves nothing behind, however it is looked for.
 func TestOfficeForNobody(t *testing.T) {
 	b := start(t)
 	letters := b.system.EventStream.Subscribe(func(event any) {

@@ -1,5 +1,5 @@
 // Package courier takes messages to actors that the program has spawned, to which to
-// send may block its sender, or run anybody's code.
+// send may block its sender, or run the program's code.
 //
 // A goroutine that must not wait hands a message over and goes on. The package owns the
 // goroutines that wait instead, and what they have still to send; it keeps no message
@@ -80,7 +80,7 @@ func hasRoom(process actor.Process) bool {
 	return room == nil || room()
 }
 
-// process looks the actor up each time: one that has stopped must get nothing, since
+// process looks the actor up each time: an actor that has stopped must get nothing, since
 // whatever it does not take would be a dead letter.
 func (r Recipient) process() (process actor.Process, found bool) {
 	r.guarded(func() { process, found = r.System.ProcessRegistry.Get(r.PID) })

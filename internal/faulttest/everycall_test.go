@@ -106,7 +106,7 @@ func (u *user) remove(key string) {
 	}
 }
 
-// removeGroup deletes a group that nobody looks at.
+// removeGroup deletes a group that no check looks at.
 func (u *user) removeGroup(group string) {
 	if u.store != nil {
 		_ = u.store.DeleteGroup(group)
@@ -321,7 +321,7 @@ func fail(t *testing.T, name string, overlay int64, n int64, forGood bool, with 
 			return nil
 		}
 		if errors.Is(with, syscall.EACCES) && forGood && (o.Call == "lock" || o.Call == "shmlock") {
-			return syscall.EIO // the other is what somebody else's lock looks like, and is waited for
+			return syscall.EIO // the other looks like another process's lock, and is waited for
 		}
 		return with
 	})

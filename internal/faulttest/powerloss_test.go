@@ -146,7 +146,7 @@ var scenarios = map[string]scenario{
 				require.NoError(r.t, err)
 			case 30:
 				require.NoError(r.t, store.Close())
-				r.overlay = none // who writes directly folds first
+				r.overlay = none // a writer without an overlay folds first
 				store = r.open()
 			case 31:
 				require.NoError(r.t, store.Close())
@@ -159,7 +159,7 @@ var scenarios = map[string]scenario{
 	}},
 	"overlay left by a kill": {before: leftByAKill, run: func(r *reference) {
 		r.overlay = none
-		store := r.open() // who writes directly folds first
+		store := r.open() // a writer without an overlay folds first
 		r.sets(store, 4)
 		r.close(store)
 	}},

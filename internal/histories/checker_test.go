@@ -35,7 +35,7 @@ type transaction struct {
 	name           string
 	accesses       []access
 	outcome        outcome
-	call, returned int64 // in the order of a clock that everybody shares
+	call, returned int64 // in the order of a clock that all clients share
 }
 
 func (t *transaction) String() string {
@@ -65,7 +65,7 @@ type edge struct {
 }
 
 // judge says what is wrong with a history, nil if nothing is. Its last transactions
-// must have read every list, when everybody else had returned.
+// must have read every list, when all others had returned.
 func judge(history []*transaction) error {
 	c := &checker{transactions: history, orders: map[string][]string{}, writers: map[string]*transaction{}}
 	for _, step := range []func() error{c.write, c.order, c.complete, c.within} {
@@ -79,7 +79,7 @@ func judge(history []*transaction) error {
 
 func at(list, value string) string { return list + " " + value }
 
-// write finds who wrote what.
+// write finds which transaction wrote what.
 func (c *checker) write() error {
 	for _, t := range c.transactions {
 		for _, a := range t.accesses {
@@ -143,7 +143,7 @@ func (c *checker) complete() error {
 			return fmt.Errorf("%s is lost, of %v", gone, t)
 		}
 		if t.outcome == unknown && there == 0 {
-			t.outcome = refused // it has not happened, or nobody can tell
+			t.outcome = refused // it has not happened, or no read can tell
 		} else if t.outcome == unknown {
 			t.returned = math.MaxInt64
 		}
@@ -230,7 +230,7 @@ func (c *checker) relate() {
 	c.relateTime()
 }
 
-// relateTime joins whoever has returned to whoever was called later, by way of the
+// relateTime joins each transaction that has returned to those called later, by way of the
 // moments of all returns: each comes before the next one.
 func (c *checker) relateTime() {
 	var returned, called []int

@@ -70,7 +70,7 @@ const (
 	calls         = int(reopening)
 )
 
-// What nobody has asked for.
+// What no client has asked for.
 const (
 	ready = -1
 	last  = -2 // once the store is closed

@@ -49,7 +49,7 @@ type driver struct {
 		owner   *remote
 		changed chan struct{} // closed when owner is another one
 		history []*transaction
-		errs    map[string]int // what nobody has expected
+		errs    map[string]int // what was not expected
 	}
 }
 
@@ -111,7 +111,7 @@ func (d *driver) disturb() error {
 		d.mu.changed = make(chan struct{})
 		d.mu.Unlock()
 		if err != nil {
-			d.done.Store(1 << 40) // nobody waits for it
+			d.done.Store(1 << 40) // no goroutine waits for it
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ func (r *registers) at(list string) *string {
 	return &r[list[strings.LastIndexByte(list, 'l')+1]-'0']
 }
 
-// groupOfRegisters is a group of keys with transactions over all of them. Nobody knows
+// groupOfRegisters is a group of keys with transactions over all of them. It is not known
 // whether one whose outcome is unknown was done: both is tried.
 var groupOfRegisters = porcupine.NondeterministicModel{
 	Partition: func(history []porcupine.Operation) (parts [][]porcupine.Operation) {
@@ -53,7 +53,7 @@ var groupOfRegisters = porcupine.NondeterministicModel{
 	DescribeOperation: func(input, _ any) string { return fmt.Sprint(input) },
 }
 
-// operations are those that say something: who was refused, or has only read and does
+// operations are those that say something: one that was refused, or has only read and does
 // not know what, says nothing.
 func operations(history []*transaction) (all []porcupine.Operation) {
 	for i, t := range history {

@@ -17,7 +17,7 @@ import (
 // An interrupt of a connection that is closed writes into memory that SQLite has given
 // back. The library's SetInterrupt, called while a connection is opened, is safe: Close
 // ends its goroutine before it closes. So that is the only place where anything of the
-// kind is called, and nobody calls SQLite's own function.
+// kind is called, and no code calls SQLite's own function.
 func TestConnectionsAreInterruptedInOnePlaceOnly(t *testing.T) {
 	root := testkit.Root(t)
 	var calls []string

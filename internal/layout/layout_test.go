@@ -86,8 +86,8 @@ var layers = []struct {
 	{"bench/...", []string{"api", "bench/..."}},
 }
 
-// libraries says who may import what is not ours. What is not named here
-// anybody above kv may import.
+// libraries says which packages may import what is not ours. What is not named here
+// any package above kv may import.
 var libraries = []struct {
 	path    string
 	folders []string

@@ -45,8 +45,8 @@ func (w *world) opened() error {
 }
 
 // kill ends the process at a quiet moment, as far as the files can tell: they are
-// copied as they lie there, and what the store does with its own afterwards concerns
-// nobody.
+// copied as they lie there, and what the store does with its own afterwards is of
+// no concern.
 type kill struct{ With settings }
 
 func (o kill) run(w *world) error {
@@ -55,7 +55,7 @@ func (o kill) run(w *world) error {
 	}
 	path := w.newPath("killed")
 	// The log first: a checkpoint may move it into the database meanwhile, but
-	// nothing is taken from it while nobody writes.
+	// nothing is taken from it while no caller writes.
 	for _, suffix := range []string{"-wal", "", "-lock"} {
 		content, err := os.ReadFile(w.path + suffix)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -102,7 +102,7 @@ func (o backup) run(w *world) error {
 	return nil
 }
 
-// restore puts a backup in the place of the store. One of a store in memory is
+// restore puts a backup in the place of the store. A backup of a store in memory is
 // opened beside it.
 type restore struct{ Slot int }
 

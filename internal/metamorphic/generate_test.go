@@ -229,7 +229,7 @@ func (d drawing) kept(on, n int) operation {
 	}
 }
 
-// broken draws a fault. EACCES of a lock is none: it says that somebody has it, and is
+// broken draws a fault. EACCES of a lock is none: it says that another process has it, and is
 // waited for.
 func (d drawing) broken(on int) operation {
 	o := broken{Call: pick(d, []string{"write", "write", "read", "shmlock", "", ""}), Kind: pick(d, []string{"wal", "", ""}),

@@ -153,7 +153,7 @@ func (w *world) drain(k *keptWatcher, closed bool) error {
 	}
 	k.at = len(w.model.events)
 	fits := min(len(want), cap(k.Events))
-	if w.Reaper && !w.Faults { // nobody has waited for the events of the background
+	if w.Reaper && !w.Faults { // no call has waited for the events of the background
 		for limit := time.Now().Add(testkit.Patience); len(k.Events) < fits || k.Dropped()-k.dropped < uint64(len(want)-fits); {
 			if time.Now().After(limit) {
 				return fmt.Errorf("%d events have come, not %s", len(k.Events), list(want))

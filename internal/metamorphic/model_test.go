@@ -14,7 +14,7 @@ import (
 
 const never = int64(1<<63 - 1)
 
-// row is one stored key, under its full group name. It takes space until somebody
+// row is one stored key, under its full group name. It takes space until an operation
 // removes it, dead or alive.
 type row struct {
 	group, key, value string
@@ -102,7 +102,7 @@ type attempt struct {
 	request
 	events []api.Event
 	// Which of several rows that expired at the same moment makes room is not said.
-	// The first of them, unless somebody has seen another one go.
+	// The first of them, unless a read has seen another one go.
 	tie  bool
 	seen map[place][]int // when, from 1 on
 }

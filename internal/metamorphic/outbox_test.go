@@ -173,7 +173,7 @@ func (w *post) put(p place, value string, ttl time.Duration, address string) {
 	}
 }
 
-// expire has a key that is past its deadline tell whoever is to be told.
+// expire has a key that is past its deadline tell the address that is to be told.
 func (w *post) expire(p place) {
 	if k, there := w.keys[p]; there && k.deadline <= w.now() {
 		delete(w.keys, p)

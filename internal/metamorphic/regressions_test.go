@@ -74,7 +74,7 @@ func TestRegression_TouchBehindPersist(t *testing.T) {
 	)
 }
 
-// What a write whose outcome is unknown has left expired may be gone before anybody looks.
+// What a write whose outcome is unknown has left expired may be gone before any read looks.
 func TestRegression_ReapedBehindAFault(t *testing.T) {
 	for range 20 {
 		replay(t, settings{Memory: true, Reaper: true, Faults: true},

@@ -11,8 +11,8 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
-// transaction is Transaction. After Interrupt steps of its first attempt somebody
-// else makes a change.
+// transaction is Transaction. After Interrupt steps of its first attempt another
+// caller makes a change.
 type transaction struct {
 	On        int
 	Steps     []step

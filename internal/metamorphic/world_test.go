@@ -111,7 +111,7 @@ type world struct {
 	model   *model
 	first   uint64 // no revision before this is in the log
 	bounded bool   // the log was bounded at some time: its beginning may be missing
-	fewest  int    // revisions that it has held at all times; 0: nobody knows
+	fewest  int    // revisions that it has held at all times; 0: unknown
 	faults  *testkit.Faults
 	fired   int          // faults that were noticed
 	disk    atomic.Int64 // faults of the disk in the operation under way
@@ -462,7 +462,7 @@ func (w *world) faulted() bool {
 func (w *world) chosen(before, next *model, r request) (*model, error) {
 	w.heal() // the log is to be read
 	for more, n := 0, len(next.since(before.revision+1)); ; more = 8 {
-		// There may be fewer events than that, which nobody tells.
+		// There may be fewer events than that, and nothing says so.
 		ctx, cancel := context.WithTimeout(background, 100*time.Millisecond)
 		events, err := w.logged(ctx, before.revision+1, n+more)
 		cancel()
@@ -490,7 +490,7 @@ func (w *world) forgetCallbacks() {
 }
 
 // compareCallbacks checks what OnChange was told during the call. With purges in
-// the background, or faults, nobody knows whose events those are.
+// the background, or faults, it is not known which call's events those are.
 func (w *world) compareCallbacks(before *model) error {
 	if !w.Callback || w.Reaper || w.Faults || w.disk.Load() > 0 {
 		return nil

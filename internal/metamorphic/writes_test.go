@@ -223,7 +223,7 @@ func (o advance) run(w *world) error {
 	return w.passed()
 }
 
-// jump is somebody setting the clock, forward or back.
+// jump sets the machine's clock, forward or back.
 type jump struct{ By time.Duration }
 
 func (o jump) run(w *world) error {
@@ -238,7 +238,7 @@ func (o fault) run(w *world) error {
 	if !w.Faults {
 		return nil
 	}
-	for waiting := true; waiting; { // nobody else asks which have come
+	for waiting := true; waiting; { // no other step asks which have come
 		select {
 		case <-w.faults.Done():
 		default:

@@ -43,7 +43,7 @@ const (
 	mostStripes = 512
 )
 
-// stripe is the counters of some goroutines. One is three cache lines, and shares none.
+// stripe is the counters of some goroutines. A stripe is three cache lines, and shares none.
 type stripe struct {
 	begun    [kinds]atomic.Uint64
 	notFound atomic.Uint64 // of Get alone, which is as hot

@@ -54,7 +54,7 @@ const (
 	heapBound = 160 << 20 // bytes in Go's heap and stacks, of 10,000 goroutines too
 	readP99   = 50 * time.Millisecond
 	cancelP99 = 250 * time.Millisecond
-	// From Close's call to its return: the commits of those who were admitted, in as many
+	// From Close's call to its return: the commits of the callers that were admitted, in as many
 	// batches as they come in, and the syncs that leave one plain file.
 	closingSyncs = 16
 )
@@ -120,7 +120,7 @@ func overload(t *testing.T, takes time.Duration) {
 	require.Less(t, left, slower*5*time.Second)
 }
 
-// load is everybody who uses the store.
+// load is every caller that uses the store.
 type load struct {
 	store  *api.Store
 	value  string

@@ -2,5 +2,5 @@
 
 package planted
 
-// LogAhead: who reads the log is shown a commit that nobody can see in the overlay yet.
+// LogAhead: a reader of the log is shown a commit that no reader can see in the overlay yet.
 const LogAhead = true

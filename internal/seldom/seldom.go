@@ -1,7 +1,7 @@
 // Package seldom keeps what is said again and again from being said too often.
 //
 // It owns how often something was said lately. It says nothing by itself, starts nothing,
-// and waits for nobody.
+// and waits for no goroutine.
 package seldom
 
 import (
@@ -56,7 +56,7 @@ func (l *Limit) Left() (left uint64) {
 	return left
 }
 
-// Log has the logger log a record, if it is to pass. One that is left out costs no more than
+// Log has the logger log a record, if it is to pass. A record that is left out costs no more than
 // looking at the clock.
 func (l *Limit) Log(logger *slog.Logger, level slog.Level, message string, attrs ...slog.Attr) {
 	left, ok := l.Allow()

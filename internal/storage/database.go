@@ -184,7 +184,7 @@ type Database interface {
 	// Health is what is wrong with the database's files, nil if nothing is, and since
 	// when. It looks. That they are lost it tells alone.
 	Health() (since time.Time, err error)
-	// Figures is how the database is. It waits for nobody, but for the length of a list's
+	// Figures is how the database is. It waits for nothing, but for the length of a list's
 	// lock, and may be called at any time.
 	Figures() Figures
 
@@ -198,7 +198,7 @@ type Database interface {
 	// nothing. verify judges a row of the log by itself. What is wrong is in the
 	// report; an error says that the check could not be made.
 	Check(ctx context.Context, verify func(kv.LogRow) error, progress Progress) (kv.CheckReport, error)
-	// Compact gives back what the database does not need. It is the writer's owner who
+	// Compact gives back what the database does not need. It is the writer's owner that
 	// calls it, between transactions.
 	Compact(ctx context.Context, progress Progress) (kv.Compaction, error)
 	// EndOperations has the backups, checks and compactions under way end, and lets none

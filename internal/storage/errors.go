@@ -9,15 +9,15 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// indeterminateError marks a COMMIT of which nobody can know whether it
+// indeterminateError marks a COMMIT of which it can't be known whether it
 // happened.
 type indeterminateError struct{ cause error }
 
 func (e *indeterminateError) Error() string { return e.cause.Error() }
 func (e *indeterminateError) Unwrap() error { return e.cause }
 
-// IsIndeterminate reports whether err is that of a Commit after which nobody
-// can know whether the transaction was committed: the disk failed while its
+// IsIndeterminate reports whether err is that of a Commit after which it
+// can't be known whether the transaction was committed: the disk failed while its
 // frames were written or synced, so that a crash may still find them whole.
 func IsIndeterminate(err error) bool {
 	if err == nil { // of almost every COMMIT; what follows allocates
@@ -27,7 +27,7 @@ func IsIndeterminate(err error) bool {
 	return errors.As(err, &indeterminate)
 }
 
-// Indeterminate marks the error of a COMMIT of which nobody can know whether it
+// Indeterminate marks the error of a COMMIT of which it can't be known whether it
 // happened.
 func Indeterminate(cause error) error { return &indeterminateError{cause} }
 

@@ -11,5 +11,5 @@ type Figures struct {
 	CheckpointFailures uint64
 	Ended              uint64        // scans and snapshots that kept the log from beginning anew too long
 	Views              int           // scans and snapshots that are open
-	Oldest             time.Duration // how old the oldest of them is; 0: there is none, or nobody knows
+	Oldest             time.Duration // how old the oldest of them is; 0: there is none, or unknown
 }

@@ -7,7 +7,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// Gather is the keys and values of rows. It makes the map when it knows how large: one that
+// Gather is the keys and values of rows. It makes the map when it knows how large: a map that
 // grows moves all it has.
 func Gather(rows iter.Seq2[kv.Row, error]) (map[string]string, error) {
 	var list []kv.KeyValue

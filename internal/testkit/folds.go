@@ -52,8 +52,8 @@ func (f *Folds) Take() (hits map[string]int) {
 	return hits
 }
 
-// Missing are the steps that were not hit, but for those that need not be. A step that nobody
-// knows of is one too.
+// Missing are the steps that were not hit, but for those that need not be. A step that the list
+// does not name is one too.
 func (f *Folds) Missing(but ...string) (steps []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -118,8 +118,8 @@ func (c *child) await(want string) error {
 	return nil
 }
 
-// kill ends it without a chance to clean up, and returns what it has said and nobody has
-// read, but the last line, which may be a part of one.
+// kill ends it without a chance to clean up, and returns what it has said and was not
+// read yet, but the last line, which may be a part of one.
 func (c *child) kill() (lines []string) {
 	_ = c.command.Process.Kill()
 	for c.lines.Scan() {

@@ -177,7 +177,7 @@ func longHistory(s *subject) error {
 	if got := eventsOf(state, "a", 0, 0); !slices.Equal(got, want) {
 		return fmt.Errorf("of %d events %d come back, or others", len(want), len(got))
 	}
-	// What is written by the callback is no surprise: a slow actor holds nobody up.
+	// What is written by the callback is no surprise: a slow actor holds no other actor up.
 	index, inner := 0, error(nil)
 	state.GetEvents("a", 0, len(want), func(any) {
 		if index%100 == 0 {

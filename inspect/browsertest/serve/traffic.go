@@ -16,7 +16,7 @@ func trade(ctx context.Context, store *api.Store) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	store.Watch("sessions", "*")
-	slow := store.Watch("shop:orders/eu", "*") // nobody takes its events
+	slow := store.Watch("shop:orders/eu", "*") // no goroutine takes its events
 	quick := store.Watch("config", "feature-flags")
 	workers.Go(func() {
 		for range quick.Events {

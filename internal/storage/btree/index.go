@@ -7,7 +7,7 @@ import (
 )
 
 // Index is one whose columns ascend. Its entries have the columns that it is of, then the
-// rowid. One of a table WITHOUT ROWID, or the table itself, can't be told from it here.
+// rowid. An index of a table WITHOUT ROWID, or the table itself, can't be told from it here.
 type Index struct {
 	Pages Pages
 	Root  uint32

@@ -2,5 +2,5 @@
 
 package btree
 
-// prefetch is nothing where nobody has measured it.
+// prefetch does nothing where its use was not measured.
 func prefetch(*byte, int) {}

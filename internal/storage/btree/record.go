@@ -118,7 +118,7 @@ func (r *Record) payload(s *Pages, p *page, c []byte, size uint64, table bool) e
 	return nil
 }
 
-// Column is one of the columns, counted from 0. One that the record does not have is
+// Column is one of the columns, counted from 0. A column that the record does not have is
 // Missing: its table got it later, and its default holds.
 func (r *Record) Column(i int) (v Value, err error) {
 	serial, start, end, err := r.column(i)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A table and an index are for everybody at once; cursors, readers and records are not.
+// A table and an index are for all goroutines at once; cursors, readers and records are not.
 func TestManyReadOneTree(t *testing.T) {
 	d := create(t, 512, 0, schema, "BEGIN")
 	for i := range 500 {

@@ -15,7 +15,7 @@ func (t *Table) Get(rowid int64, into *Record) (found bool, err error) {
 	return r.Get(rowid, into)
 }
 
-// TableReader reads rows by their rowids. It remembers where the last one lay: one that
+// TableReader reads rows by their rowids. It remembers where the last row lay: a row that
 // lies beside it costs no search from the root.
 type TableReader struct {
 	table *Table

@@ -144,8 +144,8 @@ func (p *Player) step(e event) {
 	}
 }
 
-// apply is a content after a change, in those sectors that it reaches. One that is
-// truncated keeps its length.
+// apply is a content after a change, in those sectors that it reaches. Truncated
+// content keeps its length.
 func apply(content []byte, change event, reaches func(sector int64) bool) []byte {
 	if change.kind == truncated {
 		for at := change.offset; at < int64(len(content)); {

@@ -21,7 +21,7 @@ const lockSuffix = "-lock"
 //
 // The -lock file is written through a mapping, past the file system: what it says is looked
 // at with every event, and what it has said since it was synced may come back. The -shm is not written down at all: SQLite makes it anew when
-// nobody has it open, as after a power cut.
+// no process has it open, as after a power cut.
 type Recording struct {
 	folder string
 	mu     struct {

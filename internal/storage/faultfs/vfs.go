@@ -39,7 +39,7 @@ var vfs struct {
 type openFile struct {
 	methods    lib.Tsqlite3_io_methods // the original's
 	path       string
-	recording  *Recording // nil: nobody writes down
+	recording  *Recording // nil: calls are not written down
 	inode      int
 	syncFolder atomic.Bool // with the next sync the folder is synced too
 }

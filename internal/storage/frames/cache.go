@@ -12,7 +12,7 @@ const ways = 4
 // Cache keeps pages that were read with calls of the system, where files are not
 // mapped into memory. What a page holds is named by the frame of the WAL that wrote it
 // last, and that frame's generation: it is the same whether it is read from the WAL or,
-// after a checkpoint, from the database. So nothing in it is ever wrong, and nobody has to
+// after a checkpoint, from the database. So nothing in it is ever wrong, and no goroutine has to
 // remove anything; see docs/adr/0058-pages-that-are-read.md.
 //
 // Readers look without a lock, and keep what they were given for as long as they like:
@@ -51,7 +51,7 @@ func (c *Cache) Find(number uint32, version uint64) []byte {
 	for i := range set {
 		p := set[i].Load()
 		if p != nil && p.number == number && p.version == version {
-			if !p.used.Load() { // most are, and then nobody else's memory is written to
+			if !p.used.Load() { // most are, and then no other processor's cache line is written to
 				p.used.Store(true)
 			}
 			return p.data
@@ -60,7 +60,7 @@ func (c *Cache) Find(number uint32, version uint64) []byte {
 	return nil
 }
 
-// Add keeps a version of a page, in the place of one that has not been looked for since
+// Add keeps a version of a page, in the place of a version not looked for since
 // the last was added, or of an older version.
 func (c *Cache) Add(number uint32, version uint64, data []byte) {
 	set := c.set(number)

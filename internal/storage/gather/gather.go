@@ -3,7 +3,7 @@
 // SQLite writes each page in two calls, one for the frame's header and one for the page:
 // where a call costs some microseconds, those are a third of what a commit of many pages
 // costs. What is gathered goes to the file before the file is synced, read, measured or
-// cut, and SQLite makes a commit visible only after it has synced it: nobody can tell the
+// cut, and SQLite makes a commit visible only after it has synced it: no program can tell the
 // difference but by counting the calls.
 //
 // It stands in front of the calls of one open file, so it is not in the way of those that
@@ -38,7 +38,7 @@ type WAL struct {
 	from      int64 // where in the file the buffer belongs
 	held      int   // bytes in it
 
-	// Synced is told how long each sync took. nil: nobody asks.
+	// Synced is told how long each sync took. nil: not measured.
 	Synced func(time.Duration)
 }
 
@@ -119,7 +119,7 @@ func (w *WAL) BeginUnsynced() {
 }
 
 // End ends it, and reports whether everything has been written. What has not is
-// forgotten: after a COMMIT that failed nobody misses it.
+// forgotten: after a COMMIT that failed no reader misses it.
 func (w *WAL) End() (written bool) {
 	if w == nil {
 		return true

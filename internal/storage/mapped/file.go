@@ -74,7 +74,7 @@ func (m *File) Part(at int64, n int) ([]byte, error) {
 	return b, nil
 }
 
-// Unmap ends it. Nobody may look at it any more. The file stays open.
+// Unmap ends it. No goroutine may look at it any more. The file stays open.
 func (m *File) Unmap() (err error) {
 	for _, memory := range append(m.former, m.memory) {
 		if memory != nil {

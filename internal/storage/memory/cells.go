@@ -15,7 +15,7 @@ import (
 // copied. Only keys that come and go change the tree itself, by copy-on-write.
 //
 // Readers take, of each cell, the newest version that is no later than their forest.
-// One that has something between the load of a forest and its end that others must not
+// A reader that has something between the load of a forest and its end that others must not
 // take away pins the forest's number: see pins.
 type cell struct {
 	group, key string
@@ -26,11 +26,11 @@ type cell struct {
 type version struct {
 	kv.Row
 	commit uint64                  // the number of the forest that shows it first
-	before atomic.Pointer[version] // what it replaced; nil: nobody needs that any more
+	before atomic.Pointer[version] // what it replaced; nil: no reader needs that any more
 	place  int                     // among the writer's kept, from 1; 0: it is not there
 }
 
-// at is the row as a forest shows it. If nobody has pinned that forest, and a later one has
+// at is the row as a forest shows it. If no reader has pinned that forest, and a later one has
 // been published, it may be nil, or an older one: a reader without a pin looks
 // afterwards whether the forest is still what is committed.
 func (c *cell) at(commit uint64) *version {

@@ -37,7 +37,7 @@ func (w *Writer) versions(key string) (n int) {
 	return n
 }
 
-// What was replaced is let go of at once if nobody reads, and else as the last who could
+// What was replaced is let go of at once if no reader is there, and else as the last that could
 // see it is done.
 func TestReplacedRowsAreKeptForThoseWhoSeeThem(t *testing.T) {
 	d, w := openMemoryWriter(t)
@@ -73,7 +73,7 @@ func TestReplacedRowsAreKeptForThoseWhoSeeThem(t *testing.T) {
 	require.Empty(t, w.kept)
 }
 
-// What nobody can see between the moment that somebody has pinned and the present is let go
+// What no reader can see between the moment that one has pinned and the present is let go
 // of at once, however much is written.
 func TestAReaderKeepsNoMoreThanItSees(t *testing.T) {
 	d, w := openMemoryWriter(t)

@@ -50,7 +50,7 @@ func TestTrimmedRowsAreLetGo(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, alive, kept)
-	require.LessOrEqual(t, alive, 3*kept, "large records that nobody can reach")
+	require.LessOrEqual(t, alive, 3*kept, "large records that no reader can reach")
 	runtime.KeepAlive(d)
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Store is a ":memory:" database: cells of versions of rows in process memory, in
 // copy-on-write B-trees. Readers load one pointer to what is committed and then wait for
-// nobody, so a scan may last as long as it likes. ADR 0057 says how.
+// nothing, so a scan may last as long as it likes. ADR 0057 says how.
 //
 // There is no SQLite below it. A private SQLite database as the writer's, with
 // these trees as a mirror for reads, holds everything twice and takes twice the

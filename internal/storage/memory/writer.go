@@ -120,7 +120,7 @@ func (w *Writer) prune() {
 // fewKept is how many versions are looked through after every commit.
 const fewKept = 64
 
-// sweep takes away what the versions replaced that everybody sees.
+// sweep takes away what the versions replaced that every reader sees.
 func (w *Writer) sweep(oldest uint64) {
 	left := w.kept[:0]
 	for _, v := range w.kept {

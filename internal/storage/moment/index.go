@@ -18,11 +18,11 @@ import (
 //
 // A commit writes the second copy of the header, then the first, and connections
 // believe a header when both are the same: so while the first copy says nothing new,
-// nobody has seen anything new.
+// no connection has seen anything new.
 // https://www.sqlite.org/walformat.html#the_wal_index_header
 type Index struct {
 	*mapped.Head
-	owned bool // the file is nobody else's
+	owned bool // no other process has the file
 }
 
 // Where things are in it, in bytes. Numbers are in the machine's byte order, but the
@@ -95,7 +95,7 @@ type State struct {
 	salts  [8]byte
 }
 
-// State is the header, if nobody is writing it at this moment: the first copy is read,
+// State is the header, if no writer is writing it at this moment: the first copy is read,
 // then the second, which is written first.
 func (x *Index) State() (s State, ok bool) {
 	var first, second [indexCopy / 4]uint32

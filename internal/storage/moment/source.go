@@ -44,7 +44,7 @@ func (s *Source) Begin(size int) Pages {
 	return Pages{Size: size, frames: s.frames, Cache: s.Cache}
 }
 
-// Still is the pages of a database without a WAL, of which nobody changes anything.
+// Still is the pages of a database without a WAL, of which no writer changes anything.
 func (s *Source) Still(size int, count uint32) (p Pages, err error) {
 	p = Pages{Size: size, Count: count, frames: s.frames, Cache: frames.NewCache(size)}
 	p.database, err = s.extent()

@@ -20,7 +20,7 @@ type shown struct {
 }
 
 // TestReadersBesideAWriterAndAFold: each commit gives all keys of a group one number, or
-// deletes the group and gives them to another one. Whoever reads sees one number, and none
+// deletes the group and gives them to another one. A reader sees one number, and none
 // that is less than what was acknowledged before.
 func TestReadersBesideAWriterAndAFold(t *testing.T) {
 	const commits, width = 2_000, 8
@@ -54,7 +54,7 @@ func TestReadersBesideAWriterAndAFold(t *testing.T) {
 		for k := range width {
 			m.set(kv.Row{Group: "g", Key: fmt.Sprint(k), Value: fmt.Sprint(n), Deadline: kv.NoDeadline})
 		}
-		if n%7 == 0 { // and again, so that a commit has versions that nobody may see
+		if n%7 == 0 { // and again, so that a commit has versions that no reader may see
 			m.set(kv.Row{Group: "g", Key: "0", Value: fmt.Sprint(n), Deadline: kv.NoDeadline})
 		}
 		m.overlay.Commit(m.revision)
@@ -134,7 +134,7 @@ func readKey(t *testing.T, o *Overlay, base *atomic.Pointer[shown], least int64,
 	assert.GreaterOrEqual(t, n, least)
 }
 
-// TestReadersFindWhatLiesBesideNewKeys: whoever reads finds a key that was published before,
+// TestReadersFindWhatLiesBesideNewKeys: a reader finds a key that was published before,
 // whatever is added right before it meanwhile.
 func TestReadersFindWhatLiesBesideNewKeys(t *testing.T) {
 	const keys = 50_000

@@ -55,7 +55,7 @@ type version struct {
 	revision uint64                  // of the row
 	number   uint64                  // of the publication that shows it first
 	gone     bool                    // the key has no row
-	before   atomic.Pointer[version] // what it replaced; nil: there was nothing, or nobody needs it any more
+	before   atomic.Pointer[version] // what it replaced; nil: there was nothing, or no reader needs it
 	place    int                     // among the overlay's kept, from 1; 0: it is not there
 }
 

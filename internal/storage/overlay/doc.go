@@ -29,15 +29,15 @@
 // already, so that a mark concerns what lies below its run and nothing else, and no read
 // has to compare numbers of marks and versions.
 //
-// # Who may do what
+// # Which goroutine may do what
 //
 // All methods of [Overlay] are the writer's, one goroutine's at a time, but for [Overlay.Get],
-// [Overlay.Pin], [Overlay.Published] and [Overlay.Overtaken], which anybody may call at any
-// time. A [State] may be read by anybody until it is released. Neither side ever waits for the
-// other.
+// [Overlay.Pin], [Overlay.Published] and [Overlay.Overtaken], which any goroutine may call at any
+// time. A [State] may be read by any goroutine until it is released. Neither side ever waits for
+// the other.
 //
 // What is written is seen by [Overlay.Working] alone until [Overlay.Commit] publishes it.
-// [Overlay.Prune] then lets go of the versions that nobody can see any more.
+// [Overlay.Prune] then lets go of the versions that no reader can see any more.
 //
 // # Reading the overlay and the base as of one moment
 //

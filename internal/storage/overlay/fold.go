@@ -47,7 +47,7 @@ const (
 )
 
 // Freeze makes the active run the frozen one, between two transactions. There must be no
-// frozen one. What it returns is to be arranged, by anybody.
+// frozen one. What it returns is to be arranged, by any goroutine.
 func (o *Overlay) Freeze() *Frozen {
 	if o.working.frozen != nil || len(o.changes) > 0 {
 		panic(fmt.Sprintf("overlay: frozen beside run %d, or with %d changes that are not committed", o.folded.Run, len(o.changes)))
@@ -72,7 +72,7 @@ type Place struct {
 
 // Arrange puts the run's changes in an order to be folded in: the marks first, then the rows
 // that the base has, by their places, then the others, by their keys. locate asks a snapshot
-// of the base, taken after the run was frozen; nil arranges all by keys. Anybody may call it,
+// of the base, taken after the run was frozen; nil arranges all by keys. Any goroutine may call it,
 // while the overlay is read and written to, and again after an error.
 //
 // What is located is what counts ask for, so they need not look it up.

@@ -30,7 +30,7 @@ var indexFrom = 256
 
 const (
 	// indexMost is how many cells an index has, about, of more: to make it is to hold up
-	// whoever waits for the commit.
+	// the callers that wait for the commit.
 	indexMost = 32 << 10
 	// indexSteps is how many cells on an index's level may have been added behind one of its
 	// own before the search begins at the top: keys that come in their order are all added

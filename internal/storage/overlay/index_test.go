@@ -110,7 +110,7 @@ func checkList(t *testing.T, l *list, sorted []kv.Key) {
 	}
 }
 
-// TestIndexesAreBounded: of a list that is large an index has a part, since whoever waits for
+// TestIndexesAreBounded: of a list that is large an index has a part, since a caller that waits for
 // a commit waits for it to be made.
 func TestIndexesAreBounded(t *testing.T) {
 	var l list

@@ -163,7 +163,7 @@ func (l *list) insert(group, key string) (c *cell, made bool) {
 }
 
 // draw is a height: one more with a probability of a quarter, again and again. The
-// sequence is the same in each list: nobody chooses keys by it.
+// sequence is the same in each list: no program chooses keys by it.
 func (l *list) draw() int {
 	l.random ^= l.random << 13
 	l.random ^= l.random >> 7

@@ -203,13 +203,13 @@ func (o *Overlay) Commit(revision uint64) *State {
 	return o.published.Load()
 }
 
-// Prune ends what Commit has begun, and lets go of what nobody can see any more. If readers
+// Prune ends what Commit has begun, and lets go of what no reader can see any more. If readers
 // come to states by something else that is published, then not before that leads to the last
 // one.
 func (o *Overlay) Prune() {
 	pinned := o.old[:0]
 	for _, s := range o.old {
-		if s.pins.Load() > 0 { // a later one is published: nobody comes to it any more
+		if s.pins.Load() > 0 { // a later one is published: no reader comes to it any more
 			pinned = append(pinned, s)
 		}
 	}
@@ -226,7 +226,7 @@ func (o *Overlay) Prune() {
 // keptChanges is the longest list of changes that is kept between transactions.
 const keptChanges = 8 << 10
 
-// publish shows everybody the runs as they are, and what was changed, by so much more.
+// publish shows every reader the runs as they are, and what was changed, by so much more.
 func (o *Overlay) publish(revision, more uint64) {
 	before := o.published.Load()
 	o.old = append(o.old, before)

@@ -22,8 +22,8 @@ func setAndCommit(m *machine, value int) {
 	m.commit()
 }
 
-// What was replaced goes at once if nobody reads, and what nobody can see between two who
-// do; the rest as the last goes who could see it.
+// What was replaced goes at once if there is no reader, and what none can see between two
+// of them; the rest as the last goes that could see it.
 func TestOldVersionsGo(t *testing.T) {
 	m := newMachine(rows{})
 	for i := range 10 {
@@ -165,7 +165,7 @@ func TestStatesOfOthers(t *testing.T) {
 	require.True(t, sure)
 	m.set(kv.Row{Group: "g", Key: "k", Value: "2", Deadline: kv.NoDeadline})
 	m.overlay.Commit(m.revision)
-	shown.Retain() // by who finds that it is still shown
+	shown.Retain() // by a reader that finds that it is still shown
 	m.overlay.Prune()
 	row, _ := shown.Get("g", "k")
 	require.Equal(t, "1", row.Value)
@@ -195,7 +195,7 @@ func TestSlicesAreBounded(t *testing.T) {
 	}
 }
 
-// A run that was retired is held while somebody has pinned it, and weighs so much.
+// A run that was retired is held while a reader has pinned it, and weighs so much.
 func TestRetiredRunsAreHeld(t *testing.T) {
 	m := newMachine(rows{})
 	setAndCommit(m, 1)
@@ -218,7 +218,7 @@ func TestUnknownEffects(t *testing.T) {
 	require.Panics(t, func() { New(1).Apply(&kv.Event{Type: 9}) })
 }
 
-// Whoever breaks the order of a fold is stopped.
+// A fold out of order is stopped.
 func TestFoldsOutOfOrder(t *testing.T) {
 	m := newMachine(rows{})
 	require.Panics(t, m.overlay.Retire)

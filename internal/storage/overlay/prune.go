@@ -40,7 +40,7 @@ func (o *Overlay) pinned() (oldest, newest uint64) {
 // fewKept is how many versions are looked through after every commit.
 const fewKept = 64
 
-// sweep takes away what the versions replaced that everybody sees.
+// sweep takes away what the versions replaced that every reader sees.
 func (o *Overlay) sweep(oldest uint64) {
 	left := o.kept[:0]
 	for _, k := range o.kept {

@@ -35,7 +35,7 @@ const (
 type Guard struct {
 	database string
 	logger   *slog.Logger
-	changed  func() // called under the lock when the files are lost, or back; nil: nobody asks
+	changed  func() // called under the lock when the files are lost, or back; nil: not called
 	lock     *Lock  // nil if read-only
 	fixed    bool   // the database file never becomes shorter
 
@@ -85,7 +85,7 @@ func NewGuard(database string, lock *Lock, inode *Inode, logger *slog.Logger, ch
 }
 
 // Watch takes down what the files with these suffixes are, from when on they are to
-// stay. One that is not there is left out.
+// stay. A file that is not there is left out.
 func (g *Guard) Watch(suffixes ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,8 +123,8 @@ func (g *Guard) Committed(anew bool) {
 	}
 }
 
-// restarted takes down how the WAL begins. If it has become shorter, then by nobody's
-// hand but SQLite's.
+// restarted takes down how the WAL begins. If it has become shorter, then by no
+// program but SQLite.
 func (g *Guard) restarted() {
 	if g.wal == nil {
 		return
@@ -221,7 +221,7 @@ func (g *Guard) walLacks(head [pages.WALHeaderSize]byte, frames int) (what strin
 }
 
 // hasFrame reports whether the WAL has a frame, by its number from 1, that is of the
-// series that the WAL begins with. One that can't be read for another reason counts.
+// series that the WAL begins with. A frame that can't be read for another reason counts.
 func (g *Guard) hasFrame(number int) bool {
 	var head [pages.WALHeaderSize]byte
 	var frame [pages.FrameHeaderSize]byte
@@ -270,7 +270,7 @@ const (
 )
 
 // Check looks at all files, and says what is wrong with them. There is no guard
-// where nobody may have taken the files away.
+// where no program can take the files away.
 func (g *Guard) Check() error {
 	if g == nil {
 		return nil

@@ -76,7 +76,7 @@ func holderOf(file *os.File) int {
 	return int(lock.Pid)
 }
 
-// IsConnected reports whether anybody is connected to the shared memory of a
+// IsConnected reports whether any connection is open to the shared memory of a
 // database: then SQLite keeps its WAL. What can't be told counts as yes.
 func IsConnected(database string) bool {
 	if InUseHere(database) {

@@ -18,7 +18,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// The sidecar -lock says who owns a database. SQLite's own locks can't: they last
+// The sidecar -lock says which process owns a database. SQLite's own locks can't: they last
 // for one transaction, not for a store's life, and POSIX locks don't keep out a
 // second opener in the same process. Beside it the database file itself is locked
 // where that can be done (inode), since one file may have many names.
@@ -60,7 +60,7 @@ const (
 )
 
 // Acquire takes the lock of a database at once or not at all; held by
-// anybody else it is a *kv.LockedError. It changes nothing in a file that is no
+// another owner it is a *kv.LockedError. It changes nothing in a file that is no
 // lock of ours: that is a kv.ForeignFileError.
 func Acquire(database string) (*Lock, error) {
 	path := database + LockSuffix
@@ -218,7 +218,7 @@ func (l *Lock) sign() error {
 
 // Adopt writes the owner's PID and the last revision down, safe from a power cut: what
 // the last owner has noted and lost, as may be, is not to come back beside a stamp of
-// this one, and without a note nobody could tell a WAL that was about to begin anew from
+// this one, and without a note no opener could tell a WAL that was about to begin anew from
 // one that was cut.
 func (l *Lock) Adopt(last uint64) error {
 	l.known = false
@@ -306,7 +306,7 @@ func (l *Lock) Release() error {
 	return errors.Join(l.write(closedMark), l.close())
 }
 
-// Keep gives the lock up and leaves what it says of revisions, under nobody's number:
+// Keep gives the lock up and leaves what it says of revisions, under no owner's number:
 // the database was not closed whole.
 func (l *Lock) Keep() error {
 	var err error

@@ -70,7 +70,7 @@ func IsZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func isPowerOfTwo(b []byte) bool { return bits.OnesCount32(binary.BigEndian.Uint32(b)) == 1 }
 
-// ReadSidecar is how a sidecar begins, empty if there is none. One that is a link,
+// ReadSidecar is how a sidecar begins, empty if there is none. A sidecar that is a link,
 // or no file, is an error. (Reading a -shm closes a descriptor of it, which drops
 // the process's locks on that file: see sharedMemory.)
 func ReadSidecar(path string, n int) ([]byte, error) {

@@ -15,7 +15,7 @@ import (
 )
 
 // Target is a place to which a whole database is to go. It is written under a
-// temporary name beside it and takes its own when it is complete, so that nobody
+// temporary name beside it and takes its own when it is complete, so that no program
 // ever sees half of it there. Its ownership lock is held meanwhile.
 type Target struct {
 	path   string      // links resolved
@@ -93,7 +93,7 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(name)
 }
 
-// own makes sure that nobody owns what stands there by another name.
+// own makes sure that no process owns what stands there by another name.
 func (t *Target) own(exists bool, wait time.Duration) (err error) {
 	if !exists {
 		return nil

@@ -17,7 +17,7 @@ import (
 type Sequence struct {
 	n      atomic.Uint64
 	seed   maphash.Seed
-	keys   []atomic.Uint64 // by hash: the latest number left there; nil: nobody leaves any
+	keys   []atomic.Uint64 // by hash: the latest number left there; nil: none are left
 	groups []atomic.Uint64 // the same, of groups that were removed whole
 }
 

@@ -53,7 +53,7 @@ func (a *anchor) close() error {
 	return run(a.end)
 }
 
-// pinned reports whether one of its views is being read. Once it is retired, nobody
+// pinned reports whether one of its views is being read. Once it is retired, no reader
 // begins to.
 func (a *anchor) pinned() bool {
 	for i := range a.pins {

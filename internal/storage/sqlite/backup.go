@@ -33,7 +33,7 @@ const sqlPages = `SELECT data FROM sqlite_dbpage`
 
 // Backup copies what is committed now to a file, which is complete when it takes
 // its name, and in rollback mode: one file, without others beside it. A file
-// that is there already is replaced if it is a database of ours that nobody owns
+// that is there already is replaced if it is a database of ours that no process owns
 // and that has no WAL beside it; it keeps its mode and owner, a new one has the
 // source's mode.
 //
@@ -192,7 +192,7 @@ func finishCopy(ctx context.Context, path string, events func(kv.LogRow) ([]kv.E
 	return nil
 }
 
-// openCopy opens a file that nobody knows of yet: it is gone if anything fails,
+// openCopy opens a file that no other program knows of yet: it is gone if anything fails,
 // so that nothing has to be rolled back or synced on the way.
 func openCopy(path string, done <-chan struct{}) (*sqlite.Conn, error) {
 	settings := []string{

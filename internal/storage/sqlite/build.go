@@ -11,7 +11,7 @@ import (
 )
 
 // builder makes a database of the present schema from rows, in a file that is
-// there, empty, and nobody else's. All of it is one transaction.
+// there, empty, and the builder's alone. All of it is one transaction.
 type builder struct {
 	conn                      *sqlite.Conn
 	insert, newer, older, add *sqlite.Stmt

@@ -20,7 +20,7 @@ import (
 // then waits for thousands of pages. Here it takes two steps:
 //
 //  1. Once checkpointPages have gathered, a goroutine with a connection of its
-//     own moves them (PASSIVE: it waits for nobody and nobody for it), while
+//     own moves them (PASSIVE: it waits for no other connection, and none for it), while
 //     the writer goes on committing behind it.
 //  2. Before its next transaction the writer moves the few that it has added
 //     meanwhile. Then nothing is left, and the WAL starts again from its
@@ -31,13 +31,13 @@ import (
 // so the writer waits a moment (RESTART rather than PASSIVE), some times in a row, and
 // longer once forcePages are reached, if there are only such. For a scan or a snapshot that
 // has been there for longer than that moment it does not wait: step 2 is put off until that
-// has ended. One that is past its age is ended. Until then the WAL grows, to its bounds:
+// has ended. A scan or a snapshot past its age is ended. Until then the WAL grows, to its bounds:
 //
 //   - From softPages on, and whenever it has grown by a part of that, the gate is shut:
 //     new snapshots wait, gateWait at most, so that those that are open come to
 //     their end and no others take their place. When the last is closed, step 1 begins.
 //   - From hardPages on those are ended that are older than gateWait, and from half as
-//     much again on all of them; and the writer gives way to who does that.
+//     much again on all of them; and the writer gives way to the goroutine that does that.
 //
 // See docs/adr/0041-the-wal-is-bounded.md.
 //
@@ -81,7 +81,7 @@ var (
 
 type checkpoints struct {
 	logger   *slog.Logger
-	took     *metrics.Histogram // nil: nobody asks
+	took     *metrics.Histogram // nil: not measured
 	conn     *sqlite.Conn       // owned by the goroutine
 	guard    *ownership.Guard
 	synced   *synced
@@ -94,7 +94,7 @@ type checkpoints struct {
 
 	moving    sync.Mutex    // held while the goroutine checkpoints
 	requested atomic.Bool   // by the writer: step 1
-	force     atomic.Bool   // by the writer: step 2 is to wait for everybody
+	force     atomic.Bool   // by the writer: step 2 is to wait for all readers
 	tail      atomic.Bool   // by the goroutine: step 2
 	putOff    atomic.Bool   // by the writer: step 2, until no scan or snapshot is in the way
 	late      atomic.Bool   // by the last of those: step 2 is to be made up for
@@ -272,7 +272,7 @@ func (c *checkpoints) due() bool {
 	if !c.tail.Swap(false) {
 		return false
 	}
-	c.putOff.Store(true) // before it looks: who ends meanwhile sees it
+	c.putOff.Store(true) // before it looks: a reader that ends meanwhile sees it
 	if c.readers.heldFor(tailWait) {
 		return false
 	}
@@ -335,8 +335,8 @@ func (w *fileWriter) Checkpoint() error {
 }
 
 // giveWay is what the writer does at the hard bound while there is much to be moved: it rests, for
-// the goroutine that ends who is in the way, and moves it. A writer that never rests leaves it no
-// processor if there is only one.
+// the goroutine that ends the readers in the way, and moves it. A writer that never rests leaves it
+// no processor if there is only one.
 func (c *checkpoints) giveWay() {
 	c.force.Store(false)
 	c.request()
@@ -521,7 +521,7 @@ func (c *checkpoints) attempt(conn *sqlite.Conn, mode string, wait time.Duration
 func (c *checkpoints) pausing() bool { return c.fault.pause() > 0 }
 
 // noteFault notes whether the database can be written to, and names the error if it can't.
-// One that moves nothing, since a reader is in the way, tells nothing. The writer and the
+// A checkpoint that moves nothing, since a reader is in the way, tells nothing. The writer and the
 // goroutine may call it at the same time: what is last stands.
 func (c *checkpoints) noteFault(err error, moved bool) error {
 	switch {
@@ -547,7 +547,7 @@ func (c *checkpoints) noteFault(err error, moved bool) error {
 
 // settle moves all of an idle store's WAL into the database. If a reader or the
 // writer is in the way it gives up at once, to come again. The file keeps its
-// length: that a WAL is there and what is in it shows, after a crash, that nobody
+// length: that a WAL is there and what is in it shows, after a crash, that no program
 // has cut it; and the next burst of writes need not make it grow again.
 func (c *checkpoints) settle() bool {
 	if c.pausing() {

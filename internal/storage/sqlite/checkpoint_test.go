@@ -231,7 +231,7 @@ func TestAWALThatCannotBeMeasured(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// A checkpoint beside which somebody commits syncs nothing, though it says that all has
+// A checkpoint beside which a writer commits syncs nothing, though it says that all has
 // been moved: what the file grew by does not count as safe.
 func TestGrowthIsSafeOnceItIsSynced(t *testing.T) {
 	d := open(t, temporary(t))

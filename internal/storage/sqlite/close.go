@@ -141,7 +141,7 @@ func (w *fileWriter) close() error {
 }
 
 // leave moves everything into the file and marks it as complete. While that has not
-// succeeded the file stays protected: then nobody, and not SQLite on its own either,
+// succeeded the file stays protected: then no program, and not SQLite on its own either,
 // removes a WAL that the file needs.
 func (w *fileWriter) leave() error {
 	stays := func(err error) error {

@@ -176,7 +176,7 @@ func parkAndClose(t *testing.T, step string, call func(d *Database) error) (met 
 		require.NoError(t, err)
 		require.NoError(t, write(d, numbered("g", longGroup)...))
 		parked, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-		var once atomic.Bool // others go past who is parked
+		var once atomic.Bool // others go past the goroutine that is parked
 		loseIdle(d.reads.(*fileReads).pool)
 		d.reads.(*fileReads).pool.steps = func(s string) {
 			if s == step && once.CompareAndSwap(false, true) {

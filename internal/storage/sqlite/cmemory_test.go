@@ -66,7 +66,7 @@ func openInterruptClose(path string, times int) error {
 }
 
 // watchOver takes blocks of memory and gives them back, and says whether
-// anybody else wrote to one meanwhile.
+// any other code wrote to one meanwhile.
 func watchOver(pattern byte, ended *atomic.Bool) error {
 	whole := bytes.Repeat([]byte{pattern}, 16)
 	tls := libc.NewTLS()
@@ -79,7 +79,7 @@ func watchOver(pattern byte, ended *atomic.Bool) error {
 		}
 		for _, block := range blocks {
 			if !bytes.Equal(memoryAt(block), whole) {
-				return fmt.Errorf("a block that is nobody else's reads % x", memoryAt(block))
+				return fmt.Errorf("a block that no other code has reads % x", memoryAt(block))
 			}
 			libc.Xfree(tls, block)
 		}

@@ -17,7 +17,7 @@ import (
 //   - a group or key is text, and anything else an error;
 //   - a value is the bytes of whatever stands there, but not NULL;
 //   - a deadline is an integer or NULL, and anything else an error: such a key
-//     neither lives for ever nor has expired, and nobody may guess;
+//     neither lives for ever nor has expired, and no reader may guess;
 //   - a revision that can't be one is that of a row older than revisions, 1. (It is
 //     never 0: that is the revision of a key that is not there.)
 

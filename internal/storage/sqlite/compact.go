@@ -103,7 +103,7 @@ func (w *fileWriter) compact(ctx context.Context, d *Database, before int64, pro
 		return err
 	}
 	defer func() { _ = disk.RemoveAll(folder) }()
-	// Until the file has become smaller nobody may take it for cut off.
+	// Until the file has become smaller no reader may take it for cut off.
 	loose := w.present()
 	loose.pages = 0
 	if err := w.setStamp(loose); err != nil {

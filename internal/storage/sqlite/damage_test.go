@@ -186,11 +186,11 @@ func keysOf(group, prefix string, n int, value string) (rows []kv.Row) {
 // atMost is what a loop yields, which must end after so much.
 func atMost[T any](t *testing.T, most int, from iter.Seq2[T, error]) (all []T, err error) {
 	t.Helper()
-	for one, err := range from {
+	for item, err := range from {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, one)
+		all = append(all, item)
 		require.LessOrEqual(t, len(all), most, "it goes round")
 	}
 	return all, nil

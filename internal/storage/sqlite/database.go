@@ -42,11 +42,11 @@ type Config struct {
 	Metrics *metrics.Recorder
 
 	// HealthChanged is called when Health may say something else. It must not block,
-	// nor call the database. nil: nobody asks.
+	// nor call the database. nil: not called.
 	HealthChanged func()
 
 	// FoldStep is called with the name of each step by which what the log has comes into the
-	// table: see testkit.Folds. It must not block, nor call the database. nil: nobody asks.
+	// table: see testkit.Folds. It must not block, nor call the database. nil: not called.
 	FoldStep func(step string)
 
 	// Events reads what a row of the log did. It may be nil: Check then compares no

@@ -76,7 +76,7 @@ func impossibleRevisions(conn *sqlite.Conn) (string, error) {
 	return "", nil
 }
 
-// discardLog begins the log anew, in the open transaction. One that is damaged is left
+// discardLog begins the log anew, in the open transaction. A log that is damaged is left
 // behind without being looked at: its pages are no longer part of any table, and the
 // next Compact gives their space back.
 //

@@ -9,8 +9,8 @@ import (
 )
 
 // disown cuts off what a COMMIT that failed has written. After a sync that failed all of its
-// frames may be there, and the process that is killed next would be followed by one that finds a
-// transaction which nobody has seen since. Where the disk was full the last frame is not there, or
+// frames may be there, and after the next kill a process would find a transaction that no reader
+// has seen since. Where the disk was full the last frame is not there, or
 // not whole, as SQLite sees it; but where the WAL has been used before, the bytes that the frame
 // lacks may be lying there: a frame of the same page with the same content, at the same place.
 // Until it is done nothing else is committed: see ready.

@@ -4,7 +4,7 @@
 //
 // One connection writes (fileWriter); reads are served by the file's pages, and by others
 // that physically can't write.
-// Nobody runs a caller's code while holding something that another caller
+// No goroutine runs a caller's code while holding something that another caller
 // waits for: that is why scans that outlive their first chunk leave the shared
 // connections.
 //

@@ -168,7 +168,7 @@ func TestWhatAnotherProgramHasCommittedIsNotCutOff(t *testing.T) {
 	waits := make(chan struct{})
 	var once sync.Once
 	heal = faultfs.Inject(t, func(o faultfs.Operation) error {
-		if o.Call == "shmlock" && o.Offset == 0 { // of who writes
+		if o.Call == "shmlock" && o.Offset == 0 { // of the writer
 			once.Do(func() { close(waits) })
 		}
 		return nil
@@ -389,7 +389,7 @@ func TestConnectionThatCannotBeOpened(t *testing.T) {
 	requireNothingHeld(t, d)
 }
 
-// loseIdle closes the connections that nobody uses.
+// loseIdle closes the connections that are not in use.
 func loseIdle(p *pool) {
 	p.mu.Lock()
 	idle := p.mu.idle

@@ -36,7 +36,7 @@ const (
 // connection.
 type applier struct {
 	conn                *sqlite.Conn
-	effort              *effort      // nil: nobody bounds it
+	effort              *effort      // nil: it has no bound
 	place, updateAt     *sqlite.Stmt // nil: rows have no places
 	removeAt            *sqlite.Stmt
 	upsert              *sqlite.Stmt // nil: the table has lost its primary key
@@ -245,7 +245,7 @@ func (w *fileWriter) transact(f func() error) (err error) {
 	return w.Commit()
 }
 
-// foldTail moves what the file's log has into entries, if there is anything, while nobody
+// foldTail moves what the file's log has into entries, if there is anything, while no reader
 // reads them.
 func (w *fileWriter) foldTail() error {
 	if w.over != nil {
@@ -279,8 +279,8 @@ func (w *fileWriter) foldTail() error {
 	return nil
 }
 
-// foldCopy moves what the log of a copy has into its table, in one transaction: nobody knows
-// of the copy yet.
+// foldCopy moves what the log of a copy has into its table, in one transaction: no other
+// program knows of the copy yet.
 func foldCopy(conn *sqlite.Conn, events func(kv.LogRow) ([]kv.Event, error)) error {
 	t, err := newTail(conn, events)
 	if err != nil {

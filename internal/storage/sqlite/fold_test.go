@@ -108,7 +108,7 @@ func emptyBytes(w *fileWriter) int64 {
 func TestTransactionsWaitForRoom(t *testing.T) {
 	s := newTailedBy(t, 1, 16<<10)
 	w := fileOf(s.Database)
-	for range 300 { // nobody folds between them
+	for range 300 { // nothing is folded between them
 		s.commit(t)
 		require.Less(t, w.over.Bytes(), int64(16<<10+8<<10))
 	}
@@ -153,7 +153,7 @@ func TestRunsAreArrangedBesideCommits(t *testing.T) {
 	require.Equal(t, s.want.lines(), inEntries(t, s.Path()))
 }
 
-// While nobody knows what the log ends with nothing is folded; at rest it is looked up.
+// While it is not known what the log ends with nothing is folded; at rest it is looked up.
 func TestNothingIsFoldedInDoubt(t *testing.T) {
 	s := newTailedBy(t, 1, 1<<20)
 	s.commit(t)
@@ -195,8 +195,8 @@ func TestASliceThatFailsIsOwed(t *testing.T) {
 	require.Zero(t, w.owed())
 }
 
-// Behind commits a slice that has failed is not tried again at once. Who asks for all to be
-// folded, when the disk is well again, is not told of the fault before.
+// Behind commits a slice that has failed is not tried again at once. A caller that asks for all
+// to be folded, when the disk is well again, is not told of the fault before.
 func TestWhoAsksForAFoldIsNotToldOfAFaultBefore(t *testing.T) {
 	d := overlaidStore(t)
 	w := fileOf(d)
@@ -380,7 +380,7 @@ func TestNoCommitPaysForManyOthers(t *testing.T) {
 	requireShows(t, s.want, s.Reads(), 0)
 }
 
-// Where rows take long, fewer are folded at a time: those who wait for it wait for a moment.
+// Where rows take long, fewer are folded at a time: callers that wait for it wait for a moment.
 func TestSlicesAreShortWhereRowsTakeLong(t *testing.T) {
 	w := &fileWriter{}
 	require.Equal(t, foldLeast, w.least())

@@ -21,11 +21,11 @@ import (
 // all.
 //
 // Where the rows lie is looked up by a goroutine, in the pages of the last view: until it is
-// done nothing of the run is folded, and nobody else changes the table.
+// done nothing of the run is folded, and no other goroutine changes the table.
 
 const (
 	// foldTime is what a slice takes, about, unless more is owed; foldRest is what slices may
-	// take together for which nobody waits yet.
+	// take together for which no caller waits yet.
 	foldTime = time.Millisecond
 	foldRest = 5 * time.Millisecond
 	// arrangeTime is how long a store that rests leaves the goroutine alone, and how long each

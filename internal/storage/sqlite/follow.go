@@ -14,7 +14,7 @@ import (
 // reads, as an overlay of its own. To that it adds what comes to the log; it begins anew
 // once the table has all that it says, or when it has grown too large. So it never shows
 // another moment than that of the pages, and there is nothing to be agreed with the owner,
-// who folds the same changes below it at the same time.
+// which folds the same changes below it at the same time.
 
 // tailSource is the tail at one moment.
 type tailSource interface {
@@ -70,7 +70,7 @@ func (f *follower) follow(t tailSource) (_ *overlay.State, err error) {
 	return f.over.Commit(last), nil
 }
 
-// prune lets go of what nobody sees any more, once the last state can be found by all.
+// prune lets go of what no reader sees any more, once the last state can be found by all.
 func (f *follower) prune() {
 	if f != nil && f.over != nil {
 		f.over.Prune()

@@ -84,7 +84,7 @@ func TestReadOnlyStoresFollowTheLog(t *testing.T) {
 					case 2:
 						require.NoError(t, fileOf(s.Database).foldTail())
 					case 3:
-						for range 40 { // whoever reads has more to catch up with
+						for range 40 { // a reader has more to catch up with
 							s.commit(t)
 						}
 						s.trimFolded(t)
@@ -158,7 +158,7 @@ func TestReadOnlyStoresRefuseADamagedTail(t *testing.T) {
 	}
 }
 
-// Whoever reads beside an owner that commits and folds sees no commit in part, and none that is
+// A reader beside an owner that commits and folds sees no commit in part, and none that is
 // older than what was acknowledged before the read began.
 func TestReadOnlyFollowersAreLinearizable(t *testing.T) {
 	for name, access := range map[string]Config{"mapped": {}, "by SQLite": {NoPages: true}} {

@@ -12,7 +12,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// What a schema holds beside our tables is nobody's business, as long as none of it
+// What a schema holds beside our tables is of no concern, as long as none of it
 // runs in our statements: tables, views, indexes and triggers on them. On our own
 // tables only that is accepted which runs nothing, refuses nothing and changes
 // nothing: the columns as they are, further ones that may stay empty or have a
@@ -46,7 +46,7 @@ var ours = map[string]map[string]string{
 // ourKeys are the columns that make a key of a table of ours.
 var ourKeys = map[string][]string{"entries": {"group_name", "entry_key"}, "kv": {"grp", "key"}}
 
-// ourOwn are the columns of the tables that nobody but us has ever made, as they may
+// ourOwn are the columns of the tables that no program but this one has ever made, as they may
 // stand there.
 var ourOwn = map[string][]string{
 	"log": {"last_revision INTEGER PRIMARY KEY", "first_revision INTEGER NOT NULL", "committed_at INTEGER NOT NULL",

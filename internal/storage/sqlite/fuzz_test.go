@@ -126,7 +126,7 @@ func fuzzed(f *testing.F, killed bool) (files map[string][]byte, wanted map[uint
 		files[suffix], err = os.ReadFile(path + suffix)
 		require.NoError(f, err)
 	}
-	// Its owner is gone: nobody waits for it.
+	// Its owner is gone: no opener waits for it.
 	copy(files[ownership.LockSuffix], strings.Repeat("0", min(lockNumber, len(files[ownership.LockSuffix]))))
 	return files, wanted
 }

@@ -9,7 +9,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// gateWait is how long a gate that was shut keeps anybody waiting, and how old
+// gateWait is how long a gate that was shut keeps a reader waiting, and how old
 // what it waits for may become before it is ended at the WAL's hard bound. Only
 // tests change it.
 var gateWait = time.Second
@@ -24,7 +24,7 @@ type gate struct {
 
 type barrier struct {
 	opened chan struct{}
-	until  time.Time // it holds nobody up from then on
+	until  time.Time // it holds no reader up from then on
 }
 
 // close shuts the gate, unless it is shut. The writer alone calls it.
@@ -35,7 +35,7 @@ func (g *gate) close() {
 	}
 }
 
-// open lets everybody through.
+// open lets every reader through.
 func (g *gate) open() {
 	if b := g.shut.Load(); b != nil && g.shut.CompareAndSwap(b, nil) {
 		close(b.opened)

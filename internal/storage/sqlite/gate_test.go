@@ -99,7 +99,7 @@ func TestShortSnapshotsDontPinTheWAL(t *testing.T) {
 }
 
 // Snapshots and loops that never end are ended once the WAL is at its hard bound,
-// young as they are; those who are short beside them are not. So on one processor too, which
+// young as they are; short readers beside them are not. So on one processor too, which
 // the writer would keep.
 func TestForgottenSnapshotsEndAtTheBound(t *testing.T) {
 	for _, processors := range []int{1, runtime.GOMAXPROCS(0)} {
@@ -204,7 +204,7 @@ func TestTheGate(t *testing.T) {
 	})
 }
 
-// Whoever waits at the gate goes on when the last that it waits for has ended, though
+// A reader that waits at the gate goes on when the last that it waits for has ended, though
 // the writer rests.
 func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 	path := temporary(t)
@@ -237,7 +237,7 @@ func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 	})
 }
 
-// One that is at work when it is to be ended is ended when it rests.
+// A read that is at work when it is to be ended is ended when it rests.
 func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), NoPages: true})
 	require.NoError(t, write(d, row("g", "k", "v")))
@@ -257,7 +257,7 @@ func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
 	s.Close()
 }
 
-// One that looks at pages when its snapshot is ended, or closed, goes on looking: its own
+// A read that looks at pages when its snapshot is ended, or closed, goes on looking: its own
 // pin keeps them.
 func TestWhoLooksAtPagesGoesOn(t *testing.T) {
 	d := open(t, temporary(t))

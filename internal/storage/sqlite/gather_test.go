@@ -92,7 +92,7 @@ func TestFramesAreGathered(t *testing.T) {
 }
 
 // A commit of which any write fails is as if every frame had been written by itself: it
-// has not happened, or nobody knows, and the next one is whole.
+// has not happened, or its outcome is unknown, and the next one is whole.
 func TestGatheredWritesFail(t *testing.T) {
 	for _, fault := range []sqlite.ResultCode{sqlite.ResultFull, sqlite.ResultIOErrWrite} {
 		for nth := range 3 {

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A WAL that the writer begins anew while the checkpointer looks at it was cut by nobody:
+// A WAL that the writer begins anew while the checkpointer looks at it was cut by no program:
 // its frames were counted before, and are looked for after.
 func TestWALThatBeginsAnewWhileItIsLookedAt(t *testing.T) {
 	d := open(t, temporary(t))

@@ -2,7 +2,7 @@ package sqlite
 
 import "sync/atomic"
 
-// A run that has been folded leaves memory once nobody reads it any more: a snapshot, or a
+// A run that has been folded leaves memory once no reader reads it any more: a snapshot, or a
 // long scan, keeps the runs that it began with. One keeps as much as the overlay's bound at
 // most, but each that began at another time may keep others. So when runs that only such
 // readers keep come to another bound, it is done as with those that keep a WAL from starting

@@ -59,7 +59,7 @@ func TestSnapshotsOfAnOverlayKeepLittleInMemory(t *testing.T) {
 	}
 }
 
-// One that keeps no more than the overlay may have is left alone, however many it has seen
+// A snapshot that keeps no more than the overlay may have is left alone, however many it has seen
 // being folded.
 func TestASnapshotOfAnOverlayIsLeftAlone(t *testing.T) {
 	const bound = 64 << 10

@@ -12,7 +12,7 @@ import (
 )
 
 // hold is a connection, or a view, that belongs to one scan or snapshot. Close takes it
-// when nobody is using it, so use happens under the lock.
+// when no goroutine is using it, so use happens under the lock.
 type hold struct {
 	pool    *pool
 	since   time.Time

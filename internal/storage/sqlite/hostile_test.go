@@ -204,7 +204,7 @@ func TestHostileSchemasInTheWAL(t *testing.T) {
 	}
 }
 
-// What a user has added that runs in none of our statements is nobody's business, and
+// What a user has added that runs in none of our statements is of no concern, and
 // is there after everything that the store does.
 func TestWhatUsersAdd(t *testing.T) {
 	path := hostileStore(t,

@@ -36,7 +36,7 @@ var legacyColumns = map[string][][]string{
 }
 
 // checkLegacy refuses a database without our mark unless it is exactly what the
-// original has made: its tables, with its columns, and nothing else. One that holds
+// original has made: its tables, with its columns, and nothing else. A database that holds
 // nothing at all is what the original leaves if it dies while it begins.
 func checkLegacy(path string, conn *sqlite.Conn) error {
 	objects, err := readSchema(conn)
@@ -183,7 +183,7 @@ func checkOurs(path string, conn *sqlite.Conn) error {
 
 // checkTriggers refuses to write where something that another program has put into
 // the schema would change what is written, or keep it from being written: then
-// nobody could say what an acknowledged write has done.
+// it could not be said what an acknowledged write has done.
 func checkTriggers(path string, conn *sqlite.Conn) error {
 	objects, err := readSchema(conn)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The journal of a first transaction, which somebody has left who has removed only the
-// database, would have SQLite empty the one that was put in its place.
+// The journal of a first transaction, left where only the
+// database was removed, would have SQLite empty the one that was put in its place.
 func TestJournalOfANewDatabaseBesideAnOldOne(t *testing.T) {
 	path := temporary(t)
 	d := open(t, path)

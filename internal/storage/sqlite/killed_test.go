@@ -33,7 +33,7 @@ func TestKilledWithinACheckpoint(t *testing.T) {
 		return content
 	}
 	before, wal, lock := read(""), read(ownership.WALSuffix), read(ownership.LockSuffix)
-	copy(lock, strings.Repeat("0", lockNumber)) // nobody: readers would wait for this process
+	copy(lock, strings.Repeat("0", lockNumber)) // no process: readers would wait for this process
 	pinned.Close()
 	require.NoError(t, fileOf(d).Checkpoint())
 	after := read("")

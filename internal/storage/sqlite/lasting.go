@@ -9,7 +9,7 @@ import (
 // tells until it is over.
 type lasting struct {
 	is      atomic.Pointer[fault] // nil: there is none
-	changed func()                // Health may say something else; nil: nobody asks
+	changed func()                // Health may say something else; nil: not called
 }
 
 type fault struct {

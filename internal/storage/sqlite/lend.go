@@ -6,7 +6,7 @@ import (
 	"forge.lthn.ai/core/go-store/kv"
 )
 
-// maxIdle is how many connections are kept open at least, though nobody uses them. (SQLite
+// maxIdle is how many connections are kept open at least, though no reader uses them. (SQLite
 // keeps the descriptor of a closed one until no lock is on the file, which is never, but it
 // hands it to the next that opens.)
 const maxIdle = 16
@@ -65,7 +65,7 @@ func tooMany() error {
 	return fmt.Errorf("%d snapshots, transactions and loops over scans are open: close some: %w", maxLent, kv.TooManySnapshotsError)
 }
 
-// borrowNow is borrow for those of whom there are few at a time: it does not refuse.
+// borrowNow is borrow for readers of which there are few at a time: it does not refuse.
 func (p *pool) borrowNow() (*reader, error) {
 	p.mu.Lock()
 	return p.lend()

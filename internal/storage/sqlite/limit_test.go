@@ -10,7 +10,7 @@ import (
 )
 
 // TestSnapshotsAreBounded: connections take memory and descriptors that the
-// writer needs too. One that is closed makes room for another.
+// writer needs too. A snapshot that is closed makes room for another.
 func TestSnapshotsAreBounded(t *testing.T) {
 	defer func(before int) { maxLent = before }(maxLent)
 	maxLent = 20

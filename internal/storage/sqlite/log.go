@@ -116,7 +116,7 @@ func (w *fileWriter) LogExtent() (storage.LogExtent, error) {
 	return readLogExtent(w.logExtent, w.logBytes, w.revision)
 }
 
-// maxRevision is the last revision that is believed: nobody gets there, and numbers
+// maxRevision is the last revision that is believed: no store gets there, and numbers
 // behind it are not far from those that wrap around.
 const maxRevision = 1 << 62
 

@@ -118,7 +118,7 @@ func TestFilesOfBeforeTheFold(t *testing.T) {
 	made := []string{migrations[0], migrations[1], migrations[2], "INSERT INTO store_meta (id, uuid) VALUES (1, 'the one that it has')",
 		fmt.Sprintf("PRAGMA application_id = %d", applicationID), "PRAGMA user_version = 3",
 		"INSERT INTO entries (group_name, entry_key, entry_value, revision) VALUES ('g', 'k', 'v', 2)",
-		"INSERT INTO log VALUES (2, 1, 1, 3, x'010203')"} // a record that nobody can read
+		"INSERT INTO log VALUES (2, 1, 1, 3, x'010203')"} // a record that can't be read
 	for name, make := range map[string]func(t *testing.T, path string){
 		"closed": func(t *testing.T, path string) { program(t, path, made...) },
 		"crashed": func(t *testing.T, path string) {

@@ -116,7 +116,7 @@ func TestLongReadsTakeNobodysPlace(t *testing.T) {
 	}
 }
 
-// The writer's snapshot waits for nobody: be all that can run at work, be the WAL at
+// The writer's snapshot waits for no reader: be all that can run at work, be the WAL at
 // its bound, be as many connections lent, or views held, as may be.
 func TestTheWritersSnapshotWaitsForNoReader(t *testing.T) {
 	for _, noPages := range []bool{true, false} {

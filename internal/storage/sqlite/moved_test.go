@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Rows whose rowids others have since mislead nobody: every read is what a map says.
+// Rows whose rowids others have since mislead no reader: every read is what a map says.
 func TestRowsWhoseRowidsOthersHave(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), Readers: 2, Durability: kv.DurabilityBuffered})
 	random := rand.New(rand.NewPCG(1, 2))
@@ -18,13 +18,13 @@ func TestRowsWhoseRowidsOthersHave(t *testing.T) {
 	want := make(map[[2]string]string)
 	w := d.Writer()
 	for n := range 2_000 {
-		group, one := key()
+		group, name := key()
 		require.NoError(t, w.Begin())
 		switch random.IntN(8) {
 		case 0:
-			_, err := w.Delete(group, one)
+			_, err := w.Delete(group, name)
 			require.NoError(t, err)
-			delete(want, [2]string{group, one})
+			delete(want, [2]string{group, name})
 		case 1:
 			_, err := w.DeleteGroup(group) // so that rowids are given again
 			require.NoError(t, err)
@@ -35,15 +35,15 @@ func TestRowsWhoseRowidsOthersHave(t *testing.T) {
 			}
 		default:
 			value := fmt.Sprint(n)
-			require.NoError(t, w.Upsert(row(group, one, value)))
-			want[[2]string{group, one}] = value
+			require.NoError(t, w.Upsert(row(group, name, value)))
+			want[[2]string{group, name}] = value
 		}
 		require.NoError(t, w.Commit())
 		for range 5 {
-			group, one := key()
-			got, found, err := d.Reads().Get(background, group, one)
+			group, name := key()
+			got, found, err := d.Reads().Get(background, group, name)
 			require.NoError(t, err)
-			value, there := want[[2]string{group, one}]
+			value, there := want[[2]string{group, name}]
 			require.Equal(t, there, found)
 			require.Equal(t, value, got.Value)
 		}

@@ -257,7 +257,7 @@ func (d *Database) tryOwn(config Config) (*opening, error) {
 	return o, nil
 }
 
-// ownInode makes sure that nobody owns the file by another name.
+// ownInode makes sure that no process owns the file by another name.
 func (d *Database) ownInode(o *opening) (err error) {
 	if o.inode, err = ownership.Enlist(d.path); err != nil {
 		return err

@@ -63,8 +63,8 @@ func TestAnOverlayShowsWhatIsCommitted(t *testing.T) {
 	fileOf(d).views.leave(p)
 }
 
-// Who reads the log, as History and Subscribe do, or anything else by SQLite, is shown no
-// commit before everybody is: else a key would still have its old value for who has just
+// A reader of the log, as History and Subscribe do, or anything else by SQLite, is shown no
+// commit before every reader is: else a key would still have its old value for one that has just
 // heard of the new one. Between COMMIT and that moment they wait.
 func TestTheLogIsNotAheadOfWhatIsShown(t *testing.T) {
 	d := overlaidStore(t)
@@ -100,7 +100,7 @@ func TestTheLogIsNotAheadOfWhatIsShown(t *testing.T) {
 	require.NoError(t, keepLog(d, []kv.Row{changed}))
 	publish := w.commits(2)
 	err := w.commitSQL(func() (*overlay.State, overlay.Cursor) {
-		// COMMIT has succeeded, and other processes may see it. Who would wait is told why.
+		// COMMIT has succeeded, and other processes may see it. A read that would wait is told why.
 		waits := errors.New("it waits")
 		w.limbo.reason.Store(&waits)
 		for name, read := range reads {

@@ -16,7 +16,7 @@ import (
 )
 
 // What has to be known of a key is asked of the overlay's working state, and, where that says
-// nothing, of the table below it, which nobody but this writer changes: of the pages of the last
+// nothing, of the table below it, which only this writer changes: of the pages of the last
 // view, or of SQLite where there is none. Names that begin with below are of the table alone.
 
 func (w *fileWriter) getOver(group, key string) (row kv.Row, found bool, err error) {

@@ -28,7 +28,7 @@ type laid struct {
 	begun     bool // and so SQLite's, for it
 	savepoint int
 	pruned    bool   // what the last commit has replaced
-	doubt     bool   // a COMMIT has come as far as nobody knows
+	doubt     bool   // a COMMIT has come to an unknown point
 	unknown   uint64 // the log's last revision if it has succeeded
 	limbo     *limbo
 	bound     int64     // bytes that may lie in the overlay
@@ -38,14 +38,14 @@ type laid struct {
 	folding             // the pace at which that comes into the table
 	first     firstRows // of groups
 
-	step func(name string) // of the fold, for tests; nil: nobody asks
+	step func(name string) // of the fold, for tests; nil: not called
 
 	// So far along the table's deadlines the overlay decides every row: the purge that
 	// removed them need not pass over them again. sought is what it was at the savepoint.
 	from, sought deadlinePlace
 }
 
-// limbo is why nobody knows what the log ends with; nil: it is known. Reads by SQLite
+// limbo is why it is not known what the log ends with; nil: it is known. Reads by SQLite
 // answer it.
 type limbo struct{ reason atomic.Pointer[error] }
 
@@ -187,7 +187,7 @@ func (w *fileWriter) ended() {
 	w.prune()
 }
 
-// prune lets go of what nobody sees any more, since the last commit was published.
+// prune lets go of what no reader sees any more, since the last commit was published.
 func (w *fileWriter) prune() {
 	if !w.pruned {
 		w.over.Prune()
@@ -195,7 +195,7 @@ func (w *fileWriter) prune() {
 	}
 }
 
-// undoOver gives the overlay's transaction up, unless nobody knows whether it was
+// undoOver gives the overlay's transaction up, unless it is not known whether it was
 // committed.
 func (w *fileWriter) undoOver() {
 	if w.over == nil || w.doubt {

@@ -11,10 +11,10 @@ type pace struct {
 	check func() error // asked after each fewRows steps whether to go on; nil: no further than left
 }
 
-// short is the pace of a read that waits for nobody, and that nobody need wait for.
+// short is the pace of a read that waits for no other read, and that no other need wait for.
 func short() pace { return pace{left: fewRows} }
 
-// long is that of one which goes on until it is done, or ctx is, or the database closes.
+// long is the pace of a read that goes on until it is done, or ctx is, or the database closes.
 func (p *pool) long(ctx context.Context) pace {
 	return pace{left: fewRows, check: func() error { return p.check(ctx) }}
 }

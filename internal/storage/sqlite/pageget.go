@@ -145,5 +145,5 @@ func integer(record *btree.Record, column int) (n int64, kind pages.Kind, err er
 	return value.Int, value.Kind, unread(err)
 }
 
-// owned is a string of bytes that nobody else has.
+// owned is a string of bytes that no other code has.
 func owned(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -193,7 +193,7 @@ func (v *view) delta(rng kv.Range, now int64, groups bool, p *pace) (kv.Usage, e
 	return v.over.Delta(rng, now, v.folded, pageBase{v, p}, groups)
 }
 
-// count is how many rows of a range are live. Of everything, rows whose group nobody can
+// count is how many rows of a range are live. Of everything, rows whose group no caller can
 // name are counted too.
 func (v *view) count(rng kv.Range, now int64, p *pace) (n int, err error) {
 	if n, err = v.countBelow(rng, now, p); err != nil {

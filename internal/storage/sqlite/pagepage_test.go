@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// However many rows a page is to pass over, it ends, whoever reads it.
+// However many rows a page is to pass over, it ends, whichever way it is read.
 func TestPagesBehindTheEnd(t *testing.T) {
 	eachAccess(t, func(t *testing.T, access Config) {
 		for name, dead := range map[string]bool{"all live": false, "one dead": true} {

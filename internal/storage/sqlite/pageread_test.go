@@ -110,7 +110,7 @@ func TestKeptPagesAreThoseOfTheFile(t *testing.T) {
 	require.Same(t, cache, s.Cache, "it outlives checkpoints")
 }
 
-// Views that are gone for a while have nobody keep the WAL from beginning anew twice:
+// Views that are gone for a while have no reader keep the WAL from beginning anew twice:
 // frames are missed. What was kept before is not looked at any more.
 func TestNothingIsKeptWhileThereAreNoViews(t *testing.T) {
 	d, s := readViews(t)
@@ -187,7 +187,7 @@ func TestFaultsOfPagesThatAreHeld(t *testing.T) {
 	require.NoError(t, write(d, numbered("g", 3000)...))
 	require.NoError(t, fileOf(d).Checkpoint())
 	moving := &fileOf(d).checkpoints.moving
-	moving.Lock() // nobody else reads pages meanwhile
+	moving.Lock() // no other goroutine reads pages meanwhile
 	defer moving.Unlock()
 	s, err := d.Snapshot(background)
 	require.NoError(t, err)

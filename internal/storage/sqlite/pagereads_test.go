@@ -291,7 +291,7 @@ func (f *differ) release(i int) {
 // another is what another program commits.
 func (f *differ) another(t *testing.T) {
 	if fileOf(f.d).over != nil {
-		return // nobody else may change the table
+		return // no other program may change the table
 	}
 	conn, err := openConnection(f.d.path, sqlite.OpenReadWrite, nil, nil)
 	require.NoError(t, err)

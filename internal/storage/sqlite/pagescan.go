@@ -52,7 +52,7 @@ type been struct {
 // it may have.
 const patience = 16
 
-// freeScans are those that nobody uses: what a scan needs to know of where it is takes as long
+// freeScans are those that are not in use: what a scan needs to know of where it is takes as long
 // to allocate as some rows to read.
 var freeScans = sync.Pool{New: func() any { return new(pageScan) }}
 

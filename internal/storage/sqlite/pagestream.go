@@ -26,7 +26,7 @@ type pageSource[T any] interface {
 	// was yielded.
 	behind(last *T) source[T]
 	// room is a buffer for the first chunk, or none. free gives it back, and whatever else
-	// the source has: nobody uses either any more.
+	// the source has: no code uses either any more.
 	room() []T
 	free(room []T)
 }
@@ -94,7 +94,7 @@ func (s *pageLoop[T]) loop(ctx context.Context, err error, yield func(T, error) 
 	}
 }
 
-// first reads the first chunk, where most scans end. One that goes on holds its view from
+// first reads the first chunk, where most scans end. A scan that goes on holds its view from
 // then on, unless the WAL is at its bound: then it waits, and begins again.
 func (s *pageLoop[T]) first(ctx context.Context) error {
 	leave, err := s.start(ctx)
@@ -123,7 +123,7 @@ func (s *pageLoop[T]) first(ctx context.Context) error {
 	return err
 }
 
-// start begins the scan. One whose first chunk may take long waits for its turn.
+// start begins the scan. A scan whose first chunk may take long waits for its turn.
 func (s *pageLoop[T]) start(ctx context.Context) (leave func(), err error) {
 	if err := s.pool.check(ctx); err != nil {
 		return nil, err
@@ -221,9 +221,9 @@ func (s *pageLoop[T]) next(ctx context.Context) error {
 
 // breathe leaves a processor to others after a chunk, where scans have as many as they may and
 // something was committed since the chunk before. Callers that a commit has answered lie in the
-// queue of the writer's processor: one that has nothing to do takes half of them over, one that
-// goes on with the next scan takes none, and the p99 of a Set by 64 callers beside four scans was
-// three times what it is alone. Only tests change it.
+// queue of the writer's processor: a processor that has nothing to do takes half of them over,
+// one that goes on with the next scan takes none, and the p99 of a Set by 64 callers beside four
+// scans was three times what it is alone. Only tests change it.
 var breathe = sleepABreath
 
 func sleepABreath() { time.Sleep(breath) }

@@ -19,7 +19,7 @@ import (
 // begins a transaction, reads, ends it, and gives the connection back: at rest none holds
 // anything.
 //
-// So many reads are at work at a time. Nobody runs a caller's code meanwhile, so waiting
+// So many reads are at work at a time. No read runs a caller's code meanwhile, so waiting
 // for one to end ends. A scan that goes on takes its connection along (hold), and lets
 // another read begin; a snapshot has a connection of its own from the start.
 type pool struct {
@@ -31,7 +31,7 @@ type pool struct {
 	gate     gate
 	turns    chan struct{}   // held while a long scan computes
 	running  chan struct{}   // held while a held connection is used
-	released func(last bool) // one of those that held the WAL has ended; nil: nobody asks
+	released func(last bool) // one of those that held the WAL has ended; nil: not called
 	steps    failpoint.Hook  // of connections: tests alone set it
 	none     chan struct{}   // closed when the pool is shut and has no connection
 

@@ -103,7 +103,7 @@ func TestConnectionsAreWithOneAtATime(t *testing.T) {
 	requireNothingHeld(t, d)
 }
 
-// Close tells all who wait, and waits for those who are at work.
+// Close tells all callers that wait, and waits for those that are at work.
 func TestCloseBesideWaiters(t *testing.T) {
 	path := temporary(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestReadsLeaveNothingInTheWALsWay(t *testing.T) {
 	require.Zero(t, wal.rest())
 }
 
-// Whoever panics leaves room for others, and its connection to nobody.
+// A read that panics leaves room for others, and its connection to none.
 func TestAReadThatPanics(t *testing.T) {
 	d := openWith(t, Config{NoPages: true, Path: temporary(t), Readers: 1})
 	require.NoError(t, write(d, numbered("g", 10)...))

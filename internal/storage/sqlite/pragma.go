@@ -16,7 +16,7 @@ import (
 )
 
 // busyTimeout bounds how long anything waits for a foreign program's lock.
-// Within the store nobody waits for locks: one writer, and WAL readers. Only
+// Within the store no connection waits for locks: one writer, and WAL readers. Only
 // tests change it.
 var busyTimeout = 5 * time.Second
 

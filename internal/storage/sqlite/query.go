@@ -18,7 +18,7 @@ type rowScan struct {
 	left   int // rows that are still wanted
 
 	// What can't be read of a row that others decide is of no concern; key is nil of a key
-	// that is no text. nil: nobody else decides anything.
+	// that is no text. nil: there is no overlay.
 	decided func(group string, key *string) bool
 }
 

@@ -43,7 +43,7 @@ type reader struct {
 }
 
 // fewRows is how many steps along an index a read may take while others wait for it to
-// end. One that needs more goes on aside.
+// end. A read that needs more goes on aside.
 const fewRows = 1024
 
 func openReader(d *Database, settings []string) (*reader, error) {

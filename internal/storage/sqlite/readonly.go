@@ -99,7 +99,7 @@ func (d *Database) tryReadOnly(config Config) error {
 	if err := d.checkReadable(&f); err != nil {
 		return err
 	}
-	d.changes.Unsettle() // odd for good: nobody here knows what the owner commits
+	d.changes.Unsettle() // odd for good: this process does not know what the owner commits
 	d.follower = new(sqlFollower)
 	d.follower.mu.follower = *newFollower(config)
 	if err := d.openReaders(config); err != nil {

@@ -56,7 +56,7 @@ type resyncError struct{ cause error }
 func (e *resyncError) Error() string { return "after a failed sync: " + e.cause.Error() }
 func (e *resyncError) Unwrap() error { return e.cause }
 
-// resync writes the committed frames again, under the write lock: nobody appends, or
+// resync writes the committed frames again, under the write lock: no program appends, or
 // begins the WAL anew, meanwhile. Call it between transactions.
 func (w *fileWriter) resync() (err error) {
 	c := w.checkpoints
@@ -77,7 +77,7 @@ func (w *fileWriter) resync() (err error) {
 	return nil
 }
 
-// holdWAL begins a transaction, so that nobody appends to the WAL or begins it anew until
+// holdWAL begins a transaction, so that no program appends to the WAL or begins it anew until
 // Rollback, and says how many frames are committed in it. Call it between transactions.
 func (w *fileWriter) holdWAL() (frames int, err error) {
 	const tries = 16 // another program may commit between the count and the transaction

@@ -149,7 +149,7 @@ type salvage struct {
 	read     int64 // pages
 	b        *builder
 
-	entries, log, kv, keys *pages.Tree // nil: there is none, or nobody knows where
+	entries, log, kv, keys *pages.Tree // nil: there is none, or its place is not known
 	others                 []*pages.Tree
 	uuid                   string
 	base                   uint64 // what store_meta says of it
@@ -532,7 +532,7 @@ func (s *salvage) merge() error {
 }
 
 // tail is what the log says that entries may not have, as far as it can be read, nil if they
-// have all of it: as does a file that nobody was at when it was left.
+// have all of it: as does a file that no process was at when it was left.
 func (s *salvage) tail() (*overlay.Overlay, error) {
 	if !s.unfolded && (s.told || s.file.Header.Valid && !s.file.Header.WAL) {
 		return nil, nil

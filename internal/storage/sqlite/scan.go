@@ -25,7 +25,7 @@ type source[T any] interface {
 	// there may be others behind them.
 	chunk(r *reader, into []T, rows, bytes int) (_ []T, more bool, err error)
 	// wide says that even the first chunk may pass over any number of rows that
-	// it does not yield: nobody is to wait for that.
+	// it does not yield: no other read is to wait for that.
 	wide() bool
 }
 

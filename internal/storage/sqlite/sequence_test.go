@@ -79,7 +79,7 @@ func TestReadsNeverGoBack(t *testing.T) {
 func readsNeverGoBack(t *testing.T, noPages bool) {
 	const keys, commits = 40, 600
 	d := openWith(t, Config{NoPages: noPages, Path: temporary(t), Readers: 2, Durability: kv.DurabilityBuffered})
-	var latest [keys]atomic.Int64 // committed, or read by somebody
+	var latest [keys]atomic.Int64 // committed, or read by a reader
 	var readers sync.WaitGroup
 	done := make(chan struct{})
 	for reader := range 4 {

@@ -240,7 +240,7 @@ func TestSnapshotsKnowTheirRevision(t *testing.T) {
 	})
 }
 
-// Who recovers from a panic in a read of a snapshot's has not taken anybody's turn along.
+// A caller that recovers from a panic in a snapshot's read has not taken a reader's turn along.
 func TestPanicsGiveTurnsBack(t *testing.T) {
 	d := open(t, temporary(t))
 	s, err := d.Snapshot(background)

@@ -196,7 +196,7 @@ func (t *tail) rescue() (o *overlay.Overlay, lost []lostRevisions, err error) {
 	}
 	last, err := readRevision(t.current)
 	if err != nil {
-		last = maxRevision // nobody knows
+		last = maxRevision // it is not known
 	}
 	o = overlay.New(through)
 	at := through

@@ -211,7 +211,7 @@ func tailOf(t *testing.T, seed uint64) *tailed {
 	return s
 }
 
-// Who opens a file whose log is ahead of its table has all that is committed, and leaves a
+// A store that opens a file whose log is ahead of its table has all that is committed, and leaves a
 // table that has it too.
 func TestTheTailIsCommitted(t *testing.T) {
 	for seed := range uint64(30) {

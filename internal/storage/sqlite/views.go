@@ -58,12 +58,12 @@ type views struct {
 	shape         *shape
 	state         *overlay.State // that belongs to what is committed; nil: there is no overlay
 	folded        overlay.Cursor
-	blind         bool                                // nobody knows which: there is no view
+	blind         bool                                // it is not known which: there is no view
 	follower      *follower                           // of a store that does not own its file
 	events        func(kv.LogRow) ([]kv.Event, error) // what it reads the log's records with
 	idle, retired []*anchor
 	warned        bool
-	ownsWAL       bool        // the WAL's descriptor is nobody else's
+	ownsWAL       bool        // the WAL's descriptor is the views' alone
 	timer         *time.Timer // of brief anchors; nil until there is one
 	shut          bool
 
@@ -88,7 +88,7 @@ func (d *Database) openViews(w *fileWriter, config Config) (*views, error) {
 
 // openIndex looks at the index of the WAL of a database that is open.
 func openIndex(i *ownership.Inode, path string, read bool) (*moment.Index, error) {
-	// Elsewhere SQLite's locks would go if it were closed; on Windows nobody could remove
+	// Elsewhere SQLite's locks would go if it were closed; on Windows no program could remove
 	// it while it is open.
 	owned := runtime.GOOS == "windows"
 	open := i.SharedMemory
@@ -192,7 +192,7 @@ func (s *views) pinAny() (p pin, ok bool) {
 	}
 }
 
-// catchUp publishes what nobody has published: commits of other programs, and those
+// catchUp publishes what was not published: commits of other programs, and those
 // that the store makes of its own accord.
 func (s *views) catchUp() (done bool) {
 	if !s.mu.TryLock() {
@@ -229,7 +229,7 @@ func (s *views) keepUp() {
 func (s *views) committing(commit func() error) error { return s.publishing(commit, nil) }
 
 // publishing is committing for what the overlay takes part in: shown says, after commit,
-// what of it belongs to what is committed now. If commit fails nobody may know, and there
+// what of it belongs to what is committed now. If commit fails it may not be known, and there
 // is no view until sighted.
 func (s *views) publishing(commit func() error, shown func() (*overlay.State, overlay.Cursor)) error {
 	if s == nil {
@@ -415,7 +415,7 @@ func (s *views) beginWith(a *anchor) (*view, error) {
 	}
 	if s.current.Load() == nil {
 		// Nothing has kept the WAL from beginning anew since the last view, twice even: a
-		// page may have been written that nobody has heard of.
+		// page may have been written that no view knows of.
 		s.Cache = nil
 	}
 	v := &view{anchor: a, drained: s.drained, sequence: s.sequence.Before(), Pages: s.Begin(s.shape.pageSize), shape: s.shape, over: s.state, folded: s.folded}
@@ -449,7 +449,7 @@ func (s *views) renewed(err error) {
 	s.end()
 }
 
-// end ends the anchors that nobody relies on any more. It is called under the lock.
+// end ends the anchors that no view relies on any more. It is called under the lock.
 func (s *views) end() {
 	kept := s.retired[:0]
 	for _, a := range s.retired {

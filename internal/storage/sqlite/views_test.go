@@ -218,7 +218,7 @@ func comparePages(t *testing.T, access Config, seed uint64) {
 	assert.Empty(t, s.retired)
 }
 
-// movePassively is what the goroutine does, by the connection of whoever calls.
+// movePassively is what the goroutine does, by the caller's connection.
 func movePassively(t *testing.T, d *Database) {
 	t.Helper()
 	w := fileOf(d)
@@ -298,8 +298,8 @@ func randomScan(random *rand.Rand, names func() (group, key string)) (q storage.
 	return q
 }
 
-// Callers read, by views and by SQLite in turns, beside a writer who commits and
-// checkpoints: what one has seen no other sees undone.
+// Callers read, by views and by SQLite in turns, beside a writer that commits and
+// checkpoints: what one caller has seen no other sees undone.
 func TestViewsAreLinearizable(t *testing.T) { eachAccess(t, testViewsAreLinearizable) }
 
 func testViewsAreLinearizable(t *testing.T, access Config) {
@@ -520,7 +520,7 @@ func testAViewOfAnEarlierTimeIsNotTaken(t *testing.T, access Config) {
 	}
 }
 
-// While COMMIT is at work, or done and not published, those who look at the view before
+// While COMMIT is at work, or done and not published, readers of the view before
 // see what they saw, also where the WAL begins anew.
 func TestViewsBesideACommit(t *testing.T) { eachTableAccess(t, testViewsBesideACommit) }
 
@@ -623,7 +623,7 @@ func testViewsBesideAnotherProgramsCommits(t *testing.T, access Config) {
 	}
 }
 
-// Close waits for those who are looking at a page.
+// Close waits for readers that are looking at a page.
 func TestCloseWaitsForPins(t *testing.T) { eachAccess(t, testCloseWaitsForPins) }
 
 func testCloseWaitsForPins(t *testing.T, access Config) {
@@ -742,7 +742,7 @@ func TestFileThatIsCutUnderASnapshot(t *testing.T) {
 }
 
 // A snapshot of pages needs no connection, and may be used by several goroutines at a time,
-// one of whom closes it.
+// one of which closes it.
 func TestSnapshotsOfPagesAreShared(t *testing.T) {
 	d := open(t, temporary(t))
 	viewsOf(t, d)

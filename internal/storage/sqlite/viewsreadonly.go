@@ -180,7 +180,7 @@ func (s *views) alight() {
 	s.timer.Reset(s.brief)
 }
 
-// tick changes the anchor or, if nobody has looked since the last, ends it.
+// tick changes the anchor or, if no reader has looked since the last, ends it.
 func (s *views) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -87,7 +87,7 @@ func testReadOnlyPagesAgreeWithSQLite(t *testing.T, access Config) {
 	requireNothingHeld(t, d)
 }
 
-// What somebody has seen, of the owner or by the reader, by views or by SQLite, the reader
+// What a caller has seen, of the owner or by the reader, by views or by SQLite, the reader
 // does not take back.
 func TestReadOnlyViewsAreLinearizable(t *testing.T) { eachAccess(t, testReadOnlyViewsAreLinearizable) }
 
@@ -349,7 +349,7 @@ func testReadOnlyFileThatIsCut(t *testing.T, access Config) {
 	}
 }
 
-// Close ends the anchors and the timer, whoever reads beside it.
+// Close ends the anchors and the timer, whatever reads go on beside it.
 func TestCloseBesideReadOnlyViews(t *testing.T) {
 	path := temporary(t)
 	owner := openWith(t, Config{Path: path, Durability: kv.DurabilityBuffered})
@@ -416,13 +416,13 @@ func TestTheIndexIsNotLookedAtWithoutAPin(t *testing.T) {
 	v := s.current.Load()
 	require.NotZero(t, v.Last)
 	require.NoError(t, d.Close())
-	s.Index = nil // who looks at it panics
+	s.Index = nil // a reader that looks at it panics
 	_, ok := s.tryBrief(v, (*view).pinned)
 	require.False(t, ok)
 	require.False(t, v.anchor.pinned())
 }
 
-// A view that alone keeps the WAL from beginning anew is given up, and nobody who asks keeps
+// A view that alone keeps the WAL from beginning anew is given up, and no reader that asks keeps
 // its anchor.
 func TestReadOnlyViewsGiveWay(t *testing.T) {
 	owner := openWith(t, Config{Path: temporary(t)})
@@ -435,7 +435,7 @@ func TestReadOnlyViewsGiveWay(t *testing.T) {
 	require.NotZero(t, v.Last)
 	movePassively(t, owner)
 	p, ok := s.tryBrief(v, (*view).pinned)
-	require.True(t, ok, "somebody else changes the anchor")
+	require.True(t, ok, "another goroutine changes the anchor")
 	p.release()
 	s.mu.Unlock()
 	_, ok = s.tryBrief(v, (*view).pinned)

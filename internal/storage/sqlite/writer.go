@@ -216,7 +216,7 @@ func (w *fileWriter) commitSQL(shown func() (*overlay.State, overlay.Cursor)) er
 }
 
 // runCommit runs COMMIT. Its frames are written some at a time where all of them are
-// there, and synced, before anybody can see it.
+// there, and synced, before any reader can see it.
 func (w *fileWriter) runCommit() error {
 	if w.unsyncedSlice {
 		w.wal.BeginUnsynced()

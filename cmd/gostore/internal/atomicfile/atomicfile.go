@@ -1,5 +1,5 @@
 // Package atomicfile writes a file under a temporary name beside its own, which
-// it takes when it is complete: nobody ever sees half of it.
+// it takes when it is complete: no reader ever sees half of it.
 package atomicfile
 
 import (

@@ -108,7 +108,7 @@ const (
 )
 
 // Lines that end with CR alone would be one row, and the rest of the table
-// columns that nobody asked for.
+// columns that no user asked for.
 func TestReader_RefusesLinesThatEndWithCR(t *testing.T) {
 	quoted := with(func(l *Layout) { l.Format, l.Delimiter = Quoted, ',' })
 	for name, test := range map[string]struct {
