@@ -163,7 +163,7 @@ func (b *broken) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestPrometheusToWhoHasLeft(t *testing.T) {
+func TestPrometheusToAReaderThatHasLeft(t *testing.T) {
 	store := measured(t)
 	for _, after := range []int{0, 100, 5000} {
 		require.ErrorIs(t, inspect.WritePrometheus(&broken{after}, store.Metrics()), errLeft)

@@ -60,7 +60,7 @@ func (c *committers) alone(t *testing.T, b *bench) (commits int) {
 	return commits
 }
 
-func TestWhoIsAloneCommitsInHisOwnGoroutine(t *testing.T) {
+func TestASingleCallerCommitsInItsOwnGoroutine(t *testing.T) {
 	eachStorage(t, func(t *testing.T, path string) {
 		c := new(committers)
 		b := start(t, options{path: path, hook: c.hook, crowded: true})

@@ -25,8 +25,8 @@ func TestOthersAreLetRun(t *testing.T) {
 	assert.True(t, a.letOthers())
 }
 
-// TestThoseWhoComputeAreLetRunLess and less often, but they may have ended.
-func TestThoseWhoComputeAreLetRunLess(t *testing.T) {
+// TestComputingCallersAreLetRunLess and less often, but they may have ended.
+func TestComputingCallersAreLetRunLess(t *testing.T) {
 	var c company
 	c.took(companyLong - 1)
 	for range 10 { // a busy machine

@@ -47,7 +47,7 @@ func TestCountAndBookingsAreExact(t *testing.T) {
 	})
 }
 
-func TestCountThatFailsAnswersThoseWhoWait(t *testing.T) {
+func TestCountThatFailsAnswersWaitingCallers(t *testing.T) {
 	b, quota := start(t, options{hold: true}), kv.QuotaConfig{MaxKeys: 10}
 	first, second := b.send(within(set("n:g", "k"), "n", quota)), b.send(within(set("n:g", "l"), "n", quota))
 	pending := testkit.Await(t, "the count", b.counts)

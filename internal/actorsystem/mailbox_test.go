@@ -76,7 +76,7 @@ func here(t *testing.T, m *actorsystem.Mailbox, f func()) (crowded bool) {
 	return false
 }
 
-func TestMailboxIsRunByWhoFindsItIdle(t *testing.T) {
+func TestMailboxIsRunByTheSenderThatFindsItIdle(t *testing.T) {
 	m, target := spawned(t, calls)
 	settled(t, target)
 	var ran string

@@ -104,7 +104,7 @@ func TestGateCloseWaitsForAnswers(t *testing.T) {
 	require.ErrorIs(t, err, kv.ClosedError)
 }
 
-func TestGateCloseRefusesThoseWhoWait(t *testing.T) {
+func TestGateCloseRefusesWaitingCallers(t *testing.T) {
 	g := admission.NewGate(1, make(chan struct{}))
 	held := admit(t, g)
 	const callers = 16

@@ -39,7 +39,7 @@ func (w *Writer) versions(key string) (n int) {
 
 // What was replaced is let go of at once if no reader is there, and else as the last that could
 // see it is done.
-func TestReplacedRowsAreKeptForThoseWhoSeeThem(t *testing.T) {
+func TestReplacedRowsAreKeptForTheirReaders(t *testing.T) {
 	d, w := openMemoryWriter(t)
 	for i := range 10 {
 		setInMemory(t, w, "k", fmt.Sprint(i))

@@ -197,7 +197,7 @@ func TestASliceThatFailsIsOwed(t *testing.T) {
 
 // Behind commits a slice that has failed is not tried again at once. A caller that asks for all
 // to be folded, when the disk is well again, is not told of the fault before.
-func TestWhoAsksForAFoldIsNotToldOfAFaultBefore(t *testing.T) {
+func TestFoldDoesNotTellOfAnEarlierFault(t *testing.T) {
 	d := overlaidStore(t)
 	w := fileOf(d)
 	require.NoError(t, write(d, row("g", "k", "v")))

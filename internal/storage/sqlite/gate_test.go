@@ -238,7 +238,7 @@ func TestTheGateOpensWhenTheLastHasGone(t *testing.T) {
 }
 
 // A read that is at work when it is to be ended is ended when it rests.
-func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
+func TestACallAtWorkIsEndedLater(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), NoPages: true})
 	require.NoError(t, write(d, row("g", "k", "v")))
 	s, err := d.Snapshot(background)
@@ -259,7 +259,7 @@ func TestWhoIsAtWorkIsEndedLater(t *testing.T) {
 
 // A read that looks at pages when its snapshot is ended, or closed, goes on looking: its own
 // pin keeps them.
-func TestWhoLooksAtPagesGoesOn(t *testing.T) {
+func TestAReadOfPagesGoesOn(t *testing.T) {
 	d := open(t, temporary(t))
 	require.NoError(t, write(d, row("g", "k", "v")))
 	views := viewsOf(t, d)

@@ -11,7 +11,7 @@ import (
 )
 
 // Rows whose rowids others have since mislead no reader: every read is what a map says.
-func TestRowsWhoseRowidsOthersHave(t *testing.T) {
+func TestRowsThatHaveLostTheirRowids(t *testing.T) {
 	d := openWith(t, Config{Path: temporary(t), Readers: 2, Durability: kv.DurabilityBuffered})
 	random := rand.New(rand.NewPCG(1, 2))
 	key := func() (group, key string) { return fmt.Sprint("g", random.IntN(3)), fmt.Sprint(random.IntN(40)) }
