@@ -145,12 +145,15 @@ func BenchmarkRatio_ActorSet(b *testing.B) {
 
 // BenchmarkRatio_SubscriberPIDs compares Sets in a store with 1,000 subscribed actors,
 // each to a group of its own, with Sets in a store with none: to another group, and to
-// those groups.
+// those groups. Actors give a credit for each event, or for fifty at once.
 func BenchmarkRatio_SubscriberPIDs(b *testing.B) {
 	const subscribers = 1000
 	for _, each := range []struct{ name, path string }{{"Durable", ""}, {"Memory", ":memory:"}} {
-		for _, to := range []string{"another", "theirs"} {
-			b.Run(each.name+"Set/groups="+to, func(b *testing.B) {
+		for _, to := range []struct {
+			groups  string
+			credits int
+		}{{"another", 1}, {"theirs", 1}, {"theirs", 50}} {
+			b.Run(fmt.Sprintf("%sSet/groups=%s/credits=%d", each.name, to.groups, to.credits), func(b *testing.B) {
 				keys := benchKeys(scaled(manyKeys))
 				var sides []side
 				for _, n := range []int{scaled(subscribers), 0} {
@@ -159,12 +162,16 @@ func BenchmarkRatio_SubscriberPIDs(b *testing.B) {
 					var subscribed sync.WaitGroup
 					for i := range n {
 						subscribed.Add(1)
+						taken := 0
 						pid := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 							switch m := ctx.Message().(type) {
 							case protocol.Subscribed:
 								subscribed.Done()
 							case protocol.Event:
-								ctx.Request(pidOf(b, store), protocol.Credit{ID: m.ID, N: 1})
+								if taken++; taken == to.credits {
+									ctx.Request(pidOf(b, store), protocol.Credit{ID: m.ID, N: taken})
+									taken = 0
+								}
 							}
 						}))
 						system.Root.RequestWithCustomSender(pidOf(b, store), protocol.Subscribe{ID: 1, Credits: 100, Options: api.SubscribeOptions{
@@ -172,7 +179,7 @@ func BenchmarkRatio_SubscriberPIDs(b *testing.B) {
 					}
 					subscribed.Wait()
 					call := setRandom(store, keys)
-					if to == "theirs" {
+					if to.groups == "theirs" {
 						call = func(caller *benchCaller) (int, error) {
 							return 1, store.Set(fmt.Sprint("own-", caller.random.IntN(scaled(subscribers))), pick(caller.random, keys), benchValue(caller.random))
 						}
