@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,9 @@ func TestContenders_DoWhatTheyClaim(t *testing.T) {
 			}
 			deletes(t, target)
 			transacts(t, target)
+			stop := watches(t, target)
 			require.NoError(t, target.Close())
+			stop()
 		})
 	}
 }
@@ -131,6 +134,29 @@ func transacts(t *testing.T, target bench.Target) {
 		return failure
 	}), failure)
 	expect(t, target, "h", "c", "other group, copied")
+}
+
+// watches returns what ends the watcher after Close, as the harness does.
+func watches(t *testing.T, target bench.Target) (stop func()) {
+	t.Helper()
+	watcher, ok := target.(bench.Watcher)
+	if !ok {
+		return func() {}
+	}
+	received := make(chan string, 16)
+	end, err := watcher.Watch("h", "b", func(value string) { received <- value })
+	require.NoError(t, err)
+	require.NoError(t, target.Set("h", "z", "not watched"))
+	require.NoError(t, target.Set("h", "b", "seen"))
+	assert.Equal(t, "seen", <-received)
+	return func() {
+		t.Helper()
+		if dropped, err := end(); !errors.Is(err, bench.DropsUncountedError) {
+			require.NoError(t, err)
+			assert.Zero(t, dropped)
+		}
+		assert.Empty(t, received)
+	}
 }
 
 // The original's design must be as durable as our default, and no slower than
