@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -179,6 +180,23 @@ func TestSeed_IsTheSeed(t *testing.T) {
 	require.NoError(t, scope.Set("g", "b", "1"))
 	assert.ErrorIs(t, scope.Set("g", "c", "1"), errSeedQuota, "a third key")
 	require.NoError(t, scope.Set("g", "a", "2"), "an upsert does not count")
+}
+
+// What a server acknowledges before it is on the disk would be compared with what is.
+func TestNats_SyncsEachWrite(t *testing.T) {
+	opened, err := openNats(t.TempDir(), bench.Settings{})
+	require.NoError(t, err)
+	target := opened.(*natsTarget)
+	defer func() { require.NoError(t, target.Close()) }()
+	assert.True(t, target.server.JetStreamConfig().SyncAlways)
+	assert.Nil(t, target.server.Addr(), "there is no port")
+	status, err := target.bucket.Status(context.Background())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, status.History())
+	stream := status.(*jetstream.KeyValueBucketStatus).StreamInfo().Config
+	assert.Equal(t, jetstream.FileStorage, stream.Storage)
+	assert.Equal(t, 1, stream.Replicas, "with more, the log that they share is what is synced")
+	assert.Equal(t, jetstream.DefaultPersistMode, stream.PersistMode, "the other one syncs later")
 }
 
 func invoke(arguments ...string) (code int, stdout, stderr string) {
