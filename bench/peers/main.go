@@ -65,6 +65,7 @@ func durable() []bench.Contender {
 		badgerContender(),
 		pebbleContender(),
 		buntContender(),
+		natsContender(),
 		bareContender(),
 		floor.Contender(),
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -44,7 +46,9 @@ func TestContenders_DoWhatTheyClaim(t *testing.T) {
 			}
 			deletes(t, target)
 			transacts(t, target)
+			stop := watches(t, target)
 			require.NoError(t, target.Close())
+			stop()
 		})
 	}
 }
@@ -133,6 +137,29 @@ func transacts(t *testing.T, target bench.Target) {
 	expect(t, target, "h", "c", "other group, copied")
 }
 
+// watches returns what ends the watcher after Close, as the harness does.
+func watches(t *testing.T, target bench.Target) (stop func()) {
+	t.Helper()
+	watcher, ok := target.(bench.Watcher)
+	if !ok {
+		return func() {}
+	}
+	received := make(chan string, 16)
+	end, err := watcher.Watch("h", "b", func(value string) { received <- value })
+	require.NoError(t, err)
+	require.NoError(t, target.Set("h", "z", "not watched"))
+	require.NoError(t, target.Set("h", "b", "seen"))
+	assert.Equal(t, "seen", <-received)
+	return func() {
+		t.Helper()
+		if dropped, err := end(); !errors.Is(err, bench.DropsUncountedError) {
+			require.NoError(t, err)
+			assert.Zero(t, dropped)
+		}
+		assert.Empty(t, received)
+	}
+}
+
 // The original's design must be as durable as our default, and no slower than
 // it was.
 func TestSeed_IsTheSeed(t *testing.T) {
@@ -153,6 +180,23 @@ func TestSeed_IsTheSeed(t *testing.T) {
 	require.NoError(t, scope.Set("g", "b", "1"))
 	assert.ErrorIs(t, scope.Set("g", "c", "1"), errSeedQuota, "a third key")
 	require.NoError(t, scope.Set("g", "a", "2"), "an upsert does not count")
+}
+
+// What a server acknowledges before it is on the disk would be compared with what is.
+func TestNats_SyncsEachWrite(t *testing.T) {
+	opened, err := openNats(t.TempDir(), bench.Settings{})
+	require.NoError(t, err)
+	target := opened.(*natsTarget)
+	defer func() { require.NoError(t, target.Close()) }()
+	assert.True(t, target.server.JetStreamConfig().SyncAlways)
+	assert.Nil(t, target.server.Addr(), "there is no port")
+	status, err := target.bucket.Status(context.Background())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, status.History())
+	stream := status.(*jetstream.KeyValueBucketStatus).StreamInfo().Config
+	assert.Equal(t, jetstream.FileStorage, stream.Storage)
+	assert.Equal(t, 1, stream.Replicas, "with more, the log that they share is what is synced")
+	assert.Equal(t, jetstream.DefaultPersistMode, stream.PersistMode, "the other one syncs later")
 }
 
 func invoke(arguments ...string) (code int, stdout, stderr string) {
