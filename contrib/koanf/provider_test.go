@@ -121,14 +121,6 @@ func TestValue(t *testing.T) {
 	require.ErrorContains(t, err, "config/bad")
 }
 
-// parser is the smallest that there is.
-type parser struct{}
-
-func (parser) Marshal(of map[string]any) ([]byte, error) { return json.Marshal(of) }
-func (parser) Unmarshal(data []byte) (of map[string]any, err error) {
-	return of, json.Unmarshal(data, &of)
-}
-
 func TestDocument(t *testing.T) {
 	s := storetest.New(t)
 	document := koanfstore.Document(s.Store, "config", "app.json")
