@@ -51,14 +51,25 @@ func ExampleRegister() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	provider := metric.NewMeterProvider()
+	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
 	defer provider.Shutdown(context.Background())
 	registration, err := otelstore.Register(provider.Meter("app"), store)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(registration.Unregister())
-	// Output: <nil>
+	var all metricdata.ResourceMetrics
+	fmt.Println(reader.Collect(context.Background(), &all))
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		if gauge, is := m.Data.(metricdata.Gauge[float64]); is && m.Name == "gostore.healthy" {
+			fmt.Println(m.Name, gauge.DataPoints[0].Value)
+		}
+	}
+	fmt.Println(registration.Unregister()) // before the store is closed
+	// Output:
+	// <nil>
+	// gostore.healthy 1
+	// <nil>
 }
 
 // A span for each request, linked to that of the commit which it was in.
