@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,12 +21,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// public are the packages whose names are a promise, and of each the types that are worked
-// with: their methods have an Example of their own. (What kv promises programs find in api.)
-var public = []struct {
+// subject is a package whose names are a promise, and those of its types that are worked
+// with: their methods have an Example of their own.
+type subject struct {
 	folder string
 	worked []string
-}{
+}
+
+// public are those of this module. (What kv promises programs find in api.)
+var public = []subject{
 	{"api", []string{"Store", "Typed"}},
 	{"inspect", nil},
 	{"outbox", []string{"Outbox"}},
@@ -44,10 +48,12 @@ var compiled = []string{"storetest.Run", "storetest.EachCrash", "storetest.World
 // TestEveryPublicNameHasItsExample: each exported function, type, method, constant and
 // variable is used in an Example of its package, and each function and each method of the
 // types that are worked with has one that is named after it. What an Example shows is
-// compared with its output.
+// compared with its output. The modules in contrib are held to the same: all of their types
+// are worked with.
 func TestEveryPublicNameHasItsExample(t *testing.T) {
-	exports := exports(t)
-	for _, of := range public {
+	subjects := append(slices.Clone(public), adapters(t)...)
+	exports := exports(t, subjects)
+	for _, of := range subjects {
 		t.Run(of.folder, func(t *testing.T) {
 			shown := examples(t, of.folder, exports)
 			scope := shown.exported.Scope()
@@ -69,7 +75,7 @@ func TestEveryPublicNameHasItsExample(t *testing.T) {
 				if object, ok := object.(*types.TypeName); ok && !object.IsAlias() {
 					for _, method := range methods(object) {
 						see(shown.used[name+"."+method], name+"."+method)
-						if slices.Contains(of.worked, name) {
+						if slices.Contains(of.worked, name) || isAdapter(of.folder) {
 							see(shown.named["Example"+name+"_"+method], name+"."+method+": Example"+name+"_"+method)
 						}
 					}
@@ -79,6 +85,28 @@ func TestEveryPublicNameHasItsExample(t *testing.T) {
 		})
 	}
 }
+
+// adapters are the modules in contrib, with the packages below them: a new one is asked for its
+// Examples by being there.
+func adapters(t *testing.T) (subjects []subject) {
+	t.Helper()
+	root := testkit.Root(t)
+	require.NoError(t, filepath.WalkDir(filepath.Join(root, "contrib"), func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(name))
+		require.NoError(t, err)
+		if folder := filepath.ToSlash(folder); !slices.ContainsFunc(subjects, func(s subject) bool { return s.folder == folder }) {
+			subjects = append(subjects, subject{folder: folder})
+		}
+		return nil
+	}))
+	require.NotEmpty(t, subjects)
+	return subjects
+}
+
+func isAdapter(folder string) bool { return strings.HasPrefix(folder, "contrib/") }
 
 // methods are the exported ones of a type, or of a pointer to it, but for the unseen. An
 // interface's are those of the types that have it.
@@ -108,11 +136,18 @@ func examples(t *testing.T, folder string, exports map[string]string) shown {
 	set := token.NewFileSet()
 	files := testFiles(t, set, folder)
 	imports := importer.ForCompiler(set, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
-	exported, err := imports.Import(module + "/" + folder)
-	require.NoError(t, err)
+	var exported *types.Package
+	if isAdapter(folder) {
+		exported = fromSource(t, set, folder, imports)
+		imports = beside{imports, exported}
+	} else {
+		var err error
+		exported, err = imports.Import(module + "/" + folder)
+		require.NoError(t, err)
+	}
 	found := shown{exported, map[string]bool{}, map[string]bool{}}
 	info := &types.Info{Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{}, Types: map[ast.Expr]types.TypeAndValue{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
-	// Errors are of what only the package's own tests see.
+	// Errors are of what only the package's own tests see, and of the libraries of adapters.
 	checked := types.Config{Importer: imports, Error: func(error) {}}
 	_, _ = checked.Check(module+"/"+folder+"_test", set, files, info)
 	named := namesOf(exported)
@@ -126,6 +161,30 @@ func examples(t *testing.T, folder string, exports map[string]string) shown {
 		ast.Inspect(example.Code, func(node ast.Node) bool { found.see(node, info, named); return true })
 	}
 	return found
+}
+
+// fromSource is the package of an adapter. Its libraries are other modules', which this one
+// neither has nor downloads: what is made of their types has none here. The adapter's own
+// names and methods are what they are.
+func fromSource(t *testing.T, set *token.FileSet, folder string, imports types.Importer) *types.Package {
+	t.Helper()
+	checked := types.Config{Importer: imports, Error: func(error) {}}
+	exported, _ := checked.Check(module+"/"+folder, set, sources(t, set, folder), nil)
+	exported.MarkComplete() // or it could not be imported
+	return exported
+}
+
+// beside imports one package more.
+type beside struct {
+	types.Importer
+	exported *types.Package
+}
+
+func (b beside) Import(path string) (*types.Package, error) {
+	if path == b.exported.Path() {
+		return b.exported, nil
+	}
+	return b.Importer.Import(path)
 }
 
 // see notes what a node uses.
@@ -189,16 +248,31 @@ func object(of types.Type) types.Object {
 	return nil
 }
 
-// exports are the files of what the compiler exports of each package that tests import.
-func exports(t *testing.T) map[string]string {
+// exports are the files of what the compiler exports of each package that this module has and
+// that tests import, or adapters do.
+func exports(t *testing.T, subjects []subject) map[string]string {
 	t.Helper()
 	arguments := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
-	for _, of := range public {
-		arguments = append(arguments, module+"/"+of.folder)
-		for _, file := range testFiles(t, token.NewFileSet(), of.folder) {
+	add := func(path string) {
+		if !slices.Contains(arguments, path) {
+			arguments = append(arguments, path)
+		}
+	}
+	for _, of := range subjects {
+		set := token.NewFileSet()
+		files := testFiles(t, set, of.folder)
+		if isAdapter(of.folder) {
+			files = append(files, sources(t, set, of.folder)...)
+		} else {
+			add(module + "/" + of.folder)
+		}
+		for _, file := range files {
 			for _, spec := range file.Imports {
-				if path := strings.Trim(spec.Path.Value, `"`); !slices.Contains(arguments, path) {
-					arguments = append(arguments, path)
+				path := strings.Trim(spec.Path.Value, `"`)
+				inner, ours := strings.CutPrefix(path, module+"/")
+				domain, _, _ := strings.Cut(path, "/")
+				if !isAdapter(of.folder) || ours && !isAdapter(inner) || !strings.Contains(domain, ".") {
+					add(path)
 				}
 			}
 		}
@@ -216,14 +290,28 @@ func exports(t *testing.T) map[string]string {
 }
 
 // testFiles are those of a package's tests that see it from outside, as Examples do.
-func testFiles(t *testing.T, set *token.FileSet, folder string) (files []*ast.File) {
+func testFiles(t *testing.T, set *token.FileSet, folder string) []*ast.File {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(testkit.Root(t), filepath.FromSlash(folder), "*_test.go"))
+	return parsed(t, set, folder, func(name, of string) bool {
+		return strings.HasSuffix(name, "_test.go") && strings.HasSuffix(of, "_test")
+	})
+}
+
+// sources are a package's files without its tests.
+func sources(t *testing.T, set *token.FileSet, folder string) []*ast.File {
+	t.Helper()
+	return parsed(t, set, folder, func(name, _ string) bool { return !strings.HasSuffix(name, "_test.go") })
+}
+
+// parsed are the files of a folder that are wanted, by their name and their package's.
+func parsed(t *testing.T, set *token.FileSet, folder string, wanted func(name, of string) bool) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(testkit.Root(t), filepath.FromSlash(folder), "*.go"))
 	require.NoError(t, err)
 	for _, name := range names {
 		file, err := parser.ParseFile(set, name, nil, parser.ParseComments)
 		require.NoError(t, err)
-		if strings.HasSuffix(file.Name.Name, "_test") {
+		if wanted(name, file.Name.Name) {
 			files = append(files, file)
 		}
 	}
