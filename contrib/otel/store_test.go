@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	otelstore "forge.lthn.ai/core/go-store/contrib/otel"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/storetest"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
@@ -205,30 +209,41 @@ func TestSpans(t *testing.T) {
 
 // TestOneSpanForACommitOfMany: requests that were committed together are linked to the same.
 func TestOneSpanForACommitOfMany(t *testing.T) {
-	store, exporter, _ := traced(t)
-	const callers, each = 16, 50
-	var all sync.WaitGroup
-	for i := range callers {
-		all.Go(func() {
-			for n := range each {
-				if err := store.Set("g", fmt.Sprint(i), fmt.Sprint(n)); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		exporter := tracetest.NewInMemoryExporter()
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
+		store := storetest.New(t, storetest.InMemory(), storetest.RealClock(), storetest.With(api.WithTracer(otelstore.NewTracer(provider))))
+		const callers = 16
+		var all sync.WaitGroup
+		set := func(key string) {
+			all.Go(func() {
+				if err := store.Set("g", key, "v"); err != nil {
 					t.Error(err)
 				}
-			}
-		})
-	}
-	all.Wait()
-	spans := exporter.GetSpans()
-	commits, linked := map[trace.SpanID]int64{}, map[trace.SpanID]int64{}
-	for _, s := range named(spans, "commit") {
-		commits[s.SpanContext.SpanID()] = attributeOf(s, "db.operation.batch.size").AsInt64()
-	}
-	for _, s := range named(spans, "set") {
-		require.Len(t, s.Links, 1)
-		linked[s.Links[0].SpanContext.SpanID()]++
-	}
-	require.Equal(t, commits, linked, "each commit's requests are linked to it, all of them")
-	require.Less(t, len(commits), callers*each)
+			})
+		}
+		release := make(chan struct{})
+		reached := store.At("writer.commit", 1, func(*storetest.Store) { <-release })
+		set("first")
+		<-reached
+		for i := range callers {
+			set(fmt.Sprint(i))
+		}
+		synctest.Wait() // all of them are queued behind the first
+		close(release)
+		all.Wait()
+		spans := exporter.GetSpans()
+		commits, linked := map[trace.SpanID]int64{}, map[trace.SpanID]int64{}
+		for _, s := range named(spans, "commit") {
+			commits[s.SpanContext.SpanID()] = attributeOf(s, "db.operation.batch.size").AsInt64()
+		}
+		for _, s := range named(spans, "set") {
+			require.Len(t, s.Links, 1)
+			linked[s.Links[0].SpanContext.SpanID()]++
+		}
+		require.Equal(t, commits, linked, "each commit's requests are linked to it, all of them")
+		require.ElementsMatch(t, []int64{1, callers}, slices.Collect(maps.Values(commits)))
+	})
 }
 
 // TestSpansOfTransactions: what a transaction ends with is a child of it.
