@@ -140,7 +140,7 @@ func TestDamagedPagesSayWhatToDo(t *testing.T) {
 						err := do()
 						require.Error(t, err, call)
 						requireDamaged(t, err, call)
-						bySQLite := mode == "read-only" || mode == "without an overlay" && strings.HasSuffix(call, "+")
+						bySQLite := mode == "read-only" || strings.HasSuffix(call, "+") // without an overlay
 						if !bySQLite { // which names no page
 							requirePage(t, path, err, call)
 						}
