@@ -38,8 +38,12 @@ func (w *fileWriter) enter() (err error) {
 	if err != nil {
 		return err
 	}
+	count, err := queryInt(w.conn, "PRAGMA page_count")
+	if err != nil {
+		return err
+	}
 	w.pageSize, w.entered = pageSize, true
-	if vacuum != 0 {
+	if vacuum != 0 || count*pageSize < ownership.Size(w.file) { // or an owner before has compacted it, in the WAL
 		w.guard.Shrinks()
 	}
 	last, err := lastRevision(w.conn)
