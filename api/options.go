@@ -102,8 +102,9 @@ func WithReadCache(bytes int) Option {
 // makes it durable; what it did to keys is kept in memory, where every read sees it, and comes
 // to the table in larger parts: when half of so many bytes have gathered, or 16 MiB of the
 // log, when the store has rested for a quarter of a second, by Store.Fold, and in Close, which
-// leaves one plain file. What snapshots and long scans still read of it comes on top, up to
-// three times as much.
+// leaves one plain file. A commit of large values may exceed it, by what one commit may hold
+// (SizeLimits.Commit). What snapshots and long scans still read of it comes on top, up to three
+// times as much, or 48 MiB if that is more.
 //
 // While the store is open, and after a crash until the next opening, other programs that read
 // the table by SQL lack what waits; read-only stores of this package have it. The log keeps
