@@ -11,7 +11,8 @@ grep -v '^#' internal/planted/planted.tsv | while read -r tag package test; do
 		echo "$test of $package does not pass without a fault"
 		exit 1
 	fi
-	if $go test -tags "$tag" "$package" -run "^$test\$" -count=1 >"$log" 2>&1 || ! grep -q "^ *--- FAIL: $test\|^panic: " "$log"; then
+	if $go test -tags "$tag" "$package" -run "^$test\$" -count=1 >"$log" 2>&1 ||
+		! grep -q "^ *--- FAIL: $test\|^panic: " "$log" || grep -q '^panic: test timed out' "$log"; then
 		cat "$log"
 		echo "$tag: NOT caught by $test of $package"
 		exit 1
