@@ -106,3 +106,14 @@ func TestProgramsPrintThemselves(t *testing.T) {
 	_, err := parser.ParseExpr(`func() {` + source(p.operations[0]) + `}`)
 	require.NoError(t, err)
 }
+
+// An actor that fails has a transaction be rolled back before its conflict is seen.
+func TestRegression_TransactionThatAFaultUndoesBeforeItsConflict(t *testing.T) {
+	replay(t, settings{Memory: true, Faults: true},
+		fault{Step: "quota.count"},
+		transaction{On: 1, Steps: []step{
+			{Read: read{Call: "Get", Key: "k"}}, {Write: write{Call: "Set", Group: "g", Key: "k", Value: "1"}},
+			{Write: write{Call: "Set", Group: "h", Key: "k", Value: "1"}},
+		}, Between: &single{On: 2, write: write{Call: "Set", Key: "k", Value: "1"}}, Interrupt: 2},
+	)
+}

@@ -60,7 +60,8 @@ func (o transaction) run(w *world) error {
 	if len(t.operations) == 0 {
 		return sameError(err, nil)
 	}
-	if conflict := t.conflict(w.model); conflict != "" && w.model.checkLimits(t.request()) == nil {
+	undone := errors.Is(err, api.RolledBackError) // by a fault that came before the conflict was seen
+	if conflict := t.conflict(w.model); conflict != "" && !undone && w.model.checkLimits(t.request()) == nil {
 		return fmt.Errorf("attempt %d was committed, or refused with %w, though %s", attempts, err, conflict)
 	}
 	return w.changed(t.request(), func() called { return called{err: err} })
