@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"forge.lthn.ai/core/go-store/api"
+	"forge.lthn.ai/core/go-store/internal/storage/faultfs"
 )
 
 // reopen closes the store and opens it again, with other settings. One in memory is
@@ -54,21 +56,7 @@ func (o kill) run(w *world) error {
 		return nil
 	}
 	path := w.newPath("killed")
-	// The log first: a checkpoint may move it into the database meanwhile, but
-	// nothing is taken from it while no caller writes.
-	for _, suffix := range []string{"-wal", "", "-lock"} {
-		content, err := os.ReadFile(w.path + suffix)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(path+suffix, content, 0o600)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.close(); err != nil {
+	if err := errors.Join(copyOfAMoment(w.path, path), w.close()); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Dir(w.path)); err != nil {
@@ -77,6 +65,34 @@ func (o kill) run(w *world) error {
 	w.path = path
 	w.take(o.With)
 	return w.opened()
+}
+
+// copyOfAMoment copies a database with what lies beside it. What goes on in the background, the
+// fold of a store at rest and its checkpoints, stands still meanwhile where it would change a
+// file: else the copies were of several moments.
+func copyOfAMoment(from, to string) error {
+	copied := make(chan struct{})
+	mend := faultfs.Inject(unattended{}, func(o faultfs.Operation) error {
+		if o.Call == "write" || o.Call == "truncate" || o.Call == "delete" || strings.HasPrefix(o.Call, "disk.") {
+			<-copied
+		}
+		return nil
+	})
+	defer close(copied)
+	defer mend()
+	for _, suffix := range []string{"-wal", "", "-lock"} {
+		content, err := os.ReadFile(from + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(to+suffix, content, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // backup makes a backup and keeps it.

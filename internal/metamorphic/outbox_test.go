@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -348,14 +347,7 @@ func (w *post) kill() {
 		return
 	}
 	killed := w.newPath()
-	for _, suffix := range []string{"-wal", "", "-lock"} { // in this order: see kill of the other programs
-		content, err := os.ReadFile(w.path + suffix)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		w.must(err)
-		w.must(os.WriteFile(killed+suffix, content, 0o600))
-	}
+	w.must(copyOfAMoment(w.path, killed))
 	w.must(w.store.Close())
 	w.path = killed
 	w.open()
