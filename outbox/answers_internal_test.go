@@ -127,3 +127,52 @@ func TestWhatIsPassedOverIsGivenUpAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestTheFirstAnswerCounts: of two to one message, with a place and without.
+func TestTheFirstAnswerCounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers string // r: Reject, a: Ack
+		reason  string
+	}{
+		"a refusal, then an acknowledgement": {"ra", "rejected: first"},
+		"an acknowledgement, then a refusal": {"ar", ""},
+		"two refusals":                       {"rr", "rejected: first"},
+	} {
+		for _, placed := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", placed ", placed), func(t *testing.T) {
+				l, ids := stepped(t, 2, nil, Options{})
+				l.send()
+				resting := &rest{attempts: 1, first: ids[0], last: ids[1]}
+				for i, answer := range c.answers {
+					reason := []string{"first", "second"}[i]
+					switch {
+					case placed && answer == 'a':
+						l.acknowledged(ids[0])
+					case placed:
+						l.rejected(ids[0], reason)
+					case answer == 'a':
+						resting.acknowledged(ids[0], 2)
+					default:
+						resting.rejected(ids[0], reason, 2)
+					}
+				}
+				if !placed {
+					l = newLane(l.outbox, l.address)
+					l.resume(resting)
+				}
+				l.end()
+				page := dead(t, l)
+				if c.reason == "" {
+					require.Zero(t, len(page))
+				} else {
+					require.Len(t, page, 1)
+					require.Equal(t, c.reason, page[0].Reason)
+				}
+				left, err := l.outbox.store.OutboxPage(l.address, "", 10)
+				require.NoError(t, err)
+				require.Len(t, left, 1)
+				require.Equal(t, ids[1], left[0].ID)
+			})
+		}
+	}
+}

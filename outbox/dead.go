@@ -58,6 +58,9 @@ func (l *lane) reject(refused map[string]string) {
 	l.window = kept
 	if rested := l.rested; rested != nil { // what was on its way then is not read again yet
 		for id, reason := range refused {
+			if _, settled := l.settled[id]; settled {
+				continue // acknowledged before
+			}
 			l.rejectRow(id, reason, rested.tried(id, rested.failures))
 		}
 	}

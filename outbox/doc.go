@@ -80,7 +80,8 @@ func (m Message) Ack() Ack { return Ack{ID: m.ID, Address: m.Address} }
 // IgnoreDeadLetterLogging keeps values out of Proto.Actor's log.
 func (Message) IgnoreDeadLetterLogging() {}
 
-// Reject refuses the message: it goes to the dead letters at once, with the reason.
+// Reject refuses the message: it goes to the dead letters at once, with the reason. Of an Ack and a
+// Reject of one message the first counts.
 func (m Message) Reject(reason string) Reject { return Reject{m.ID, m.Address, reason} }
 
 // Reject is the receiver's answer to a message that it will never take.

@@ -112,7 +112,8 @@ func (l *lane) idle() bool {
 func (l *lane) acknowledged(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, flying := l.mu.flying[id]; !flying {
+	_, refused := l.mu.refuse[id] // and is on its way until it is moved
+	if _, flying := l.mu.flying[id]; !flying || refused {
 		return false
 	}
 	delete(l.mu.flying, id)
@@ -125,7 +126,8 @@ func (l *lane) acknowledged(id string) bool {
 func (l *lane) rejected(id, reason string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, flying := l.mu.flying[id]; !flying {
+	_, refused := l.mu.refuse[id]
+	if _, flying := l.mu.flying[id]; !flying || refused {
 		return false
 	}
 	if l.mu.refuse == nil {

@@ -35,9 +35,12 @@ func (r *rest) tried(id string, failures int) int {
 }
 
 // acknowledged takes the ID of a message that was on its way when the place was given
-// up, as far as that is known. It ends the pause: there is a receiver.
+// up, as far as that is known, and was not refused since. It ends the pause: there is a receiver.
 func (r *rest) acknowledged(id string, window int) bool {
 	if id == "" || id > r.last || len(r.acks) >= window {
+		return false
+	}
+	if _, refused := r.refused[id]; refused {
 		return false
 	}
 	r.acks, r.until = append(r.acks, id), time.Now()
@@ -47,6 +50,9 @@ func (r *rest) acknowledged(id string, window int) bool {
 // rejected is acknowledged for a message that its receiver refuses.
 func (r *rest) rejected(id, reason string, window int) bool {
 	if id == "" || id > r.last || len(r.refused) >= window {
+		return false
+	}
+	if _, refused := r.refused[id]; refused {
 		return false
 	}
 	if r.refused == nil {
