@@ -54,7 +54,9 @@ type Options struct {
 	// Addresses is how many are served at a time. While others wait, one that pauses, or
 	// has had a window delivered, gives its place up, and those that wait have their turns
 	// round robin. Each takes some kilobytes, and up to 256 KiB, or one message, of what
-	// is on its way; one that pauses without a place some hundred bytes. Default 1,024.
+	// is on its way; one that pauses without a place some hundred bytes. Of these 65,536 are
+	// remembered: those beyond begin anew with their turn, their attempts forgotten.
+	// Default 1,024.
 	Addresses int
 	// Logger gets what the outbox has to say, never a payload. Default: nothing.
 	Logger *slog.Logger
