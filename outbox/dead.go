@@ -8,10 +8,33 @@ import (
 	"forge.lthn.ai/core/go-store/api"
 )
 
+// heard notes that the receiver answers, and has attempts count anew: of all messages but those
+// that it has passed over, which may be those that it fails at.
+func (l *lane) heard(answered func(id string) bool) {
+	l.progress, l.pauses, l.failures, l.unheard, l.lost = time.Now(), 0, 0, 0, nil
+	last := -1
+	for i, f := range l.window {
+		if answered(f.message.ID) {
+			last = i
+		}
+	}
+	for i, f := range l.window {
+		f.skipped = f.skipped || i < last
+		if i > last && !f.skipped {
+			f.attempt = min(f.attempt, 1) // the one that it may be busy with
+		}
+	}
+}
+
+// deaf reports whether nothing was answered for as often as a message is tried, the attempt
+// before the first failure included. Only then do messages stand for those behind them: one
+// that was passed over has more attempts.
+func (l *lane) deaf() bool { return l.failures+1 >= l.outbox.options.Attempts }
+
 // reject moves messages that the receiver has refused to the dead letters. A message that the
 // store does not take now comes again.
 func (l *lane) reject(refused map[string]string) {
-	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
+	l.heard(func(id string) bool { _, ok := refused[id]; return ok })
 	kept := l.window[:0]
 	for _, f := range l.window {
 		reason, ok := refused[f.message.ID]
@@ -35,7 +58,10 @@ func (l *lane) reject(refused map[string]string) {
 	l.window = kept
 	if rested := l.rested; rested != nil { // what was on its way then is not read again yet
 		for id, reason := range refused {
-			l.rejectRow(id, reason, rested.attempts)
+			if _, settled := l.settled[id]; settled {
+				continue // acknowledged before
+			}
+			l.rejectRow(id, reason, rested.tried(id, rested.failures))
 		}
 	}
 }
@@ -59,6 +85,7 @@ func (l *lane) fail() {
 		pause = min(l.outbox.options.FirstPause<<l.pauses, pause)
 	}
 	l.pauses++
+	l.failures++
 	l.until = time.Now().Add(pause)
 }
 

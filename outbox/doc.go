@@ -7,7 +7,7 @@
 // what it has had already. Messages of one address are sent in the order of their
 // commits, some of them before the first is acknowledged (Options.Window): a receiver that
 // fails at one has those behind it before that one again, unless the window is 1. An address at
-// which there is no actor, or one that acknowledges nothing, is tried less and less often; after
+// which there is no actor, or one that answers nothing, is tried less and less often; after
 // Options.Attempts its messages go to the dead letters, with the reason.
 //
 // The package owns a goroutine for each address that has messages, and an actor that
@@ -37,21 +37,26 @@ type Options struct {
 	// 65,536; default 256. With more than 1 a receiver that fails at one message has
 	// those behind it before it gets that one again.
 	Window int
-	// Timeout is how long an address may acknowledge nothing before everything that is
-	// on its way to it is sent again; default 10 s.
+	// Timeout is how long an address may answer nothing before everything that is on its way to
+	// it, a window, is sent again; default 10 s. Let it be longer than what a receiver does
+	// for one message takes: else it has those behind that one once more for each Timeout.
 	Timeout time.Duration
 	// The pauses of an address that failed: FirstPause, then twice as long each time, up
 	// to LastPause; default 100 ms and a minute.
 	FirstPause, LastPause time.Duration
-	// Attempts is how often a message is tried in a row without any acknowledgement
-	// before it is given up; default 20, which takes some 12 minutes. What waits behind it
-	// for the same address is given up with it if no actor was there, and behind 16 in a row
-	// that an earlier receiver left unacknowledged; what comes later is tried again.
+	// Attempts is how often a message is tried in a row before it is given up; default 20,
+	// which takes some 12 minutes. An answer (Ack, Reject) has the attempts of all messages
+	// behind the answered one count anew; one that was passed over keeps its own, and is given
+	// up alone. If nothing was answered for as often, what waits behind a message for the same
+	// address is given up with it if no actor was there, and behind 16 in a row that an actor
+	// left unanswered; what comes later is tried again.
 	Attempts int
 	// Addresses is how many are served at a time. While others wait, one that pauses, or
 	// has had a window delivered, gives its place up, and those that wait have their turns
 	// round robin. Each takes some kilobytes, and up to 256 KiB, or one message, of what
-	// is on its way; one that pauses without a place some hundred bytes. Default 1,024.
+	// is on its way; one that pauses without a place some hundred bytes. Of these 65,536 are
+	// remembered: those beyond begin anew with their turn, their attempts forgotten.
+	// Default 1,024.
 	Addresses int
 	// Logger gets what the outbox has to say, never a payload. Default: nothing.
 	Logger *slog.Logger
@@ -64,7 +69,7 @@ type Message struct {
 	At      time.Time // when it was committed
 	Payload string
 	Expired *Expired // not nil: a key with NotifyOnExpiry has expired, and there is no Payload
-	Attempt int      // 1 at first
+	Attempt int      // 1 at first; counts anew, from 2, when a message before it was answered
 }
 
 // Expired is the key that has expired: its full Group, Key, last Value and when
@@ -77,7 +82,8 @@ func (m Message) Ack() Ack { return Ack{ID: m.ID, Address: m.Address} }
 // IgnoreDeadLetterLogging keeps values out of Proto.Actor's log.
 func (Message) IgnoreDeadLetterLogging() {}
 
-// Reject refuses the message: it goes to the dead letters at once, with the reason.
+// Reject refuses the message: it goes to the dead letters at once, with the reason. Of an Ack and a
+// Reject of one message the first counts.
 func (m Message) Reject(reason string) Reject { return Reject{m.ID, m.Address, reason} }
 
 // Reject is the receiver's answer to a message that it will never take.

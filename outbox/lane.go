@@ -47,6 +47,7 @@ type lane struct {
 	busy     []string            // being removed
 	retry    time.Time           // no removal before
 	pauses   int                 // in a row
+	failures int                 // since the receiver last answered, given up or not
 	until    time.Time           // the lane pauses
 	progress time.Time           // when something was acknowledged, or sent for the first time
 	receiver *actor.PID          // that is watched
@@ -69,10 +70,10 @@ const despair = 16
 // flight is one message on its way.
 type flight struct {
 	message api.OutboxMessage
-	attempt int
+	attempt int  // in a row: heard has it count anew
 	sent    bool // in this round
 	at      time.Time
-	skipped bool // a later one was acknowledged since
+	skipped bool // a later one was answered since
 }
 
 func newLane(o *Outbox, address string) *lane {
@@ -111,7 +112,8 @@ func (l *lane) idle() bool {
 func (l *lane) acknowledged(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, flying := l.mu.flying[id]; !flying {
+	_, refused := l.mu.refuse[id] // and is on its way until it is moved
+	if _, flying := l.mu.flying[id]; !flying || refused {
 		return false
 	}
 	delete(l.mu.flying, id)
@@ -124,7 +126,8 @@ func (l *lane) acknowledged(id string) bool {
 func (l *lane) rejected(id, reason string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, flying := l.mu.flying[id]; !flying {
+	_, refused := l.mu.refuse[id]
+	if _, flying := l.mu.flying[id]; !flying || refused {
 		return false
 	}
 	if l.mu.refuse == nil {
@@ -176,7 +179,7 @@ func (l *lane) serve() {
 
 // resume goes on where the lane was that gave its place up.
 func (l *lane) resume(r *rest) {
-	l.rested, l.pauses, l.unheard, l.lost = r, r.pauses, r.unheard, r.lost
+	l.rested, l.pauses, l.failures, l.unheard, l.lost = r, r.pauses, r.failures, r.unheard, r.lost
 	l.mu.acks, l.mu.refuse = r.acks, r.refused
 }
 
@@ -194,9 +197,9 @@ func (l *lane) yields() bool {
 	}
 	var r *rest
 	if pausing || l.unheard > 0 || l.lost != nil {
-		r = &rest{until: l.until, pauses: l.pauses, unheard: l.unheard, lost: l.lost}
+		r = &rest{until: l.until, pauses: l.pauses, failures: l.failures, unheard: l.unheard, lost: l.lost}
 		if n := len(l.window); n > 0 {
-			r.attempts, r.last = l.window[0].attempt, l.window[n-1].message.ID
+			r.attempts, r.first, r.last = l.window[0].attempt, l.window[0].message.ID, l.window[n-1].message.ID
 		}
 	}
 	l.forget()
@@ -244,24 +247,18 @@ func (l *lane) collect() {
 
 // settle takes acknowledged messages out of the window.
 func (l *lane) settle(acks []string) {
-	l.progress, l.pauses, l.unheard, l.lost = time.Now(), 0, 0, nil
 	for _, id := range acks {
 		l.settled[id] = struct{}{}
 	}
 	l.acked = append(l.acked, acks...)
-	last := -1
-	for i, f := range l.window {
-		if _, settled := l.settled[f.message.ID]; settled {
-			last = i
-		}
-	}
+	settled := func(id string) bool { _, ok := l.settled[id]; return ok }
+	l.heard(settled)
 	kept := l.window[:0]
-	for i, f := range l.window {
-		if _, settled := l.settled[f.message.ID]; settled {
+	for _, f := range l.window {
+		if settled(f.message.ID) {
 			l.bytes -= f.message.Size()
 			continue
 		}
-		f.skipped = f.skipped || i < last
 		kept = append(kept, f)
 	}
 	clear(l.window[len(kept):])
@@ -322,8 +319,10 @@ func (l *lane) lapse() {
 	}
 	l.fail()
 	const reason = "it was not acknowledged"
-	if l.unheard += l.bury(reason); l.unheard >= despair {
-		l.lost = &lost{reason, l.receiver}
+	if n := l.bury(reason); l.deaf() {
+		if l.unheard += n; l.unheard >= despair {
+			l.lost = &lost{reason, l.receiver}
+		}
 	}
 }
 
@@ -394,7 +393,7 @@ func (l *lane) take(page []api.OutboxMessage) {
 		}
 		f := &flight{message: m}
 		if l.rested != nil && m.ID <= l.rested.last {
-			f.attempt = l.rested.attempts
+			f.attempt = l.rested.tried(m.ID, l.failures)
 		}
 		merged = append(merged, f)
 		l.bytes += m.Size()

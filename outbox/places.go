@@ -14,19 +14,33 @@ const granularity = 10 * time.Millisecond
 // rest is what is kept of an address that has given its place up.
 type rest struct {
 	until    time.Time
-	attempts int      // of each message up to last
+	attempts int      // of the first message, and at most of each up to last
+	first    string   // ID
 	last     string   // ID
 	pauses   int      // in a row
+	failures int      // in a row
 	acks     []string // that came meanwhile
 	refused  map[string]string
 	unheard  int
 	lost     *lost
 }
 
+// tried is how often a message up to last was, by the failures since an answer: the first one
+// may have been passed over, which leaves it its attempts.
+func (r *rest) tried(id string, failures int) int {
+	if id == r.first {
+		return r.attempts
+	}
+	return min(r.attempts, failures+1)
+}
+
 // acknowledged takes the ID of a message that was on its way when the place was given
-// up, as far as that is known. It ends the pause: there is a receiver.
+// up, as far as that is known, and was not refused since. It ends the pause: there is a receiver.
 func (r *rest) acknowledged(id string, window int) bool {
 	if id == "" || id > r.last || len(r.acks) >= window {
+		return false
+	}
+	if _, refused := r.refused[id]; refused {
 		return false
 	}
 	r.acks, r.until = append(r.acks, id), time.Now()
@@ -36,6 +50,9 @@ func (r *rest) acknowledged(id string, window int) bool {
 // rejected is acknowledged for a message that its receiver refuses.
 func (r *rest) rejected(id, reason string, window int) bool {
 	if id == "" || id > r.last || len(r.refused) >= window {
+		return false
+	}
+	if _, refused := r.refused[id]; refused {
 		return false
 	}
 	if r.refused == nil {

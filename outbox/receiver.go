@@ -75,7 +75,7 @@ func (l *lane) noReceiver(reason string) {
 	for _, f := range l.window {
 		f.attempt++
 	}
-	if l.lost != nil || len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts {
+	if l.lost != nil || len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts && l.deaf() {
 		l.again()
 		l.lost = &lost{reason: reason}
 		l.buryWindow()
