@@ -152,22 +152,19 @@ func TestRenewalsFail(t *testing.T) {
 	})
 }
 
+// A lease has the length of the options, whatever certmagic asks for: it asks for days.
 func TestRenewLockLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *storetest.Store) {
 		holder := open(s)
 		require.ErrorIs(t, holder.RenewLockLease(t.Context(), "l", time.Hour), certmagicstore.LostError)
 		require.NoError(t, holder.Lock(t.Context(), "l"))
-		require.NoError(t, holder.RenewLockLease(t.Context(), "l", time.Hour))
-		for range 3 { // renewals don't make it shorter
+		for _, length := range []time.Duration{30 * 24 * time.Hour, time.Hour, time.Second, -time.Hour} {
+			time.Sleep(time.Second) // between the renewals
+			require.NoError(t, holder.RenewLockLease(t.Context(), "l", length))
 			entry, err := s.Entry("certmagic:locks", "l")
 			require.NoError(t, err)
-			require.Greater(t, time.Until(entry.ExpiresAt), 50*time.Minute)
-			time.Sleep(lease)
+			require.Equal(t, lease, time.Until(entry.ExpiresAt))
 		}
-		require.NoError(t, holder.RenewLockLease(t.Context(), "l", -time.Hour))
-		entry, err := s.Entry("certmagic:locks", "l")
-		require.NoError(t, err)
-		require.Greater(t, time.Until(entry.ExpiresAt), 50*time.Minute)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.ErrorIs(t, holder.RenewLockLease(ended, "l", time.Hour), context.Canceled)
@@ -175,6 +172,22 @@ func TestRenewLockLease(t *testing.T) {
 		held, err := open(s).TryLock(t.Context(), "l")
 		require.NoError(t, err)
 		require.True(t, held)
+	})
+}
+
+// A holder that asked for a long lease and was killed keeps others from the lock no longer.
+func TestKilledHolderThatRenewed(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		holder := open(s)
+		require.NoError(t, holder.Lock(t.Context(), "l"))
+		require.NoError(t, holder.RenewLockLease(t.Context(), "l", 30*24*time.Hour))
+		begun := time.Now()
+		s.Kill()
+		next := open(s)
+		require.NoError(t, next.Lock(t.Context(), "l"))
+		require.GreaterOrEqual(t, time.Since(begun), lease)
+		require.Less(t, time.Since(begun), lease+time.Second)
+		require.NoError(t, next.Unlock(t.Context(), "l"))
 	})
 }
 
