@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -36,23 +37,55 @@ type lease struct {
 // With a lock that it holds itself, a Storage waits as for any other holder's.
 func (s *Storage) Lock(ctx context.Context, name string) error {
 	for {
-		// It begins here, before the attempt: no release falls in between.
-		events := s.store.Subscribe(ctx, api.SubscribeOptions{
-			Filters: []api.Filter{{Group: api.Exactly(s.locks), Key: api.Exactly(name)}}})
-		held, err := s.acquire(ctx, name)
+		held, err := s.acquireOrWait(ctx, name)
 		if held || err != nil {
 			return wrap("Lock", name, err)
 		}
-		for event, err := range events {
-			var compacted *api.CompactedError
-			if err != nil && !errors.As(err, &compacted) {
-				return wrap("Lock", name, err)
-			}
-			if err != nil || event.Type != api.EventSet {
-				break // it may be free
-			}
-		}
 	}
+}
+
+// acquireOrWait has the lock, or returns when it may be free.
+func (s *Storage) acquireOrWait(ctx context.Context, name string) (held bool, err error) {
+	waiting, wake := context.WithCancel(ctx)
+	defer wake()
+	// It begins here, before the attempt: no release falls in between.
+	events := s.store.Subscribe(waiting, api.SubscribeOptions{
+		Filters: []api.Filter{{Group: api.Exactly(s.locks), Key: api.Exactly(name)}}})
+	if held, err = s.acquire(ctx, name); held || err != nil {
+		return held, err
+	}
+	entry, err := api.InContext(ctx, s.store).Entry(s.locks, name)
+	if err != nil {
+		if errors.Is(err, api.NotFoundError) { // released meanwhile
+			err = nil
+		}
+		return false, err
+	}
+	// The end of a lease is no event: that its row was removed is one, a purge interval later.
+	alarm := time.AfterFunc(untilEnd(entry.ExpiresAt), wake)
+	defer alarm.Stop()
+	for event, err := range events {
+		var compacted *api.CompactedError
+		switch {
+		case waiting.Err() != nil && ctx.Err() == nil, errors.As(err, &compacted):
+			return false, nil
+		case err != nil:
+			return false, err
+		case event.Type != api.EventSet:
+			return false, nil
+		}
+		alarm.Reset(untilEnd(event.ExpiresAt))
+	}
+	return false, nil
+}
+
+// untilEnd is how long a waiting caller leaves a lease alone. The store's clock may be another
+// than the machine's, and behind it: such a store is asked ten times a second.
+func untilEnd(expiresAt time.Time) time.Duration {
+	if expiresAt.IsZero() { // written by others: no lease
+		return math.MaxInt64
+	}
+	return max(time.Until(expiresAt), 100*time.Millisecond)
 }
 
 // TryLock is Lock that does not wait for a holder: false if the lock is held.

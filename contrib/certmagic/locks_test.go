@@ -20,9 +20,10 @@ import (
 const lease = 9 * time.Second
 
 // inBubble runs a test in fake time, on a store that lives by it.
-func inBubble(t *testing.T, test func(t *testing.T, s *storetest.Store)) {
+func inBubble(t *testing.T, test func(t *testing.T, s *storetest.Store), options ...storetest.Option) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, storetest.New(t, storetest.RealClock())) })
+	options = append(options, storetest.RealClock())
+	synctest.Test(t, func(t *testing.T) { test(t, storetest.New(t, options...)) })
 }
 
 func open(s *storetest.Store) *certmagicstore.Storage {
@@ -101,6 +102,49 @@ func TestKilledHolder(t *testing.T) {
 		require.NoError(t, next.Lock(t.Context(), "l"))
 		require.GreaterOrEqual(t, time.Since(begun), lease)
 		require.Less(t, time.Since(begun), lease+time.Second)
+		require.NoError(t, next.Unlock(t.Context(), "l"))
+	})
+}
+
+// Its end is not put off until the row is purged, and is that of the last renewal.
+func TestKilledHolderBeforeThePurge(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		require.NoError(t, open(s).Lock(t.Context(), "l"))
+		s.Kill()
+		next, waited := open(s), make(chan error)
+		go func() { waited <- next.Lock(t.Context(), "l") }()
+		time.Sleep(lease / 2)
+		require.NoError(t, s.Touch("certmagic:locks", "l", time.Minute))
+		renewed := time.Now()
+		require.NoError(t, <-waited)
+		require.Equal(t, time.Minute, time.Since(renewed))
+		require.NoError(t, next.Unlock(t.Context(), "l"))
+	}, storetest.With(api.WithPurgeInterval(time.Hour)))
+}
+
+// A store may have a clock of its own, far behind the machine's: it is that one which counts.
+func TestStoreWithAnEarlierClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := storetest.NewClock()
+		clock.Jump(-50 * 365 * 24 * time.Hour) // the bubble begins in 2000
+		s := storetest.New(t, storetest.WithClock(clock), storetest.With(api.WithPurgeInterval(time.Hour)))
+		require.NoError(t, open(s).Lock(t.Context(), "l"))
+		s.Kill()
+		next, waited := open(s), make(chan error)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		go func() { waited <- next.Lock(ctx, "l") }()
+		time.Sleep(2 * lease)
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			t.Fatal("the lease has not ended by the store's clock", err)
+		default:
+		}
+		s.Advance(lease)
+		begun := time.Now()
+		require.NoError(t, <-waited)
+		require.LessOrEqual(t, time.Since(begun), 100*time.Millisecond)
 		require.NoError(t, next.Unlock(t.Context(), "l"))
 	})
 }
