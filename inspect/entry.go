@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -66,40 +67,13 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request, names []string
 	if p.err != nil {
 		return p.err
 	}
-	select {
-	case h.histories <- struct{}{}:
-		defer func() { <-h.histories }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
 	answer := struct {
 		Events         []eventJSON `json:"events"`
 		Complete       bool        `json:"complete"`
 		OldestRevision uint64      `json:"oldest_revision,omitempty"`
-	}{Events: []eventJSON{}, Complete: true}
-	ctx, cancel := context.WithTimeout(r.Context(), h.historyTime)
-	defer cancel()
-	var found []eventJSON // the last ones, oldest first; twice the limit at most
-	for event, err := range api.InContext(ctx, h.store).History(names[0], names[1]) {
-		if errors.Is(err, context.DeadlineExceeded) && r.Context().Err() == nil {
-			answer.Complete = false
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if len(found) == 2*limit {
-			found = found[:copy(found, found[limit:])]
-			answer.Complete = false
-		}
-		found = append(found, h.eventOf(event, most))
-	}
-	if len(found) > limit {
-		found = found[len(found)-limit:]
-		answer.Complete = false
-	}
-	for i := len(found) - 1; i >= 0; i-- {
-		answer.Events = append(answer.Events, found[i])
+	}{}
+	if answer.Events, answer.Complete, err = h.changes(r.Context(), names, limit, most); err != nil {
+		return err
 	}
 	if h.whole != nil {
 		if stats, err := h.cachedStats(r.Context()); err == nil {
@@ -108,4 +82,38 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request, names []string
 	}
 	writeJSON(w, "application/json", http.StatusOK, answer)
 	return nil
+}
+
+// changes are the last ones of a key, newest first: so many, and so many bytes, unless one alone
+// is more. They are complete if the whole log was read, and has no more. A client that takes its
+// answer slowly is none of those that read.
+func (h *handler) changes(request context.Context, names []string, limit, most int) (found []eventJSON, complete bool, err error) {
+	select {
+	case h.histories <- struct{}{}:
+		defer func() { <-h.histories }()
+	case <-request.Done():
+		return nil, false, request.Err()
+	}
+	ctx, cancel := context.WithTimeout(request, h.historyTime)
+	defer cancel()
+	found, complete = []eventJSON{}, true
+	bytes := 0
+	for event, err := range api.InContext(ctx, h.store).History(names[0], names[1]) {
+		if errors.Is(err, context.DeadlineExceeded) && request.Err() == nil {
+			complete = false
+			break
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, h.eventOf(event, most))
+		bytes += found[len(found)-1].bytes()
+		for len(found) > limit || len(found) > 1 && bytes > h.pageBytes {
+			bytes -= found[0].bytes()
+			found[0] = eventJSON{} // so that its value can go
+			found, complete = found[1:], false
+		}
+	}
+	slices.Reverse(found)
+	return found, complete, nil
 }

@@ -34,3 +34,12 @@ func (h *handler) eventOf(e api.Event, most int) eventJSON {
 	}
 	return j
 }
+
+// bytes is what its value and its names take, about.
+func (j *eventJSON) bytes() int {
+	n := len(j.GroupSegment) + len(j.Segment) + len(j.ValueBase64)
+	if j.Value != nil {
+		n += len(*j.Value)
+	}
+	return n
+}

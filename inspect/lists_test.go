@@ -325,6 +325,26 @@ func TestHistories(t *testing.T) {
 	s.problem(http.StatusBadRequest, "bad_request", s.get("ui/history/g/k?limit=x"))
 }
 
+// TestFlags: a parameter that is given says so, with a value or without.
+func TestFlags(t *testing.T) {
+	store := open(t)
+	for _, key := range []string{"a", "b"} {
+		require.NoError(t, store.Set("g", key, "v"))
+	}
+	s := serve(t, store)
+	type page struct{ Keys []struct{ Key string } }
+	for query, first := range map[string]string{"": "a", "?reverse": "b", "?reverse=": "b", "?reverse=1": "b", "?reverse=true": "b", "?reverse=0": "a", "?reverse=false": "a"} {
+		require.Equal(t, first, decode[page](t, s.get("v1/g"+query)).Keys[0].Key, query)
+	}
+	for _, query := range []string{"state", "state=", "state=true"} {
+		l := s.listen(query + "&key=a")
+		l.want("open")
+		l.want("set")
+		l.want("synced")
+	}
+	s.problem(http.StatusBadRequest, "bad_request", s.get("v1/g?reverse=yes"))
+}
+
 // TestStatus: what the store says of itself.
 func TestStatus(t *testing.T) {
 	clock := testkit.NewClock()

@@ -120,10 +120,13 @@ func (p *parameters) maxValue(standard uint64) int {
 	return int(p.number("max_value", 0, 1<<30, standard))
 }
 
+// flag is whether a parameter is given, unless it says that it is not meant.
 func (p *parameters) flag(name string) bool {
 	switch text := p.values.Get(name); text {
-	case "", "0", "false":
+	case "0", "false":
 		return false
+	case "":
+		return p.values.Has(name)
 	case "1", "true":
 		return true
 	default:

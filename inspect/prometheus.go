@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,7 @@ const prometheusType = "text/plain; version=0.0.4; charset=utf-8"
 
 // MetricsHandler answers GET with the store's metrics in Prometheus's text format, each figure
 // with the labels given beside its own: such as the store's name, where a program has several.
+// Those of a name that the store's figures have too are renamed, as by WritePrometheus.
 // It authenticates no caller, and answers any host: mount it where only callers come by that may
 // see it, or use the route metrics of Handler, which has a token and looks at hosts. A nil store has
 // metrics without a figure.
@@ -64,17 +66,14 @@ func onlyReads(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // WritePrometheus writes metrics in Prometheus's text format, each figure with the labels given
-// beside its own; one of a name that is no label's is left out. Names are those of
+// beside its own; one of a name that is no label's is left out, of several of one name the first
+// stays, and one of a name that the store's figures have (kind, result, type, namespace, actor,
+// …) is exported_NAME everywhere, as Prometheus renames a target's. Names are those of
 // docs/METRICS.md with underscores, units and _total at the end. Of the buckets every second is
 // written: those at powers of two. It returns the writer's error.
 func WritePrometheus(w io.Writer, m api.Metrics, labels ...api.Label) error {
 	out := bufio.NewWriter(w)
-	var common []api.Label
-	for _, l := range labels {
-		if isLabelName(l.Name) {
-			common = append(common, l)
-		}
-	}
+	common := commonLabels(labels)
 	var last *api.SampleType
 	for s := range m.Samples() {
 		name := prometheusName(s.SampleType)
@@ -90,6 +89,27 @@ func WritePrometheus(w io.Writer, m api.Metrics, labels ...api.Label) error {
 		writeHistogram(out, name, all, &s.Histogram)
 	}
 	return out.Flush()
+}
+
+// commonLabels are those that can stand beside any figure's own: with one name twice in a line
+// Prometheus takes nothing of a page.
+func commonLabels(labels []api.Label) (common []api.Label) {
+	own := map[string]bool{}
+	for _, t := range api.SampleTypes() {
+		for _, name := range t.Labels {
+			own[name] = true
+		}
+	}
+	for _, l := range labels {
+		if own[l.Name] {
+			l.Name = "exported_" + l.Name
+		}
+		named := func(other api.Label) bool { return other.Name == l.Name }
+		if isLabelName(l.Name) && !slices.ContainsFunc(common, named) {
+			common = append(common, l)
+		}
+	}
+	return common
 }
 
 func writeHistogram(out *bufio.Writer, name string, labels []api.Label, h *api.Histogram) {

@@ -134,6 +134,35 @@ func TestPrometheusLabels(t *testing.T) {
 	require.InDelta(t, 1, value(t, parse(t, text.String())["gostore_healthy"], "\uFFFD"), 0)
 }
 
+// TestPrometheusLabelsOfOneName: a program's labels that are named as the store's, or twice the
+// same, leave a page that Prometheus takes, with one value of each.
+func TestPrometheusLabelsOfOneName(t *testing.T) {
+	store := measured(t)
+	labels := []api.Label{{Name: "store", Value: "first"}, {Name: "store", Value: "second"}, {Name: "exported_kind", Value: "mine"}}
+	for _, sample := range api.SampleTypes() {
+		for _, name := range sample.Labels {
+			labels = append(labels, api.Label{Name: name, Value: "my " + name})
+		}
+	}
+	response := httptest.NewRecorder()
+	inspect.MetricsHandler(store, labels...).ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	families := parse(t, response.Body.String())
+	for name, family := range families {
+		for _, m := range family.Metric {
+			seen := map[string]string{}
+			for _, l := range m.Label {
+				require.NotContains(t, seen, l.GetName(), name)
+				seen[l.GetName()] = l.GetValue()
+			}
+			require.Equal(t, "first", seen["store"], name)
+			require.Equal(t, "mine", seen["exported_kind"], name)
+			require.Equal(t, "my result", seen["exported_result"], name)
+			require.Equal(t, "my namespace", seen["exported_namespace"], name)
+		}
+	}
+	require.Contains(t, response.Body.String(), `kind="set",result="ok"} 11`)
+}
+
 // TestPrometheusOfStoresThatAreNot: closed, nil, or without WithMetrics: all of it parses.
 func TestPrometheusOfStoresThatAreNot(t *testing.T) {
 	closed, err := api.New(":memory:")

@@ -88,10 +88,11 @@ func deadlineOf(r *http.Request, p *parameters, moments bool) (d deadline, given
 	case atGiven && !moments:
 		return d, false, badRequest("expires_at is for PUT; here a key expires in some time: ttl")
 	case atGiven:
-		if d.at, err = time.Parse(time.RFC3339, at); err != nil || d.at.IsZero() {
+		// To the millisecond first: the zero time would be no deadline.
+		d.at, err = time.Parse(time.RFC3339, at)
+		if d.at = d.at.Truncate(time.Millisecond); err != nil || d.at.IsZero() {
 			return d, false, badRequest("expires_at is a time as RFC 3339 has it, such as 2026-01-31T12:00:00.000Z, not %q", at)
 		}
-		d.at = d.at.Truncate(time.Millisecond)
 		return d, true, nil
 	case inGiven:
 		d.in, err = timeToLive(in)

@@ -233,7 +233,7 @@ func TestDeadlines(t *testing.T) {
 			require.Equal(t, http.StatusBadRequest, a.status, "%q: %s", ttl, a.body)
 		}
 	}
-	for _, moment := range []string{"", "tomorrow", "2026-01-31", "1767225600", "2026-13-01T00:00:00Z", "10000-01-01T00:00:00Z", "0001-01-01T00:00:00Z"} {
+	for _, moment := range []string{"", "tomorrow", "2026-01-31", "1767225600", "2026-13-01T00:00:00Z", "10000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00.0001Z"} {
 		require.Equal(t, http.StatusBadRequest, s.do("PUT", "v1/g/k?expires_at="+moment, "y").status, moment)
 	}
 	s.problem(http.StatusBadRequest, "bad_request", s.do("PUT", "v1/g/k?ttl=1&expires_at=2026-01-31T00:00:00Z", "y"))

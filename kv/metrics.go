@@ -30,12 +30,14 @@ type Metrics struct {
 	Watchers    ListenerMetrics // Watch and WatchActor
 	Subscribers ListenerMetrics // Subscribe, those of actors too
 	Callbacks   CallbackMetrics
-	Quotas      []QuotaMetrics // counted namespaces with limits, the fullest first, MaxQuotaMetrics at most
-	Namespaces  int            // how many namespaces are counted
-	Actors      []ActorMetrics // in the order of their names
-	Conflicts   uint64         // attempts of transactions that were in vain
-	Health      error          // as Store.Health has it; nil: all is well
-	Unhealthy   time.Time      // since when; the zero time if all is well
+	// Quotas are the counted namespaces with limits, the fullest first, MaxQuotaMetrics at most.
+	// They follow a commit a little later; Usage brings those of its namespace up to date.
+	Quotas     []QuotaMetrics
+	Namespaces int            // how many namespaces are counted
+	Actors     []ActorMetrics // in the order of their names
+	Conflicts  uint64         // attempts of transactions that were in vain
+	Health     error          // as Store.Health has it; nil: all is well
+	Unhealthy  time.Time      // since when; the zero time if all is well
 }
 
 // MaxQuotaMetrics is how many namespaces Metrics.Quotas names at most.

@@ -49,7 +49,8 @@ func ExampleStorage_TryLock() {
 	// <nil>
 }
 
-// A holder that knows of a pause, in which it renews nothing, has its lease outlast it.
+// certmagic renews before each attempt, for as long as that may take; the lease has the length of
+// the options, and goes on being renewed.
 func ExampleStorage_RenewLockLease() {
 	clock := storetest.NewClock()
 	store, err := api.New(":memory:", api.WithClock(clock))
@@ -60,14 +61,17 @@ func ExampleStorage_RenewLockLease() {
 	storage := certmagicstore.New(store, certmagicstore.Options{Lease: 15 * time.Second})
 	ctx := context.Background()
 	fmt.Println(storage.RenewLockLease(ctx, "issue", time.Hour)) // not held yet
-	fmt.Println(storage.Lock(ctx, "issue"), storage.RenewLockLease(ctx, "issue", time.Hour))
+	fmt.Println(storage.Lock(ctx, "issue"))
+	clock.Advance(10 * time.Second)
+	fmt.Println(storage.RenewLockLease(ctx, "issue", time.Hour))
 	lock, err := store.Entry("certmagic:locks", "issue")
 	fmt.Println(lock.ExpiresAt.Sub(clock.Now()), err)
 	fmt.Println(storage.Unlock(ctx, "issue"))
 	// Output:
 	// certmagicstore.RenewLockLease: issue: the lock is not held, or its lease has run out
-	// <nil> <nil>
-	// 1h0m0s <nil>
+	// <nil>
+	// <nil>
+	// 15s <nil>
 	// <nil>
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -23,11 +24,9 @@ type leases struct {
 // lease is a lock that is held: a row with a token that no other has, which expires. What
 // changes the row is conditioned on the revision at which the token was seen in it.
 type lease struct {
-	token  string
-	turn   chan struct{} // a slot: the goroutine that has it may renew, and use length
-	length time.Duration
-	stop   context.CancelFunc // ends the renewals
-	ended  chan struct{}      // they have ended
+	token string
+	stop  context.CancelFunc // ends the renewals
+	ended chan struct{}      // they have ended
 }
 
 // Lock waits until it has the lock of a name. It is held until Unlock: a goroutine renews
@@ -38,23 +37,55 @@ type lease struct {
 // With a lock that it holds itself, a Storage waits as for any other holder's.
 func (s *Storage) Lock(ctx context.Context, name string) error {
 	for {
-		// It begins here, before the attempt: no release falls in between.
-		events := s.store.Subscribe(ctx, api.SubscribeOptions{
-			Filters: []api.Filter{{Group: api.Exactly(s.locks), Key: api.Exactly(name)}}})
-		held, err := s.acquire(ctx, name)
+		held, err := s.acquireOrWait(ctx, name)
 		if held || err != nil {
 			return wrap("Lock", name, err)
 		}
-		for event, err := range events {
-			var compacted *api.CompactedError
-			if err != nil && !errors.As(err, &compacted) {
-				return wrap("Lock", name, err)
-			}
-			if err != nil || event.Type != api.EventSet {
-				break // it may be free
-			}
-		}
 	}
+}
+
+// acquireOrWait has the lock, or returns when it may be free.
+func (s *Storage) acquireOrWait(ctx context.Context, name string) (held bool, err error) {
+	waiting, wake := context.WithCancel(ctx)
+	defer wake()
+	// It begins here, before the attempt: no release falls in between.
+	events := s.store.Subscribe(waiting, api.SubscribeOptions{
+		Filters: []api.Filter{{Group: api.Exactly(s.locks), Key: api.Exactly(name)}}})
+	if held, err = s.acquire(ctx, name); held || err != nil {
+		return held, err
+	}
+	entry, err := api.InContext(ctx, s.store).Entry(s.locks, name)
+	if err != nil {
+		if errors.Is(err, api.NotFoundError) { // released meanwhile
+			err = nil
+		}
+		return false, err
+	}
+	// The end of a lease is no event: that its row was removed is one, a purge interval later.
+	alarm := time.AfterFunc(untilEnd(entry.ExpiresAt), wake)
+	defer alarm.Stop()
+	for event, err := range events {
+		var compacted *api.CompactedError
+		switch {
+		case waiting.Err() != nil && ctx.Err() == nil, errors.As(err, &compacted):
+			return false, nil
+		case err != nil:
+			return false, err
+		case event.Type != api.EventSet:
+			return false, nil
+		}
+		alarm.Reset(untilEnd(event.ExpiresAt))
+	}
+	return false, nil
+}
+
+// untilEnd is how long a waiting caller leaves a lease alone. The store's clock may be another
+// than the machine's, and behind it: such a store is asked ten times a second.
+func untilEnd(expiresAt time.Time) time.Duration {
+	if expiresAt.IsZero() { // written by others: no lease
+		return math.MaxInt64
+	}
+	return max(time.Until(expiresAt), 100*time.Millisecond)
 }
 
 // TryLock is Lock that does not wait for a holder: false if the lock is held.
@@ -79,7 +110,7 @@ func (s *Storage) acquire(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	renewing, stop := context.WithCancel(context.Background())
-	l := &lease{token: token, turn: make(chan struct{}, 1), length: s.lease, stop: stop, ended: make(chan struct{})}
+	l := &lease{token: token, stop: stop, ended: make(chan struct{})}
 	s.held.Lock()
 	if s.held.by == nil {
 		s.held.by = map[string]*lease{}
@@ -111,7 +142,7 @@ func (s *Storage) renewals(ctx context.Context, name string, l *lease) {
 				return
 			}
 		case <-ticker.C:
-			err := s.renew(ctx, name, l, 0)
+			err := s.renew(ctx, name, l)
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -125,17 +156,10 @@ func (s *Storage) renewals(ctx context.Context, name string, l *lease) {
 	}
 }
 
-// renew has a lease run from now on, for at least so long, and as long as before.
-func (s *Storage) renew(ctx context.Context, name string, l *lease, length time.Duration) error {
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	l.length = max(l.length, length)
+// renew has a lease begin anew.
+func (s *Storage) renew(ctx context.Context, name string, l *lease) error {
 	return s.onRow(ctx, name, l, func(store api.Storer, revision uint64) error {
-		_, err := store.Batch(new(api.Batch).IfRevision(s.locks, name, revision).Touch(s.locks, name, l.length))
+		_, err := store.Batch(new(api.Batch).IfRevision(s.locks, name, revision).Touch(s.locks, name, s.lease))
 		return err
 	})
 }
@@ -158,15 +182,16 @@ func (s *Storage) onRow(ctx context.Context, name string, l *lease, change func(
 	}
 }
 
-// RenewLockLease has the lease of a lock that is held run for so long from now on, and be
-// renewed to that length. A length below the present one changes only when it begins. It
-// fails with LostError if this Storage does not hold the lock.
-func (s *Storage) RenewLockLease(ctx context.Context, name string, length time.Duration) error {
+// RenewLockLease has the lease of a lock that is held begin anew: Options.Lease, whatever length
+// is asked for. The lock is renewed for as long as its holder lives; certmagic asks for up to 30
+// days before it tries again, and after a kill a lease of that length would keep others from
+// the certificate as long. It fails with LostError if this Storage does not hold the lock.
+func (s *Storage) RenewLockLease(ctx context.Context, name string, _ time.Duration) error {
 	l := s.lookup(name)
 	if l == nil {
 		return wrap("RenewLockLease", name, LostError)
 	}
-	return wrap("RenewLockLease", name, s.renew(ctx, name, l, length))
+	return wrap("RenewLockLease", name, s.renew(ctx, name, l))
 }
 
 // Unlock releases a lock, whether or not the context has ended. It fails with LostError if

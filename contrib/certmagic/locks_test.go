@@ -20,9 +20,10 @@ import (
 const lease = 9 * time.Second
 
 // inBubble runs a test in fake time, on a store that lives by it.
-func inBubble(t *testing.T, test func(t *testing.T, s *storetest.Store)) {
+func inBubble(t *testing.T, test func(t *testing.T, s *storetest.Store), options ...storetest.Option) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, storetest.New(t, storetest.RealClock())) })
+	options = append(options, storetest.RealClock())
+	synctest.Test(t, func(t *testing.T) { test(t, storetest.New(t, options...)) })
 }
 
 func open(s *storetest.Store) *certmagicstore.Storage {
@@ -105,6 +106,49 @@ func TestKilledHolder(t *testing.T) {
 	})
 }
 
+// Its end is not put off until the row is purged, and is that of the last renewal.
+func TestKilledHolderBeforeThePurge(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		require.NoError(t, open(s).Lock(t.Context(), "l"))
+		s.Kill()
+		next, waited := open(s), make(chan error)
+		go func() { waited <- next.Lock(t.Context(), "l") }()
+		time.Sleep(lease / 2)
+		require.NoError(t, s.Touch("certmagic:locks", "l", time.Minute))
+		renewed := time.Now()
+		require.NoError(t, <-waited)
+		require.Equal(t, time.Minute, time.Since(renewed))
+		require.NoError(t, next.Unlock(t.Context(), "l"))
+	}, storetest.With(api.WithPurgeInterval(time.Hour)))
+}
+
+// A store may have a clock of its own, far behind the machine's: it is that one which counts.
+func TestStoreWithAnEarlierClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := storetest.NewClock()
+		clock.Jump(-50 * 365 * 24 * time.Hour) // the bubble begins in 2000
+		s := storetest.New(t, storetest.WithClock(clock), storetest.With(api.WithPurgeInterval(time.Hour)))
+		require.NoError(t, open(s).Lock(t.Context(), "l"))
+		s.Kill()
+		next, waited := open(s), make(chan error)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		go func() { waited <- next.Lock(ctx, "l") }()
+		time.Sleep(2 * lease)
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			t.Fatal("the lease has not ended by the store's clock", err)
+		default:
+		}
+		s.Advance(lease)
+		begun := time.Now()
+		require.NoError(t, <-waited)
+		require.LessOrEqual(t, time.Since(begun), 100*time.Millisecond)
+		require.NoError(t, next.Unlock(t.Context(), "l"))
+	})
+}
+
 func TestLostLocks(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *storetest.Store) {
 		var log bytes.Buffer
@@ -152,22 +196,19 @@ func TestRenewalsFail(t *testing.T) {
 	})
 }
 
+// A lease has the length of the options, whatever certmagic asks for: it asks for days.
 func TestRenewLockLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *storetest.Store) {
 		holder := open(s)
 		require.ErrorIs(t, holder.RenewLockLease(t.Context(), "l", time.Hour), certmagicstore.LostError)
 		require.NoError(t, holder.Lock(t.Context(), "l"))
-		require.NoError(t, holder.RenewLockLease(t.Context(), "l", time.Hour))
-		for range 3 { // renewals don't make it shorter
+		for _, length := range []time.Duration{30 * 24 * time.Hour, time.Hour, time.Second, -time.Hour} {
+			time.Sleep(time.Second) // between the renewals
+			require.NoError(t, holder.RenewLockLease(t.Context(), "l", length))
 			entry, err := s.Entry("certmagic:locks", "l")
 			require.NoError(t, err)
-			require.Greater(t, time.Until(entry.ExpiresAt), 50*time.Minute)
-			time.Sleep(lease)
+			require.Equal(t, lease, time.Until(entry.ExpiresAt))
 		}
-		require.NoError(t, holder.RenewLockLease(t.Context(), "l", -time.Hour))
-		entry, err := s.Entry("certmagic:locks", "l")
-		require.NoError(t, err)
-		require.Greater(t, time.Until(entry.ExpiresAt), 50*time.Minute)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.ErrorIs(t, holder.RenewLockLease(ended, "l", time.Hour), context.Canceled)
@@ -175,6 +216,22 @@ func TestRenewLockLease(t *testing.T) {
 		held, err := open(s).TryLock(t.Context(), "l")
 		require.NoError(t, err)
 		require.True(t, held)
+	})
+}
+
+// A holder that asked for a long lease and was killed keeps others from the lock no longer.
+func TestKilledHolderThatRenewed(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *storetest.Store) {
+		holder := open(s)
+		require.NoError(t, holder.Lock(t.Context(), "l"))
+		require.NoError(t, holder.RenewLockLease(t.Context(), "l", 30*24*time.Hour))
+		begun := time.Now()
+		s.Kill()
+		next := open(s)
+		require.NoError(t, next.Lock(t.Context(), "l"))
+		require.GreaterOrEqual(t, time.Since(begun), lease)
+		require.Less(t, time.Since(begun), lease+time.Second)
+		require.NoError(t, next.Unlock(t.Context(), "l"))
 	})
 }
 

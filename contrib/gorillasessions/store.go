@@ -104,7 +104,8 @@ func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 // and in the browser. After an error no cookie was set and nothing written: what can't be
 // encoded (types that interfaces hold have to be registered, see gob.Register), TooLongError,
 // EndedError, the store's, or the context's. Of two requests that save a session at a time
-// the later has its way with all of it, as in gorilla's own stores.
+// the later has its way with all of it, as in gorilla's own stores. Numbers are the store's to
+// give: a session with an ID has to be there.
 func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
 	store := api.InContext(r.Context(), s.store)
 	if session.Options == nil {
@@ -139,7 +140,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 	}
 	timeToLive := time.Duration(min(session.Options.MaxAge, maxSeconds)) * time.Second
 	batch := new(api.Batch).SetWithTTL(s.group, id, data, timeToLive)
-	if session.ID != "" && !session.IsNew {
+	if session.ID != "" { // read or saved before, even if IsNew, which gorilla's stores leave as it is
 		batch.IfPresent(s.group, id)
 	}
 	var absent *api.RevisionMismatchError

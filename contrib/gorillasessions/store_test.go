@@ -96,6 +96,31 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 	require.True(t, session.IsNew)
 }
 
+// Nor is it brought back by the request that made it, and saves it again: to that one it is new.
+func TestNewSessionsStayEnded(t *testing.T) {
+	s := storetest.New(t)
+	store := gorillasessions.New(s.Store, "sessions", key)
+	maker, w := request(), httptest.NewRecorder()
+	made, err := store.Get(maker, "s")
+	require.NoError(t, err)
+	require.NoError(t, made.Save(maker, w))
+	cookie := w.Header().Get("Set-Cookie")
+	require.NoError(t, made.Save(maker, httptest.NewRecorder()), "it is there")
+	require.True(t, made.IsNew, "as with gorilla's own stores: handlers ask for it after a Save too")
+	logout, err := store.Get(request(cookie), "s")
+	require.NoError(t, err)
+	require.False(t, logout.IsNew)
+	logout.Options.MaxAge = -1
+	require.NoError(t, logout.Save(request(), httptest.NewRecorder()))
+	w = httptest.NewRecorder()
+	require.ErrorIs(t, made.Save(maker, w), gorillasessions.EndedError)
+	require.Empty(t, w.Header())
+	session, err := store.Get(request(cookie), "s")
+	require.NoError(t, err)
+	require.True(t, session.IsNew)
+	require.Empty(t, session.Values)
+}
+
 func TestCookiesOfOthers(t *testing.T) {
 	s := storetest.New(t)
 	store := gorillasessions.New(s.Store, "sessions", key)

@@ -37,7 +37,8 @@ type producer struct {
 // NewProducer is what a reader of the SDK's collects from beside its instruments, by
 // metric.WithProducer: every figure of the store's, histograms as the store has counted them.
 // Their sums are cumulative whatever the reader prefers. Of requests db.client.operation.duration
-// says how many there were and how long they took; the rest is named as in docs/METRICS.md.
+// says how many there were and how long they took, those that failed among the others, without
+// error.type; gostore.requests counts them by result. The rest is named as in docs/METRICS.md.
 // Without api.WithMetrics there are no requests and no histograms in it.
 func NewProducer(store Meter, options ...Option) sdk.Producer {
 	return &producer{meterOf(store), settingsOf(options)}

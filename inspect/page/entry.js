@@ -280,7 +280,7 @@ export class EntryPane {
 			if (i === 0) details.open = true;
 			return el("li", {}, details);
 		});
-		const end = complete ? "That is all that the log holds" + (oldest ? `; it begins at revision ${count(oldest)}.` : ".") : "There may be more: the log was not read to its end.";
+		const end = complete ? "That is all that the log holds" + (oldest ? `; it begins at revision ${count(oldest)}.` : ".") : "There may be more in the log than is shown here.";
 		return [el("ol.changes", { "aria-label": "Changes of this key, newest first" }, ...items), el("p.quiet", {}, end)];
 	}
 
