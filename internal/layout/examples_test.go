@@ -34,6 +34,7 @@ var public = []subject{
 	{"inspect", nil},
 	{"outbox", []string{"Outbox"}},
 	{"persistence", []string{"Provider"}},
+	{"persistence/conformance", nil},
 	{"protocol", nil},
 	{"storetest", []string{"Store"}},
 }
@@ -43,7 +44,7 @@ var public = []subject{
 var unseen = []string{"Error", "Unwrap", "String", "IgnoreDeadLetterLogging", "RequestID", "Failure"}
 
 // compiled are Examples that are not run: they need a *testing.T, which only tests have.
-var compiled = []string{"storetest.Run", "storetest.EachCrash", "storetest.World"}
+var compiled = []string{"storetest.Run", "storetest.EachCrash", "storetest.World", "persistence/conformance.Run"}
 
 // TestEveryPublicNameHasItsExample: each exported function, type, method, constant and
 // variable is used in an Example of its package, and each function and each method of the
