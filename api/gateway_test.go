@@ -230,6 +230,33 @@ func TestSenderThatDies(t *testing.T) {
 	}
 }
 
+// An actor that is spawned under the name of one that has stopped gets none of its answers, and
+// has its IDs to itself: whether the request was under way by then, or waited in the mailbox.
+func TestAnswersOfAPredecessor(t *testing.T) {
+	for _, step := range []string{"writer.begin", "gateway.accept"} {
+		for name, options := range map[string][]actor.PropsOption{"": nil, ", bounded": {actor.WithMailbox(actor.Bounded(8))}} {
+			t.Run(step+name, func(t *testing.T) {
+				system := newQuiet(t)
+				store, reached, letGo := held(t, step, api.WithActorSystem(system.ActorSystem))
+				pid := pidOf(t, store)
+				newClient(t, system.ActorSystem, pid).send(protocol.Set{Group: "g", Key: "before"})
+				reached()
+				first := newClientAs(t, system.ActorSystem, pid, "account-7", options...)
+				first.send(protocol.Set{ID: 1, Group: "g", Key: "first", Value: "v"})
+				first.send(protocol.Subscribe{ID: 1})
+				require.NoError(t, system.Root.StopFuture(first.pid).Wait())
+				second := newClientAs(t, system.ActorSystem, pid, "account-7", options...)
+				second.send(protocol.Set{ID: 1, Group: "g", Key: "second", Value: strings.Repeat("v", 17<<20)})
+				letGo()
+				require.ErrorIs(t, second.next().(protocol.SetDone).Err, api.TooLargeError)
+				testkit.Until(t, "the answer of the first", func() bool { return store.DroppedMessages().Undelivered == 1 })
+				done[protocol.GetDone](second, protocol.Get{ID: 1, Group: "g", Key: "first"})
+				require.Empty(t, second.heard)
+			})
+		}
+	}
+}
+
 // Without a slot a write is answered at once, by the time that commits take, and
 // nothing grows.
 func TestBusy(t *testing.T) {

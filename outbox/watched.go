@@ -29,7 +29,7 @@ func (o *Outbox) watch(l *lane, to courier.Recipient) bool {
 	first := len(w.lanes) == 0
 	w.lanes[l] = struct{}{} // before it is asked: the answer may be its end
 	o.mu.Unlock()
-	if !first || to.Tell(nil, &actor.Watch{Watcher: o.self}) {
+	if !first || to.Tell(&actor.Watch{Watcher: o.self}) {
 		return true
 	}
 	o.mu.Lock()
@@ -51,7 +51,7 @@ func (o *Outbox) unwatch(l *lane, to courier.Recipient) {
 	last := told && len(w.lanes) == 0
 	o.mu.Unlock()
 	if last {
-		to.Tell(nil, &actor.Unwatch{Watcher: o.self})
+		to.Tell(&actor.Unwatch{Watcher: o.self})
 	}
 }
 

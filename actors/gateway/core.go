@@ -49,8 +49,9 @@ type core struct {
 	reads  *pool
 
 	// Owned by Receive.
-	over        bool // it has stopped
-	shut        bool // there is no store, or none any more
+	over        bool           // it has stopped
+	shut        bool           // there is no store, or none any more
+	from        courier.Sender // of the message that comes next
 	hand        hand
 	pending     list
 	ids         map[key]struct{} // of those that are pending and have one

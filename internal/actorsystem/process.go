@@ -34,6 +34,21 @@ func IsFuture(process actor.Process) bool {
 	return process != nil && reflect.TypeOf(process) == known().future
 }
 
+// Same reports whether two processes are one, of whatever kind they are. Those of a kind that
+// can't be compared are.
+func Same(a, b actor.Process) bool { return Key(a) == Key(b) }
+
+// Key stands for a process in the key of a map: it is the same for those that are Same.
+func Key(process actor.Process) any {
+	if _, local := process.(*actor.ActorProcess); local || process == nil {
+		return process
+	}
+	if v := reflect.ValueOf(process); !v.Comparable() {
+		return v.Type()
+	}
+	return process
+}
+
 // Elsewhere reports whether to find an actor may run any code: it is in another system.
 func Elsewhere(system *actor.ActorSystem, pid *actor.PID) bool {
 	// A system that has an address of its own looks after those of "nonhost" too.

@@ -53,8 +53,8 @@ func (c *Courier) Take(p Parcel) {
 func (c *Courier) Stop() { c.end.Do(func() { close(c.ended) }) }
 
 func (c *Courier) run() {
-	if !c.to.Tell(nil, &actor.Watch{Watcher: c.watcher}) {
-		Recipient{c.to.System, c.watcher, c.to.Logger}.Tell(nil, &actor.Terminated{Who: c.to.PID, Why: actor.TerminatedReason_NotFound})
+	if !c.to.Tell(&actor.Watch{Watcher: c.watcher}) {
+		Recipient{System: c.to.System, PID: c.watcher, Logger: c.to.Logger}.Tell(&actor.Terminated{Who: c.to.PID, Why: actor.TerminatedReason_NotFound})
 	}
 	for {
 		select {
@@ -80,7 +80,7 @@ func (c *Courier) rest() {
 		case p := <-c.queue:
 			c.pass(p) // waits for nothing any more
 		default:
-			c.to.Tell(nil, &actor.Unwatch{Watcher: c.watcher})
+			c.to.Tell(&actor.Unwatch{Watcher: c.watcher})
 			return
 		}
 	}

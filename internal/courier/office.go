@@ -29,8 +29,35 @@ type Office struct {
 	}
 }
 
-// address names an actor.
-type address struct{ host, id string }
+// Sender is an actor that is to be answered, as it was when it asked: one that has its name
+// by the time of the answer is another, and gets nothing.
+type Sender struct {
+	PID     *actor.PID    // nil: there is no sender
+	Process actor.Process // nil: it is elsewhere, or was gone
+}
+
+// SenderOf is the actor that has the name now.
+func SenderOf(system *actor.ActorSystem, pid *actor.PID) Sender {
+	s := Sender{PID: pid}
+	if pid == nil || actorsystem.Elsewhere(system, pid) { // to find it may run a user's code
+		return s
+	}
+	if process, found := system.ProcessRegistry.Get(pid); found {
+		s.Process = process
+	}
+	return s
+}
+
+// Gone reports whether the actor was gone already when it was looked for.
+func (s Sender) Gone(system *actor.ActorSystem) bool {
+	return s.Process == nil && !actorsystem.Elsewhere(system, s.PID)
+}
+
+// address names an actor, and tells it from those that have had its name.
+type address struct {
+	host, id string
+	process  any
+}
 
 // NewOffice starts nothing. It counts in undelivered the answers that reached no actor.
 func NewOffice(system *actor.ActorSystem, logger *slog.Logger, undelivered *atomic.Uint64) *Office {
@@ -60,19 +87,16 @@ type Box struct {
 // Reserve makes room for one answer to a sender. The box is nil for senders that need none:
 // to them Post sends at once. It reports false when too much is coming for it already.
 // What is reserved is given back by Post or Release.
-func (o *Office) Reserve(sender *actor.PID) (*Box, bool) {
-	if !actorsystem.Elsewhere(o.system, sender) {
-		process, found := o.system.ProcessRegistry.Get(sender)
-		if !found || actorsystem.Prompt(process) || actorsystem.IsFuture(process) {
-			return nil, true
-		}
+func (o *Office) Reserve(sender Sender) (*Box, bool) {
+	if sender.Gone(o.system) || actorsystem.Prompt(sender.Process) || actorsystem.IsFuture(sender.Process) {
+		return nil, true
 	}
-	at := address{sender.Address, sender.Id}
+	at := address{sender.PID.Address, sender.PID.Id, actorsystem.Key(sender.Process)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	box := o.mu.boxes[at]
 	if box == nil {
-		box = &Box{office: o, at: at, to: Recipient{o.system, actor.NewPID(sender.Address, sender.Id), o.logger}}
+		box = &Box{office: o, at: at, to: o.recipient(sender)}
 		o.mu.boxes[at] = box
 	}
 	if box.coming == OfficeQueue {
@@ -83,45 +107,36 @@ func (o *Office) Reserve(sender *actor.PID) (*Box, bool) {
 }
 
 // Post sends an answer to the sender that the box was reserved for. It never blocks.
-func (o *Office) Post(sender *actor.PID, box *Box, message any) {
+func (o *Office) Post(sender Sender, box *Box, message any) {
 	if box != nil {
 		box.post(message)
 		return
 	}
-	process, found := o.system.ProcessRegistry.Get(sender)
+	process, found := o.system.ProcessRegistry.Get(sender.PID)
 	switch {
-	case !found:
+	case !found || !actorsystem.Same(process, sender.Process):
 		o.undelivered.Add(1) // not a dead letter: its system is its user's
 	case actorsystem.Prompt(process):
-		process.SendUserMessage(sender, message)
+		process.SendUserMessage(sender.PID, message)
 	default:
-		// A future runs whatever waits for it, in the goroutine that answers it. Anything
-		// else has taken the place of the sender since: it gets no second box.
-		go Recipient{o.system, sender, o.logger}.Pass(message, o.ended)
+		// A future runs whatever waits for it, in the goroutine that answers it.
+		go o.recipient(sender).Pass(message, o.ended)
 	}
+}
+
+func (o *Office) recipient(sender Sender) Recipient {
+	return Recipient{o.system, actor.NewPID(sender.PID.Address, sender.PID.Id), o.logger, sender.Process}
 }
 
 // Answer is Post to a sender for which nothing was reserved: an answer that it has no
 // room for is lost.
-func (o *Office) Answer(sender *actor.PID, message any) {
-	if process, found := o.local(sender); found && actorsystem.Prompt(process) {
-		process.SendUserMessage(sender, message)
-		return
-	}
+func (o *Office) Answer(sender Sender, message any) {
 	box, room := o.Reserve(sender)
 	if !room {
 		o.undelivered.Add(1)
 		return
 	}
 	o.Post(sender, box, message)
-}
-
-// local finds an actor of this system, and runs no user's code to do so.
-func (o *Office) local(pid *actor.PID) (actor.Process, bool) {
-	if actorsystem.Elsewhere(o.system, pid) {
-		return nil, false
-	}
-	return o.system.ProcessRegistry.Get(pid)
 }
 
 // Release gives a place back that nothing came for.

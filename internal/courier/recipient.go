@@ -29,6 +29,9 @@ type Recipient struct {
 	System *actor.ActorSystem
 	PID    *actor.PID
 	Logger *slog.Logger
+	// Process is the one that is meant: to another that has its name by then nothing is sent.
+	// Nil: whichever has the name.
+	Process actor.Process
 }
 
 // Pass sends a message once there is room for it, unless ended is closed before. It
@@ -62,14 +65,11 @@ func (r Recipient) pass(message any, wanted func() bool, ended <-chan struct{}) 
 	return false
 }
 
-// Tell sends a message to the library's part of the actor, which is the one that has
-// the process, or any that is there if that is nil. It may block as Pass does.
-func (r Recipient) Tell(process actor.Process, message any) bool {
-	if process == nil {
-		found := false
-		if process, found = r.process(); !found {
-			return false
-		}
+// Tell sends a message to the library's part of the actor. It may block as Pass does.
+func (r Recipient) Tell(message any) bool {
+	process, found := r.process()
+	if !found {
+		return false
 	}
 	r.guarded(func() { process.SendSystemMessage(r.PID, message) })
 	return true
@@ -84,7 +84,7 @@ func hasRoom(process actor.Process) bool {
 // whatever it does not take would be a dead letter.
 func (r Recipient) process() (process actor.Process, found bool) {
 	r.guarded(func() { process, found = r.System.ProcessRegistry.Get(r.PID) })
-	return process, found
+	return process, found && (r.Process == nil || actorsystem.Same(process, r.Process))
 }
 
 // guarded keeps the panics of whatever code stands before the actor.
