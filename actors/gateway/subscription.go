@@ -311,7 +311,7 @@ func (s *subscription) watch() bool {
 	w := &s.by.watch
 	w.Lock()
 	defer w.Unlock()
-	if w.by == 0 && !s.to.Tell(&actor.Watch{Watcher: s.core.self}) {
+	if w.by == 0 && !s.to.Watch(s.core.self, s.ctx.Done()) {
 		return false
 	}
 	w.by++
@@ -325,7 +325,7 @@ func (s *subscription) unwatch() {
 	w.Lock()
 	defer w.Unlock()
 	if w.by--; w.by == 0 {
-		s.to.Tell(&actor.Unwatch{Watcher: s.core.self})
+		s.to.Unwatch(s.core.self)
 	}
 }
 

@@ -28,6 +28,15 @@ func Prompt(process actor.Process) bool {
 	return ok && local != nil && (known().layout.prompt(local) || isVouched(local))
 }
 
+// Ready reports whether a process takes messages. While an actor is being spawned its name is
+// known before its mailbox has what it works with: a message that is sent then panics in its
+// sender, and the mailbox stands still for good, without Started. A mailbox that is not the
+// library's is its owner's matter.
+func Ready(process actor.Process) bool {
+	local, ok := process.(*actor.ActorProcess)
+	return !ok || local == nil || known().layout.ready(local)
+}
+
 // IsFuture reports whether a process is that of a RequestFuture. It takes one message,
 // in whose sender's goroutine whatever waits for it is run.
 func IsFuture(process actor.Process) bool {

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync"
 
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
+
 	"github.com/asynkron/protoactor-go/actor"
 )
 
@@ -53,8 +55,9 @@ func (c *Courier) Take(p Parcel) {
 func (c *Courier) Stop() { c.end.Do(func() { close(c.ended) }) }
 
 func (c *Courier) run() {
-	if !c.to.Tell(&actor.Watch{Watcher: c.watcher}) {
-		Recipient{System: c.to.System, PID: c.watcher, Logger: c.to.Logger}.Tell(&actor.Terminated{Who: c.to.PID, Why: actor.TerminatedReason_NotFound})
+	if !c.to.Watch(c.watcher, c.ended) && !actorsystem.Ended(c.ended) {
+		Recipient{System: c.to.System, PID: c.watcher, Logger: c.to.Logger}.tell(
+			&actor.Terminated{Who: c.to.PID, Why: actor.TerminatedReason_NotFound}, c.ended)
 	}
 	for {
 		select {
@@ -80,7 +83,7 @@ func (c *Courier) rest() {
 		case p := <-c.queue:
 			c.pass(p) // waits for nothing any more
 		default:
-			c.to.Tell(&actor.Unwatch{Watcher: c.watcher})
+			c.to.Unwatch(c.watcher)
 			return
 		}
 	}
