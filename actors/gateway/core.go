@@ -97,7 +97,7 @@ func (c *core) use(config Config) {
 	c.office = courier.NewOffice(c.system, config.Logger, &c.Drops.Undelivered)
 	c.desk.Store(&desk{c.office, c.Drops, config.Store})
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.reads = &pool{workers: config.Readers}
+	c.reads = newPool(config.Readers)
 	c.shut = false
 	if dead := config.Store.Dead(); dead != nil {
 		go func() {

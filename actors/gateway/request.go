@@ -51,6 +51,8 @@ type request struct {
 	// Of a read: the reader's, until it is in the queue.
 	read   func()
 	answer any
+	long   bool   // it is of more than a key
+	turn   uint64 // the pool's: those that wait are in this order
 
 	next, previous *request // of those that are pending
 }
@@ -243,12 +245,13 @@ func (a *Actor) submit(m kv.Mutation, r *request) (*admission.Request, error) {
 	return a.Store.Submit(m, r)
 }
 
-// read has something read by another goroutine.
-func (a *Actor) read(sender courier.Sender, id uint64, read func() any) {
+// read has something read by another goroutine: something long, or a key.
+func (a *Actor) read(sender courier.Sender, id uint64, long bool, read func() any) {
 	r := a.begin(sender, id)
 	if r == nil {
 		return
 	}
+	r.long = long
 	if a.shut {
 		a.finish(r, a.refusal(a.hand.message, kv.ClosedError))
 		return

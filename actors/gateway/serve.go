@@ -45,11 +45,11 @@ func (a *Actor) serve(sender courier.Sender, message any) {
 	case protocol.Increment:
 		a.write(sender, m.ID, a.limited(kv.Mutation{Kind: kv.Increment, Group: a.within() + m.Group, Key: m.Key, Delta: m.Delta}), incrementDone)
 	case protocol.GetMany:
-		a.read(sender, m.ID, func() any { return a.getMany(m) })
+		a.read(sender, m.ID, len(m.Keys) > 1, func() any { return a.getMany(m) })
 	case protocol.Scan:
-		a.read(sender, m.ID, func() any { return a.scan(m) })
+		a.read(sender, m.ID, true, func() any { return a.scan(m) })
 	case protocol.Usage:
-		a.read(sender, m.ID, func() any { return a.usage(m) })
+		a.read(sender, m.ID, true, func() any { return a.usage(m) })
 	case protocol.Subscribe:
 		a.subscribe(sender, m)
 	case protocol.Credit:
@@ -153,7 +153,7 @@ func (a *Actor) get(sender courier.Sender, m protocol.Get) {
 			return
 		}
 	}
-	a.read(sender, m.ID, func() any {
+	a.read(sender, m.ID, false, func() any {
 		row, err := a.Store.Get(a.ctx, group, m.Key)
 		return getDone(m.ID, group, m.Key, row, err)
 	})
