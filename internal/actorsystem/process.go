@@ -94,8 +94,9 @@ func Room(process actor.Process) func() bool {
 	if ring == nil {
 		return nil
 	}
-	// One place less: a mailbox that drops does so at that length, and is broken then.
-	return func() bool { return ring.Len()+1 < ring.Cap() }
+	// One place less: a mailbox that drops does so at that length, and is broken then. One that
+	// has a single place doesn't.
+	return func() bool { return ring.Len() == 0 || ring.Len()+1 < ring.Cap() }
 }
 
 // ringOf is what a bounded mailbox consists of, nil for another one.

@@ -62,7 +62,8 @@ func TestPrompt(t *testing.T) {
 		require.False(t, actorsystem.Prompt(process), name)
 		require.Nil(t, actorsystem.Room(process), name)
 	}
-	for name, mailbox := range map[string]actor.MailboxProducer{"bounded": actor.Bounded(4), "dropping": actor.BoundedDropping(4)} {
+	for name, mailbox := range map[string]actor.MailboxProducer{"bounded": actor.Bounded(4), "dropping": actor.BoundedDropping(4),
+		"of one": actor.Bounded(1), "of one, dropping": actor.BoundedDropping(1)} {
 		process := spawn(t, actor.WithMailbox(mailbox))
 		require.False(t, actorsystem.Prompt(process), name)
 		room := actorsystem.Room(process)
