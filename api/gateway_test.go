@@ -400,6 +400,41 @@ func TestSendersThatBlock(t *testing.T) {
 	}
 }
 
+// What is read for a sender that takes nothing is bounded in bytes: the rest is Busy, or is not
+// done and counted.
+func TestSendersOfLargeReadsThatBlock(t *testing.T) {
+	system := newSystem(t)
+	store := openStore(t, ":memory:", api.WithActorSystem(system), api.WithReaders(2))
+	pid := pidOf(t, store)
+	for i := range 4 {
+		require.NoError(t, store.Set("g", fmt.Sprint(i), strings.Repeat("v", 1<<20)))
+	}
+	goOn, heard := make(chan struct{}), make(chan any, 1000)
+	stuck := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if m, ok := ctx.Message().(protocol.Reply); ok {
+			<-goOn
+			heard <- m
+		}
+	}, actor.WithMailbox(actor.Bounded(1))))
+	const scans = 400
+	for i := range scans {
+		system.Root.RequestWithCustomSender(pid, protocol.Scan{ID: uint64(i + 1), Groups: api.Exactly("g")}, stuck)
+	}
+	done[protocol.ScanDone](newClient(t, system, pid), protocol.Scan{Groups: api.Exactly("g")}) // those before it were read
+	close(goOn)
+	pages := 0
+	for n := scans - int(store.DroppedMessages().Crowded); n > 0; n-- {
+		switch m := testkit.Await(t, "an answer", heard).(type) {
+		case protocol.ScanDone:
+			pages++
+			require.NoError(t, m.Err)
+		default:
+			require.ErrorIs(t, m.(protocol.Busy).Failure(), api.BusyError)
+		}
+	}
+	require.InDelta(t, 16, pages, 8, "64 MiB, and what the actor and the readers had in hand")
+}
+
 // Senders that are gone, or somewhere that there is not.
 func TestSendersThatAreNobody(t *testing.T) {
 	system := newQuiet(t)

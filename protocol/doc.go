@@ -7,7 +7,7 @@
 // the whole protocol as one table.
 //
 // There are exceptions. Credit has no answer. A sender whose mailbox may block has room
-// for 1,024 answers that are to come: what it asks for beyond that is neither done nor
+// for 1,024 answers that are to come, and 64 MiB of those that wait: what it asks for beyond that is neither done nor
 // answered, but counted (api.DroppedMessages, Crowded). And an answer whose sender is
 // gone by then reaches no actor (Undelivered), not even one that has its name meanwhile.
 //

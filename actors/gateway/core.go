@@ -73,7 +73,7 @@ func newCore(system *actor.ActorSystem, self *actor.PID) *core {
 		ids: make(map[key]struct{}), subscribers: make(map[address]*subscriber)}
 	c.own, _ = system.ProcessRegistry.Get(self)
 	c.Logger, c.Drops = slog.New(slog.DiscardHandler), new(Drops)
-	c.office = courier.NewOffice(system, c.Logger, &c.Drops.Undelivered)
+	c.office = courier.NewOffice(system, c.Logger, weighAnswer, &c.Drops.Undelivered)
 	c.desk.Store(&desk{c.office, c.Drops, nil})
 	return c
 }
@@ -94,7 +94,7 @@ func coreOf(ctx actor.Context) *core {
 // use takes a store.
 func (c *core) use(config Config) {
 	c.Config = config
-	c.office = courier.NewOffice(c.system, config.Logger, &c.Drops.Undelivered)
+	c.office = courier.NewOffice(c.system, config.Logger, weighAnswer, &c.Drops.Undelivered)
 	c.desk.Store(&desk{c.office, c.Drops, config.Store})
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.reads = newPool(config.Readers)

@@ -113,6 +113,24 @@ func weigh(message any) (bytes int, known bool) {
 	}
 }
 
+// weighAnswer is roughly what an answer holds, beside what it was asked with.
+func weighAnswer(answer any) (bytes int) {
+	switch m := answer.(type) {
+	case protocol.GetDone:
+		return len(m.Value)
+	case protocol.GetManyDone:
+		for key, value := range m.Values {
+			bytes += len(key) + len(value) + 32
+		}
+	case protocol.ScanDone:
+		for i := range m.Entries {
+			e := &m.Entries[i]
+			bytes += len(e.Group) + len(e.Key) + len(e.Value) + 96
+		}
+	}
+	return bytes
+}
+
 // PostUserMessage drops what the library's mailbox would turn in circles for, nothing at
 // all, and takes batches apart: the library would lose their sender, and deliver what
 // held them too.

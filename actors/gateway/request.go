@@ -51,6 +51,7 @@ type request struct {
 	// Of a read: the reader's, until it is in the queue.
 	read   func()
 	answer any
+	bytes  int    // of the answer, for which the box is told to expect them
 	long   bool   // it is of more than a key
 	turn   uint64 // the pool's: those that wait are in this order
 
@@ -122,6 +123,7 @@ func (c *core) finish(r *request, answer any) {
 		c.hand.request, c.hand.taken = nil, true
 	}
 	c.office.Post(r.sender, r.box, answer)
+	r.box.Expect(-r.bytes)
 }
 
 // Answered brings the outcome of a write: the writer calls it, or the notifier.
@@ -258,10 +260,18 @@ func (a *Actor) read(sender courier.Sender, id uint64, long bool, read func() an
 	}
 	message := a.hand.message
 	r.read = func() {
+		if r.box.Full() { // its sender takes nothing: what is read would be kept
+			r.answer = protocol.Busy{ID: id, RetryAfter: maxWait}
+			return
+		}
 		guarded(func() { r.answer = read() }, func(reason any) {
 			a.failure(reason)
 			r.answer = a.refusal(message, kv.RolledBackError)
 		})
+		if r.box != nil {
+			r.bytes = weighAnswer(r.answer)
+			r.box.Expect(r.bytes) // it may be a while until the actor posts it
+		}
 	}
 	if wait, busy := a.reads.take(r); busy {
 		a.finish(r, protocol.Busy{ID: id, RetryAfter: wait})

@@ -3,6 +3,7 @@ package courier
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
 
@@ -10,12 +11,16 @@ import (
 )
 
 // Queue is how many messages wait for an actor that takes them slowly, or not at all,
-// before more are lost.
-const Queue = 1024
+// before more are lost, and QueueBytes how many bytes, and one message more.
+const (
+	Queue      = 1024
+	QueueBytes = 64 << 20
+)
 
 // Parcel is a message on its way. Its methods don't block.
 type Parcel interface {
 	Message() any
+	Bytes() int   // roughly what it holds, the same each time
 	Wanted() bool // whether it is still to be sent
 	Lost()        // it was not sent, though it was wanted
 }
@@ -27,6 +32,7 @@ type Courier struct {
 	to      Recipient
 	watcher *actor.PID
 	queue   chan Parcel
+	bytes   atomic.Int64  // of what was taken and is not passed
 	ended   chan struct{} // closed by Stop
 	end     sync.Once
 	warn    sync.Once
@@ -41,14 +47,20 @@ func Start(to Recipient, watcher *actor.PID) *Courier {
 
 // Take has a parcel sent, or loses it. It never blocks.
 func (c *Courier) Take(p Parcel) {
-	select {
-	case c.queue <- p:
-	default:
-		p.Lost()
-		c.warn.Do(func() {
-			c.to.Logger.Warn("an actor takes its messages too slowly: some are dropped", slog.String("pid", c.to.PID.String()))
-		})
+	bytes := int64(p.Bytes())
+	if c.bytes.Load() < QueueBytes {
+		c.bytes.Add(bytes)
+		select {
+		case c.queue <- p:
+			return
+		default:
+			c.bytes.Add(-bytes)
+		}
 	}
+	p.Lost()
+	c.warn.Do(func() {
+		c.to.Logger.Warn("an actor takes its messages too slowly: some are dropped", slog.String("pid", c.to.PID.String()))
+	})
 }
 
 // Stop has the courier end once it has tried to send what it has.
@@ -71,6 +83,7 @@ func (c *Courier) run() {
 }
 
 func (c *Courier) pass(p Parcel) {
+	defer c.bytes.Add(-int64(p.Bytes()))
 	if !c.to.pass(p.Message(), p.Wanted, c.ended) && p.Wanted() {
 		p.Lost()
 	}

@@ -10,8 +10,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// OfficeQueue is how many answers one sender can have coming whose mailbox may block.
-const OfficeQueue = 1024
+// OfficeQueue is how many answers one sender can have coming whose mailbox may block, and
+// OfficeBytes how many bytes of them may wait before it can have no more.
+const (
+	OfficeQueue = 1024
+	OfficeBytes = 64 << 20
+)
 
 // Office sends answers. Most go to actors to which to send is harmless: those are sent
 // at once. For each of the others there is a Box while it has anything coming.
@@ -21,7 +25,8 @@ type Office struct {
 	ended  chan struct{}
 	end    sync.Once
 
-	undelivered *atomic.Uint64 // counts those whose receiver was gone, or took nothing until the end
+	weigh       func(answer any) int // roughly how many bytes it holds
+	undelivered *atomic.Uint64       // counts those whose receiver was gone, or took nothing until the end
 
 	mu struct {
 		sync.Mutex
@@ -60,8 +65,8 @@ type address struct {
 }
 
 // NewOffice starts nothing. It counts in undelivered the answers that reached no actor.
-func NewOffice(system *actor.ActorSystem, logger *slog.Logger, undelivered *atomic.Uint64) *Office {
-	o := &Office{system: system, logger: logger, undelivered: undelivered, ended: make(chan struct{})}
+func NewOffice(system *actor.ActorSystem, logger *slog.Logger, weigh func(answer any) int, undelivered *atomic.Uint64) *Office {
+	o := &Office{system: system, logger: logger, weigh: weigh, undelivered: undelivered, ended: make(chan struct{})}
 	o.mu.boxes = make(map[address]*Box)
 	return o
 }
@@ -79,9 +84,16 @@ type Box struct {
 	to     Recipient
 
 	// Guarded by the office's lock.
-	coming  int   // places that are taken, by what is here or is to come
-	queue   []any // to be sent
-	sending bool  // a goroutine is at it
+	coming  int      // places that are taken, by what is here or is to come
+	bytes   int      // of what is here, or is expected
+	queue   []posted // to be sent
+	sending bool     // a goroutine is at it
+}
+
+// posted is an answer that is to be sent.
+type posted struct {
+	message any
+	bytes   int
 }
 
 // Reserve makes room for one answer to a sender. The box is nil for senders that need none:
@@ -99,7 +111,7 @@ func (o *Office) Reserve(sender Sender) (*Box, bool) {
 		box = &Box{office: o, at: at, to: o.recipient(sender)}
 		o.mu.boxes[at] = box
 	}
-	if box.coming == OfficeQueue {
+	if box.coming == OfficeQueue || box.bytes >= OfficeBytes {
 		return nil, false
 	}
 	box.coming++
@@ -146,14 +158,37 @@ func (o *Office) Release(box *Box) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	box.leave(1)
+	box.leave(0)
+}
+
+// Full reports whether so much waits for the sender that nothing more is to be read for it,
+// though it was reserved. No box is full that is none.
+func (b *Box) Full() bool {
+	if b == nil {
+		return false
+	}
+	b.office.mu.Lock()
+	defer b.office.mu.Unlock()
+	return b.bytes >= OfficeBytes
+}
+
+// Expect counts bytes of an answer that is there and is to be posted, or, below 0, was.
+func (b *Box) Expect(bytes int) {
+	if b == nil || bytes == 0 {
+		return
+	}
+	b.office.mu.Lock()
+	defer b.office.mu.Unlock()
+	b.bytes += bytes
 }
 
 func (b *Box) post(message any) {
 	o := b.office
+	bytes := o.weigh(message)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b.queue = append(b.queue, message)
+	b.queue = append(b.queue, posted{message, bytes})
+	b.bytes += bytes
 	if !b.sending {
 		b.sending = true
 		go b.send()
@@ -171,21 +206,22 @@ func (b *Box) send() {
 			return
 		}
 		o.mu.Unlock()
-		for i, message := range queue {
-			if !b.to.Pass(message, o.ended) {
+		for i, p := range queue {
+			if !b.to.Pass(p.message, o.ended) {
 				o.undelivered.Add(1)
 			}
-			queue[i] = nil
+			queue[i] = posted{}
 			o.mu.Lock()
-			b.leave(1)
+			b.leave(p.bytes)
 			o.mu.Unlock()
 		}
 	}
 }
 
-// leave gives places back. The office's lock is held.
-func (b *Box) leave(places int) {
-	if b.coming -= places; b.coming == 0 {
+// leave gives a place back, and the bytes that were in it. The office's lock is held.
+func (b *Box) leave(bytes int) {
+	b.bytes -= bytes
+	if b.coming--; b.coming == 0 {
 		delete(b.office.mu.boxes, b.at)
 	}
 }

@@ -27,9 +27,19 @@ func start(t *testing.T) *bench {
 	system, release := actorsystem.Acquire()
 	t.Cleanup(release)
 	b := &bench{system: system, goOn: make(chan struct{}), heard: make(chan int, 1<<13)}
-	b.Office = NewOffice(system, slog.New(slog.DiscardHandler), &b.lost)
+	b.Office = NewOffice(system, slog.New(slog.DiscardHandler), weigh, &b.lost)
 	return b
 }
+
+// weigh is what a message weighs: the large one 1 MiB.
+func weigh(message any) int {
+	if message == large {
+		return 1 << 20
+	}
+	return 1
+}
+
+const large = 1 << 30
 
 func (b *bench) spawn(t *testing.T, options ...actor.PropsOption) *actor.PID {
 	pid := b.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -73,6 +83,35 @@ func TestOffice(t *testing.T) {
 			require.Zero(t, b.lost.Load())
 		})
 	}
+}
+
+// What waits is bounded in bytes too: beyond that nothing is reserved, until some was taken.
+func TestOfficeOfLargeAnswers(t *testing.T) {
+	b := start(t)
+	pid := SenderOf(b.system, b.spawn(t, actor.WithMailbox(actor.Bounded(2))))
+	box, room := b.Reserve(pid) // for an answer that comes later
+	require.True(t, room)
+	require.False(t, box.Full())
+	sent := 0
+	for {
+		box, room := b.Reserve(pid)
+		if !room {
+			break
+		}
+		b.Post(pid, box, large)
+		sent++
+	}
+	require.InDelta(t, OfficeBytes>>20+2, sent, 2, "the mailbox may have taken some")
+	testkit.Until(t, "a full box", box.Full)
+	close(b.goOn)
+	for range sent {
+		testkit.Await(t, "a message", b.heard)
+	}
+	testkit.Until(t, "room", func() bool { return !box.Full() })
+	b.Post(pid, box, 7)
+	require.Equal(t, 7, testkit.Await(t, "a message", b.heard))
+	testkit.Until(t, "an empty office", func() bool { return b.Boxes() == 0 })
+	require.False(t, (*Box)(nil).Full())
 }
 
 // What can't be delivered by the end is counted; no goroutine waits.

@@ -18,13 +18,13 @@ func (h hearer) InvokeSystemMessage(m any) { h <- m }
 func (h hearer) InvokeUserMessage(m any)   { h <- m }
 func (h hearer) EscalateFailure(r, _ any)  { h <- r }
 
-// posted counts what is sent to a mailbox.
-type posted struct{ hearer }
+// counting has seen what is sent to a mailbox.
+type counting struct{ hearer }
 
-func (posted) MailboxStarted()       {}
-func (p posted) MessagePosted(m any) { p.hearer <- m }
-func (posted) MessageReceived(any)   {}
-func (posted) MailboxEmpty()         {}
+func (counting) MailboxStarted()       {}
+func (p counting) MessagePosted(m any) { p.hearer <- m }
+func (counting) MessageReceived(any)   {}
+func (counting) MailboxEmpty()         {}
 
 // spawning is an actor as Proto.Actor leaves it between registering its name and handing its
 // mailbox what it works with: a message that is sent then would wedge it for good.
@@ -32,7 +32,7 @@ func spawning(t *testing.T, make func(...actor.MailboxMiddleware) actor.MailboxP
 	system, release := actorsystem.Acquire()
 	t.Cleanup(release)
 	sent = hearer(newHearer())
-	mailbox := make(posted{sent})()
+	mailbox := make(counting{sent})()
 	pid, added := system.ProcessRegistry.Add(actor.NewActorProcess(mailbox), "spawning"+system.ProcessRegistry.NextId())
 	require.True(t, added)
 	t.Cleanup(func() { system.ProcessRegistry.Remove(pid) })
