@@ -62,7 +62,7 @@ func (s *Store) Watch(group, key string) *Watcher {
 // takes them without limit. A mailbox or dispatcher of any other kind (a bounded one,
 // a synchronised dispatcher, one with middleware) may block its senders: then a
 // goroutine that is kept for the actor hands them over, in order and some time after
-// the write returned. Up to 1,024 wait for it; more are dropped, as Dropped tells. No
+// the write returned. Up to 1,024 wait for it, or 64 MiB; more are dropped, as Dropped tells. No
 // write, Watch or Close waits for it, however long it is blocked.
 func (s *Store) WatchActor(pid *PID, group, key string) *Watcher {
 	return newWatcher(s.inner().WatchActor(pid, "", group, key))

@@ -230,6 +230,33 @@ func TestSenderThatDies(t *testing.T) {
 	}
 }
 
+// An actor that is spawned under the name of one that has stopped gets none of its answers, and
+// has its IDs to itself: whether the request was under way by then, or waited in the mailbox.
+func TestAnswersOfAPredecessor(t *testing.T) {
+	for _, step := range []string{"writer.begin", "gateway.accept"} {
+		for name, options := range map[string][]actor.PropsOption{"": nil, ", bounded": {actor.WithMailbox(actor.Bounded(8))}} {
+			t.Run(step+name, func(t *testing.T) {
+				system := newQuiet(t)
+				store, reached, letGo := held(t, step, api.WithActorSystem(system.ActorSystem))
+				pid := pidOf(t, store)
+				newClient(t, system.ActorSystem, pid).send(protocol.Set{Group: "g", Key: "before"})
+				reached()
+				first := newClientAs(t, system.ActorSystem, pid, "account-7", options...)
+				first.send(protocol.Set{ID: 1, Group: "g", Key: "first", Value: "v"})
+				first.send(protocol.Subscribe{ID: 1})
+				require.NoError(t, system.Root.StopFuture(first.pid).Wait())
+				second := newClientAs(t, system.ActorSystem, pid, "account-7", options...)
+				second.send(protocol.Set{ID: 1, Group: "g", Key: "second", Value: strings.Repeat("v", 17<<20)})
+				letGo()
+				require.ErrorIs(t, second.next().(protocol.SetDone).Err, api.TooLargeError)
+				testkit.Until(t, "the answer of the first", func() bool { return store.DroppedMessages().Undelivered == 1 })
+				done[protocol.GetDone](second, protocol.Get{ID: 1, Group: "g", Key: "first"})
+				require.Empty(t, second.heard)
+			})
+		}
+	}
+}
+
 // Without a slot a write is answered at once, by the time that commits take, and
 // nothing grows.
 func TestBusy(t *testing.T) {
@@ -371,6 +398,41 @@ func TestSendersThatBlock(t *testing.T) {
 			close(goOn)
 		})
 	}
+}
+
+// What is read for a sender that takes nothing is bounded in bytes: the rest is Busy, or is not
+// done and counted.
+func TestSendersOfLargeReadsThatBlock(t *testing.T) {
+	system := newSystem(t)
+	store := openStore(t, ":memory:", api.WithActorSystem(system), api.WithReaders(2))
+	pid := pidOf(t, store)
+	for i := range 4 {
+		require.NoError(t, store.Set("g", fmt.Sprint(i), strings.Repeat("v", 1<<20)))
+	}
+	goOn, heard := make(chan struct{}), make(chan any, 1000)
+	stuck := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if m, ok := ctx.Message().(protocol.Reply); ok {
+			<-goOn
+			heard <- m
+		}
+	}, actor.WithMailbox(actor.Bounded(1))))
+	const scans = 400
+	for i := range scans {
+		system.Root.RequestWithCustomSender(pid, protocol.Scan{ID: uint64(i + 1), Groups: api.Exactly("g")}, stuck)
+	}
+	done[protocol.ScanDone](newClient(t, system, pid), protocol.Scan{Groups: api.Exactly("g")}) // those before it were read
+	close(goOn)
+	pages := 0
+	for n := scans - int(store.DroppedMessages().Crowded); n > 0; n-- {
+		switch m := testkit.Await(t, "an answer", heard).(type) {
+		case protocol.ScanDone:
+			pages++
+			require.NoError(t, m.Err)
+		default:
+			require.ErrorIs(t, m.(protocol.Busy).Failure(), api.BusyError)
+		}
+	}
+	require.InDelta(t, 16, pages, 8, "64 MiB, and what the actor and the readers had in hand")
 }
 
 // Senders that are gone, or somewhere that there is not.

@@ -21,14 +21,21 @@ type client struct {
 }
 
 func newClient(t testing.TB, system *api.ActorSystem, store *api.PID, options ...actor.PropsOption) *client {
+	return newClientAs(t, system, store, system.ProcessRegistry.NextId(), options...)
+}
+
+// newClientAs is a client of a name.
+func newClientAs(t testing.TB, system *api.ActorSystem, store *api.PID, name string, options ...actor.PropsOption) *client {
 	c := &client{t: t, system: system, store: store, heard: make(chan any, 1<<16)}
-	c.pid = system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+	var err error
+	c.pid, err = system.Root.SpawnNamed(actor.PropsFromFunc(func(ctx actor.Context) {
 		switch m := ctx.Message().(type) {
 		case actor.SystemMessage, actor.AutoReceiveMessage:
 		default:
 			c.heard <- m
 		}
-	}, options...))
+	}, options...), name)
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		if _, found := system.ProcessRegistry.Get(c.pid); found {
 			system.Root.Stop(c.pid)

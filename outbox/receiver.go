@@ -33,7 +33,9 @@ func (l *lane) send() {
 		if to.PID == nil {
 			var err error
 			if to, err = l.resolve(); err != nil {
-				l.noReceiver(err.Error())
+				if l.outbox.ctx.Err() == nil {
+					l.noReceiver(err.Error())
+				}
 				return
 			}
 			if l.lost != nil && l.lost.deaf != nil && l.lost.deaf.Equal(to.PID) {

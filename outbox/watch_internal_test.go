@@ -55,7 +55,7 @@ func TestWatchesDoNotCross(t *testing.T) {
 	system := quietSystem(t)
 	c := &crossing{leaving: make(chan struct{}, 1), gate: make(chan struct{})}
 	pid, _ := system.ProcessRegistry.Add(c, "crossing")
-	o := &Outbox{system: system, self: actor.NewPID(system.Address(), "self")}
+	o := &Outbox{system: system, self: actor.NewPID(system.Address(), "self"), ctx: t.Context()}
 	o.options.Logger, o.mu.watched = slog.New(slog.DiscardHandler), make(map[string]*watched)
 	o.options.Resolve = func(string) (*actor.PID, error) { return pid, nil }
 	first, second := newLane(o, "first"), newLane(o, "second")

@@ -18,7 +18,8 @@ type watched struct {
 	lanes  map[*lane]struct{} // guarded by the outbox's lock
 }
 
-// watch has a lane told when its receiver ends, and reports whether there is one.
+// watch has a lane told when its receiver ends, and reports whether there is one. It waits for
+// one that is being spawned, until the outbox ends.
 func (o *Outbox) watch(l *lane, to courier.Recipient) bool {
 	id := to.PID.String()
 	w := o.use(id)
@@ -29,7 +30,7 @@ func (o *Outbox) watch(l *lane, to courier.Recipient) bool {
 	first := len(w.lanes) == 0
 	w.lanes[l] = struct{}{} // before it is asked: the answer may be its end
 	o.mu.Unlock()
-	if !first || to.Tell(nil, &actor.Watch{Watcher: o.self}) {
+	if !first || to.Watch(o.self, o.ctx.Done()) {
 		return true
 	}
 	o.mu.Lock()
@@ -51,7 +52,7 @@ func (o *Outbox) unwatch(l *lane, to courier.Recipient) {
 	last := told && len(w.lanes) == 0
 	o.mu.Unlock()
 	if last {
-		to.Tell(nil, &actor.Unwatch{Watcher: o.self})
+		to.Unwatch(o.self)
 	}
 }
 

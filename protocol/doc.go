@@ -7,9 +7,9 @@
 // the whole protocol as one table.
 //
 // There are exceptions. Credit has no answer. A sender whose mailbox may block has room
-// for 1,024 answers that are to come: what it asks for beyond that is neither done nor
+// for 1,024 answers that are to come, and 64 MiB of those that wait: what it asks for beyond that is neither done nor
 // answered, but counted (api.DroppedMessages, Crowded). And an answer whose sender is
-// gone by then reaches no actor (Undelivered).
+// gone by then reaches no actor (Undelivered), not even one that has its name meanwhile.
 //
 //	case *actor.Started:
 //		c.Request(a.store, protocol.Get{ID: 1, Group: "config", Key: "theme"})
@@ -27,7 +27,9 @@
 // ID is the sender's own: it comes back in the answer. Of requests of one sender that
 // are not answered each has an ID of its own, or 0, which is no ID and may be used at
 // any time (but see Subscribe). A request that comes with an ID in use is answered by Failed;
-// the request under way goes on.
+// the request under way goes on. Numbers must not begin anew in an incarnation: an actor that
+// was restarted is the same sender, and gets the answers to what it asked before. Have each
+// begin at random.
 //
 // # Order
 //

@@ -19,6 +19,7 @@ import (
 	"fmt"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
+	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/kv"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -83,8 +84,8 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		a.terminated(m.Who)
 	default:
-		a.hand = hand{sender: ctx.Sender(), message: m}
-		a.serve(ctx.Sender(), m)
+		a.hand = hand{sender: a.from, message: m}
+		a.serve(a.from, m)
 		a.hand = hand{}
 	}
 	whole = true
@@ -92,7 +93,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 
 // hand is the message that is being handled.
 type hand struct {
-	sender  *actor.PID
+	sender  courier.Sender
 	message any
 	request *request // that was made of it, until another goroutine has it
 	taken   bool     // another goroutine has it, or it was answered
@@ -106,7 +107,7 @@ func (a *Actor) failed(reason any) {
 	a.hand = hand{}
 	if in.request != nil {
 		a.finish(in.request, a.refusal(in.message, kv.RolledBackError))
-	} else if in.sender != nil && !in.taken {
+	} else if in.sender.PID != nil && !in.taken {
 		a.office.Answer(in.sender, a.refusal(in.message, kv.RolledBackError))
 	}
 	if len(a.batch) > 0 { // the answers that were in hand

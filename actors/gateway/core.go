@@ -49,8 +49,9 @@ type core struct {
 	reads  *pool
 
 	// Owned by Receive.
-	over        bool // it has stopped
-	shut        bool // there is no store, or none any more
+	over        bool           // it has stopped
+	shut        bool           // there is no store, or none any more
+	from        courier.Sender // of the message that comes next
 	hand        hand
 	pending     list
 	ids         map[key]struct{} // of those that are pending and have one
@@ -72,7 +73,7 @@ func newCore(system *actor.ActorSystem, self *actor.PID) *core {
 		ids: make(map[key]struct{}), subscribers: make(map[address]*subscriber)}
 	c.own, _ = system.ProcessRegistry.Get(self)
 	c.Logger, c.Drops = slog.New(slog.DiscardHandler), new(Drops)
-	c.office = courier.NewOffice(system, c.Logger, &c.Drops.Undelivered)
+	c.office = courier.NewOffice(system, c.Logger, weighAnswer, &c.Drops.Undelivered)
 	c.desk.Store(&desk{c.office, c.Drops, nil})
 	return c
 }
@@ -93,10 +94,10 @@ func coreOf(ctx actor.Context) *core {
 // use takes a store.
 func (c *core) use(config Config) {
 	c.Config = config
-	c.office = courier.NewOffice(c.system, config.Logger, &c.Drops.Undelivered)
+	c.office = courier.NewOffice(c.system, config.Logger, weighAnswer, &c.Drops.Undelivered)
 	c.desk.Store(&desk{c.office, c.Drops, config.Store})
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.reads = &pool{workers: config.Readers}
+	c.reads = newPool(config.Readers)
 	c.shut = false
 	if dead := config.Store.Dead(); dead != nil {
 		go func() {

@@ -54,61 +54,81 @@ func (w *waiting) add(messages, bytes int) {
 	}
 }
 
-// weighed is a message whose weight could be another one later.
-type weighed struct {
+// letter is a message that waits, with what may be another later: its weight, and which actor
+// has its sender's name.
+type letter struct {
 	message any
 	bytes   int
+	sender  courier.Sender
 }
 
-// weigh is roughly what a message holds, and whether that can change. What is none of
-// the protocol counts as nothing: no code of the sender's is run.
-func weigh(message any) (bytes int, fixed, known bool) {
+// weigh is roughly what a message holds. What is none of the protocol counts as nothing: no
+// code of the sender's is run.
+func weigh(message any) (bytes int, known bool) {
 	switch m := message.(type) {
 	case protocol.Set:
-		return len(m.Group) + len(m.Key) + len(m.Value), true, true
+		return len(m.Group) + len(m.Key) + len(m.Value), true
 	case protocol.SetWithTTL:
-		return len(m.Group) + len(m.Key) + len(m.Value) + len(m.NotifyOnExpiry), true, true
+		return len(m.Group) + len(m.Key) + len(m.Value) + len(m.NotifyOnExpiry), true
 	case protocol.Tell:
-		return len(m.Address) + len(m.Message), true, true
+		return len(m.Address) + len(m.Message), true
 	case protocol.CompareAndSet:
-		return len(m.Group) + len(m.Key) + len(m.Value), true, true
+		return len(m.Group) + len(m.Key) + len(m.Value), true
 	case protocol.Get:
-		return len(m.Group) + len(m.Key), true, true
+		return len(m.Group) + len(m.Key), true
 	case protocol.Delete:
-		return len(m.Group) + len(m.Key), true, true
+		return len(m.Group) + len(m.Key), true
 	case protocol.DeleteGroup:
-		return len(m.Group), true, true
+		return len(m.Group), true
 	case protocol.Increment:
-		return len(m.Group) + len(m.Key), true, true
+		return len(m.Group) + len(m.Key), true
 	case protocol.Scan:
-		return len(m.Groups.Text()) + len(m.From) + len(m.To) + len(m.Cursor), true, true
+		return len(m.Groups.Text()) + len(m.From) + len(m.To) + len(m.Cursor), true
 	case protocol.Batch:
-		return m.Writes.Size(), false, true // to go through it once is enough
+		return m.Writes.Size(), true // to go through it once is enough
 	case protocol.GetMany:
 		bytes = len(m.Group)
 		for _, key := range m.Keys {
 			bytes += len(key) + 16
 		}
-		return bytes, false, true
+		return bytes, true
 	case protocol.Usage:
-		return len(m.Namespace), true, true
+		return len(m.Namespace), true
 	case protocol.OpenNamespace:
-		return len(m.Name), true, true
+		return len(m.Name), true
 	case protocol.Subscribe:
 		for i := range m.Options.Filters {
 			f := &m.Options.Filters[i]
 			bytes += len(f.Group.Text()) + len(f.Key.Text()) + 48
 		}
-		return bytes, false, true
+		return bytes, true
 	case protocol.Credit, protocol.Unsubscribe:
-		return 0, true, true
+		return 0, true
 	default:
 		if behind := behindPointer(message); behind != nil {
-			bytes, _, _ = weigh(behind)
-			return bytes, false, true
+			bytes, _ = weigh(behind)
+			return bytes, true
 		}
-		return 0, true, false
+		return 0, false
 	}
+}
+
+// weighAnswer is roughly what an answer holds, beside what it was asked with.
+func weighAnswer(answer any) (bytes int) {
+	switch m := answer.(type) {
+	case protocol.GetDone:
+		return len(m.Value)
+	case protocol.GetManyDone:
+		for key, value := range m.Values {
+			bytes += len(key) + len(value) + 32
+		}
+	case protocol.ScanDone:
+		for i := range m.Entries {
+			e := &m.Entries[i]
+			bytes += len(e.Group) + len(e.Key) + len(e.Value) + 96
+		}
+	}
+	return bytes
 }
 
 // PostUserMessage drops what the library's mailbox would turn in circles for, nothing at
@@ -144,12 +164,13 @@ func (m *mailbox) post(envelope, inside any, sender *actor.PID) {
 		}
 		return
 	}
-	bytes, fixed, _ := weigh(inside)
-	m.waiting.add(1, bytes)
-	if !fixed {
-		envelope = &weighed{envelope, bytes}
+	l := &letter{message: envelope}
+	l.bytes, _ = weigh(inside)
+	if c := m.core.Load(); c != nil { // else it is looked for when the actor is there
+		l.sender = courier.SenderOf(c.system, sender)
 	}
-	m.Mailbox.PostUserMessage(envelope)
+	m.waiting.add(1, l.bytes)
+	m.Mailbox.PostUserMessage(l)
 }
 
 // its reports whether a message is none that others send by the thousand.
@@ -163,31 +184,28 @@ func its(inside any) bool {
 }
 
 // leave says that a message is not in the mailbox any more, and is the message.
-func (w *waiting) leave(m any) any {
-	if heavy, ok := m.(*weighed); ok {
-		w.add(-1, -heavy.bytes)
-		return heavy.message
+func (w *waiting) leave(m any) (message any, sender courier.Sender) {
+	if l, ok := m.(*letter); ok {
+		w.add(-1, -l.bytes)
+		return l.message, l.sender
 	}
-	if _, inside, _ := actor.UnwrapEnvelope(m); !its(inside) {
-		bytes, _, _ := weigh(inside)
-		w.add(-1, -bytes)
-	}
-	return m
+	return m, sender
 }
 
 // flooded refuses a message, in the goroutine that has sent it: nothing in here may
 // block, or be the store's user's, not even the log.
-func (c *core) flooded(sender *actor.PID, message any, waiting int64) {
+func (c *core) flooded(pid *actor.PID, message any, waiting int64) {
 	desk := c.desk.Load()
 	desk.drops.Flooded.Add(1)
-	if sender == nil {
+	if pid == nil {
 		return
 	}
+	sender := courier.SenderOf(c.system, pid)
 	if _, touch := message.(*actor.Touch); touch {
 		desk.office.Answer(sender, &actor.Touched{Who: c.self})
 		return
 	}
-	if _, _, known := weigh(message); !known {
+	if _, known := weigh(message); !known {
 		desk.office.Answer(sender, failed(0, message, unknownError(message)))
 		return
 	}
@@ -238,8 +256,12 @@ type invoking struct {
 // word. The library's own messages of an actor's life don't come this way: a sender of one
 // has made it. A message that answers itself would run its owner's code in here.
 func (i *invoking) InvokeUserMessage(m any) {
-	m = i.waiting.leave(m)
-	_, inside, sender := actor.UnwrapEnvelope(m)
+	m, sender := i.waiting.leave(m)
+	_, inside, pid := actor.UnwrapEnvelope(m)
+	if sender.PID == nil {
+		sender = courier.SenderOf(i.core.system, pid)
+	}
+	i.core.from = sender
 	own, request := false, false
 	switch inside.(type) {
 	case message, *actor.PoisonPill, *actor.Touch:
@@ -249,7 +271,7 @@ func (i *invoking) InvokeUserMessage(m any) {
 		request = true
 	}
 	switch {
-	case i.core.over && request && sender != nil:
+	case i.core.over && request && sender.PID != nil:
 		i.core.office.Answer(sender, i.core.refusal(inside, kv.ClosedError))
 	case own, request:
 		i.MessageInvoker.InvokeUserMessage(m)

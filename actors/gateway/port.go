@@ -50,7 +50,7 @@ type Config struct {
 	Store     Store
 	Namespace string // "": the whole store
 	Quota     kv.QuotaConfig
-	Readers   int    // reads under way at a time
+	Readers   int    // reads under way at a time; at least 2
 	Stopped   func() // called when the gateway has stopped; nil: not called
 	Drops     *Drops // of all gateways of the store
 	Logger    *slog.Logger

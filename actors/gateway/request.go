@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"strings"
 
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 	"forge.lthn.ai/core/go-store/internal/admission"
 	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/kv"
@@ -22,16 +23,22 @@ type address struct {
 
 func addressOf(pid *actor.PID) address { return address{pid.Address, pid.Id, pid.RequestId} }
 
-// key names a request by what its sender calls it.
+// key names a request by what its sender calls it. An actor that has the name of an earlier
+// one may begin anew.
 type key struct {
 	address
-	number uint64
+	process any
+	number  uint64
+}
+
+func keyOf(sender courier.Sender, id uint64) key {
+	return key{addressOf(sender.PID), actorsystem.Key(sender.Process), id}
 }
 
 // request is one that is pending. The gateway owns it, but for what is said of a field.
 type request struct {
 	core   *core
-	sender *actor.PID
+	sender courier.Sender
 	box    *courier.Box // for its answer; nil for most
 	id     uint64
 
@@ -44,6 +51,9 @@ type request struct {
 	// Of a read: the reader's, until it is in the queue.
 	read   func()
 	answer any
+	bytes  int    // of the answer, for which the box is told to expect them
+	long   bool   // it is of more than a key
+	turn   uint64 // the pool's: those that wait are in this order
 
 	next, previous *request // of those that are pending
 }
@@ -77,7 +87,7 @@ func (l *list) remove(r *request) {
 
 // begin makes a request that is pending, or answers that there can be none: then it is
 // nil.
-func (a *Actor) begin(sender *actor.PID, id uint64) *request {
+func (a *Actor) begin(sender courier.Sender, id uint64) *request {
 	box, room := a.office.Reserve(sender)
 	if !room {
 		a.dropped(&a.Drops.Crowded, "its sender does not take its answers", a.hand.message)
@@ -85,8 +95,8 @@ func (a *Actor) begin(sender *actor.PID, id uint64) *request {
 		return nil
 	}
 	r := &request{core: a.core, sender: sender, box: box, id: id}
-	if id != 0 {
-		k := key{addressOf(sender), id}
+	if id != 0 && !sender.Gone(a.system) {
+		k := keyOf(sender, id)
 		if _, used := a.ids[k]; used {
 			a.hand.taken = true
 			a.office.Post(sender, box, failed(id, a.hand.message, kv.DuplicateIDError))
@@ -107,12 +117,13 @@ func (a *Actor) submitted() { a.hand.request, a.hand.taken = nil, true }
 func (c *core) finish(r *request, answer any) {
 	c.pending.remove(r)
 	if r.id != 0 {
-		delete(c.ids, key{addressOf(r.sender), r.id})
+		delete(c.ids, keyOf(r.sender, r.id))
 	}
 	if c.hand.request == r {
 		c.hand.request, c.hand.taken = nil, true
 	}
 	c.office.Post(r.sender, r.box, answer)
+	r.box.Expect(-r.bytes)
 }
 
 // Answered brings the outcome of a write: the writer calls it, or the notifier.
@@ -129,13 +140,13 @@ var laneSeed = maphash.MakeSeed()
 // Lane is the sender's. Futures have one in common: each is a sender of its own, and
 // requests by them, one after the other, are one too.
 func (r *request) Lane() uint64 {
-	name := r.sender.Id
+	name := r.sender.PID.Id
 	if strings.HasPrefix(name, futures) {
 		name = futures
 	}
 	var h maphash.Hash
 	h.SetSeed(laneSeed)
-	h.WriteString(r.sender.Address)
+	h.WriteString(r.sender.PID.Address)
 	h.WriteByte(0)
 	h.WriteString(name)
 	return h.Sum64() | 1
@@ -211,7 +222,7 @@ func (c *core) abandon() {
 }
 
 // write submits a mutation.
-func (a *Actor) write(sender *actor.PID, id uint64, m kv.Mutation, reply reply) {
+func (a *Actor) write(sender courier.Sender, id uint64, m kv.Mutation, reply reply) {
 	r := a.begin(sender, id)
 	if r == nil {
 		return
@@ -236,22 +247,31 @@ func (a *Actor) submit(m kv.Mutation, r *request) (*admission.Request, error) {
 	return a.Store.Submit(m, r)
 }
 
-// read has something read by another goroutine.
-func (a *Actor) read(sender *actor.PID, id uint64, read func() any) {
+// read has something read by another goroutine: something long, or a key.
+func (a *Actor) read(sender courier.Sender, id uint64, long bool, read func() any) {
 	r := a.begin(sender, id)
 	if r == nil {
 		return
 	}
+	r.long = long
 	if a.shut {
 		a.finish(r, a.refusal(a.hand.message, kv.ClosedError))
 		return
 	}
 	message := a.hand.message
 	r.read = func() {
+		if r.box.Full() { // its sender takes nothing: what is read would be kept
+			r.answer = protocol.Busy{ID: id, RetryAfter: maxWait}
+			return
+		}
 		guarded(func() { r.answer = read() }, func(reason any) {
 			a.failure(reason)
 			r.answer = a.refusal(message, kv.RolledBackError)
 		})
+		if r.box != nil {
+			r.bytes = weighAnswer(r.answer)
+			r.box.Expect(r.bytes) // it may be a while until the actor posts it
+		}
 	}
 	if wait, busy := a.reads.take(r); busy {
 		a.finish(r, protocol.Busy{ID: id, RetryAfter: wait})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"forge.lthn.ai/core/go-store/internal/courier"
 	"forge.lthn.ai/core/go-store/kv"
 	"forge.lthn.ai/core/go-store/protocol"
 
@@ -15,8 +16,8 @@ import (
 )
 
 // serve does what a message asks for.
-func (a *Actor) serve(sender *actor.PID, message any) {
-	if sender == nil {
+func (a *Actor) serve(sender courier.Sender, message any) {
+	if sender.PID == nil {
 		a.dropped(&a.Drops.Unsent, "it has no sender", message)
 		return
 	}
@@ -44,11 +45,11 @@ func (a *Actor) serve(sender *actor.PID, message any) {
 	case protocol.Increment:
 		a.write(sender, m.ID, a.limited(kv.Mutation{Kind: kv.Increment, Group: a.within() + m.Group, Key: m.Key, Delta: m.Delta}), incrementDone)
 	case protocol.GetMany:
-		a.read(sender, m.ID, func() any { return a.getMany(m) })
+		a.read(sender, m.ID, len(m.Keys) > 1, func() any { return a.getMany(m) })
 	case protocol.Scan:
-		a.read(sender, m.ID, func() any { return a.scan(m) })
+		a.read(sender, m.ID, true, func() any { return a.scan(m) })
 	case protocol.Usage:
-		a.read(sender, m.ID, func() any { return a.usage(m) })
+		a.read(sender, m.ID, true, func() any { return a.usage(m) })
 	case protocol.Subscribe:
 		a.subscribe(sender, m)
 	case protocol.Credit:
@@ -68,8 +69,8 @@ func (a *Actor) serve(sender *actor.PID, message any) {
 }
 
 // unknown answers a message that is no request.
-func (c *core) unknown(sender *actor.PID, message any) {
-	if sender == nil {
+func (c *core) unknown(sender courier.Sender, message any) {
+	if sender.PID == nil {
 		c.dropped(&c.Drops.Unsent, "it has no sender", message)
 		return
 	}
@@ -86,7 +87,7 @@ func unknownError(message any) error {
 }
 
 // answer answers what is in hand, of which no request was made.
-func (a *Actor) answer(sender *actor.PID, answer any) {
+func (a *Actor) answer(sender courier.Sender, answer any) {
 	a.hand.taken = true
 	a.office.Answer(sender, answer)
 }
@@ -97,7 +98,7 @@ func (a *Actor) limited(m kv.Mutation) kv.Mutation {
 	return m
 }
 
-func (a *Actor) batchOf(sender *actor.PID, m protocol.Batch) {
+func (a *Actor) batchOf(sender courier.Sender, m protocol.Batch) {
 	if err := m.Writes.Check(); err != nil {
 		a.answer(sender, protocol.BatchDone{ID: m.ID, Err: wrap("Batch", err)})
 		return
@@ -140,7 +141,7 @@ func incrementDone(id uint64, o kv.Outcome, err error) any {
 }
 
 // get answers from memory if it can.
-func (a *Actor) get(sender *actor.PID, m protocol.Get) {
+func (a *Actor) get(sender courier.Sender, m protocol.Get) {
 	group := a.within() + m.Group
 	if !a.shut && !a.used(sender, m.ID) {
 		if row, found, known := a.Store.Cached(group, m.Key); known {
@@ -152,18 +153,18 @@ func (a *Actor) get(sender *actor.PID, m protocol.Get) {
 			return
 		}
 	}
-	a.read(sender, m.ID, func() any {
+	a.read(sender, m.ID, false, func() any {
 		row, err := a.Store.Get(a.ctx, group, m.Key)
 		return getDone(m.ID, group, m.Key, row, err)
 	})
 }
 
 // used reports whether the ID is that of another request of the sender's.
-func (a *Actor) used(sender *actor.PID, id uint64) bool {
+func (a *Actor) used(sender courier.Sender, id uint64) bool {
 	if id == 0 || len(a.ids) == 0 {
 		return false
 	}
-	_, used := a.ids[key{addressOf(sender), id}]
+	_, used := a.ids[keyOf(sender, id)]
 	return used
 }
 
@@ -218,7 +219,7 @@ func (c *core) usage(m protocol.Usage) any {
 }
 
 // openNamespace is answered at once: to spawn an actor waits for nothing.
-func (a *Actor) openNamespace(sender *actor.PID, m protocol.OpenNamespace) {
+func (a *Actor) openNamespace(sender courier.Sender, m protocol.OpenNamespace) {
 	pid, err := a.namespace(m)
 	a.answer(sender, protocol.NamespaceOpened{ID: m.ID, PID: pid, Err: wrap("OpenNamespace", err)})
 }

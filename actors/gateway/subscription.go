@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +58,7 @@ type subscription struct {
 	more    chan struct{} // capacity 1: there are more
 }
 
-func (a *Actor) subscribe(sender *actor.PID, m protocol.Subscribe) {
+func (a *Actor) subscribe(sender courier.Sender, m protocol.Subscribe) {
 	refuse := func(err error) {
 		a.answer(sender, protocol.Subscribed{ID: m.ID, Err: wrap("Subscribe", err)})
 	}
@@ -94,7 +93,7 @@ func (a *Actor) subscribe(sender *actor.PID, m protocol.Subscribe) {
 		return
 	}
 	s := &subscription{core: a.core, by: by, id: m.ID, options: options, more: make(chan struct{}, 1),
-		to: courier.Recipient{System: a.system, PID: actor.NewPID(sender.Address, sender.Id), Logger: a.Logger}}
+		to: courier.Recipient{System: a.system, PID: actor.NewPID(sender.PID.Address, sender.PID.Id), Logger: a.Logger, Process: by.process}}
 	s.credits.Store(int64(m.Credits))
 	s.ctx, s.cancel = context.WithCancelCause(a.ctx)
 	by.open[m.ID] = s
@@ -124,19 +123,16 @@ func creditError(n int, open int64) error {
 	return fmt.Errorf("credits %d, beside %d that are open: there can be 1 to %d at a time: %w", n, open, protocol.MaxCredits, kv.InvalidOptionError)
 }
 
-// subscriber is the subscriber with a PID, which is not in the map before it has a
+// subscriber is what has subscriptions of a sender's, which is not in the map before it has a
 // subscription; nil if it is gone.
-func (a *Actor) subscriber(pid *actor.PID) *subscriber {
-	by := &subscriber{address: addressOf(pid), open: make(map[uint64]*subscription)}
-	if !actorsystem.Elsewhere(a.system, pid) {
-		process, found := a.system.ProcessRegistry.Get(pid)
-		if !found {
-			return nil
-		}
-		by.process, by.prompt = process, actorsystem.Prompt(process)
+func (a *Actor) subscriber(sender courier.Sender) *subscriber {
+	if sender.Gone(a.system) {
+		return nil
 	}
+	by := &subscriber{address: addressOf(sender.PID), process: sender.Process, prompt: actorsystem.Prompt(sender.Process),
+		open: make(map[uint64]*subscription)}
 	if old := a.subscribers[by.address]; old != nil {
-		if same(old.process, by.process) {
+		if actorsystem.Same(old.process, by.process) {
 			return old
 		}
 		a.lose(old) // another actor has the name now, and the news of the end is on its way
@@ -144,17 +140,8 @@ func (a *Actor) subscriber(pid *actor.PID) *subscriber {
 	return by
 }
 
-// same compares processes, which may be of any kind.
-func same(a, b actor.Process) bool {
-	if one, other := reflect.ValueOf(a), reflect.ValueOf(b); one.IsValid() && other.IsValid() &&
-		(!one.Comparable() || !other.Comparable()) {
-		return one.Type() == other.Type()
-	}
-	return a == b
-}
-
-func (a *Actor) find(sender *actor.PID, id uint64) *subscription {
-	if by := a.subscribers[addressOf(sender)]; by != nil {
+func (a *Actor) find(sender courier.Sender, id uint64) *subscription {
+	if by := a.subscribers[addressOf(sender.PID)]; by != nil && actorsystem.Same(by.process, sender.Process) {
 		if s := by.open[id]; s != nil && !s.ended.Load() {
 			return s
 		}
@@ -162,7 +149,7 @@ func (a *Actor) find(sender *actor.PID, id uint64) *subscription {
 	return nil
 }
 
-func (a *Actor) credit(sender *actor.PID, m protocol.Credit) {
+func (a *Actor) credit(sender courier.Sender, m protocol.Credit) {
 	s := a.find(sender, m.ID)
 	switch {
 	case s == nil:
@@ -174,7 +161,7 @@ func (a *Actor) credit(sender *actor.PID, m protocol.Credit) {
 	}
 }
 
-func (a *Actor) unsubscribe(sender *actor.PID, m protocol.Unsubscribe) {
+func (a *Actor) unsubscribe(sender courier.Sender, m protocol.Unsubscribe) {
 	if s := a.find(sender, m.ID); s != nil && !s.leaving {
 		s.leaving = true
 		s.cancel(errUnsubscribed) // its goroutine says so
@@ -190,7 +177,7 @@ func (a *Actor) terminated(pid *actor.PID) {
 		return
 	}
 	if by.process != nil {
-		if process, found := a.system.ProcessRegistry.Get(pid); found && same(process, by.process) {
+		if process, found := a.system.ProcessRegistry.Get(pid); found && actorsystem.Same(process, by.process) {
 			return // that was the one before it
 		}
 	}
@@ -308,19 +295,15 @@ func (s *subscription) unsent() error {
 
 // send reports whether the receiver was alive.
 func (s *subscription) send(message any, ended <-chan struct{}) bool {
-	if s.by.process == nil {
+	if !s.by.prompt {
 		return s.to.Pass(message, ended)
 	}
 	process, found := s.core.system.ProcessRegistry.Get(s.to.PID)
-	switch {
-	case !found || !same(process, s.by.process):
+	if !found || !actorsystem.Same(process, s.by.process) {
 		return false
-	case s.by.prompt:
-		process.SendUserMessage(s.to.PID, message)
-		return true
-	default:
-		return s.to.Pass(message, ended)
 	}
+	process.SendUserMessage(s.to.PID, message)
+	return true
 }
 
 // watch has the library tell the gateway of the subscriber's end.
@@ -328,7 +311,7 @@ func (s *subscription) watch() bool {
 	w := &s.by.watch
 	w.Lock()
 	defer w.Unlock()
-	if w.by == 0 && !s.tell(&actor.Watch{Watcher: s.core.self}) {
+	if w.by == 0 && !s.to.Watch(s.core.self, s.ctx.Done()) {
 		return false
 	}
 	w.by++
@@ -342,12 +325,9 @@ func (s *subscription) unwatch() {
 	w.Lock()
 	defer w.Unlock()
 	if w.by--; w.by == 0 {
-		s.tell(&actor.Unwatch{Watcher: s.core.self})
+		s.to.Unwatch(s.core.self)
 	}
 }
-
-// tell sends to the process that has subscribed, not to a process that has its name by now.
-func (s *subscription) tell(message any) bool { return s.to.Tell(s.by.process, message) }
 
 // over has the gateway forget the subscription.
 func (s *subscription) over() {

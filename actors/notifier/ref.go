@@ -51,7 +51,7 @@ func (r Ref) Watch(f kv.Filter) *Watcher { return r.add(newWatcher(f, r.buffer))
 // WatchActor has the events sent to an actor, as Changed, until it stops or is
 // unwatched. A mailbox that is known to take everything at once has them as a
 // watcher's channel would, without limit. To any other, which may block its sender,
-// they are taken by a goroutine that is kept for it, with courier.Queue of them waiting
+// they are taken by a goroutine that is kept for it, with courier.Queue of them (or QueueBytes) waiting
 // at most; it may be at that for as long as the mailbox blocks it, also when the
 // notifier has stopped.
 func (r Ref) WatchActor(f kv.Filter, pid *actor.PID) *Watcher {

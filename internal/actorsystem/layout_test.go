@@ -19,8 +19,9 @@ func TestLayout(t *testing.T) {
 		"unlimited too":      func(l *layout) { l.unlimited[1] = nil },
 		"both":               func(l *layout) { l.unlimited = [2]unsafe.Pointer{} },
 		"dispatcher's kind":  func(l *layout) { l.harmless = l.kind },
-		"dispatcher's place": func(l *layout) { l.dispatcher = l.user },
-		"user's place":       func(l *layout) { l.user = l.dispatcher },
+		"dispatcher's place": func(l *layout) { l.handlers[0] = l.user },
+		"invoker's place":    func(l *layout) { l.handlers[1] = l.user },
+		"user's place":       func(l *layout) { l.user = l.handlers[0] },
 		"middleware":         func(l *layout) { l.middlewares = l.user },
 		"not valid":          func(l *layout) { l.valid = false },
 	} {

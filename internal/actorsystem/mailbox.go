@@ -48,6 +48,8 @@ func (m *Mailbox) Take() any {
 
 // RegisterHandlers, Start and the following are the library's.
 func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.invoker, m.dispatcher = invoker, dispatcher
 }
 
@@ -70,8 +72,8 @@ func (m *Mailbox) PostSystemMessage(message any) { m.post(&m.mu.system, message)
 func (m *Mailbox) post(queue *fifo, message any) {
 	m.mu.Lock()
 	queue.push(message)
-	start := !m.mu.running
-	m.mu.running = true
+	start := !m.mu.running && m.dispatcher != nil // what comes by name before that waits for Started
+	m.mu.running = m.mu.running || start
 	m.mu.Unlock()
 	if start {
 		m.dispatcher.Schedule(m.run)

@@ -28,10 +28,34 @@ func Prompt(process actor.Process) bool {
 	return ok && local != nil && (known().layout.prompt(local) || isVouched(local))
 }
 
+// Ready reports whether a process takes messages. While an actor is being spawned its name is
+// known before its mailbox has what it works with: a message that is sent then panics in its
+// sender, and the mailbox stands still for good, without Started. A mailbox that is not the
+// library's is its owner's matter.
+func Ready(process actor.Process) bool {
+	local, ok := process.(*actor.ActorProcess)
+	return !ok || local == nil || known().layout.ready(local)
+}
+
 // IsFuture reports whether a process is that of a RequestFuture. It takes one message,
 // in whose sender's goroutine whatever waits for it is run.
 func IsFuture(process actor.Process) bool {
 	return process != nil && reflect.TypeOf(process) == known().future
+}
+
+// Same reports whether two processes are one, of whatever kind they are. Those of a kind that
+// can't be compared are.
+func Same(a, b actor.Process) bool { return Key(a) == Key(b) }
+
+// Key stands for a process in the key of a map: it is the same for those that are Same.
+func Key(process actor.Process) any {
+	if _, local := process.(*actor.ActorProcess); local || process == nil {
+		return process
+	}
+	if v := reflect.ValueOf(process); !v.Comparable() {
+		return v.Type()
+	}
+	return process
 }
 
 // Elsewhere reports whether to find an actor may run any code: it is in another system.
@@ -70,8 +94,9 @@ func Room(process actor.Process) func() bool {
 	if ring == nil {
 		return nil
 	}
-	// One place less: a mailbox that drops does so at that length, and is broken then.
-	return func() bool { return ring.Len()+1 < ring.Cap() }
+	// One place less: a mailbox that drops does so at that length, and is broken then. One that
+	// has a single place doesn't.
+	return func() bool { return ring.Len() == 0 || ring.Len()+1 < ring.Cap() }
 }
 
 // ringOf is what a bounded mailbox consists of, nil for another one.

@@ -62,7 +62,8 @@ func TestPrompt(t *testing.T) {
 		require.False(t, actorsystem.Prompt(process), name)
 		require.Nil(t, actorsystem.Room(process), name)
 	}
-	for name, mailbox := range map[string]actor.MailboxProducer{"bounded": actor.Bounded(4), "dropping": actor.BoundedDropping(4)} {
+	for name, mailbox := range map[string]actor.MailboxProducer{"bounded": actor.Bounded(4), "dropping": actor.BoundedDropping(4),
+		"of one": actor.Bounded(1), "of one, dropping": actor.BoundedDropping(1)} {
 		process := spawn(t, actor.WithMailbox(mailbox))
 		require.False(t, actorsystem.Prompt(process), name)
 		room := actorsystem.Room(process)
@@ -76,4 +77,40 @@ func TestPrompt(t *testing.T) {
 	require.Nil(t, actorsystem.Room(own{}))
 	require.False(t, actorsystem.Prompt(system.DeadLetter))
 	require.False(t, actorsystem.Prompt(nil))
+}
+
+// TestAnActorThatIsBeingSpawned takes nothing yet, though its name is known.
+func TestAnActorThatIsBeingSpawned(t *testing.T) {
+	for name, producer := range map[string]actor.MailboxProducer{
+		"unbounded": actor.Unbounded(), "lock-free": actor.UnboundedLockfree(), "bounded": actor.Bounded(4), "priority": actor.UnboundedPriority(),
+	} {
+		mailbox := producer()
+		process := actor.NewActorProcess(mailbox)
+		require.False(t, actorsystem.Ready(process), name)
+		require.False(t, actorsystem.Prompt(process), name)
+		mailbox.RegisterHandlers(new(hearer), actor.NewDefaultDispatcher(1))
+		require.True(t, actorsystem.Ready(process), name)
+	}
+	require.True(t, actorsystem.Ready(own{}))
+	require.True(t, actorsystem.Ready(nil))
+	require.True(t, actorsystem.Ready(actor.NewActorProcess(own{})))
+}
+
+// hearer is what a mailbox hands its messages to.
+type hearer struct{ heard []any }
+
+func (h *hearer) InvokeSystemMessage(m any) { h.heard = append(h.heard, m) }
+func (h *hearer) InvokeUserMessage(m any)   { h.heard = append(h.heard, m) }
+func (h *hearer) EscalateFailure(_, m any)  { h.heard = append(h.heard, m) }
+
+// TestAMailboxOfOursThatIsNotReady: what comes by name while its actor is being spawned waits
+// for Started.
+func TestAMailboxOfOursThatIsNotReady(t *testing.T) {
+	var h hearer
+	mailbox := new(actorsystem.Mailbox)
+	mailbox.PostUserMessage("early")
+	mailbox.RegisterHandlers(&h, actor.NewSynchronizedDispatcher(1))
+	mailbox.PostSystemMessage("started")
+	mailbox.PostUserMessage("later")
+	require.Equal(t, []any{"started", "early", "later"}, h.heard)
 }

@@ -14,12 +14,13 @@ type words struct{ kind, data unsafe.Pointer }
 // is harmless, and what must be there. Package reflect would find the same in some
 // hundred nanoseconds, which is as much as the rest of an answer costs.
 type layout struct {
-	valid                         bool
-	mailbox                       uintptr        // in an ActorProcess
-	kind                          unsafe.Pointer // of that
-	user, dispatcher, middlewares uintptr        // in the mailbox
-	unlimited                     [2]unsafe.Pointer
-	harmless                      unsafe.Pointer // kind of dispatcher
+	valid             bool
+	mailbox           uintptr        // in an ActorProcess
+	kind              unsafe.Pointer // of that
+	user, middlewares uintptr        // in the mailbox
+	handlers          [2]uintptr     // in the mailbox: the dispatcher, the invoker
+	unlimited         [2]unsafe.Pointer
+	harmless          unsafe.Pointer // kind of dispatcher
 }
 
 // prompt is Prompt of a local actor.
@@ -27,14 +28,51 @@ func (l *layout) prompt(process *actor.ActorProcess) bool {
 	if !l.valid {
 		return false
 	}
-	mailbox := (*words)(unsafe.Add(unsafe.Pointer(process), l.mailbox))
-	if mailbox.kind != l.kind || mailbox.data == nil {
+	mailbox := l.inside(process)
+	if mailbox == nil {
 		return false
 	}
-	user := (*words)(unsafe.Add(mailbox.data, l.user)).kind
-	return (user == l.unlimited[0] || user == l.unlimited[1]) &&
-		(*words)(unsafe.Add(mailbox.data, l.dispatcher)).kind == l.harmless &&
-		len(*(*[]actor.MailboxMiddleware)(unsafe.Add(mailbox.data, l.middlewares))) == 0
+	user := (*words)(unsafe.Add(mailbox, l.user)).kind
+	dispatcher, ready := l.handled(mailbox)
+	return ready && dispatcher == l.harmless && (user == l.unlimited[0] || user == l.unlimited[1]) &&
+		len(*(*[]actor.MailboxMiddleware)(unsafe.Add(mailbox, l.middlewares))) == 0
+}
+
+// ready is Ready of a local actor.
+func (l *layout) ready(process *actor.ActorProcess) bool {
+	if !l.valid {
+		return true
+	}
+	mailbox := l.inside(process)
+	if mailbox == nil {
+		return true
+	}
+	_, ready := l.handled(mailbox)
+	return ready
+}
+
+// inside is where the process's mailbox lies; nil: it is none of the library's.
+func (l *layout) inside(process *actor.ActorProcess) unsafe.Pointer {
+	mailbox := (*words)(unsafe.Add(unsafe.Pointer(process), l.mailbox))
+	if mailbox.kind != l.kind {
+		return nil
+	}
+	return mailbox.data
+}
+
+// handled is the kind of a mailbox's dispatcher, and whether all is there that RegisterHandlers
+// brings. The goroutine that spawns the actor may be writing it at this moment, once and for
+// good: a word that was seen stays. The library has no lock to take for it, which is why the
+// race detector is not told.
+//
+//go:norace
+func (l *layout) handled(mailbox unsafe.Pointer) (dispatcher unsafe.Pointer, ready bool) {
+	for _, at := range l.handlers {
+		if handler := (*words)(unsafe.Add(mailbox, at)); handler.kind == nil || handler.data == nil {
+			return nil, false
+		}
+	}
+	return (*words)(unsafe.Add(mailbox, l.handlers[0])).kind, true
 }
 
 // findLayout looks into samples. Where anything is not as it is known, or package reflect
@@ -66,19 +104,19 @@ func look() *layout {
 		}
 		t = t.Elem()
 		l.user = field(t, "userMailbox", reflect.Interface)
-		l.dispatcher = field(t, "dispatcher", reflect.Interface)
+		l.handlers = [2]uintptr{field(t, "dispatcher", reflect.Interface), field(t, "invoker", reflect.Interface)}
 		l.middlewares = field(t, "middlewares", reflect.Slice)
 		if !l.valid {
 			return l
 		}
-		mailbox.RegisterHandlers(nil, dispatcher)
+		mailbox.RegisterHandlers(nobody{}, dispatcher)
 		if !isPair(mailbox) {
 			return &layout{}
 		}
 		l.kind = (*words)(unsafe.Pointer(&mailbox)).kind
 		inside := (*words)(unsafe.Pointer(&mailbox)).data
 		l.unlimited[i] = (*words)(unsafe.Add(inside, l.user)).kind
-		l.harmless = (*words)(unsafe.Add(inside, l.dispatcher)).kind
+		l.harmless = (*words)(unsafe.Add(inside, l.handlers[0])).kind
 	}
 	return l
 }
@@ -103,9 +141,18 @@ func (l *layout) agrees() bool {
 		{actor.UnboundedPriority(), starting}, {actor.Bounded(1), starting}, {actor.BoundedDropping(1), starting},
 	} {
 		mailbox := sample.mailbox()
-		mailbox.RegisterHandlers(nil, sample.dispatcher)
 		process := actor.NewActorProcess(mailbox)
-		if l.prompt(process) != reflectedPrompt(process) {
+		for _, half := range []func(){
+			func() {},
+			func() { mailbox.RegisterHandlers(nobody{}, nil) },
+			func() { mailbox.RegisterHandlers(nil, sample.dispatcher) },
+		} {
+			if half(); l.ready(process) || l.prompt(process) {
+				return false
+			}
+		}
+		mailbox.RegisterHandlers(nobody{}, sample.dispatcher)
+		if !l.ready(process) || l.prompt(process) != reflectedPrompt(process) {
 			return false
 		}
 		if l.prompt(process) {
@@ -129,6 +176,13 @@ func reflectedPrompt(process *actor.ActorProcess) bool {
 	return isUnlimited && mailbox.FieldByName("middlewares").Len() == 0 &&
 		mailbox.FieldByName("dispatcher").Elem().Type() == reflect.TypeOf(actor.NewDefaultDispatcher(1))
 }
+
+// nobody is an actor's part that its mailbox calls.
+type nobody struct{}
+
+func (nobody) InvokeSystemMessage(any)  {}
+func (nobody) InvokeUserMessage(any)    {}
+func (nobody) EscalateFailure(_, _ any) {}
 
 // idle is middleware.
 type idle struct{}

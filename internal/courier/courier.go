@@ -3,17 +3,24 @@ package courier
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
+
+	"forge.lthn.ai/core/go-store/internal/actorsystem"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
 // Queue is how many messages wait for an actor that takes them slowly, or not at all,
-// before more are lost.
-const Queue = 1024
+// before more are lost, and QueueBytes how many bytes, and one message more.
+const (
+	Queue      = 1024
+	QueueBytes = 64 << 20
+)
 
 // Parcel is a message on its way. Its methods don't block.
 type Parcel interface {
 	Message() any
+	Bytes() int   // roughly what it holds, the same each time
 	Wanted() bool // whether it is still to be sent
 	Lost()        // it was not sent, though it was wanted
 }
@@ -25,6 +32,7 @@ type Courier struct {
 	to      Recipient
 	watcher *actor.PID
 	queue   chan Parcel
+	bytes   atomic.Int64  // of what was taken and is not passed
 	ended   chan struct{} // closed by Stop
 	end     sync.Once
 	warn    sync.Once
@@ -39,22 +47,29 @@ func Start(to Recipient, watcher *actor.PID) *Courier {
 
 // Take has a parcel sent, or loses it. It never blocks.
 func (c *Courier) Take(p Parcel) {
-	select {
-	case c.queue <- p:
-	default:
-		p.Lost()
-		c.warn.Do(func() {
-			c.to.Logger.Warn("an actor takes its messages too slowly: some are dropped", slog.String("pid", c.to.PID.String()))
-		})
+	bytes := int64(p.Bytes())
+	if c.bytes.Load() < QueueBytes {
+		c.bytes.Add(bytes)
+		select {
+		case c.queue <- p:
+			return
+		default:
+			c.bytes.Add(-bytes)
+		}
 	}
+	p.Lost()
+	c.warn.Do(func() {
+		c.to.Logger.Warn("an actor takes its messages too slowly: some are dropped", slog.String("pid", c.to.PID.String()))
+	})
 }
 
 // Stop has the courier end once it has tried to send what it has.
 func (c *Courier) Stop() { c.end.Do(func() { close(c.ended) }) }
 
 func (c *Courier) run() {
-	if !c.to.Tell(nil, &actor.Watch{Watcher: c.watcher}) {
-		Recipient{c.to.System, c.watcher, c.to.Logger}.Tell(nil, &actor.Terminated{Who: c.to.PID, Why: actor.TerminatedReason_NotFound})
+	if !c.to.Watch(c.watcher, c.ended) && !actorsystem.Ended(c.ended) {
+		Recipient{System: c.to.System, PID: c.watcher, Logger: c.to.Logger}.tell(
+			&actor.Terminated{Who: c.to.PID, Why: actor.TerminatedReason_NotFound}, c.ended)
 	}
 	for {
 		select {
@@ -68,6 +83,7 @@ func (c *Courier) run() {
 }
 
 func (c *Courier) pass(p Parcel) {
+	defer c.bytes.Add(-int64(p.Bytes()))
 	if !c.to.pass(p.Message(), p.Wanted, c.ended) && p.Wanted() {
 		p.Lost()
 	}
@@ -80,7 +96,7 @@ func (c *Courier) rest() {
 		case p := <-c.queue:
 			c.pass(p) // waits for nothing any more
 		default:
-			c.to.Tell(nil, &actor.Unwatch{Watcher: c.watcher})
+			c.to.Unwatch(c.watcher)
 			return
 		}
 	}
