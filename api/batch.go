@@ -136,8 +136,9 @@ func (b *Batch) mutation(prefix string) kv.Mutation {
 // changed nothing. When a condition does not hold, a write can't be done, or
 // the quota of a scoped store would be exceeded, nothing of it is written. All
 // of it together, conditions included, is bounded by SizeLimits.Commit, and by
-// 262,144 writes; the values of the keys that it touches, each time that it does,
-// by 64 MiB, or SizeLimits.Commit if that is more. A nil batch is an empty one.
+// 262,144 writes; the values of the keys that it touches, each time that it does
+// (whether or not that changes anything), by 64 MiB, or SizeLimits.Commit if that is
+// more. A nil batch is an empty one.
 func (s *Store) Batch(batch *Batch) (revision uint64, err error) {
 	if batch == nil {
 		batch = new(Batch)

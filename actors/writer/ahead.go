@@ -107,7 +107,7 @@ func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 		if t.crowded() {
 			return false, nil
 		}
-		if err := t.expireKey(m.Conditions[a.condition].Group, m.Conditions[a.condition].Key); err != nil {
+		if err := t.expireAhead(m.Conditions[a.condition].Group, m.Conditions[a.condition].Key); err != nil {
 			return false, err
 		}
 	}
@@ -127,7 +127,7 @@ func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 				a.from, err = t.expireSome(o.Range, a.from)
 			case kv.Tell: // it names no key
 			default:
-				err = t.expireKey(o.Group, o.Key)
+				err = t.expireAhead(o.Group, o.Key)
 			}
 			if err != nil {
 				return false, err

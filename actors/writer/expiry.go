@@ -18,11 +18,34 @@ func (t *transaction) expireKey(group, key string) error {
 	if !t.mayExpire() {
 		return nil
 	}
-	_, _, err := t.live(group, key)
+	_, _, _, err := t.head(group, key)
 	if storage.IsDamagedRow(err) {
 		return nil
 	}
 	return err
+}
+
+// expireAhead is expireKey for a request that has written nothing yet.
+func (t *transaction) expireAhead(group, key string) error {
+	if !t.mayExpire() {
+		return nil
+	}
+	_, err := t.revisionOf(group, key)
+	return err
+}
+
+// head is the key's row without its value, and how long that is, if the row lives; a dead one
+// is removed.
+func (t *transaction) head(group, key string) (row kv.Row, size int, found bool, err error) {
+	row, size, found, err = t.database.Head(group, key)
+	if err != nil {
+		return row, 0, false, fmt.Errorf("read: %w", err)
+	}
+	if !found || row.Live(t.now) {
+		return row, size, found, nil
+	}
+	_, found, err = t.live(group, key)
+	return row, 0, found, err
 }
 
 // live is the key's row, if it lives; a dead one is removed.
