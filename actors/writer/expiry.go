@@ -66,6 +66,11 @@ func (t *transaction) live(group, key string) (row kv.Row, found bool, err error
 // make its deletion slow.
 const fewDead = 64
 
+// manyDead is fewDead for a purge of a namespace of which it is not known what it holds: its
+// rows may be far more than those of a group, and to pass over so many dead ones of others
+// takes some milliseconds.
+const manyDead = 4096
+
 // fewDead reports whether few rows have expired since a moment.
 func (t *transaction) fewDead(since int64) (bool, error) { return t.deadWithin(since, fewDead) }
 
@@ -113,9 +118,14 @@ func (t *transaction) expireSome(r kv.Range, from *kv.Key) (next *kv.Key, err er
 	case few:
 		return &kv.Key{Group: r.From}, nil
 	default:
-		last := &rows[len(rows)-1]
-		return &kv.Key{Group: last.Group, Key: last.Key + "\x00"}, nil
+		return behind(rows), nil
 	}
+}
+
+// behind is the position behind rows that are in the order of keys.
+func behind(rows []kv.Row) *kv.Key {
+	last := &rows[len(rows)-1]
+	return &kv.Key{Group: last.Group, Key: last.Key + "\x00"}
 }
 
 // expireRange removes the dead rows of a range of groups, before it is deleted.

@@ -21,7 +21,9 @@ type faulty struct {
 
 	lose bool // a failing method also ends the transaction, as SQLite does when the disk fails
 
-	values, heads int // bytes that Get has read, and rows of which Head was asked
+	expired       int       // how often Expired was called
+	deadFrom      []*kv.Key // where DeadIn was to begin
+	values, heads int       // bytes that Get has read, and rows of which Head was asked
 
 	before, after func() // if not nil, called around COMMIT; may panic
 }
@@ -173,7 +175,13 @@ func (f *faulty) Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, err
 	if err := f.failing("Expired"); err != nil {
 		return nil, err
 	}
+	f.expired++
 	return f.Writer.Expired(r, after, now, limit)
+}
+
+func (f *faulty) DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) ([]kv.Row, error) {
+	f.deadFrom = append(f.deadFrom, from)
+	return f.Writer.DeadIn(r, from, after, now, limit)
 }
 
 func (f *faulty) Snapshot() (storage.Snapshot, error) {

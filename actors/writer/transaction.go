@@ -133,7 +133,7 @@ func (t *transaction) apply(m *kv.Mutation, judged bool) (outcome kv.Outcome, er
 	case kv.Batch:
 		err = t.batch(m)
 	case kv.PurgeExpired:
-		outcome.Removed, outcome.More, err = t.purge(m.Range, m.Limit)
+		err = t.purge(m.Range, m.From, m.Limit, &outcome)
 	default:
 		operation := m.Operation()
 		outcome.Number, err = t.operate(m, &operation)
@@ -409,23 +409,44 @@ func (t *transaction) deletePrefix(r kv.Range) error {
 	return wrap("delete prefix", err)
 }
 
-// purge removes at most limit expired rows of the groups in r, and says
-// whether there may be more.
-func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, err error) {
+// purge removes at most limit expired rows of the groups in r, and says whether there may be
+// more, and where. Where more rows of the store have expired than a part of it holds, as far
+// as that is known, it looks among the part's own, from a position on.
+func (t *transaction) purge(r kv.Range, from *kv.Key, limit int, outcome *kv.Outcome) (err error) {
 	t.fact.Purged = true
 	if !t.mayExpire() {
-		return 0, false, nil
+		return nil
 	}
-	rows, err := t.database.Expired(r, math.MinInt64, t.now, limit)
+	few := true
+	if r != kv.PrefixRange("") {
+		most := manyDead
+		if account := t.ledger.of(r.From); account != nil && account.state == ready {
+			most = max(fewDead, int(account.usage.Keys))
+		}
+		if few, err = t.deadWithin(math.MinInt64, most); err != nil {
+			return err
+		}
+	}
+	var rows []kv.Row
+	if few {
+		rows, err = t.database.Expired(r, math.MinInt64, t.now, limit)
+	} else {
+		rows, err = t.database.DeadIn(r, from, math.MinInt64, t.now, limit)
+	}
 	if err != nil {
-		return 0, false, fmt.Errorf("purge: %w", err)
+		return fmt.Errorf("purge: %w", err)
 	}
 	for _, row := range rows {
 		if err := t.expire(row); err != nil {
-			return 0, false, err
+			return err
 		}
 	}
-	return int64(len(rows)), len(rows) == limit || weigh(rows) >= cutShort, nil
+	outcome.Removed = int64(len(rows))
+	outcome.More = len(rows) == limit || weigh(rows) >= cutShort
+	if outcome.More && !few && len(rows) > 0 {
+		outcome.Next = behind(rows)
+	}
+	return nil
 }
 
 // removed books rows of one group that are gone.
