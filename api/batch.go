@@ -87,7 +87,8 @@ func (b *Batch) DeletePrefix(groupPrefix string) *Batch {
 }
 
 // IfRevision makes the batch fail with a *RevisionMismatchError unless the key's
-// revision is the one given; 0 is that of a key that is not there.
+// revision is the one given; 0 is that of a key that is not there. Conditions count
+// with the writes: see Store.Batch.
 func (b *Batch) IfRevision(group, key string, revision uint64) *Batch {
 	b.conditions = append(b.conditions, kv.Condition{Group: group, Key: key, Revision: revision})
 	return b
@@ -136,8 +137,9 @@ func (b *Batch) mutation(prefix string) kv.Mutation {
 // changed nothing. When a condition does not hold, a write can't be done, or
 // the quota of a scoped store would be exceeded, nothing of it is written. All
 // of it together, conditions included, is bounded by SizeLimits.Commit, and by
-// 262,144 writes; the values of the keys that it touches, each time that it does,
-// by 64 MiB, or SizeLimits.Commit if that is more. A nil batch is an empty one.
+// 262,144 writes and conditions; the values of the keys that it touches, each time that it does
+// (whether or not that changes anything), by 64 MiB, or SizeLimits.Commit if that is
+// more. A nil batch is an empty one.
 func (s *Store) Batch(batch *Batch) (revision uint64, err error) {
 	if batch == nil {
 		batch = new(Batch)

@@ -141,7 +141,7 @@ func TestDamagedPagesSayWhatToDo(t *testing.T) {
 						require.Error(t, err, call)
 						requireDamaged(t, err, call)
 						bySQLite := mode == "read-only" || strings.HasSuffix(call, "+") // without an overlay
-						if !bySQLite { // which names no page
+						if !bySQLite {                                                  // which names no page
 							requirePage(t, path, err, call)
 						}
 						if code := sqlite.ErrCode(err); code.ToPrimary() != sqlite.ResultCorrupt {

@@ -38,8 +38,8 @@ type Transaction struct {
 //
 // A transaction that writes nothing commits nothing, and works on a read-only
 // store too. What is written, with the names of the keys that were read, keeps to
-// SizeLimits.Commit and to 262,144 writes; the values of the keys that it touches to
-// what Batch says.
+// SizeLimits.Commit and to 262,144 writes and keys that were read; the values of the
+// keys that it touches to what Batch says.
 func (s *Store) Transaction(function func(tx *Transaction) error) error {
 	return s.transaction("", QuotaConfig{}, "", function)
 }

@@ -172,8 +172,8 @@ func (l Limits) check(m *kv.Mutation) error {
 		o := m.Operation()
 		return l.checkOperation(&o)
 	}
-	if len(m.Operations) > maxOperations {
-		return fmt.Errorf("%d writes in one batch, limit %d: %w", len(m.Operations), maxOperations, kv.TooLargeError)
+	if n := len(m.Operations) + len(m.Conditions); n > maxOperations {
+		return fmt.Errorf("%d writes and conditions in one batch, limit %d: %w", n, maxOperations, kv.TooLargeError)
 	}
 	size, oversized := 0, 0
 	add := func(group, key, value string) {
@@ -235,7 +235,8 @@ func (l Limits) checkNames(group, key, value string) error {
 	return tooLarge("value", len(value), l.Value)
 }
 
-// maxOperations bounds how long one batch can hold the writer up: some seconds.
+// maxOperations bounds how long the writes and conditions of one batch can hold the writer
+// up: some seconds.
 const maxOperations = 1 << 18
 
 func tooLarge(what string, size, limit int) error {

@@ -75,6 +75,19 @@ func TestSizeLimits(t *testing.T) {
 }
 
 // TestReadOnly opens beside an owner and alone, and changes nothing.
+// TestConditionsCountWithTheWrites towards what one batch may have.
+func TestConditionsCountWithTheWrites(t *testing.T) {
+	limits := Limits{Group: 1, Key: 1, Value: 1, Commit: 1}
+	m := kv.Mutation{Kind: kv.Batch, Operations: make([]kv.Operation, 1), Conditions: make([]kv.Condition, maxOperations-1)}
+	require.NoError(t, limits.check(&m))
+	m.Conditions = append(m.Conditions, kv.Condition{})
+	require.ErrorIs(t, limits.check(&m), kv.TooLargeError)
+	m.Operations = nil
+	require.NoError(t, limits.check(&m))
+	m.Conditions = append(m.Conditions, kv.Condition{})
+	require.ErrorIs(t, limits.check(&m), kv.TooLargeError)
+}
+
 func TestReadOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	owner := open(t, Config{Path: path})

@@ -185,12 +185,13 @@ func (e *Engine) Apply(ctx context.Context, m kv.Mutation) (kv.Outcome, error) {
 // bounded chunks, and returns how many it removed. What a chunk removed stays
 // removed when a later one fails.
 func (e *Engine) PurgeExpired(ctx context.Context, r kv.Range) (removed int64, err error) {
-	for {
-		outcome, err := e.Apply(ctx, kv.Mutation{Kind: kv.PurgeExpired, Range: r, Limit: writer.PurgeChunk})
+	for from := (*kv.Key)(nil); ; {
+		outcome, err := e.Apply(ctx, kv.Mutation{Kind: kv.PurgeExpired, Range: r, From: from, Limit: writer.PurgeChunk})
 		removed += outcome.Removed
 		if err != nil || !outcome.More {
 			return removed, err
 		}
+		from = outcome.Next
 	}
 }
 

@@ -88,6 +88,7 @@ type Mutation struct {
 	Namespace  string      // of the handle that it came through, if any
 	Quota      QuotaConfig // the limits of that handle
 	Range      Range       // DeletePrefix, PurgeExpired
+	From       *Key        // PurgeExpired: where in the range to go on, as the Outcome before says
 	Limit      int         // PurgeExpired
 
 	// Began and Weight are when the call began and as how many it counts, where it is one
@@ -121,6 +122,7 @@ type Outcome struct {
 	Events   []Event // in commit order; shared and read-only; nil if there is no listener
 	Removed  int64   // rows that PurgeExpired removed
 	More     bool    // PurgeExpired may have left expired rows
+	Next     *Key    // and would go on from here; nil: from the range's beginning
 	Number   int64   // what an Increment made of its key
 
 	Batch *TracedBatch // that it was in; nil if there is no tracer

@@ -43,7 +43,7 @@ type ahead struct {
 	namespace bool    // first, those of its namespace: it needs their room
 	condition int     // the keys of the conditions before it have none any more
 	operation int     // what the operations before it name has none any more
-	from      *kv.Key // nor has what lies before this in that one's range
+	from      *kv.Key // nor has what lies before this in that one's range, or in the namespace
 }
 
 // count notes that the request in hand expires a row, and says if that is too much.
@@ -97,8 +97,9 @@ func (t *transaction) crowded() bool { return t.deadRows >= PurgeChunk || t.dead
 func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 	t.begin(false)
 	if a.namespace {
-		_, more, err := t.purge(kv.NamespaceRange(m.Namespace), PurgeChunk)
-		if more || err != nil {
+		var purged kv.Outcome
+		err := t.purge(kv.NamespaceRange(m.Namespace), a.from, PurgeChunk, &purged)
+		if a.from = purged.Next; purged.More || err != nil {
 			return false, err
 		}
 		a.namespace = false
@@ -107,7 +108,7 @@ func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 		if t.crowded() {
 			return false, nil
 		}
-		if err := t.expireKey(m.Conditions[a.condition].Group, m.Conditions[a.condition].Key); err != nil {
+		if err := t.expireAhead(m.Conditions[a.condition].Group, m.Conditions[a.condition].Key); err != nil {
 			return false, err
 		}
 	}
@@ -127,7 +128,7 @@ func (t *transaction) ahead(m *kv.Mutation, a *ahead) (done bool, err error) {
 				a.from, err = t.expireSome(o.Range, a.from)
 			case kv.Tell: // it names no key
 			default:
-				err = t.expireKey(o.Group, o.Key)
+				err = t.expireAhead(o.Group, o.Key)
 			}
 			if err != nil {
 				return false, err

@@ -58,22 +58,43 @@ func (t *transaction) check(m *kv.Mutation) error {
 // checkKey removes a dead row, as all that meets one does: a read that sees what the
 // mutation has done must not find alive what it was judged to be without.
 func (t *transaction) checkKey(c *kv.Condition) error {
-	row, found, err := t.database.Get(c.Group, c.Key)
-	if err != nil && !storage.IsDamagedRow(err) { // one that can't be read is there
-		return fmt.Errorf("read: %w", err)
-	}
-	current := uint64(0)
-	if found && row.Live(t.now) {
-		current = row.Revision
-	} else if found {
-		if err := t.expire(row); err != nil {
-			return err
-		}
+	current, err := t.revisionOf(c.Group, c.Key)
+	if err != nil {
+		return err
 	}
 	if current == c.Revision || c.Revision == kv.AnyRevision && current != 0 {
 		return nil
 	}
 	return &kv.RevisionMismatchError{Group: c.Group, Key: c.Key, Expected: c.Revision, Current: current}
+}
+
+// revisionOf is a key's revision, 0 if it has none; a dead row is removed. Where the value is
+// large the revision is remembered, since it lies behind the value: nothing but dead rows
+// may be removed between two calls.
+func (t *transaction) revisionOf(group, key string) (revision uint64, err error) {
+	if revision, found := t.current[kv.Key{Group: group, Key: key}]; found {
+		return revision, nil
+	}
+	row, size, found, err := t.database.Head(group, key)
+	if err != nil && !storage.IsDamagedRow(err) { // one that can't be read is there
+		return 0, fmt.Errorf("read: %w", err)
+	}
+	if !found {
+		return 0, nil
+	}
+	if !row.Live(t.now) {
+		if row, _, err = t.database.Get(group, key); err != nil && !storage.IsDamagedRow(err) {
+			return 0, fmt.Errorf("read: %w", err)
+		}
+		return 0, t.expire(row)
+	}
+	if size >= keptTouched {
+		if t.current == nil {
+			t.current = make(map[kv.Key]uint64)
+		}
+		t.current[kv.Key{Group: group, Key: key}] = row.Revision
+	}
+	return row.Revision, nil
 }
 
 // checkExpired looks for a row in one of the ranges that has expired since they

@@ -18,11 +18,34 @@ func (t *transaction) expireKey(group, key string) error {
 	if !t.mayExpire() {
 		return nil
 	}
-	_, _, err := t.live(group, key)
+	_, _, _, err := t.head(group, key)
 	if storage.IsDamagedRow(err) {
 		return nil
 	}
 	return err
+}
+
+// expireAhead is expireKey for a request that has written nothing yet.
+func (t *transaction) expireAhead(group, key string) error {
+	if !t.mayExpire() {
+		return nil
+	}
+	_, err := t.revisionOf(group, key)
+	return err
+}
+
+// head is the key's row without its value, and how long that is, if the row lives; a dead one
+// is removed.
+func (t *transaction) head(group, key string) (row kv.Row, size int, found bool, err error) {
+	row, size, found, err = t.database.Head(group, key)
+	if err != nil {
+		return row, 0, false, fmt.Errorf("read: %w", err)
+	}
+	if !found || row.Live(t.now) {
+		return row, size, found, nil
+	}
+	_, found, err = t.live(group, key)
+	return row, 0, found, err
 }
 
 // live is the key's row, if it lives; a dead one is removed.
@@ -42,6 +65,11 @@ func (t *transaction) live(group, key string) (row kv.Row, found bool, err error
 // group are found among its own rows: what others have left to expire must not
 // make its deletion slow.
 const fewDead = 64
+
+// manyDead is fewDead for a purge of a namespace of which it is not known what it holds: its
+// rows may be far more than those of a group, and to pass over so many dead ones of others
+// takes some milliseconds.
+const manyDead = 4096
 
 // fewDead reports whether few rows have expired since a moment.
 func (t *transaction) fewDead(since int64) (bool, error) { return t.deadWithin(since, fewDead) }
@@ -90,9 +118,14 @@ func (t *transaction) expireSome(r kv.Range, from *kv.Key) (next *kv.Key, err er
 	case few:
 		return &kv.Key{Group: r.From}, nil
 	default:
-		last := &rows[len(rows)-1]
-		return &kv.Key{Group: last.Group, Key: last.Key + "\x00"}, nil
+		return behind(rows), nil
 	}
+}
+
+// behind is the position behind rows that are in the order of keys.
+func behind(rows []kv.Row) *kv.Key {
+	last := &rows[len(rows)-1]
+	return &kv.Key{Group: last.Group, Key: last.Key + "\x00"}
 }
 
 // expireRange removes the dead rows of a range of groups, before it is deleted.

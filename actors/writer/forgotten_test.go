@@ -94,3 +94,60 @@ func TestRoomBesideManyExpiredRows(t *testing.T) {
 		require.Less(t, fastest, 15*plain+time.Millisecond)
 	})
 }
+
+// TestPurgeBesideManyExpiredRows: a purge of a namespace neither looks through what many
+// others have left to expire, nor through its own rows more than once.
+func TestPurgeBesideManyExpiredRows(t *testing.T) {
+	const own = 2*PurgeChunk + 1
+	for name, c := range map[string]struct {
+		elsewhere         int
+		counted, amongOwn bool
+	}{
+		"few of others":             {elsewhere: manyDead - own},
+		"many of others":            {elsewhere: manyDead + 1, amongOwn: true},
+		"less than a known one has": {elsewhere: own / 2, counted: true},
+		"more than a known one has": {elsewhere: 3 * own, counted: true, amongOwn: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStorage(t, func(t *testing.T, path string) {
+				b, live := start(t, options{path: path}), int64(own)
+				write := func(group string, n int, ttl bool) {
+					m := kv.Mutation{Kind: kv.Batch}
+					for i := range n {
+						m.Operations = append(m.Operations, kv.Operation{Kind: kv.Set, Group: group,
+							Key: fmt.Sprintf("%05d %v", i, ttl), HasTTL: ttl, TimeToLive: time.Second})
+					}
+					require.NoError(t, b.apply(m).err)
+				}
+				write("elsewhere", c.elsewhere, true)
+				write("n:g", own, true)
+				write("n:g", own, false)
+				if c.counted {
+					require.NoError(t, b.apply(within(set("n:g", "k"), "n", kv.QuotaConfig{MaxKeys: 3 * own})).err)
+					live++
+				}
+				b.source.Jump(time.Minute)
+				b.settle()
+				b.faulty.expired, b.faulty.deadFrom = 0, nil
+				purge := kv.Mutation{Kind: kv.PurgeExpired, Range: kv.NamespaceRange("n"), Limit: PurgeChunk}
+				removed, more := int64(0), true
+				for more {
+					got := b.apply(purge)
+					require.NoError(t, got.err)
+					removed, purge.From, more = removed+got.Removed, got.Next, got.More
+				}
+				b.settle()
+				require.EqualValues(t, own, removed)
+				require.Equal(t, kv.Usage{Keys: live, Groups: 1}, b.stored("n"))
+				if !c.amongOwn {
+					require.Equal(t, 3, b.faulty.expired)
+					require.Empty(t, b.faulty.deadFrom)
+					return
+				}
+				require.Zero(t, b.faulty.expired)
+				at := func(i int) *kv.Key { return &kv.Key{Group: "n:g", Key: fmt.Sprintf("%05d true\x00", i*PurgeChunk-1)} }
+				require.Equal(t, []*kv.Key{nil, at(1), at(2)}, b.faulty.deadFrom)
+			})
+		})
+	}
+}

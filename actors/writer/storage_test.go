@@ -21,6 +21,10 @@ type faulty struct {
 
 	lose bool // a failing method also ends the transaction, as SQLite does when the disk fails
 
+	expired       int       // how often Expired was called
+	deadFrom      []*kv.Key // where DeadIn was to begin
+	values, heads int       // bytes that Get has read, and rows of which Head was asked
+
 	before, after func() // if not nil, called around COMMIT; may panic
 }
 
@@ -98,7 +102,17 @@ func (f *faulty) Get(group, key string) (kv.Row, bool, error) {
 	if err := f.failing("Get"); err != nil {
 		return kv.Row{}, false, err
 	}
-	return f.Writer.Get(group, key)
+	row, found, err := f.Writer.Get(group, key)
+	f.values += len(row.Value)
+	return row, found, err
+}
+
+func (f *faulty) Head(group, key string) (kv.Row, int, bool, error) {
+	if err := f.failing("Head"); err != nil {
+		return kv.Row{}, 0, false, err
+	}
+	f.heads++
+	return f.Writer.Head(group, key)
 }
 
 func (f *faulty) Upsert(row kv.Row) error {
@@ -161,7 +175,13 @@ func (f *faulty) Expired(r kv.Range, after, now int64, limit int) ([]kv.Row, err
 	if err := f.failing("Expired"); err != nil {
 		return nil, err
 	}
+	f.expired++
 	return f.Writer.Expired(r, after, now, limit)
+}
+
+func (f *faulty) DeadIn(r kv.Range, from *kv.Key, after, now int64, limit int) ([]kv.Row, error) {
+	f.deadFrom = append(f.deadFrom, from)
+	return f.Writer.DeadIn(r, from, after, now, limit)
 }
 
 func (f *faulty) Snapshot() (storage.Snapshot, error) {
@@ -227,10 +247,11 @@ func TestEachStorageFault(t *testing.T) {
 	}{
 		{"Begin", insert}, {"Savepoint", insert}, {"Release", insert}, {"Commit", insert},
 		{"Upsert", set("loose", "new")}, {"Update", insert}, {"Insert", insert}, {"HasGroup", insert},
-		{"Update", update}, {"Get", update}, {"Get", dead}, {"Delete", dead}, {"HasGroup", dead},
+		{"Update", update}, {"Head", update}, {"Head", dead}, {"Get", dead}, {"Delete", dead}, {"HasGroup", dead},
 		{"Delete", kv.Mutation{Kind: kv.Delete, Group: "n:g", Key: "old"}},
 		{"HasGroup", kv.Mutation{Kind: kv.Delete, Group: "n:g", Key: "old"}},
-		{"Get", kv.Mutation{Kind: kv.Delete, Group: "n:g", Key: "old"}},
+		{"Head", kv.Mutation{Kind: kv.Delete, Group: "n:g", Key: "old"}},
+		{"Head", kv.Mutation{Kind: kv.Touch, Group: "n:g", Key: "old"}}, {"Get", ttl(kv.Mutation{Kind: kv.Touch, Group: "n:g", Key: "old"}, time.Hour)},
 		{"DeleteGroup", kv.Mutation{Kind: kv.DeleteGroup, Group: "n:g"}},
 		{"HasGroup", kv.Mutation{Kind: kv.DeleteGroup, Group: "n:g"}},
 		{"Expired", kv.Mutation{Kind: kv.DeleteGroup, Group: "n:g"}},

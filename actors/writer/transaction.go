@@ -46,6 +46,7 @@ type transaction struct {
 
 	// Of the request in hand:
 	kept                map[kv.Key]string // values that it has touched and that are not short
+	current             map[kv.Key]uint64 // revisions of keys that it is judged by, with such values
 	judged              bool              // it is undone if it meets too many dead rows
 	deadRows, deadBytes int               // that it has removed
 	touched             int               // bytes of values that it has touched
@@ -57,7 +58,7 @@ type transaction struct {
 // begin forgets what the request before this one has met.
 func (t *transaction) begin(judged bool) {
 	t.judged, t.deadRows, t.deadBytes, t.touched, t.told = judged, 0, 0, 0, 0
-	t.reclaiming, t.crowdedByNamespace, t.kept = false, false, nil
+	t.reclaiming, t.crowdedByNamespace, t.kept, t.current = false, false, nil, nil
 }
 
 func (a *Actor) newTransaction() transaction {
@@ -132,7 +133,7 @@ func (t *transaction) apply(m *kv.Mutation, judged bool) (outcome kv.Outcome, er
 	case kv.Batch:
 		err = t.batch(m)
 	case kv.PurgeExpired:
-		outcome.Removed, outcome.More, err = t.purge(m.Range, m.Limit)
+		err = t.purge(m.Range, m.From, m.Limit, &outcome)
 	default:
 		operation := m.Operation()
 		outcome.Number, err = t.operate(m, &operation)
@@ -207,49 +208,58 @@ func (t *transaction) set(m *kv.Mutation, o *kv.Operation) error {
 
 // touch gives a live key another deadline, or none.
 func (t *transaction) touch(m *kv.Mutation, o *kv.Operation) error {
-	row, found, err := t.live(o.Group, o.Key)
+	head, size, found, err := t.head(o.Group, o.Key)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return fmt.Errorf("%s/%s: %w", o.Group, o.Key, kv.NotFoundError)
 	}
+	if err := t.take(size); err != nil {
+		return err
+	}
 	deadline := t.deadline(o)
-	if deadline == row.Deadline {
+	if deadline == head.Deadline {
 		return nil
+	}
+	row, _, err := t.database.Get(o.Group, o.Key)
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
 	}
 	before := row
 	row.Deadline = deadline
-	if err := t.take(&row); err != nil {
-		return err
-	}
+	t.share(&row)
 	if err := t.put(m, row); err != nil || !t.timers {
 		return err
 	}
 	return t.moveTimer(m, &before, &row)
 }
 
-// take counts a value that the request did not bring, before it is kept. However often
-// the request touches a key, its events share the value; the record has it each time.
-func (t *transaction) take(row *kv.Row) error {
-	size := len(row.Value)
+// take counts a value that the request did not bring, before it is read: the record has it
+// each time that the request touches its key. One that is to stay as it is counts too, since
+// to find what stands behind a large value is work.
+func (t *transaction) take(size int) error {
 	if t.touched > 0 && t.touched+size > t.maxTouched {
 		return fmt.Errorf("the values that it touches come to more than %d bytes: do it in parts: %w", t.maxTouched, kv.TooLargeError)
 	}
 	t.touched += size
-	if size < keptTouched {
-		return nil
+	return nil
+}
+
+// share has the events of a request that touches a key again share the value.
+func (t *transaction) share(row *kv.Row) {
+	if len(row.Value) < keptTouched {
+		return
 	}
 	key := kv.Key{Group: row.Group, Key: row.Key}
 	if kept, found := t.kept[key]; found && kept == row.Value {
 		row.Value = kept
-		return nil
+		return
 	}
 	if t.kept == nil {
 		t.kept = make(map[kv.Key]string)
 	}
 	t.kept[key] = row.Value
-	return nil
 }
 
 // increment adds to a number and keeps its deadline.
@@ -399,23 +409,44 @@ func (t *transaction) deletePrefix(r kv.Range) error {
 	return wrap("delete prefix", err)
 }
 
-// purge removes at most limit expired rows of the groups in r, and says
-// whether there may be more.
-func (t *transaction) purge(r kv.Range, limit int) (removed int64, more bool, err error) {
+// purge removes at most limit expired rows of the groups in r, and says whether there may be
+// more, and where. Where more rows of the store have expired than a part of it holds, as far
+// as that is known, it looks among the part's own, from a position on.
+func (t *transaction) purge(r kv.Range, from *kv.Key, limit int, outcome *kv.Outcome) (err error) {
 	t.fact.Purged = true
 	if !t.mayExpire() {
-		return 0, false, nil
+		return nil
 	}
-	rows, err := t.database.Expired(r, math.MinInt64, t.now, limit)
+	few := true
+	if r != kv.PrefixRange("") {
+		most := manyDead
+		if account := t.ledger.of(r.From); account != nil && account.state == ready {
+			most = max(fewDead, int(account.usage.Keys))
+		}
+		if few, err = t.deadWithin(math.MinInt64, most); err != nil {
+			return err
+		}
+	}
+	var rows []kv.Row
+	if few {
+		rows, err = t.database.Expired(r, math.MinInt64, t.now, limit)
+	} else {
+		rows, err = t.database.DeadIn(r, from, math.MinInt64, t.now, limit)
+	}
 	if err != nil {
-		return 0, false, fmt.Errorf("purge: %w", err)
+		return fmt.Errorf("purge: %w", err)
 	}
 	for _, row := range rows {
 		if err := t.expire(row); err != nil {
-			return 0, false, err
+			return err
 		}
 	}
-	return int64(len(rows)), len(rows) == limit || weigh(rows) >= cutShort, nil
+	outcome.Removed = int64(len(rows))
+	outcome.More = len(rows) == limit || weigh(rows) >= cutShort
+	if outcome.More && !few && len(rows) > 0 {
+		outcome.Next = behind(rows)
+	}
+	return nil
 }
 
 // removed books rows of one group that are gone.

@@ -361,7 +361,7 @@ func TestEndedContextsAreObeyedByHitsToo(t *testing.T) {
 // of those that don't, or that are: a new one has to be put in one.
 func TestEveryMethodOfTheWriterIsAccountedFor(t *testing.T) {
 	noted := strings.Fields("Begin Commit Rollback Savepoint RollbackTo Resynchronise Upsert Update Insert Delete DeleteGroup")
-	changesNoRow := strings.Fields(`InTransaction Release Get HasGroup HasLiveRow NextGroup Expired DeadIn CountDead Earliest
+	changesNoRow := strings.Fields(`InTransaction Release Get Head HasGroup HasLiveRow NextGroup Expired DeadIn CountDead Earliest
 		AppendLog ReadLog OldestLog TrimLog LogExtent Snapshot Probe IsWriteFault IsDamage Fold Folded`)
 	port := reflect.TypeFor[storage.Writer]()
 	for i := range port.NumMethod() {

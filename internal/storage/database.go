@@ -87,6 +87,9 @@ type Writer interface {
 	// Get is the stored row, dead or alive, as the open transaction sees it. A row
 	// that is damaged (IsDamagedRow) is found, with an error.
 	Get(group, key string) (row kv.Row, found bool, err error)
+	// Head is Get without the row's value, which may be large and is not read: how many
+	// bytes it has is returned. It costs a small part of what Get costs then.
+	Head(group, key string) (row kv.Row, size int, found bool, err error)
 	// Upsert writes the row, whether its key exists or not.
 	Upsert(row kv.Row) error
 	// Update writes a row if its key exists.

@@ -234,6 +234,12 @@ func (w *Writer) Get(group, key string) (row kv.Row, found bool, err error) {
 	return row, false, nil
 }
 
+func (w *Writer) Head(group, key string) (row kv.Row, size int, found bool, err error) {
+	row, found, err = w.Get(group, key)
+	size, row.Value = len(row.Value), ""
+	return row, size, found, err
+}
+
 func (w *Writer) Upsert(row kv.Row) error {
 	if err := w.check(true); err != nil {
 		return err

@@ -140,6 +140,11 @@ func (m *model) request(t *testing.T) {
 			got, found, err := w.Get(r.Group, r.Key)
 			require.Equal(t, exists, found)
 			require.Equal(t, stored, got)
+			head, size, found, err := w.Head(r.Group, r.Key)
+			require.NoError(t, err)
+			require.Equal(t, exists, found)
+			require.Equal(t, len(stored.Value), size)
+			require.Equal(t, kv.Row{Group: stored.Group, Key: stored.Key, Deadline: stored.Deadline, Revision: stored.Revision}, head)
 			if exists {
 				return err
 			}

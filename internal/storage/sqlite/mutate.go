@@ -22,9 +22,37 @@ func (w *fileWriter) Get(group, key string) (row kv.Row, found bool, err error) 
 	return getRow(w.get, group, key)
 }
 
+// Head is Get without the value, whose size it returns.
+func (w *fileWriter) Head(group, key string) (row kv.Row, size int, found bool, err error) {
+	if w.conn == nil {
+		return row, 0, false, kv.ClosedError
+	}
+	if w.over != nil {
+		return w.headOver(group, key)
+	}
+	w.effort.begin()
+	return w.headSQL(group, key)
+}
+
+func (w *fileWriter) headSQL(group, key string) (row kv.Row, size int, found bool, err error) {
+	row, found, err = readFound(w.head, group, key, func(stmt *sqlite.Stmt, _ *kv.Row) error {
+		size = stmt.ColumnInt(0)
+		return notNull(stmt, 0)
+	})
+	return row, size, found, err
+}
+
 // getRow steps a statement that begins with the columns of sqlGet. A row that is damaged
 // is found, with an error and whatever of it can be read.
 func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err error) {
+	return readFound(stmt, group, key, func(stmt *sqlite.Stmt, row *kv.Row) (err error) {
+		row.Value, err = text(stmt, 0)
+		return err
+	})
+}
+
+// readFound is getRow where value reads the first column.
+func readFound(stmt *sqlite.Stmt, group, key string, value func(*sqlite.Stmt, *kv.Row) error) (row kv.Row, found bool, err error) {
 	stmt.BindText(1, group)
 	stmt.BindText(2, key)
 	found, err = stmt.Step()
@@ -34,7 +62,7 @@ func getRow(stmt *sqlite.Stmt, group, key string) (row kv.Row, found bool, err e
 	row = kv.Row{Group: group, Key: key}
 	err = readMeta(stmt, 1, &row)
 	if err == nil {
-		row.Value, err = text(stmt, 0)
+		err = value(stmt, &row)
 	}
 	if err != nil {
 		err = scanRowError(err)

@@ -37,6 +37,25 @@ func (w *fileWriter) getOver(group, key string) (row kv.Row, found bool, err err
 	return row, found, err
 }
 
+func (w *fileWriter) headOver(group, key string) (row kv.Row, size int, found bool, err error) {
+	row, verdict := w.over.Working().Get(group, key)
+	if verdict != overlay.Below {
+		size, row.Value = len(row.Value), ""
+		return row, size, verdict == overlay.Present, nil
+	}
+	err = w.below(func(v *view) (err error) {
+		row, size, found, err = v.head(group, key)
+		return err
+	})
+	if errors.Is(err, errUnread) {
+		w.effort.begin()
+		why := err
+		row, size, found, err = w.headSQL(group, key)
+		return row, size, found, naming(why, err)
+	}
+	return row, size, found, err
+}
+
 // below has f read the table's pages. errUnread says that SQLite is to be asked.
 func (w *fileWriter) below(f func(*view) error) (err error) {
 	if w.views == nil {
@@ -62,7 +81,7 @@ func (w *fileWriter) belowHas(group, key string) (deadline int64, found bool, er
 	}
 	w.effort.begin()
 	why := err
-	row, found, err := getRow(w.get, group, key)
+	row, _, found, err := w.headSQL(group, key)
 	if storage.IsDamagedRow(err) {
 		err = nil
 	}

@@ -80,16 +80,8 @@ func (s *views) leave(p pin) {
 
 // stored is a row that the pages have.
 func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
-	rowid, found, err := v.index.Find(group, key)
-	if err != nil || !found {
-		return row, false, unread(err)
-	}
 	var record btree.Record
-	if found, err = v.table.Get(rowid, &record); err != nil || !found {
-		return row, false, faulty(err) // the index has it
-	}
-	row.Group, row.Key = group, key
-	if err := v.readMeta(&record, &row); err != nil {
+	if row, found, err = v.find(group, key, &record); err != nil || !found {
 		return row, false, err
 	}
 	if serial, value, ok := record.Near(v.shape.columns[columnValue]); ok && serial >= blobTypes {
@@ -108,6 +100,32 @@ func (v *view) stored(group, key string) (row kv.Row, found bool, err error) {
 		row.Value = owned(value)
 	}
 	return row, true, nil
+}
+
+// find is a row that the pages have, but for its value, and its record.
+func (v *view) find(group, key string, record *btree.Record) (row kv.Row, found bool, err error) {
+	rowid, found, err := v.index.Find(group, key)
+	if err != nil || !found {
+		return row, false, unread(err)
+	}
+	if found, err = v.table.Get(rowid, record); err != nil || !found {
+		return row, false, faulty(err) // the index has it
+	}
+	row.Group, row.Key = group, key
+	return row, true, v.readMeta(record, &row)
+}
+
+// head is find for callers that want to know how long the value is.
+func (v *view) head(group, key string) (row kv.Row, size int, found bool, err error) {
+	var record btree.Record
+	if row, found, err = v.find(group, key, &record); err != nil || !found {
+		return row, 0, false, err
+	}
+	kind, size, err := record.Measure(v.shape.columns[columnValue])
+	if err != nil || kind != pages.Text && kind != pages.Blob {
+		return row, 0, false, faulty(err)
+	}
+	return row, size, true, nil
 }
 
 // readMeta reads the deadline and the revision. Of what neither may be SQLite has the words.

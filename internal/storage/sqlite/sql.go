@@ -24,6 +24,9 @@ import (
 //   - length() and its like stop at NUL bytes: none is used.
 const (
 	sqlGet = `SELECT entry_value, expires_at, revision FROM entries WHERE group_name = ?1 AND entry_key = ?2`
+	// The record's header says how long the value is: it is not read.
+	sqlHead = `SELECT octet_length(entry_value) AS entry_value, expires_at, revision FROM entries
+		WHERE group_name = ?1 AND entry_key = ?2`
 
 	sqlUpsert = sqlInsert + `
 		ON CONFLICT (group_name, entry_key) DO UPDATE SET

@@ -55,6 +55,7 @@ type fileWriter struct {
 	begin, commit, rollback       *sqlite.Stmt
 	mark, release, rollbackTo     *sqlite.Stmt
 	get, update, insert, remove   *sqlite.Stmt
+	head                          *sqlite.Stmt
 	removeGroup, hasGroup, isLive *sqlite.Stmt
 	firstGroup, nextGroup         *sqlite.Stmt
 	expired, deadIn               *sqlite.Stmt
@@ -82,6 +83,7 @@ func (w *fileWriter) statements() []statement {
 		{&w.release, "RELEASE request"},
 		{&w.rollbackTo, "ROLLBACK TO request"},
 		{&w.get, sqlGet},
+		{&w.head, sqlHead},
 		{&w.update, sqlUpdate},
 		{&w.insert, sqlInsert},
 		{&w.remove, sqlDelete},
