@@ -19,19 +19,19 @@ func TestLargeValuesAreNotReadForWhatStandsBesideThem(t *testing.T) {
 		large := kv.Mutation{Kind: kv.Set, Group: "g", Key: "k", Value: strings.Repeat("v", size)}
 		require.NoError(t, b.apply(large).err)
 		require.NoError(t, b.apply(set("g", "other")).err)
-		read := func(m kv.Mutation) (err error, values, heads int) {
+		read := func(m kv.Mutation) (values, heads int, err error) {
 			b.settle()
 			b.faulty.values, b.faulty.heads = 0, 0
 			err = b.apply(m).err
 			b.settle()
-			return err, b.faulty.values, b.faulty.heads
+			return b.faulty.values, b.faulty.heads, err
 		}
 
 		present := kv.Mutation{Kind: kv.Batch}
 		for range many {
 			present.Conditions = append(present.Conditions, kv.Condition{Group: "g", Key: "k", Revision: kv.AnyRevision})
 		}
-		err, values, heads := read(present)
+		values, heads, err := read(present)
 		require.NoError(t, err)
 		require.Zero(t, values)
 		require.Equal(t, 1, heads)
@@ -44,26 +44,26 @@ func TestLargeValuesAreNotReadForWhatStandsBesideThem(t *testing.T) {
 			return m
 		}
 		touch := kv.Mutation{Kind: kv.Touch, Group: "g", Key: "k"}
-		err, values, heads = read(touches(endBatch/size, touch))
+		values, heads, err = read(touches(endBatch/size, touch))
 		require.NoError(t, err)
 		require.Zero(t, values, "it never expires, and is to stay so")
 		require.Equal(t, endBatch/size, heads)
-		err, values, heads = read(touches(many, touch))
+		values, heads, err = read(touches(many, touch))
 		require.ErrorIs(t, err, kv.TooLargeError)
 		require.Zero(t, values)
 		require.Equal(t, endBatch/size+1, heads)
 
-		err, values, _ = read(touches(many, ttl(touch, time.Hour)))
+		values, _, err = read(touches(many, ttl(touch, time.Hour)))
 		require.ErrorIs(t, err, kv.TooLargeError)
 		require.Equal(t, size, values, "all happen at one moment: the first alone changes the deadline")
 
 		// The same while rows may have expired, so that every write looks for one.
 		require.NoError(t, b.apply(ttl(set("h", "k"), -time.Second)).err)
-		err, values, heads = read(present)
+		values, heads, err = read(present)
 		require.NoError(t, err)
 		require.Zero(t, values)
 		require.Equal(t, 1, heads)
-		err, values, _ = read(kv.Mutation{Kind: kv.Delete, Group: "g", Key: "k"})
+		values, _, err = read(kv.Mutation{Kind: kv.Delete, Group: "g", Key: "k"})
 		require.NoError(t, err)
 		require.Zero(t, values)
 	})

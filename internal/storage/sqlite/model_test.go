@@ -138,6 +138,7 @@ func (m *model) request(t *testing.T) {
 	case 3:
 		m.each(t, func(w storage.Writer) error {
 			got, found, err := w.Get(r.Group, r.Key)
+			require.NoError(t, err)
 			require.Equal(t, exists, found)
 			require.Equal(t, stored, got)
 			head, size, found, err := w.Head(r.Group, r.Key)
