@@ -128,6 +128,31 @@ func TestWhatIsPassedOverIsGivenUpAlone(t *testing.T) {
 	}
 }
 
+// TestAMessageThatEndsItsReceiverIsGivenUpAlone: what is behind it was never taken, and the
+// address had a receiver each time.
+func TestAMessageThatEndsItsReceiverIsGivenUpAlone(t *testing.T) {
+	l, ids := stepped(t, 10, nil, Options{Window: 4, Attempts: 5})
+	for range 4 {
+		l.send()
+		l.terminated()
+		l.collect()
+		require.Empty(t, dead(t, l))
+	}
+	l.send()
+	l.terminated()
+	l.collect()
+	require.False(t, l.deaf())
+	given := dead(t, l)
+	require.Len(t, given, 1)
+	require.Equal(t, ids[0], given[0].ID)
+	require.Equal(t, "its receiver has ended each time", given[0].Reason)
+	l.fill()
+	l.send()
+	require.True(t, l.acknowledged(ids[1]))
+	l.collect()
+	require.Equal(t, []int{1, 1, 1}, attempts(l))
+}
+
 // TestTheFirstAnswerCounts: of two to one message, with a place and without.
 func TestTheFirstAnswerCounts(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -77,15 +77,20 @@ func (l *lane) rejectRow(id, reason string, attempts int) {
 	}
 }
 
-// fail pauses the lane, and then has everything sent again.
+// fail notes that nothing was answered, and pauses.
 func (l *lane) fail() {
+	l.pause()
+	l.failures++
+}
+
+// pause has everything be sent again, later.
+func (l *lane) pause() {
 	l.again()
 	pause := l.outbox.options.LastPause
 	if l.pauses < 30 {
 		pause = min(l.outbox.options.FirstPause<<l.pauses, pause)
 	}
 	l.pauses++
-	l.failures++
 	l.until = time.Now().Add(pause)
 }
 

@@ -241,7 +241,11 @@ func (l *lane) collect() {
 	}
 	if lost {
 		l.receiver = nil
-		l.fail()
+		l.pause() // and no failure of the address: there was a receiver
+		// The one that it ends at is given up alone: those behind it were never taken.
+		if len(l.window) > 0 && l.window[0].attempt >= l.outbox.options.Attempts && l.buryHead("its receiver has ended each time") {
+			l.pauses = 0
+		}
 	}
 }
 
