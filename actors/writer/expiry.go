@@ -30,6 +30,9 @@ func (t *transaction) expireAhead(group, key string) error {
 	if !t.mayExpire() {
 		return nil
 	}
+	if _, _, _, err := t.database.Head(group, key); storage.IsDamagedRow(err) {
+		return nil
+	}
 	_, err := t.revisionOf(group, key)
 	return err
 }

@@ -112,7 +112,8 @@ func (v *view) find(group, key string, record *btree.Record) (row kv.Row, found 
 		return row, false, faulty(err) // the index has it
 	}
 	row.Group, row.Key = group, key
-	return row, true, v.readMeta(record, &row)
+	err = v.readMeta(record, &row)
+	return row, true, err
 }
 
 // head is find for callers that want to know how long the value is.

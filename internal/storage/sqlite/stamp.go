@@ -118,7 +118,14 @@ func stampOfFile(path string) (s stamp, uuid string, ok bool, err error) {
 	if err := execute(conn, "PRAGMA writable_schema = ON"); err != nil {
 		return s, "", false, err
 	}
-	if uuid, err = queryText(conn, "SELECT uuid FROM store_meta WHERE id = 1"); err != nil {
+	const identity = "SELECT uuid FROM store_meta WHERE id = 1"
+	// Where a checkpoint has not come to that table's page, another table's may lie there,
+	// with a row that has no such column, or a text in it.
+	uuid, err = queryText(conn, identity+" AND typeof(stamp) = 'blob' AND length(stamp) = 32")
+	if code(err) == sqlite.ResultError { // the layout has no stamps
+		uuid, err = queryText(conn, identity)
+	}
+	if err != nil {
 		return s, "", false, nil
 	}
 	s, ok, err = readStamp(conn)

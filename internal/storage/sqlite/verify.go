@@ -104,11 +104,6 @@ func (f *found) readBeside(path string) (err error) {
 			return fmt.Errorf("%s can't be read: %w", path, err)
 		}
 	}
-	// Without the stamp that stands beside it, it is what another table's rows look like, on a
-	// page that a checkpoint has not come to.
-	if f.torn() {
-		uuid = ""
-	}
 	f.readable = uuid != ""
 	if f.content, err = readWAL(path+ownership.WALSuffix, uuid); err != nil {
 		return fmt.Errorf("%s%s can't be read: %w", path, ownership.WALSuffix, err)
