@@ -62,7 +62,7 @@ func (s *Storage) acquireOrWait(ctx context.Context, name string) (held bool, er
 		return false, err
 	}
 	// The end of a lease is no event: that its row was removed is one, a purge interval later.
-	alarm := time.AfterFunc(untilEnd(entry.ExpiresAt), wake)
+	alarm := time.AfterFunc(s.untilEnd(entry.ExpiresAt), wake)
 	defer alarm.Stop()
 	for event, err := range events {
 		var compacted *api.CompactedError
@@ -74,18 +74,19 @@ func (s *Storage) acquireOrWait(ctx context.Context, name string) (held bool, er
 		case event.Type != api.EventSet:
 			return false, nil
 		}
-		alarm.Reset(untilEnd(event.ExpiresAt))
+		alarm.Reset(s.untilEnd(event.ExpiresAt))
 	}
 	return false, nil
 }
 
 // untilEnd is how long a waiting caller leaves a lease alone. The store's clock may be another
-// than the machine's, and behind it: such a store is asked ten times a second.
-func untilEnd(expiresAt time.Time) time.Duration {
+// than the machine's: such a store is asked ten times a second if it is behind, and once in
+// the length of a lease if it is ahead.
+func (s *Storage) untilEnd(expiresAt time.Time) time.Duration {
 	if expiresAt.IsZero() { // written by others: no lease
 		return math.MaxInt64
 	}
-	return max(time.Until(expiresAt), 100*time.Millisecond)
+	return max(min(time.Until(expiresAt), s.lease), 100*time.Millisecond)
 }
 
 // TryLock is Lock that does not wait for a holder: false if the lock is held.
