@@ -42,6 +42,7 @@ func TestMetamorphic(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = spare.Close() })
+	keepSeed(t)
 	programs, operations := 0, 0
 	kinds := map[string]int{}
 	for began := time.Now(); programs == 0 || time.Since(began) < *runFor; drawOthers() {
@@ -65,6 +66,12 @@ func TestMetamorphic(t *testing.T) {
 	}
 	t.Logf("calls of the disk that failed: %d; failures of actors that a call has met: %d; of the writes that failed with them %d have an unknown outcome, %d have none",
 		struck.disk.Load(), struck.actors.Load(), struck.unknown.Load(), struck.undone.Load())
+}
+
+// keepSeed has the tests behind this one begin with the seed that this one began with.
+func keepSeed(t *testing.T) {
+	seed := flag.Lookup("rapid.seed").Value.String()
+	t.Cleanup(func() { _ = flag.Set("rapid.seed", seed) })
 }
 
 // drawOthers has rapid's next Check draw other programs than its last did.

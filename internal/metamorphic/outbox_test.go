@@ -35,6 +35,7 @@ func TestOutboxMetamorphic(t *testing.T) {
 		_ = flag.Set(name, value)
 		defer func() { _ = flag.Set(name, was) }()
 	}
+	keepSeed(t)
 	kinds := map[string]int{}
 	for began := time.Now(); len(kinds) == 0 || time.Since(began) < *runFor/2; drawOthers() {
 		rapid.Check(t, func(r *rapid.T) {
