@@ -37,8 +37,10 @@ func newClientAs(t testing.TB, system *api.ActorSystem, store *api.PID, name str
 	}, options...), name)
 	require.NoError(t, err)
 	t.Cleanup(func() {
+		// The library tells the store of the end before it tells this future: told behind the
+		// store's own end, it would be a dead letter.
 		if _, found := system.ProcessRegistry.Get(c.pid); found {
-			system.Root.Stop(c.pid)
+			_ = system.Root.StopFuture(c.pid).Wait()
 		}
 	})
 	return c

@@ -74,7 +74,6 @@ func TestSizeLimits(t *testing.T) {
 	}
 }
 
-// TestReadOnly opens beside an owner and alone, and changes nothing.
 // TestConditionsCountWithTheWrites towards what one batch may have.
 func TestConditionsCountWithTheWrites(t *testing.T) {
 	limits := Limits{Group: 1, Key: 1, Value: 1, Commit: 1}
@@ -88,6 +87,7 @@ func TestConditionsCountWithTheWrites(t *testing.T) {
 	require.ErrorIs(t, limits.check(&m), kv.TooLargeError)
 }
 
+// TestReadOnly opens beside an owner and alone, and changes nothing.
 func TestReadOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	owner := open(t, Config{Path: path})

@@ -94,9 +94,15 @@ func Room(process actor.Process) func() bool {
 	if ring == nil {
 		return nil
 	}
-	// One place less: a mailbox that drops does so at that length, and is broken then. One that
-	// has a single place doesn't.
-	return func() bool { return ring.Len() == 0 || ring.Len()+1 < ring.Cap() }
+	// One place less: a mailbox that drops does so at that length, and is broken then.
+	if ring.Cap() > 1 {
+		return func() bool { return ring.Len()+1 < ring.Cap() }
+	}
+	// A ring of a single place is broken by what comes while its message is being taken, when
+	// it is empty by its length already, and not yet by the mailbox's count.
+	mailbox := behind(reflect.ValueOf(local).Elem().FieldByName("mailbox"))
+	counted := reflect.NewAt(mailbox.Type(), mailbox.Addr().UnsafePointer()).Interface().(actor.Mailbox)
+	return func() bool { return ring.Len() == 0 && counted.UserMessageCount() == 0 }
 }
 
 // ringOf is what a bounded mailbox consists of, nil for another one.
