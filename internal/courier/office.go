@@ -32,6 +32,7 @@ type Office struct {
 		sync.Mutex
 		boxes map[address]*Box
 	}
+	boxed atomic.Int64 // boxes that there are: an actor that was being spawned keeps its own until it is empty
 }
 
 // Sender is an actor that is to be answered, as it was when it asked: one that has its name
@@ -100,16 +101,20 @@ type posted struct {
 // to them Post sends at once. It reports false when too much is coming for it already.
 // What is reserved is given back by Post or Release.
 func (o *Office) Reserve(sender Sender) (*Box, bool) {
-	if sender.Gone(o.system) || actorsystem.Prompt(sender.Process) || actorsystem.IsFuture(sender.Process) {
+	if sender.Gone(o.system) || actorsystem.IsFuture(sender.Process) || o.boxed.Load() == 0 && actorsystem.Prompt(sender.Process) {
 		return nil, true
 	}
 	at := address{sender.PID.Address, sender.PID.Id, actorsystem.Key(sender.Process)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	box := o.mu.boxes[at]
+	if box == nil && actorsystem.Prompt(sender.Process) {
+		return nil, true
+	}
 	if box == nil {
 		box = &Box{office: o, at: at, to: o.recipient(sender)}
 		o.mu.boxes[at] = box
+		o.boxed.Add(1)
 	}
 	if box.coming == OfficeQueue || box.bytes >= OfficeBytes {
 		return nil, false
@@ -223,6 +228,7 @@ func (b *Box) leave(bytes int) {
 	b.bytes -= bytes
 	if b.coming--; b.coming == 0 {
 		delete(b.office.mu.boxes, b.at)
+		b.office.boxed.Add(-1)
 	}
 }
 

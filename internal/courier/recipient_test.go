@@ -2,6 +2,7 @@ package courier
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"forge.lthn.ai/core/go-store/internal/actorsystem"
@@ -91,6 +92,30 @@ func TestAnActorThatIsBeingSpawned(t *testing.T) {
 			require.IsType(t, &actor.Unwatch{}, testkit.Await(t, "the message", heard))
 		})
 	}
+}
+
+// TestAnswersKeepTheirOrder: an actor that asked while it was being spawned and asks again once it
+// is there gets both answers in their order.
+func TestAnswersKeepTheirOrder(t *testing.T) {
+	to, _, ready := spawning(t, actor.Unbounded)
+	var lost atomic.Uint64
+	o := NewOffice(to.System, slog.New(slog.DiscardHandler), weigh, &lost)
+	defer o.Stop()
+	sender := SenderOf(to.System, to.PID)
+	early, ok := o.Reserve(sender)
+	require.True(t, ok)
+	require.NotNil(t, early)
+	heard := ready()
+	late, ok := o.Reserve(sender)
+	require.True(t, ok)
+	o.Post(sender, early, "early")
+	o.Post(sender, late, "late")
+	require.Equal(t, "early", testkit.Await(t, "the first answer", heard))
+	require.Equal(t, "late", testkit.Await(t, "the second answer", heard))
+	testkit.Until(t, "no box", func() bool { return o.Boxes() == 0 })
+	none, ok := o.Reserve(sender)
+	require.True(t, ok)
+	require.Nil(t, none)
 }
 
 func newSignal() chan struct{} { return make(chan struct{}) }
