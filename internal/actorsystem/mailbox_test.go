@@ -117,7 +117,10 @@ func TestMailboxKeepsFailuresFromItsSender(t *testing.T) {
 	m, target, restarted := restarting(t)
 	failed := false
 	for !failed { // the first may find an actor that is about to end
-		m.Here(call(func() { failed = true; panic("planned") }), call(func() {}))
+		posted := make(chan struct{})
+		if m.Here(call(func() { failed = true; panic("planned") }), call(func() { close(posted) })); !failed {
+			testkit.Await(t, "what was posted instead", posted)
+		}
 	}
 	require.NotEqual(t, goroutine(), testkit.Await(t, "the restart", restarted))
 	settled(t, target)
@@ -147,7 +150,9 @@ func TestMailboxSurvivesTheEndOfAGoroutine(t *testing.T) {
 			name, within := goroutine(), false
 			defer func() { ended <- name }()
 			for !within {
-				m.Here(call(func() { within = true; runtime.Goexit() }), call(func() {}))
+				posted := make(chan struct{})
+				m.Here(call(func() { within = true; runtime.Goexit() }), call(func() { close(posted) }))
+				testkit.Await(t, "what was posted instead", posted)
 			}
 		}()
 		name := testkit.Await(t, "the goroutine's end", ended)
