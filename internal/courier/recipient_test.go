@@ -97,15 +97,23 @@ func TestAnActorThatIsBeingSpawned(t *testing.T) {
 // TestAnswersKeepTheirOrder: an actor that asked while it was being spawned and asks again once it
 // is there gets both answers in their order.
 func TestAnswersKeepTheirOrder(t *testing.T) {
-	to, _, ready := spawning(t, actor.Unbounded)
+	system, release := actorsystem.Acquire()
+	defer release()
+	mailbox := actor.Unbounded()() // to which to send is harmless, once the actor is there
+	pid, added := system.ProcessRegistry.Add(actor.NewActorProcess(mailbox), "spawning"+system.ProcessRegistry.NextId())
+	require.True(t, added)
+	defer system.ProcessRegistry.Remove(pid)
 	var lost atomic.Uint64
-	o := NewOffice(to.System, slog.New(slog.DiscardHandler), weigh, &lost)
+	o := NewOffice(system, slog.New(slog.DiscardHandler), weigh, &lost)
 	defer o.Stop()
-	sender := SenderOf(to.System, to.PID)
+	sender := SenderOf(system, pid)
 	early, ok := o.Reserve(sender)
 	require.True(t, ok)
 	require.NotNil(t, early)
-	heard := ready()
+	heard := hearer(newHearer())
+	mailbox.RegisterHandlers(heard, actor.NewDefaultDispatcher(300))
+	mailbox.PostSystemMessage(&actor.Started{})
+	require.IsType(t, &actor.Started{}, testkit.Await(t, "the actor", heard))
 	late, ok := o.Reserve(sender)
 	require.True(t, ok)
 	o.Post(sender, early, "early")
