@@ -96,6 +96,15 @@ func (l *load) finish() {
 	}
 }
 
+// settle ends the load, and compares what the store shows with what was done.
+func (l *load) settle(e *Engine) {
+	l.t.Helper()
+	l.finish()
+	l.verify(e)
+	verifyFeeds(l.t, e, l.feeds)
+	verifyReplay(l.t, e)
+}
+
 func (l *load) complain(format string, values ...any) {
 	l.complaints.Lock()
 	defer l.complaints.Unlock()

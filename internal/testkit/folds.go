@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// foldSteps are the steps by which what was committed to an overlay comes into the table, as
+// FoldSteps are the steps by which what was committed to an overlay comes into the table, as
 // sqlite.Config.FoldStep is told of them.
-var foldSteps = []string{
+var FoldSteps = []string{
 	"freeze",     // the active run has become the frozen one
 	"arrange",    // it is known in which order that is folded
 	"mark",       // a group that was deleted has been, in the table
@@ -57,14 +57,14 @@ func (f *Folds) Take() (hits map[string]int) {
 func (f *Folds) Missing(but ...string) (steps []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, step := range foldSteps {
+	for _, step := range FoldSteps {
 		if f.mu.hits[step] == 0 && !slices.Contains(but, step) {
 			steps = append(steps, step)
 		}
 	}
 	for step := range f.mu.hits {
-		if !slices.Contains(foldSteps, step) {
-			steps = append(steps, step+", which foldSteps lacks")
+		if !slices.Contains(FoldSteps, step) {
+			steps = append(steps, step+", which FoldSteps lacks")
 		}
 	}
 	return steps
