@@ -30,15 +30,11 @@ const (
 // into the file before anything is acknowledged: a copy without the WAL shows what it
 // is.
 func (w *fileWriter) enter() (err error) {
-	pageSize, err := queryInt(w.conn, "PRAGMA page_size")
+	pageSize, count, err := pageShape(w.conn)
 	if err != nil {
 		return err
 	}
 	vacuum, err := queryInt(w.conn, "PRAGMA auto_vacuum")
-	if err != nil {
-		return err
-	}
-	count, err := queryInt(w.conn, "PRAGMA page_count")
 	if err != nil {
 		return err
 	}

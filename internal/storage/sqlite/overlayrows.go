@@ -187,12 +187,9 @@ func (w *fileWriter) belowCount(group string) (n int64, err error) {
 		n = int64(rows)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		n, err = queryInt(w.conn, "SELECT count(*) FROM entries WHERE group_name = ?1", group)
-		return n, naming(why, err)
-	}
-	return n, err
+	return orSQLite(n, err, func() (int64, error) {
+		return queryInt(w.conn, "SELECT count(*) FROM entries WHERE group_name = ?1", group)
+	})
 }
 
 // sqlEachOf is the keys of a group; what is no text comes as a number.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"maps"
 
 	"forge.lthn.ai/core/go-store/internal/storage"
@@ -20,12 +19,7 @@ func (f *fileReads) GetAll(ctx context.Context, group string, now int64) (all ma
 		all, err = v.getAll(group, now, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		all, err = f.sqlReads.GetAll(ctx, group, now)
-		return all, naming(why, err)
-	}
-	return all, err
+	return orSQLite(all, err, func() (map[string]string, error) { return f.sqlReads.GetAll(ctx, group, now) })
 }
 
 func (f sqlReads) GetAll(ctx context.Context, group string, now int64) (map[string]string, error) {

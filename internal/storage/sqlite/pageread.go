@@ -61,6 +61,15 @@ func leftToSQLite(err error) error {
 	return errUnread
 }
 
+// orSQLite is what the pages have said, or, where they are left to SQLite, what it says.
+func orSQLite[T any](said T, err error, sqlite func() (T, error)) (T, error) {
+	if !errors.Is(err, errUnread) {
+		return said, err
+	}
+	said, again := sqlite()
+	return said, naming(err, again)
+}
+
 // naming has an error of SQLite's, which says that some page is damaged, say which one: unread
 // is why SQLite was asked.
 func naming(unread, err error) error {

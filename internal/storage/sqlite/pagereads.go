@@ -87,12 +87,7 @@ func (f *fileReads) GetMany(ctx context.Context, group string, keys []string) (r
 		rows, err = v.getMany(group, keys, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		rows, err = f.sqlReads.GetMany(ctx, group, keys)
-		return rows, naming(why, err)
-	}
-	return rows, err
+	return orSQLite(rows, err, func() ([]kv.Row, error) { return f.sqlReads.GetMany(ctx, group, keys) })
 }
 
 func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (found bool, err error) {
@@ -100,12 +95,7 @@ func (f *fileReads) GroupExists(ctx context.Context, group string, now int64) (f
 		found, err = v.groupExists(group, now, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		found, err = f.sqlReads.GroupExists(ctx, group, now)
-		return found, naming(why, err)
-	}
-	return found, err
+	return orSQLite(found, err, func() (bool, error) { return f.sqlReads.GroupExists(ctx, group, now) })
 }
 
 func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, err error) {
@@ -113,12 +103,7 @@ func (f *fileReads) Count(ctx context.Context, rng kv.Range, now int64) (n int, 
 		n, err = v.count(rng, now, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		n, err = f.sqlReads.Count(ctx, rng, now)
-		return n, naming(why, err)
-	}
-	return n, err
+	return orSQLite(n, err, func() (int, error) { return f.sqlReads.Count(ctx, rng, now) })
 }
 
 func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage kv.Usage, err error) {
@@ -126,12 +111,7 @@ func (f *fileReads) Usage(ctx context.Context, rng kv.Range, now int64) (usage k
 		usage, err = v.usage(rng, now, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		usage, err = f.sqlReads.Usage(ctx, rng, now)
-		return usage, naming(why, err)
-	}
-	return usage, err
+	return orSQLite(usage, err, func() (kv.Usage, error) { return f.sqlReads.Usage(ctx, rng, now) })
 }
 
 // Expired is asked for by the quota actor too, whose counts requests wait for: so it
@@ -141,12 +121,7 @@ func (f *fileReads) Expired(ctx context.Context, rng kv.Range, now int64) (usage
 		usage, err = v.expired(rng, now, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		usage, err = f.sqlReads.Expired(ctx, rng, now)
-		return usage, naming(why, err)
-	}
-	return usage, err
+	return orSQLite(usage, err, func() (kv.Usage, error) { return f.sqlReads.Expired(ctx, rng, now) })
 }
 
 func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, now int64) (page []kv.KeyValue, err error) {
@@ -154,12 +129,7 @@ func (f *fileReads) Page(ctx context.Context, group string, offset, limit int, n
 		page, err = v.page(group, offset, limit, now, p)
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		page, err = f.sqlReads.Page(ctx, group, offset, limit, now)
-		return page, naming(why, err)
-	}
-	return page, err
+	return orSQLite(page, err, func() ([]kv.KeyValue, error) { return f.sqlReads.Page(ctx, group, offset, limit, now) })
 }
 
 func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
@@ -167,12 +137,7 @@ func (f *fileReads) Revision(ctx context.Context) (revision uint64, err error) {
 		revision, err = v.revision()
 		return err
 	})
-	if errors.Is(err, errUnread) {
-		why := err
-		revision, err = f.sqlReads.Revision(ctx)
-		return revision, naming(why, err)
-	}
-	return revision, err
+	return orSQLite(revision, err, func() (uint64, error) { return f.sqlReads.Revision(ctx) })
 }
 
 func (f *fileReads) Scan(ctx context.Context, q storage.Query, now int64) iter.Seq2[kv.Row, error] {

@@ -133,8 +133,9 @@ func queryInt(conn *sqlite.Conn, sql string, args ...any) (n int64, err error) {
 	return n, err
 }
 
-func queryText(conn *sqlite.Conn, sql string) (text string, err error) {
+func queryText(conn *sqlite.Conn, sql string, args ...any) (text string, err error) {
 	err = sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{
+		Args: args,
 		ResultFunc: func(stmt *sqlite.Stmt) error {
 			text = stmt.ColumnText(0)
 			return nil

@@ -121,7 +121,7 @@ func stampOfFile(path string) (s stamp, uuid string, ok bool, err error) {
 	const identity = "SELECT uuid FROM store_meta WHERE id = 1"
 	// Where a checkpoint has not come to that table's page, another table's may lie there,
 	// with a row that has no such column, or a text in it.
-	uuid, err = queryText(conn, identity+" AND typeof(stamp) = 'blob' AND length(stamp) = 32")
+	uuid, err = queryText(conn, identity+" AND typeof(stamp) = 'blob' AND length(stamp) = ?1", stampSize)
 	if code(err) == sqlite.ResultError { // the layout has no stamps
 		uuid, err = queryText(conn, identity)
 	}
