@@ -15,7 +15,7 @@ type parcel struct {
 }
 
 func (p parcel) Message() any { return Changed{p.event} }
-func (p parcel) Bytes() int   { return len(p.event.Group) + len(p.event.Key) + len(p.event.Value) }
+func (p parcel) Bytes() int   { return int(size(&p.event)) }
 func (p parcel) Wanted() bool { return !p.watcher.ended.Load() }
 func (p parcel) Lost()        { p.watcher.drop() }
 

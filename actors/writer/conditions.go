@@ -88,13 +88,19 @@ func (t *transaction) revisionOf(group, key string) (revision uint64, err error)
 		}
 		return 0, t.expire(row)
 	}
-	if size >= keptTouched {
-		if t.current == nil {
-			t.current = make(map[kv.Key]uint64)
-		}
-		t.current[kv.Key{Group: group, Key: key}] = row.Revision
-	}
+	t.remember(&row, size)
 	return row.Revision, nil
+}
+
+// remember keeps the revision of a row with a large value.
+func (t *transaction) remember(row *kv.Row, size int) {
+	if size < keptTouched {
+		return
+	}
+	if t.current == nil {
+		t.current = make(map[kv.Key]uint64)
+	}
+	t.current[kv.Key{Group: row.Group, Key: row.Key}] = row.Revision
 }
 
 // checkExpired looks for a row in one of the ranges that has expired since they

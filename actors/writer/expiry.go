@@ -30,10 +30,16 @@ func (t *transaction) expireAhead(group, key string) error {
 	if !t.mayExpire() {
 		return nil
 	}
-	if _, _, _, err := t.database.Head(group, key); storage.IsDamagedRow(err) {
+	if _, lives := t.current[kv.Key{Group: group, Key: key}]; lives {
 		return nil
 	}
-	_, err := t.revisionOf(group, key)
+	row, size, found, err := t.head(group, key)
+	switch {
+	case storage.IsDamagedRow(err):
+		return nil
+	case err == nil && found:
+		t.remember(&row, size)
+	}
 	return err
 }
 
@@ -101,28 +107,35 @@ func (t *transaction) expireSome(r kv.Range, from *kv.Key) (next *kv.Key, err er
 	if err != nil {
 		return nil, err
 	}
-	var rows []kv.Row
-	if few {
-		rows, err = t.database.Expired(r, math.MinInt64, t.now, PurgeChunk)
-	} else {
-		rows, err = t.database.DeadIn(r, from, math.MinInt64, t.now, PurgeChunk)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read expired: %w", err)
-	}
-	for i := range rows {
-		if err := t.expire(rows[i]); err != nil {
-			return nil, err
-		}
-	}
+	rows, more, err := t.expireRows("read expired", r, from, few, PurgeChunk)
 	switch {
-	case len(rows) < PurgeChunk && weigh(rows) < cutShort:
-		return nil, nil
+	case err != nil || !more:
+		return nil, err
 	case few:
 		return &kv.Key{Group: r.From}, nil
 	default:
 		return behind(rows), nil
 	}
+}
+
+// expireRows removes dead rows of a range of groups, as many as storage returns at once: if few
+// have expired by the order of their deadlines, else by that of their keys, from a position on.
+// more: there may be more.
+func (t *transaction) expireRows(what string, r kv.Range, from *kv.Key, few bool, limit int) (rows []kv.Row, more bool, err error) {
+	if few {
+		rows, err = t.database.Expired(r, math.MinInt64, t.now, limit)
+	} else {
+		rows, err = t.database.DeadIn(r, from, math.MinInt64, t.now, limit)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", what, err)
+	}
+	for i := range rows {
+		if err := t.expire(rows[i]); err != nil {
+			return nil, false, err
+		}
+	}
+	return rows, len(rows) >= limit || weigh(rows) >= cutShort, nil
 }
 
 // behind is the position behind rows that are in the order of keys.

@@ -427,23 +427,12 @@ func (t *transaction) purge(r kv.Range, from *kv.Key, limit int, outcome *kv.Out
 			return err
 		}
 	}
-	var rows []kv.Row
-	if few {
-		rows, err = t.database.Expired(r, math.MinInt64, t.now, limit)
-	} else {
-		rows, err = t.database.DeadIn(r, from, math.MinInt64, t.now, limit)
-	}
+	rows, more, err := t.expireRows("purge", r, from, few, limit)
 	if err != nil {
-		return fmt.Errorf("purge: %w", err)
+		return err
 	}
-	for _, row := range rows {
-		if err := t.expire(row); err != nil {
-			return err
-		}
-	}
-	outcome.Removed = int64(len(rows))
-	outcome.More = len(rows) == limit || weigh(rows) >= cutShort
-	if outcome.More && !few && len(rows) > 0 {
+	outcome.Removed, outcome.More = int64(len(rows)), more
+	if more && !few && len(rows) > 0 {
 		outcome.Next = behind(rows)
 	}
 	return nil

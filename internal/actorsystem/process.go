@@ -79,7 +79,7 @@ func isVouched(process *actor.ActorProcess) bool {
 	if own == nil {
 		return false
 	}
-	mailbox := behind(reflect.ValueOf(process).Elem().FieldByName("mailbox"))
+	mailbox := mailboxOf(process)
 	return mailbox.IsValid() && mailbox.Type() == *own
 }
 
@@ -90,7 +90,8 @@ func Room(process actor.Process) func() bool {
 	if !ok || local == nil {
 		return nil
 	}
-	ring := ringOf(local)
+	mailbox := mailboxOf(local)
+	ring := ringOf(mailbox)
 	if ring == nil {
 		return nil
 	}
@@ -100,14 +101,17 @@ func Room(process actor.Process) func() bool {
 	}
 	// A ring of a single place is broken by what comes while its message is being taken, when
 	// it is empty by its length already, and not yet by the mailbox's count.
-	mailbox := behind(reflect.ValueOf(local).Elem().FieldByName("mailbox"))
 	counted := reflect.NewAt(mailbox.Type(), mailbox.Addr().UnsafePointer()).Interface().(actor.Mailbox)
 	return func() bool { return ring.Len() == 0 && counted.UserMessageCount() == 0 }
 }
 
+// mailboxOf is what the actor's mailbox points to.
+func mailboxOf(process *actor.ActorProcess) reflect.Value {
+	return behind(reflect.ValueOf(process).Elem().FieldByName("mailbox"))
+}
+
 // ringOf is what a bounded mailbox consists of, nil for another one.
-func ringOf(process *actor.ActorProcess) *queue.RingBuffer {
-	mailbox := behind(reflect.ValueOf(process).Elem().FieldByName("mailbox"))
+func ringOf(mailbox reflect.Value) *queue.RingBuffer {
 	if mailbox.Kind() != reflect.Struct || mailbox.Type() != known().mailbox {
 		return nil
 	}

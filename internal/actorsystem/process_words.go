@@ -164,7 +164,7 @@ func (l *layout) agrees() bool {
 
 // reflectedPrompt is prompt by package reflect.
 func reflectedPrompt(process *actor.ActorProcess) bool {
-	mailbox := behind(reflect.ValueOf(process).Elem().FieldByName("mailbox"))
+	mailbox := mailboxOf(process)
 	if !mailbox.IsValid() || mailbox.Type() != behind(reflect.ValueOf(actor.Unbounded()())).Type() {
 		return false
 	}
